@@ -1,0 +1,1 @@
+"""The bellwether command: every part of the platform behind one name."""

@@ -1,0 +1,5 @@
+"""`python -m bellwether` is the bellwether command."""
+
+from bellwether.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""The core of Bellwether: what is true about prices, features, models and evaluation."""

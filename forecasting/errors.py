@@ -1,0 +1,149 @@
+"""Everything that can go wrong, and the status each failure knows.
+
+BellwetherError                     500  exit 1
+├── InvalidInput                    400  exit 2   the caller can mend it
+│   ├── InvalidPrices               400  exit 2   bars break the contract: column, row, rule
+│   ├── InvalidRequest              400  exit 2   a V2 request is malformed
+│   ├── InvalidSettings             400  exit 2   a setting or option makes no sense
+│   ├── ShortHistory                422  exit 2   too few bars for the features or the folds
+│   ├── UnknownSymbol               404  exit 2   neither the source nor the model knows it
+│   └── UnknownVersion              404  exit 2   the registry or the server has no such version
+├── Unavailable                     503  exit 3   somebody else has to mend it, or time will
+│   ├── SourceUnavailable           503  exit 3   a price source failed or answered with nothing
+│   │   └── RateLimited             429  exit 3   a price source asks us to wait
+│   ├── RegistryUnavailable         503  exit 3   MLflow cannot be reached
+│   ├── ServerUnavailable           503  exit 3   the model server cannot be reached
+│   ├── NotReady                    503  exit 3   no verified bundle or no features yet
+│   └── StaleData                   503  exit 3   features are older than the second limit
+├── Corrupted                       500  exit 4   bytes are not what their digest promises
+│   ├── BundleRejected              500  exit 4   a bundle's digest, format or parity is wrong
+│   └── SnapshotCorrupted           500  exit 4   a snapshot of the lake is damaged or half there
+└── PromotionConflict               409  exit 5   the champion changed while we were deciding
+
+Exit 10 is not a failure: a run finished and nothing was promoted. Exit 11: drift was found.
+"""
+
+EXIT_REFUSED = 10
+EXIT_DRIFT = 11
+
+
+class BellwetherError(Exception):
+    """Root of the tree. States the rule, what was found, and the remedy.
+
+    Args:
+        rule: what has to hold, e.g. "a price must be positive".
+        found: what was there instead, with names and values.
+        remedy: what the reader can do about it.
+    """
+
+    status = 500
+    exit_code = 1
+
+    def __init__(self, rule: str, found: str = "", remedy: str = "") -> None:
+        self.rule, self.found, self.remedy = rule, found, remedy
+        super().__init__(rule, found, remedy)
+
+    def __str__(self) -> str:
+        sentence = f"{self.rule}: {self.found}" if self.found else self.rule
+        return f"{sentence}. {self.remedy}" if self.remedy else sentence
+
+
+class InvalidInput(BellwetherError):
+    """The caller can mend it."""
+
+    status = 400
+    exit_code = 2
+
+
+class InvalidPrices(InvalidInput):
+    """Bars break the price contract of `forecasting.schema`."""
+
+
+class InvalidRequest(InvalidInput):
+    """A request of the Open Inference Protocol V2 is malformed."""
+
+
+class InvalidSettings(InvalidInput):
+    """A setting or a command line option makes no sense."""
+
+
+class ShortHistory(InvalidInput):
+    """There are too few bars for the features or for the folds."""
+
+    status = 422
+
+
+class UnknownSymbol(InvalidInput):
+    """Neither the source nor the model knows the symbol."""
+
+    status = 404
+
+
+class UnknownVersion(InvalidInput):
+    """The registry or the server has no such model version."""
+
+    status = 404
+
+
+class Unavailable(BellwetherError):
+    """Somebody else has to mend it, or time will."""
+
+    status = 503
+    exit_code = 3
+
+
+class SourceUnavailable(Unavailable):
+    """A price source failed, or answered with nothing."""
+
+
+class RateLimited(SourceUnavailable):
+    """A price source asks us to wait.
+
+    Attributes:
+        retry_after: seconds the source asked for, or None when it did not say.
+    """
+
+    status = 429
+
+    def __init__(
+        self, rule: str, found: str = "", remedy: str = "", *, retry_after: float | None = None
+    ) -> None:
+        super().__init__(rule, found, remedy)
+        self.retry_after = retry_after
+
+
+class RegistryUnavailable(Unavailable):
+    """The MLflow server cannot be reached."""
+
+
+class ServerUnavailable(Unavailable):
+    """The model server cannot be reached."""
+
+
+class NotReady(Unavailable):
+    """No verified bundle, or no features, are loaded yet."""
+
+
+class StaleData(Unavailable):
+    """Features are older than the limit past which we refuse to forecast."""
+
+
+class Corrupted(BellwetherError):
+    """Bytes are not what their digest promises."""
+
+    exit_code = 4
+
+
+class BundleRejected(Corrupted):
+    """A bundle's digest, format or parity is wrong; nothing of it was executed."""
+
+
+class SnapshotCorrupted(Corrupted):
+    """A snapshot of the lake is damaged or only half there."""
+
+
+class PromotionConflict(BellwetherError):
+    """The champion changed while we were deciding; decide again."""
+
+    status = 409
+    exit_code = 5

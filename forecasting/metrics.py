@@ -1,0 +1,125 @@
+"""Every Prometheus metric of the platform: name, type, labels and help, declared once."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric family, as it appears on /metrics or in the Pushgateway."""
+
+    name: str
+    kind: Literal["counter", "gauge", "histogram"]
+    help: str
+    labels: tuple[str, ...] = ()
+
+
+# the model server
+REQUESTS: Final = Metric(
+    "bellwether_requests_total",
+    "counter",
+    "Inference requests by symbol and status code; symbol is 'other' for unknown ones.",
+    ("symbol", "status"),
+)
+REQUEST_SECONDS: Final = Metric(
+    "bellwether_request_duration_seconds",
+    "histogram",
+    "Time from a request's last byte to its answer.",
+    ("protocol",),
+)
+PREDICTIONS: Final = Metric(
+    "bellwether_predictions_total",
+    "counter",
+    "Forecasts given, by symbol, model version and direction of the median at the signal horizon.",
+    ("symbol", "model_version", "direction"),
+)
+SIGNALS: Final = Metric(
+    "bellwether_signals_total",
+    "counter",
+    "Trading signals given, by model version and signal.",
+    ("model_version", "signal"),
+)
+FEATURE_AGE_SECONDS: Final = Metric(
+    "bellwether_feature_age_seconds",
+    "gauge",
+    "Age of the newest bar in the served features.",
+)
+LAST_PRICE_TIMESTAMP: Final = Metric(
+    "bellwether_last_price_timestamp_seconds",
+    "gauge",
+    "Close of the newest bar held, by symbol.",
+    ("symbol",),
+)
+BARS_HELD: Final = Metric(
+    "bellwether_bars_held", "gauge", "Bars behind the served features, by symbol.", ("symbol",)
+)
+MODEL_INFO: Final = Metric(
+    "bellwether_model_info",
+    "gauge",
+    "1 for every model version that is loaded and ready.",
+    ("model_version", "kind", "alias", "bundle_digest"),
+)
+STALE_ANSWERS: Final = Metric(
+    "bellwether_stale_answers_total",
+    "counter",
+    "Answers given from, or refused because of, old features.",
+    ("outcome",),
+)
+RELOADS: Final = Metric(
+    "bellwether_reloads_total",
+    "counter",
+    "Attempts to load a model version or features, by what and outcome.",
+    ("what", "outcome"),
+)
+LOG_ROWS: Final = Metric(
+    "bellwether_prediction_log_rows_total",
+    "counter",
+    "Rows of the prediction log, by outcome: written or dropped.",
+    ("outcome",),
+)
+
+# batch jobs, through the Pushgateway: one group per job
+DRIFT_SHARE: Final = Metric(
+    "bellwether_drift_share", "gauge", "Share of watched columns that drifted.", ("scope",)
+)
+DRIFT_DETECTED: Final = Metric(
+    "bellwether_drift_detected", "gauge", "1 when the scope as a whole drifted.", ("scope",)
+)
+DRIFT_SCORE: Final = Metric(
+    "bellwether_drift_score", "gauge", "Drift statistic of one column.", ("scope", "column")
+)
+REALISED_ERROR: Final = Metric(
+    "bellwether_realised_pinball_loss",
+    "gauge",
+    "Mean pinball loss of matured forecasts, in log return units.",
+    ("model_version", "horizon"),
+)
+REALISED_SKILL: Final = Metric(
+    "bellwether_realised_skill",
+    "gauge",
+    "1 - pinball loss / that of the random walk, on matured forecasts.",
+    ("model_version", "horizon"),
+)
+REALISED_COVERAGE: Final = Metric(
+    "bellwether_realised_coverage",
+    "gauge",
+    "Share of matured forecasts whose 90 % interval held the price.",
+    ("model_version", "horizon"),
+)
+MATURED: Final = Metric(
+    "bellwether_matured_forecasts",
+    "gauge",
+    "Forecasts whose day has come.",
+    ("model_version", "horizon"),
+)
+JOB_SUCCESS_TIMESTAMP: Final = Metric(
+    "bellwether_job_last_success_timestamp_seconds",
+    "gauge",
+    "When a batch job last ended well.",
+    ("job_name",),
+)
+QUARANTINED: Final = Metric(
+    "bellwether_quarantined_bars", "gauge", "Bars in quarantine, by fault.", ("fault",)
+)
+
+ALL: Final = tuple(value for value in list(globals().values()) if isinstance(value, Metric))

@@ -1,0 +1,106 @@
+"""Where things are: one frozen object, read from BELLWETHER_* variables, defaults for a laptop.
+
+Settings say where things are; parameters (symbols, horizon, dates) say what a run does and are
+arguments of the pipelines and commands, never settings.
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Addresses, folders and limits. Every field is the variable BELLWETHER_<FIELD>."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="BELLWETHER_", frozen=True, extra="forbid", env_ignore_empty=True
+    )
+
+    state_dir: Path = Path(".bellwether")
+    """Folder that holds everything a laptop run keeps; `make clean-demo` removes it."""
+
+    lake_url: str = ""
+    """fsspec URL of the price and feature lake; default: lake/ in state_dir."""
+
+    registry_url: str = "http://127.0.0.1:5000"
+    """Tracking and registry address of the MLflow server."""
+
+    registered_model: str = "bellwether"
+    """Name of the model in the registry and in V2 paths."""
+
+    bundle_url: str = ""
+    """Folder or fsspec URL of the bundle to serve; default: asked from the registry."""
+
+    bundle_digest: str = ""
+    """SHA-256 the served bundle's manifest must have; default: the registry's tag."""
+
+    model_version: str = ""
+    """Version to serve; default: the champion, with the challenger beside it."""
+
+    http_port: Annotated[int, Field(ge=1, le=65535)] = 8080
+    """REST port of the model server."""
+
+    grpc_port: Annotated[int, Field(ge=0, le=65535)] = 8081
+    """gRPC port of the model server; 0 turns gRPC off."""
+
+    inference_url: str = "http://127.0.0.1:8080"
+    """V2 REST address that the page, the command line and the drift job call."""
+
+    inference_timeout_seconds: Annotated[float, Field(gt=0)] = 10.0
+    """How long a caller waits for one forecast."""
+
+    stale_after_seconds: Annotated[float, Field(gt=0)] = 4 * 86_400.0
+    """Age of the last bar past which an answer says it is stale (a long weekend is not)."""
+
+    refuse_after_seconds: Annotated[float, Field(gt=0)] = 14 * 86_400.0
+    """Age of the last bar past which the server refuses to forecast."""
+
+    reload_seconds: Annotated[float, Field(gt=0)] = 5.0
+    """How often the model server looks for a new model version or new features."""
+
+    prediction_log_url: str = ""
+    """SQLAlchemy URL of the prediction log; default: predictions.sqlite in state_dir."""
+
+    prediction_log_queue: Annotated[int, Field(gt=0)] = 10_000
+    """Answers that may wait to be logged; more are dropped and counted."""
+
+    pushgateway_url: str = ""
+    """Prometheus Pushgateway for batch jobs; default: a text file in state_dir."""
+
+    page_port: Annotated[int, Field(ge=1, le=65535)] = 7860
+    """Port of the page."""
+
+    page_root_path: str = ""
+    """Path prefix the page is reached under behind a proxy, e.g. /demo."""
+
+    page_user: str = "page"
+    """Name written into the audit trail for what the page starts."""
+
+    source_deadline_seconds: Annotated[float, Field(gt=0)] = 60.0
+    """Longest time one fetch from a price source may take, retries included."""
+
+    source_base_url: str = ""
+    """Address of the price provider's web service; default: the provider's own."""
+
+    last_good_days: Annotated[float, Field(ge=0)] = 7.0
+    """Oldest snapshot that may stand in when a source fails or limits us, in days."""
+
+    tiingo_token: SecretStr = SecretStr("")
+    """API token of the tiingo source."""
+
+    @property
+    def lake(self) -> str:
+        """The lake's URL, default resolved."""
+        return self.lake_url or str(self.state_dir / "lake")
+
+    @property
+    def prediction_log(self) -> str:
+        """The prediction log's SQLAlchemy URL, default resolved."""
+        return self.prediction_log_url or f"sqlite:///{self.state_dir / 'predictions.sqlite'}"
+
+    @property
+    def batch_metrics_file(self) -> Path:
+        """Where batch jobs write their metrics when there is no Pushgateway."""
+        return self.state_dir / "metrics" / "drift.prom"

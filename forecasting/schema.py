@@ -13,13 +13,15 @@ A price frame has one row per symbol and bar, sorted by symbol, then timestamp:
 | split     | float64             | new shares per old share from this bar on, else 1              |
 """
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from forecasting.errors import InvalidPrices
+
+if TYPE_CHECKING:  # the predictor reads the constants below and carries no pandas
+    import pandas as pd
 
 SYMBOL: Final = "symbol"
 TIMESTAMP: Final = "timestamp"
@@ -39,7 +41,7 @@ INTERVALS: Final = {"1h": 3_600, "2h": 7_200, "4h": 14_400, "1d": 86_400}
 """Bar intervals the platform takes, in seconds."""
 
 
-def validate_prices(prices: pd.DataFrame) -> pd.DataFrame:
+def validate_prices(prices: "pd.DataFrame") -> "pd.DataFrame":
     """Refuse a frame that breaks the price contract; return it unchanged otherwise.
 
     This is the guard between parts of the platform. `forecasting.quality` is the judge of
@@ -48,6 +50,8 @@ def validate_prices(prices: pd.DataFrame) -> pd.DataFrame:
     Raises:
         InvalidPrices: names the column, and the first row, that breaks the rule.
     """
+    import pandas as pd
+
     missing = [column for column in PRICE_COLUMNS if column not in prices.columns]
     if missing:
         raise InvalidPrices(
@@ -90,7 +94,7 @@ def validate_prices(prices: pd.DataFrame) -> pd.DataFrame:
     return prices
 
 
-def _refuse_rows(prices: pd.DataFrame, bad: NDArray[np.bool_], rule: str) -> None:
+def _refuse_rows(prices: "pd.DataFrame", bad: NDArray[np.bool_], rule: str) -> None:
     if bad.any():
         first = int(np.argmax(bad))
         row = prices.iloc[first]

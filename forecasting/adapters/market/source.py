@@ -1,0 +1,167 @@
+"""What a price source is, and how one is opened by its name."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
+
+from forecasting.errors import InvalidSettings, SourceUnavailable
+from forecasting.schema import INTERVALS, SESSION
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from forecasting.settings import Settings
+
+ENTRY_POINTS: Final = "bellwether.sources"
+"""Entry-point group of other packages' sources: a callable (settings, **options) -> PriceSource."""
+
+_OWN: Final = {
+    "files": "forecasting.adapters.market.files:FilesSource",
+    "sample": "forecasting.adapters.market.sample:SampleSource",
+    "synthetic": "forecasting.adapters.market.synthetic:SyntheticSource",
+    "yahoo": "forecasting.adapters.market.yahoo:YahooSource",
+}
+
+
+@dataclass(frozen=True)
+class FetchResult:
+    """Bars as a source gave them.
+
+    Attributes:
+        bars: the price columns of `forecasting.schema`, not judged yet; only bars that closed.
+        fetched_at: when they were fetched, aware UTC.
+        notes: what a reader should know about them, in sentences.
+        fallback: whether they are the last good snapshot, because the source failed.
+    """
+
+    bars: "pd.DataFrame"
+    fetched_at: datetime
+    notes: tuple[str, ...] = ()
+    fallback: bool = False
+
+
+@runtime_checkable
+class PriceSource(Protocol):
+    """Somebody who has prices.
+
+    Attributes:
+        name: as in `open_source`.
+        replay: whether the prices are history, to be served as if its last bar were new.
+        synthetic: whether the prices are made up, to be said wherever they are shown.
+    """
+
+    name: str
+    replay: bool
+    synthetic: bool
+
+    def fetch(
+        self, symbols: Sequence[str], start: date | None, end: date | None, interval: str
+    ) -> FetchResult:
+        """Bars of all the symbols, or an error: never some of them, never none.
+
+        Args:
+            symbols: tickers; empty means the source's own choice, if it has one.
+            start: first session; None means as far back as there is.
+            end: last session, itself included; None means the newest.
+            interval: one of `schema.INTERVALS`.
+
+        Raises:
+            UnknownSymbol: the source does not know a symbol.
+            SourceUnavailable: it failed, or answered with nothing.
+            RateLimited: it asks us to wait longer than we may.
+            InvalidPrices: its bars cannot be read.
+            InvalidSettings: it does not have such bars or options.
+        """
+        ...
+
+
+def source_names() -> tuple[str, ...]:
+    """Names of all sources that can be opened, sorted."""
+    others = {entry.name for entry in entry_points(group=ENTRY_POINTS)}
+    return tuple(sorted(others | set(_OWN)))
+
+
+def open_source(name: str, settings: "Settings", **options: object) -> PriceSource:
+    """Open a price source by name; nothing is fetched yet.
+
+    Args:
+        name: sample, files, yahoo, synthetic, or an entry point of `bellwether.sources`.
+        settings: where things are.
+        options: the source's own, e.g. path= for files, universe= for sample, seed= for synthetic.
+
+    Raises:
+        InvalidSettings: no such source, or it does not take such options.
+        SourceUnavailable: another package's source cannot be loaded.
+    """
+    build = _own(name) or _of_others(name)
+    if build is None:
+        raise InvalidSettings(
+            f"a price source is one of {', '.join(source_names())}",
+            f"{name!r} was given",
+            f"Install the package that offers it under the entry point {ENTRY_POINTS}",
+        )
+    signature = inspect.signature(build)
+    try:
+        signature.bind(settings, **options)
+    except TypeError as error:
+        taken = ", ".join(list(signature.parameters)[1:]) or "none"
+        raise InvalidSettings(
+            f"the source {name} takes the options: {taken}", str(error), "Leave the others out"
+        ) from error
+    source = build(settings, **options)
+    if not isinstance(source, PriceSource):
+        raise InvalidSettings(
+            "a price source has name, replay, synthetic and fetch",
+            f"the entry point {name!r} gave a {type(source).__name__}",
+        )
+    return source
+
+
+def check_interval(name: str, interval: str, offered: Sequence[str] = tuple(INTERVALS)) -> None:
+    """Refuse an interval that a source does not offer.
+
+    Raises:
+        InvalidSettings: lists those it offers.
+    """
+    if interval not in offered:
+        raise InvalidSettings(
+            f"the source {name} has bars of {', '.join(offered)}", f"{interval!r} was asked for"
+        )
+
+
+def within(bars: "pd.DataFrame", start: date | None, end: date | None) -> "pd.DataFrame":
+    """Bars whose session lies between two dates, both included."""
+    import pandas as pd
+
+    if start is not None:
+        bars = bars[bars[SESSION] >= pd.Timestamp(start)]
+    if end is not None:
+        bars = bars[bars[SESSION] <= pd.Timestamp(end)]
+    return bars.reset_index(drop=True)
+
+
+def _own(name: str) -> Callable[..., object] | None:
+    if name not in _OWN:
+        return None
+    module, _, attribute = _OWN[name].partition(":")
+    build: Callable[..., object] = getattr(import_module(module), attribute)
+    return build
+
+
+def _of_others(name: str) -> Callable[..., object] | None:
+    for entry in entry_points(group=ENTRY_POINTS):
+        if entry.name == name:
+            try:
+                build: Callable[..., object] = entry.load()
+            except Exception as error:  # whatever another package's import raises
+                raise SourceUnavailable(
+                    "a source's package must be importable",
+                    f"{entry.value}: {type(error).__name__}: {error}",
+                    "Repair or remove the package",
+                ) from error
+            return build
+    return None

@@ -1,0 +1,147 @@
+"""What a snapshot of the lake is: a manifest of immutable parts, and how its content is hashed."""
+
+import hashlib
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+
+from forecasting.clock import DataClock
+from forecasting.errors import SnapshotCorrupted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+FORMAT: Final = "bellwether-snapshot/1"
+
+
+@dataclass(frozen=True)
+class Part:
+    """One immutable Parquet file.
+
+    Attributes:
+        digest: SHA-256 of its content (not of its bytes: compression may change), its name too.
+        rows: how many rows it holds.
+    """
+
+    digest: str
+    rows: int
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where prices are from; a data set has one.
+
+    Attributes:
+        source: name of the price source.
+        replay: whether the prices are history, served as if its last bar were new.
+        synthetic: whether the prices are made up.
+        interval: interval of the bars.
+    """
+
+    source: str
+    replay: bool
+    synthetic: bool
+    interval: str
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Prices as they were held at one time; nothing rewrites it.
+
+    Attributes:
+        id: first 16 hex digits of the content's SHA-256: the same bars of the same source have
+            the same id, however many fetches they came in.
+        dataset: name of the data set in the lake.
+        source: name of the price source.
+        replay: whether the prices are history, served as if its last bar were new.
+        synthetic: whether the prices are made up.
+        interval: interval of the bars.
+        symbols: tickers held, sorted.
+        first: close of the oldest bar, aware UTC.
+        last: close of the newest bar, aware UTC.
+        rows: number of bars.
+        fetched_at: when the newest fetch ended, aware UTC.
+        notes: what a reader should know about the prices.
+        parts: files that hold the bars.
+        quarantined: files that hold the bars in quarantine.
+    """
+
+    id: str
+    dataset: str
+    source: str
+    replay: bool
+    synthetic: bool
+    interval: str
+    symbols: tuple[str, ...]
+    first: datetime
+    last: datetime
+    rows: int
+    fetched_at: datetime
+    notes: tuple[str, ...]
+    parts: tuple[Part, ...]
+    quarantined: tuple[Part, ...]
+
+    @property
+    def clock(self) -> DataClock:
+        """What time it is for these prices."""
+        return DataClock(fetched_at=self.fetched_at, last_bar=self.last, replay=self.replay)
+
+    @property
+    def origin(self) -> Origin:
+        """Where the prices are from."""
+        return Origin(self.source, self.replay, self.synthetic, self.interval)
+
+    def to_bytes(self) -> bytes:
+        """The manifest, as canonical JSON."""
+        return orjson.dumps({"format": FORMAT, **asdict(self)}, option=orjson.OPT_SORT_KEYS)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Snapshot":
+        """Read a manifest.
+
+        Raises:
+            SnapshotCorrupted: it is no manifest, or one of another format.
+        """
+        try:
+            read: dict[str, Any] = orjson.loads(data)
+            if read.pop("format") != FORMAT:
+                raise SnapshotCorrupted(f"a manifest must have the format {FORMAT}")
+            for instant in ("first", "last", "fetched_at"):
+                read[instant] = datetime.fromisoformat(read[instant])
+            for parts in ("parts", "quarantined"):
+                read[parts] = tuple(Part(**part) for part in read[parts])
+            for names in ("symbols", "notes"):
+                read[names] = tuple(read[names])
+            return cls(**read)
+        except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
+            raise SnapshotCorrupted(
+                "a snapshot's manifest must be readable",
+                f"{type(error).__name__}: {error}",
+                "Fetch the prices again into another data set, or restore the lake from its backup",
+            ) from error
+
+
+def content_digest(frame: "pd.DataFrame") -> str:
+    """SHA-256 (hex) over a frame's rows in their order, the same wherever it was written.
+
+    Numbers count as little-endian float64 with one zero, times as nanoseconds, text as UTF-8.
+    """
+    import numpy as np
+    import pandas as pd
+
+    digest = hashlib.sha256(f"{FORMAT};{len(frame)}".encode())
+    for name in frame.columns:
+        column = frame[name]
+        digest.update(f";{name};".encode())
+        if pd.api.types.is_datetime64_any_dtype(column.dtype):
+            values = pd.DatetimeIndex(column).to_numpy(dtype="datetime64[ns]").view(np.int64)
+            digest.update(values.astype("<i8").tobytes())
+        elif pd.api.types.is_numeric_dtype(column.dtype):
+            digest.update((column.to_numpy(dtype="<f8") + 0.0).tobytes())
+        else:
+            codes, names = pd.factorize(column.to_numpy())
+            digest.update("\0".join(map(str, names)).encode())
+            digest.update(codes.astype("<i8").tobytes())
+    return digest.hexdigest()

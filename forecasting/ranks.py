@@ -1,0 +1,87 @@
+"""Cross-sectional ranks: where a symbol stands among the symbols known at the same instant."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+Singles = NDArray[np.float32]
+Instants = NDArray[np.int64]
+
+_CELLS: Final = 1 << 16
+"""Cells ranked at a time: they stay in the processor's cache."""
+
+
+class CrossSection:
+    """Rows grouped by the instant at which their bar closed.
+
+    Grouping by trading date instead would leak: New York's close of a date is not known yet
+    when Taipei closes on it.
+
+    Args:
+        timestamps: closes of the bars, int64 ns [n], in any order.
+    """
+
+    def __init__(self, timestamps: Instants) -> None:
+        order = np.argsort(timestamps, kind="stable").astype(np.int32)
+        ordered = timestamps[order]
+        starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1])))
+        self._order = order
+        self._starts = starts
+        self._sizes = np.diff(np.concatenate((starts, [ordered.size])))
+
+    def rank(self, values: Singles) -> Singles:
+        """Rank of every row among the finite values of its instant.
+
+        Args:
+            values: float32 [n]; NaN where unknown.
+
+        Returns:
+            (r - 1/2) / m for the r-th smallest of m, ties sharing their mean rank: within
+            (0, 1), and 0.5 for a row that is alone. NaN where `values` is not finite. float32 [n].
+        """
+        ranks = np.where(np.isfinite(values), np.float32(0.5), np.float32(np.nan))
+        for rows, inside in self._groups():
+            group = np.where(inside, values[rows], np.float32(np.nan))
+            ranks[rows[inside]] = _rank_rows(group)[inside]
+        return ranks
+
+    def _groups(self) -> Iterator[tuple[NDArray[np.int32], NDArray[np.bool_]]]:
+        """Rows of several instants at a time, one instant a line, and which cells are filled.
+
+        Instants of like size share a table, so that at most half of it is empty.
+        """
+        classes = np.ceil(np.log2(self._sizes)).astype(np.int64)
+        for size_class in np.unique(classes[classes > 0]).tolist():
+            chosen = np.flatnonzero(classes == size_class)
+            columns = np.arange(2**size_class)
+            step = max(1, _CELLS // columns.size)
+            for first in range(0, chosen.size, step):
+                some = chosen[first : first + step, None]
+                inside = columns < self._sizes[some]
+                places = np.where(inside, self._starts[some] + columns, 0)
+                yield self._order[places], inside
+
+
+def _rank_rows(group: Singles) -> Singles:
+    """Mean-tie ranks within every row of [g, m], scaled to (0, 1); NaN where not finite."""
+    finite = np.isfinite(group)
+    known = np.count_nonzero(finite, axis=1)[:, None].astype(np.float32)
+    filled = np.where(finite, group, np.float32(np.inf))  # last; NaN would sort far slower
+    order = np.argsort(filled, axis=1)
+    ordered = np.take_along_axis(filled, order, axis=1)
+    width = group.shape[1]
+    places = np.arange(width, dtype=np.int32)[None, :]
+    rises = ordered[:, 1:] != ordered[:, :-1]
+    first = np.zeros(group.shape, dtype=np.int32)
+    first[:, 1:] = np.where(rises, places[:, 1:], 0)
+    np.maximum.accumulate(first, axis=1, out=first)
+    last = np.full(group.shape, width - 1, dtype=np.int32)
+    last[:, :-1] = np.where(rises, places[:, :-1], width - 1)
+    last = np.minimum.accumulate(last[:, ::-1], axis=1)[:, ::-1]
+    scaled = (first + last + 1).astype(np.float32) / (2.0 * np.maximum(known, 1.0))
+    ranks = np.empty_like(group)
+    np.put_along_axis(ranks, order, scaled, axis=1)
+    ranks[~finite] = np.nan
+    return ranks

@@ -1,0 +1,344 @@
+"""The drift job against real parts: lake, MLflow, prediction log, Evidently, Pushgateway."""
+
+import itertools
+import json
+import time
+from dataclasses import replace
+from datetime import UTC, date, datetime
+
+import numpy as np
+import pytest
+
+from forecasting.adapters.drift_history import DriftHistory
+from forecasting.adapters.drift_job import DriftOptions, run_drift
+from forecasting.adapters.lake import Lake
+from forecasting.adapters.ledger import Ledger
+from forecasting.adapters.market import open_source
+from forecasting.adapters.predictions import Answered, PredictionLog
+from forecasting.adapters.registry import CandidateRun, Registry
+from forecasting.bundle import load_bundle, write_bundle
+from forecasting.calendar import horizon_times
+from forecasting.drift_rules import ColumnRule, DriftRules
+from forecasting.errors import (
+    EXIT_DRIFT,
+    InvalidInput,
+    NotReady,
+    RegistryUnavailable,
+    ShortHistory,
+    Unavailable,
+)
+from forecasting.features import FeatureSpec, build_features
+from forecasting.quality import judge
+from forecasting.served import serve_features
+from forecasting.settings import Settings
+from forecasting.targets import SignalRule, horizon_returns
+from forecasting.training import train_candidate
+from tests.integration.conftest import free_port
+from tests.integration.test_pushgateway import gateway, scrape
+
+__all__ = ["gateway"]
+
+pytestmark = pytest.mark.integration
+
+REPLAYED = 60
+_names = itertools.count()
+
+
+def publish(lake, snapshot, table, spec):
+    lake.publish_features(
+        "default",
+        serve_features(
+            table,
+            spec,
+            snapshot_id=snapshot.id,
+            dataset="default",
+            source=snapshot.source,
+            replay=snapshot.replay,
+            synthetic=snapshot.synthetic,
+            fetched_at=snapshot.fetched_at,
+            created_at=datetime.now(UTC),
+            horizon_times=lambda symbol, last: horizon_times(symbol, last, "1d"),
+        ),
+    )
+
+
+def answer_the_past(log_url, bundle, served, version):
+    """Log what the bundle says as of each of the last bars, through the real writer."""
+    log = PredictionLog(log_url)
+    log.start()
+    for symbol in served.symbols:
+        stop = served.last_row(symbol) + 1
+        for row in range(stop - REPLAYED - 1, stop):
+            said = bundle.forecast(
+                served.values[row : row + 1],
+                served.scale[row : row + 1],
+                served.close[row : row + 1],
+                30,
+            )
+            close = served.close[row : row + 1]
+            assert log.offer(
+                Answered(
+                    request_id="",
+                    symbols=[symbol],
+                    as_of=served.timestamps[row : row + 1] // 10**6,
+                    made_at=time.time(),
+                    model_version=version,
+                    model_kind=bundle.kind,
+                    last_close=close,
+                    quantiles=said.quantiles,
+                    target_times=served.target_times_at(symbol, row)[None] // 10**6,
+                    probability_of_rise=said.probability_of_rise,
+                    signal=said.signals,
+                    stale=np.zeros(1, dtype=bool),
+                    source=served.source,
+                    replay=True,
+                    processing_seconds=0.001,
+                    protocol="rest",
+                    own_bars=False,
+                )
+            )
+    log.close()
+
+
+@pytest.fixture(scope="module")
+def world(mlflow_server, tmp_path_factory):
+    """Prices, a champion trained up to 60 bars before their end, and features up to the end."""
+    folder = tmp_path_factory.mktemp("drift")
+    settings = Settings(
+        state_dir=folder,
+        registry_url=mlflow_server.url,
+        registered_model=f"drift-{next(_names)}",
+    )
+    fetched = open_source("sample", settings).fetch(
+        ["AAPL", "AMZN", "NFLX"], date(2019, 1, 1), None, "1d"
+    )
+    now = datetime.now(UTC)
+    judged = judge(fetched.bars, now=now, interval="1d")
+    lake = Lake(settings.lake)
+    snapshot = lake.append(
+        "default",
+        judged,
+        source="sample",
+        replay=True,
+        synthetic=False,
+        interval="1d",
+        fetched_at=now,
+    )
+    prices = lake.read(snapshot)
+    spec = FeatureSpec(interval="1d", symbols=snapshot.symbols)
+    last = np.sort(prices["timestamp"].unique())[-REPLAYED - 1]
+    training = prices[prices["timestamp"] <= last].reset_index(drop=True)
+    table = build_features(training, spec)
+    returns = horizon_returns(training, range(1, 31))
+    trained = train_candidate("ridge", table, returns, folds=3)
+    info = write_bundle(
+        folder / "bundle", trained, spec, training={"source": "sample"}, signal=SignalRule()
+    )
+    frame = table.to_frame()
+    usable = frame[frame["usable"]]
+    (folder / "out").mkdir()
+    usable[["timestamp", "symbol", *spec.names]].to_parquet(folder / "out" / "reference.parquet")
+    ledger = Ledger(f"sqlite:///{folder / 'ledger.sqlite'}")
+    registry = Registry(settings.registry_url, settings.registered_model, ledger=ledger)
+    run_id = registry.log_candidate(
+        "drift",
+        CandidateRun(
+            name="ridge",
+            params={},
+            metrics={},
+            tags={},
+            files=((folder / "bundle", "bundle"), (folder / "out", "reference")),
+            dataset="default",
+            snapshot=snapshot.id,
+        ),
+    )
+    tags = {"bundle_digest": info.digest, "kind": "ridge", "dataset": "default"}
+    version = registry.register(run_id, tags).version
+    registry.promote(version, expected_champion=None, who="test", why="first")
+    ledger.close()
+    publish(lake, snapshot, build_features(prices, spec), spec)
+    answer_the_past(
+        settings.prediction_log,
+        load_bundle(folder / "bundle", expected_digest=info.digest),
+        lake.served_features("default"),
+        version,
+    )
+    return settings, version
+
+
+@pytest.fixture
+def settings(world, tmp_path):
+    """The world with a lake of its own, so that a test can break it."""
+    import shutil
+
+    shutil.copytree(world[0].lake, tmp_path / "lake")
+    return world[0].model_copy(update={"lake_url": str(tmp_path / "lake"), "state_dir": tmp_path})
+
+
+@pytest.fixture
+def settings_with_log(world, settings):
+    return settings.model_copy(update={"prediction_log_url": world[0].prediction_log})
+
+
+def runs(settings):
+    folder = DriftHistory(settings.lake)
+    return folder.summaries()
+
+
+def test_a_run_measures_every_scope_and_keeps_its_report(settings_with_log, world, gateway):
+    settings = settings_with_log.model_copy(update={"pushgateway_url": gateway})
+    outcome = run_drift(settings)
+    summary = outcome.summary
+
+    assert summary.model_version == world[1]
+    assert (summary.source, summary.replay, summary.synthetic) == ("sample", True, False)
+    features = summary.scope("features")
+    assert features.share is not None
+    assert features.current_rows == 3 * 60
+    assert {c.method for c in features.columns} <= {"wasserstein", "jensenshannon"}
+    watched = {entry.column for entry in features.not_measured}
+    assert {"month_sin", "symbol_AAPL"} <= watched
+    assert summary.scope("predictions").share is not None
+    assert summary.scope("realised").columns
+    assert outcome.exit_code == (EXIT_DRIFT if summary.drifted else 0)
+    assert not [note for note in summary.notes if "training span" in note]
+
+    by_horizon = {score.horizon: score for score in summary.realised}
+    assert set(by_horizon) == {1, 5, 10, 20, 30}
+    assert {h: s.matured for h, s in by_horizon.items()} == {
+        h: 3 * (REPLAYED + 1 - h) for h in by_horizon
+    }
+    assert all(0 < s.pinball < 0.2 and 0 <= s.coverage <= 1 for s in by_horizon.values())
+    assert all(s.skill is not None and s.skill < 0.5 for s in by_horizon.values())
+    assert summary.waiting == 3 * sum(by_horizon)
+    assert summary.unpriced == 0
+
+    history = DriftHistory(settings.lake)
+    assert history.summaries() == [summary]
+    points = history.by_instant()
+    assert len([p for p in points if p.horizon == 1]) == REPLAYED
+    page = history.report()
+    assert page.startswith(b"\n<!DOCTYPE html>") or b"<html" in page[:2000]
+    assert history.report("predictions.html") is not None
+    assert json.loads(history.report("report.json"))["metrics"]
+    lines = scrape(gateway)
+    assert any(line.startswith("bellwether_drift_share") for line in lines)
+    coverage = next(
+        float(line.rsplit(" ", 1)[1])
+        for line in lines
+        if line.startswith("bellwether_realised_coverage") and 'horizon="5"' in line
+    )
+    assert coverage == pytest.approx(by_horizon[5].coverage)
+    assert any(line.startswith("bellwether_job_last_success_timestamp_seconds") for line in lines)
+
+
+def test_realised_figures_equal_those_of_a_naive_loop(settings_with_log):
+    settings = settings_with_log
+    outcome = run_drift(settings, DriftOptions(horizons=(5,)))
+    lake = Lake(settings.lake)
+    prices = lake.read(lake.latest("default"))
+    hits = total = 0
+    for one in PredictionLog(settings.prediction_log).recent(10_000):
+        bars = prices[prices["symbol"] == one.symbol].set_index("timestamp")
+        later = bars[(bars.index > one.as_of) & (bars.index <= one.target_times[4])]
+        if one.target_times[4] > bars.index[-1]:
+            continue
+        growth = (later["split"] * (1 + later["dividend"] / later["close"])).prod()
+        value = later["close"].iloc[-1] * growth
+        low, *_, high = one.quantiles[4]
+        hits += low <= value <= high
+        total += 1
+    (score,) = outcome.summary.realised
+    assert score.matured == total
+    assert score.coverage == pytest.approx(hits / total)
+
+
+def test_an_empty_prediction_log_is_named_and_features_are_still_measured(settings):
+    outcome = run_drift(settings)
+    assert outcome.summary.realised == ()
+    assert outcome.summary.scope("features").share is not None
+    assert outcome.summary.scope("predictions").share is None
+    assert "0 rows" in outcome.summary.scope("predictions").not_measured[0].reason
+    text = settings.batch_metrics_file.read_text()
+    assert 'bellwether_drift_share{scope="features"}' in text
+    assert 'scope="predictions"' not in text
+    assert "bellwether_realised" not in text.replace("# HELP", "").split("bellwether_job")[0]
+    assert outcome.published == str(settings.batch_metrics_file)
+
+
+def test_prices_from_another_world_are_drift_with_its_own_exit_code(settings):
+    lake = Lake(settings.lake)
+    served = lake.served_features("default")
+    moved = replace(served, values=(served.values * 5 + 3).astype(np.float32))
+    lake.publish_features("default", moved)
+    outcome = run_drift(settings)
+    assert outcome.summary.scope("features").drifted
+    assert outcome.exit_code == EXIT_DRIFT == 11
+    assert 'bellwether_drift_detected{scope="features"} 1.0' in (
+        settings.batch_metrics_file.read_text()
+    )
+
+
+def test_thresholds_are_the_callers(settings):
+    strict = DriftRules(numeric=ColumnRule("wasserstein", 0.0001))
+    lax = DriftRules(numeric=ColumnRule("wasserstein", 1000.0), share=1.0)
+    assert run_drift(settings, DriftOptions(rules=strict)).exit_code == EXIT_DRIFT
+    assert run_drift(settings, DriftOptions(rules=lax)).exit_code == 0
+    assert len(runs(settings)) == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "error", "match"),
+    [
+        ({"registered_model": "nobody"}, {}, NotReady, "needs a champion"),
+        ({"registry_url": "dead"}, {}, RegistryUnavailable, "MLflow server must"),
+        ({}, {"dataset": "elsewhere"}, NotReady, "elsewhere"),
+        ({"pushgateway_url": "dead"}, {}, Unavailable, "Pushgateway"),
+        (
+            {"prediction_log_url": "sqlite:////proc/no/log.sqlite"},
+            {},
+            Unavailable,
+            "prediction log",
+        ),
+    ],
+)
+def test_a_part_that_is_missing_is_named_and_no_success_is_claimed(
+    settings, change, options, error, match
+):
+    dead = f"http://127.0.0.1:{free_port()}"
+    change = {key: dead if value == "dead" else value for key, value in change.items()}
+    settings = settings.model_copy(update=change)
+    with pytest.raises(error, match=match) as caught:
+        run_drift(settings, DriftOptions(**options))
+    assert caught.value.exit_code in (2, 3)
+    assert not settings.batch_metrics_file.exists()
+
+
+def test_too_few_served_bars_are_a_short_history_and_leave_nothing(settings):
+    with pytest.raises(ShortHistory, match="6 rows of served features"):
+        run_drift(settings, DriftOptions(current_bars=2))
+    assert runs(settings) == []
+    assert not settings.batch_metrics_file.exists()
+
+
+def test_a_champion_that_never_saw_the_served_symbols_is_refused(settings):
+    lake = Lake(settings.lake)
+    served = lake.served_features("default")
+    lake.publish_features("default", replace(served, symbols=("X", "Y", "Z")))
+    with pytest.raises(InvalidInput, match="served X, Y, Z; trained on AAPL, AMZN, NFLX"):
+        run_drift(settings)
+    assert runs(settings) == []
+
+
+def test_a_champion_without_its_training_features_is_refused(settings, world, tmp_path):
+    from mlflow import MlflowClient
+
+    client = MlflowClient(settings.registry_url, settings.registry_url)
+    model = f"bare-{next(_names)}"
+    run = client.create_run(client.create_experiment(model))
+    client.log_artifacts(run.info.run_id, str(world[0].state_dir / "bundle"), "bundle")
+    client.create_registered_model(model)
+    made = client.create_model_version(model, f"runs:/{run.info.run_id}/bundle", run.info.run_id)
+    client.set_registered_model_alias(model, "champion", made.version)
+    with pytest.raises(InvalidInput, match=r"has no reference/reference\.parquet"):
+        run_drift(settings.model_copy(update={"registered_model": model}))

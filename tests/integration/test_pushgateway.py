@@ -1,0 +1,83 @@
+"""Batch metrics in a real Pushgateway: one group per job."""
+
+import json
+import shutil
+import subprocess
+import time
+import urllib.request
+
+import pytest
+
+from forecasting import metrics
+from forecasting.adapters.batch_metrics import Sample, publish
+from tests.integration.conftest import free_port
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def gateway(tmp_path):
+    """A real Pushgateway; Debian's package is called prometheus-pushgateway."""
+    binary = shutil.which("prometheus-pushgateway") or shutil.which("pushgateway")
+    assert binary, "this test needs a Pushgateway: apt-get install prometheus-pushgateway"
+    port = free_port()
+    log = (tmp_path / "pushgateway.log").open("wb")
+    process = subprocess.Popen(
+        [binary, f"--web.listen-address=127.0.0.1:{port}"], stdout=log, stderr=subprocess.STDOUT
+    )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(200):
+            assert process.poll() is None, (tmp_path / "pushgateway.log").read_text()
+            try:
+                urllib.request.urlopen(f"{url}/-/ready", timeout=1).close()
+                break
+            except OSError:
+                time.sleep(0.05)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+        log.close()
+
+
+def scrape(url):
+    with urllib.request.urlopen(f"{url}/metrics", timeout=5) as answer:
+        lines = answer.read().decode().splitlines()
+    return [line for line in lines if line.startswith("bellwether_")]
+
+
+def groups(url):
+    with urllib.request.urlopen(f"{url}/api/v1/metrics", timeout=5) as answer:
+        return [group["labels"] for group in json.load(answer)["data"]]
+
+
+def share(value, scope="features"):
+    return Sample(metrics.DRIFT_SHARE, (scope,), value)
+
+
+def test_a_push_holds_the_values_and_the_time_of_success(gateway, tmp_path):
+    where = publish(
+        "drift", [share(0.25)], gateway_url=gateway, file=tmp_path / "x.prom", succeeded_at=1e9
+    )
+    lines = scrape(gateway)
+    assert where == gateway
+    assert 'bellwether_drift_share{instance="",job="drift",scope="features"} 0.25' in lines
+    success = 'bellwether_job_last_success_timestamp_seconds{instance="",job="drift",job_name='
+    assert f'{success}"drift"}} 1e+09' in lines
+    assert not (tmp_path / "x.prom").exists()
+
+
+def test_each_push_replaces_the_jobs_only_group(gateway, tmp_path):
+    for scope in ("features", "predictions"):
+        publish(
+            "drift",
+            [share(0.5, scope)],
+            gateway_url=gateway,
+            file=tmp_path / "x.prom",
+            succeeded_at=1e9,
+        )
+    assert groups(gateway) == [{"job": "drift"}]
+    shares = [line for line in scrape(gateway) if line.startswith("bellwether_drift_share")]
+    assert len(shares) == 1
+    assert 'scope="predictions"' in shares[0]

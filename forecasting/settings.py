@@ -69,6 +69,9 @@ class Settings(BaseSettings):
     pushgateway_url: str = ""
     """Prometheus Pushgateway for batch jobs; default: a text file in state_dir."""
 
+    page_host: str = "127.0.0.1"
+    """Address the page listens on; 0.0.0.0 in a container."""
+
     page_port: Annotated[int, Field(ge=1, le=65535)] = 7860
     """Port of the page."""
 

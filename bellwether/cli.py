@@ -1,0 +1,285 @@
+"""The bellwether command: parses, calls one function, prints; the work is elsewhere."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from bellwether.console import console, errors_in_words, split_symbols, table
+from forecasting.errors import EXIT_DRIFT, EXIT_REFUSED, InvalidSettings
+from forecasting.schema import INTERVALS, MAX_HORIZON
+
+app = typer.Typer(
+    name="bellwether",
+    help="Forecast market prices and tell the truth about how good the forecasts are.\n\n"
+    "Start with [bold]bellwether demo[/]: it trains on real prices, serves, watches and shows. "
+    "Settings are BELLWETHER_* variables (see the README); what a run does is said in options.\n\n"
+    "Exit codes: 0 well; 2 bad input; 3 a service or a source is unavailable; 4 corrupted bytes; "
+    "5 another promotion came first; 10 nothing was promoted; 11 drift was found.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_show_locals=False,
+    add_completion=False,
+)
+
+DEFAULT_SAMPLE: Final = "META,AMZN,AAPL,NFLX,NVDA,GOOG"
+
+Symbols = Annotated[
+    str, typer.Option(help="Symbols, comma separated. Default: the six of the bundled sample.")
+]
+Source = Annotated[
+    str, typer.Option(help="Where prices come from: sample, files, yahoo, synthetic, or another's.")
+]
+Interval = Annotated[str, typer.Option(help=f"Length of a bar: {', '.join(INTERVALS)}.")]
+Files = Annotated[
+    str, typer.Option(help="With --source files: a CSV or Parquet file, folder or pattern.")
+]
+
+
+@app.command()
+def demo(
+    symbols: Symbols = "",
+    source: Source = "sample",
+    interval: Interval = "1d",
+    files: Files = "",
+) -> None:
+    """Run everything on this machine: pipeline, MLflow, model server, drift, page. Ctrl-C ends it.
+
+    The first run trains; later runs reuse what is still valid. State lives in .bellwether.
+    """
+    from bellwether.demo import run_demo
+    from forecasting.settings import Settings
+    from pipelines.local import TrainingParams
+
+    with errors_in_words():
+        params = TrainingParams(
+            symbols=_symbols(symbols, source),
+            source=source,
+            source_options=_source_options(source, files),
+            interval=interval,
+            dataset=f"{source}-{interval}",
+            who="demo",
+        )
+        run_demo(Settings(), params)
+
+
+@app.command()
+def ingest(
+    symbols: Symbols = "",
+    source: Source = "sample",
+    interval: Interval = "1d",
+    files: Files = "",
+    dataset: Annotated[str, typer.Option(help="Name in the lake. Default: source-interval.")] = "",
+) -> None:
+    """Fetch prices, judge every bar, and freeze what is new as an immutable snapshot."""
+    from bellwether.work import ingest_prices
+    from forecasting.settings import Settings
+
+    with errors_in_words():
+        ingest_prices(
+            Settings(),
+            source,
+            _symbols(symbols, source),
+            interval,
+            dataset or f"{source}-{interval}",
+            _source_options(source, files),
+        )
+
+
+@app.command()
+def train(
+    symbols: Symbols = "",
+    source: Source = "sample",
+    interval: Interval = "1d",
+    dataset: Annotated[str, typer.Option(help="Name in the lake. Default: source-interval.")] = "",
+    candidates: Annotated[
+        str, typer.Option(help="Models to try; random_walk always runs.")
+    ] = "random_walk,ridge,random_forest,xgboost",
+    tuning_trials: Annotated[
+        int, typer.Option(min=0, help="Optuna trials per candidate, inside the training window.")
+    ] = 0,
+    select_features: Annotated[
+        bool, typer.Option(help="Drop features that permutation shows to be useless.")
+    ] = False,
+    folds: Annotated[int, typer.Option(min=3, help="Walk-forward folds.")] = 6,
+    seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 7,
+    alpha: Annotated[float, typer.Option(min=0.0001, max=0.5, help="Significance level.")] = 0.05,
+    files: Files = "",
+    train_until: Annotated[
+        str, typer.Option(help="ISO date; later bars are left out of the training.")
+    ] = "",
+) -> None:
+    """Run the training pipeline: ingest, features, candidates, verdict, registry.
+
+    Exit code 10 says that the run is fine and nothing was promoted; the reasons are printed.
+    """
+    from getpass import getuser
+
+    from bellwether.work import train_models
+    from forecasting.settings import Settings
+    from pipelines.local import TrainingParams
+
+    with errors_in_words():
+        params = TrainingParams(
+            source=source,
+            source_options=_source_options(source, files),
+            symbols=_symbols(symbols, source),
+            interval=interval,
+            dataset=dataset or f"{source}-{interval}",
+            candidates=split_symbols(candidates),
+            tuning_trials=tuning_trials,
+            select_features=select_features,
+            folds=folds,
+            seed=seed,
+            alpha=alpha,
+            train_until=train_until,
+            who=getuser(),
+        )
+        outcome = train_models(Settings(), params)
+    if not outcome.promoted:
+        raise typer.Exit(EXIT_REFUSED)
+
+
+@app.command()
+def refresh(
+    symbols: Symbols = "",
+    source: Source = "sample",
+    interval: Interval = "1d",
+    dataset: Annotated[str, typer.Option(help="Name in the lake. Default: source-interval.")] = "",
+    files: Files = "",
+) -> None:
+    """Fetch what is new and publish fresh serving features; no training."""
+    from bellwether.work import refresh_features
+    from forecasting.settings import Settings
+    from pipelines.local import RefreshParams
+
+    with errors_in_words():
+        params = RefreshParams(
+            symbols=_symbols(symbols, source),
+            source=source,
+            source_options=_source_options(source, files),
+            interval=interval,
+            dataset=dataset or f"{source}-{interval}",
+        )
+        refresh_features(Settings(), params)
+
+
+@app.command()
+def forecast(
+    symbol: Annotated[str, typer.Argument(help="A symbol the model server knows, e.g. AAPL.")],
+    days: Annotated[int, typer.Option(min=1, max=MAX_HORIZON, help="Bars ahead.")] = 10,
+    version: Annotated[str, typer.Option(help="Model version. Default: the champion.")] = "",
+    as_of: Annotated[str, typer.Option(help="ISO 8601: answer from what was known then.")] = "",
+    plot: Annotated[Path | None, typer.Option(help="Write a fan chart to this PNG.")] = None,
+) -> None:
+    """Ask the model server for a forecast and print it as a small table."""
+    from bellwether import forecast_view
+    from forecasting.adapters.inference import InferenceClient
+    from forecasting.settings import Settings
+
+    with errors_in_words():
+        if plot and plot.suffix.lower() != ".png":
+            raise InvalidSettings("--plot writes a PNG", str(plot), "Name a file that ends in .png")
+        settings = Settings()
+        with InferenceClient(
+            settings.inference_url,
+            settings.registered_model,
+            timeout=settings.inference_timeout_seconds,
+        ) as client:
+            answer = client.forecast(
+                [symbol], horizon=days, version=version or None, as_of=as_of or None
+            )[0]
+        console.print(forecast_view.forecast_table(answer))
+        console.print(forecast_view.provenance(answer), style="dim")
+        if plot:
+            forecast_view.plot(answer, plot)
+            console.print(f"Fan chart: {plot}")
+
+
+@app.command()
+def serve() -> None:
+    """Start the model server: V2 over REST and gRPC, champion and challenger from the registry."""
+    from forecasting.settings import Settings
+    from serving.server import serve as serve_models
+
+    # KServe reads sys.argv when it is imported, and would not know ours.
+    sys.argv = sys.argv[:1]
+    with errors_in_words():
+        serve_models(Settings())
+
+
+@app.command()
+def page() -> None:
+    """Start the page alone, against the servers that the settings name."""
+    from forecasting.settings import Settings
+    from gradio_app.app import serve as serve_page
+
+    with errors_in_words():
+        serve_page(Settings())
+
+
+@app.command()
+def drift(
+    dataset: Annotated[str, typer.Option(help="Name in the lake. Default: the champion's.")] = "",
+) -> None:
+    """Measure drift, realised error and coverage; exit code 11 says that drift was found."""
+    from bellwether.work import measure_drift
+    from forecasting.settings import Settings
+
+    with errors_in_words():
+        drifted = measure_drift(Settings(), dataset)
+    if drifted:
+        raise typer.Exit(EXIT_DRIFT)
+
+
+@app.command()
+def doctor() -> None:
+    """Use every connection for real, and say what to do about each that fails."""
+    from bellwether.doctor import examine
+    from forecasting.settings import Settings
+
+    with errors_in_words():
+        findings = examine(Settings())
+    rows = [(f.what, "[green]ok[/]" if f.ok else "[red]fails[/]", f.said) for f in findings]
+    console.print(table("", ["what", "state", "said"], rows))
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
+def _symbols(text: str, source: str) -> tuple[str, ...]:
+    from forecasting.adapters.market.source import source_names
+
+    if source not in source_names():
+        raise InvalidSettings(
+            "a source must be known",
+            repr(source),
+            f"There are {', '.join(source_names())}; packages add others as bellwether.sources",
+        )
+    symbols = split_symbols(text)
+    if symbols:
+        return symbols
+    if source == "sample":
+        return split_symbols(DEFAULT_SAMPLE)
+    if source in {"files", "synthetic"}:
+        return ()
+    raise InvalidSettings(
+        "a live source needs symbols", f"source {source}, no symbols", "Add --symbols AAPL,BTC-USD"
+    )
+
+
+def _source_options(source: str, files: str) -> dict[str, object]:
+    if source == "files" and not files:
+        raise InvalidSettings(
+            "the source files needs a path", "no --files", "Add --files prices.csv or a folder"
+        )
+    if files and source != "files":
+        raise InvalidSettings(
+            "--files belongs to --source files", f"--source {source}", "Add --source files"
+        )
+    return {"path": str(Path(files).resolve())} if files else {}
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    app()

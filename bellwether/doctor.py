@@ -1,0 +1,146 @@
+"""Uses every connection the settings name, for real, and says what to do about what fails."""
+
+import importlib.util
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from typing import Final
+from uuid import uuid4
+
+from forecasting.errors import BellwetherError
+from forecasting.settings import Settings
+
+PACKAGES: Final = ("kfp", "kserve", "mlflow", "xgboost", "sklearn", "evidently", "gradio", "talib")
+FREE_GB: Final = 2.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was tried: what, whether it went well, and what there is to say."""
+
+    what: str
+    ok: bool
+    said: str
+
+
+def examine(settings: Settings) -> list[Finding]:
+    """Try everything in the order a forecast needs it; nothing is left behind."""
+    checks: list[tuple[str, Callable[[Settings], str]]] = [
+        ("Python", _python),
+        ("packages", _packages),
+        ("disk", _disk),
+        ("lake: write and read", _lake),
+        ("prediction log: connect", _log),
+        ("MLflow: ask for the champion", _registry),
+        ("model server: forecast", _server),
+        ("page: open", _page),
+        ("Pushgateway: reach", _pushgateway),
+    ]
+    return [_tried(what, check, settings) for what, check in checks]
+
+
+def _tried(what: str, check: Callable[[Settings], str], settings: Settings) -> Finding:
+    try:
+        return Finding(what, ok=True, said=check(settings))
+    except BellwetherError as error:
+        return Finding(what, ok=False, said=str(error))
+    except Exception as error:  # noqa: BLE001 - a doctor reports whatever is wrong
+        return Finding(what, ok=False, said=f"{type(error).__name__}: {error}")
+
+
+def _python(_: Settings) -> str:
+    version = sys.version.split()[0]
+    if sys.version_info[:2] != (3, 11):
+        raise BellwetherError("Bellwether needs Python 3.11", version, "Install it; make demo")
+    return version
+
+
+def _packages(_: Settings) -> str:
+    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise BellwetherError(
+            "every package of the lock must be there", f"missing {', '.join(missing)}", "make demo"
+        )
+    return f"{len(PACKAGES)} found"
+
+
+def _disk(settings: Settings) -> str:
+    settings.state_dir.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(settings.state_dir).free / 1e9
+    if free < FREE_GB:
+        raise BellwetherError(
+            f"the state folder needs {FREE_GB:.0f} GB free", f"{free:.1f} GB", "Free some space"
+        )
+    return f"{free:.0f} GB free in {settings.state_dir}"
+
+
+def _lake(settings: Settings) -> str:
+    from forecasting.adapters.blobs import Blobs
+
+    blobs = Blobs(settings.lake)
+    name, data = f"doctor/{uuid4().hex}", os.urandom(64)
+    blobs.write(name, data)
+    try:
+        if blobs.read_if_there(name) != data:
+            raise BellwetherError("the lake must give back what it was given", settings.lake)
+    finally:
+        blobs.remove(name)
+    return settings.lake
+
+
+def _log(settings: Settings) -> str:
+    from forecasting.adapters.predictions import PredictionLog
+
+    return f"{PredictionLog(settings.prediction_log).count():,} forecasts logged"
+
+
+def _registry(settings: Settings) -> str:
+    from forecasting.adapters.registry_reader import RegistryReader
+
+    with closing(RegistryReader(settings.registry_url, settings.registered_model)) as registry:
+        aliases = registry.aliases()
+        if "champion" not in aliases:
+            raise BellwetherError(
+                "the registry needs a champion",
+                f"{settings.registered_model} has none at {settings.registry_url}",
+                "Train first: bellwether train",
+            )
+        record = registry.version(aliases["champion"])
+    return f"champion is version {record.version} ({record.kind.replace('_', ' ')})"
+
+
+def _server(settings: Settings) -> str:
+    from forecasting.adapters.inference import InferenceClient
+
+    with InferenceClient(
+        settings.inference_url,
+        settings.registered_model,
+        timeout=settings.inference_timeout_seconds,
+    ) as client:
+        symbols = client.symbols()
+        answer = client.forecast(symbols[:1], horizon=1)[0]
+    low, high = answer.quantiles[0][0], answer.quantiles[0][-1]
+    return f"{answer.symbol} tomorrow: {low:,.2f} to {high:,.2f} (90 %)"
+
+
+def _page(settings: Settings) -> str:
+    from bellwether.supervisor import answers
+
+    url = f"http://127.0.0.1:{settings.page_port}/"
+    if not answers(url):
+        raise BellwetherError("the page must answer", url, "Start it: bellwether page")
+    return url
+
+
+def _pushgateway(settings: Settings) -> str:
+    from bellwether.supervisor import answers
+
+    url = settings.pushgateway_url
+    if not url:
+        return f"none set; batch metrics go to {settings.batch_metrics_file}"
+    if not answers(f"{url.rstrip('/')}/-/ready"):
+        raise BellwetherError("the Pushgateway must answer", url, "Start it, or unset the variable")
+    return url

@@ -1,0 +1,68 @@
+"""Asks the server what it would have said on past days, so that errors can be known today.
+
+Only for historical data, of which the demo keeps the last bars out of training: the answers are
+true out-of-sample forecasts, and the bars that follow say how good they were.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from forecasting.adapters.inference import InferenceClient
+from forecasting.adapters.lake import Lake
+from forecasting.adapters.predictions import PredictionLog
+from forecasting.settings import Settings
+
+HELD_OUT_BARS = 60
+
+
+def held_out_from(settings: Settings, dataset: str) -> datetime:
+    """Close of the last bar the demo trains on: HELD_OUT_BARS before the newest.
+
+    Raises:
+        NotReady: the data set has no snapshot.
+        ShortHistory: it has too few bars to hold any out.
+    """
+    from forecasting.quality import require_history
+
+    lake = Lake(settings.lake)
+    prices = lake.read(lake.latest(dataset))
+    require_history(prices, 10 * HELD_OUT_BARS)
+    instants = sorted(prices["timestamp"].unique())
+    cut: datetime = instants[-HELD_OUT_BARS - 1].to_pydatetime()
+    return cut
+
+
+def replay_forecasts(
+    settings: Settings,
+    dataset: str,
+    versions: list[str],
+    since: datetime,
+    say: Callable[[str], None],
+) -> int:
+    """Ask every version for a forecast as of every held out bar; return how many were asked.
+
+    What the log holds already is not asked again.
+
+    Raises:
+        ServerUnavailable: the model server does not answer.
+    """
+    lake = Lake(settings.lake)
+    snapshot = lake.latest(dataset)
+    prices = lake.read(snapshot)
+    instants = [stamp for stamp in sorted(prices["timestamp"].unique()) if stamp > since]
+    log = PredictionLog(settings.prediction_log)
+    known = {(row.model_version, row.as_of) for row in log.recent(100_000)}
+    asked = 0
+    with InferenceClient(
+        settings.inference_url,
+        settings.registered_model,
+        timeout=settings.inference_timeout_seconds,
+    ) as client:
+        for version in versions:
+            for stamp in instants[:-1]:
+                if (version, stamp.to_pydatetime()) in known:
+                    continue
+                say(f"version {version}, as of {stamp:%Y-%m-%d}")
+                client.forecast(snapshot.symbols, version=version, as_of=stamp.isoformat())
+                asked += 1
+    return asked

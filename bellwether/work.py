@@ -1,0 +1,214 @@
+"""What the commands do: pipelines with visible progress, a drift run, an ingest, told in words."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from bellwether.console import console, table
+from forecasting.settings import Settings
+from pipelines.local import (
+    REFRESH_STEPS,
+    TRAINING_STEPS,
+    RefreshOutcome,
+    RefreshParams,
+    StepEvent,
+    TrainingOutcome,
+    TrainingParams,
+    run_refresh,
+    run_training,
+)
+
+_PAST = {"done": "[green]✓[/]", "reused": "[cyan]=[/]", "failed": "[red]✗[/]"}
+
+
+def train_models(settings: Settings, params: TrainingParams) -> TrainingOutcome:
+    """Run the training pipeline and then a refresh, so that what was trained can be served.
+
+    Raises:
+        BellwetherError: the error of the step that failed.
+    """
+    outcome = run_training_visibly(settings, params)
+    refresh_features(settings, params)
+    return outcome
+
+
+def run_training_visibly(settings: Settings, params: TrainingParams) -> TrainingOutcome:
+    """Run the training pipeline, show its steps and tell its verdict.
+
+    Raises:
+        BellwetherError: the error of the step that failed.
+    """
+    with _steps("Training", len(TRAINING_STEPS) + len(params.candidates) - 1) as heard:
+        outcome = run_training(settings, params, heard)
+    _tell_outcome(outcome)
+    return outcome
+
+
+def refresh_features(settings: Settings, params: RefreshParams) -> RefreshOutcome:
+    """Run the refresh pipeline.
+
+    Raises:
+        BellwetherError: the error of the step that failed.
+    """
+    with _steps("Refreshing", len(REFRESH_STEPS)) as heard:
+        outcome = run_refresh(settings, params, heard)
+    console.print(
+        f"[green]✓[/] Features of snapshot {outcome.snapshot} are published "
+        f"({outcome.seconds:.0f} s)"
+    )
+    return outcome
+
+
+def ingest_prices(
+    settings: Settings,
+    source: str,
+    symbols: tuple[str, ...],
+    interval: str,
+    dataset: str,
+    options: Mapping[str, object],
+) -> None:
+    """Fetch, judge and freeze prices, and print what came of it.
+
+    Raises:
+        BellwetherError: the source failed, or its bars are not fit to be kept.
+    """
+    from datetime import UTC, datetime
+
+    from forecasting.adapters.lake import Lake
+    from forecasting.adapters.market.fallback import fetch_or_last_good
+    from forecasting.adapters.market.source import open_source
+    from forecasting.quality import judge
+
+    lake = Lake(settings.lake)
+    provider = open_source(source, settings, **options)
+    with console.status(f"Fetching {interval} bars from {source} ..."):
+        fetched = fetch_or_last_good(
+            provider,
+            lake,
+            dataset,
+            symbols=symbols,
+            interval=interval,
+            last_good_days=settings.last_good_days,
+        )
+        if not fetched.fallback:
+            judged = judge(fetched.bars, now=datetime.now(UTC), interval=interval)
+            lake.append(
+                dataset,
+                judged,
+                source=provider.name,
+                replay=provider.replay,
+                synthetic=provider.synthetic,
+                interval=interval,
+                fetched_at=fetched.fetched_at,
+                notes=fetched.notes,
+            )
+    for note in fetched.notes:
+        console.print(f"[dim]· {note}[/]")
+    snapshot = lake.latest(dataset)
+    faults = lake.quarantine(snapshot)
+    console.print(
+        f"[green]✓[/] Snapshot {snapshot.id} of {dataset}: {snapshot.rows:,} bars of "
+        f"{len(snapshot.symbols)} symbols, {snapshot.first:%Y-%m-%d} to {snapshot.last:%Y-%m-%d}, "
+        f"{len(faults)} in quarantine"
+    )
+    if len(faults):
+        counts = Counter(zip(faults["symbol"], faults["fault"], strict=True))
+        rows = [(str(symbol), str(fault), str(n)) for (symbol, fault), n in sorted(counts.items())]
+        console.print(table("Quarantine", ["symbol", "fault", ">bars"], rows))
+
+
+def measure_drift(settings: Settings, dataset: str) -> bool:
+    """Run the drift job once and print its verdicts; whether anything drifted.
+
+    Raises:
+        BellwetherError: something it needs is missing, stale or unreachable.
+    """
+    from forecasting.adapters.drift_job import DriftOptions, run_drift
+
+    with console.status("Measuring drift, realised error and coverage ..."):
+        outcome = run_drift(settings, DriftOptions(dataset=dataset) if dataset else None)
+    summary = outcome.summary
+    rows = []
+    for scope in summary.scopes:
+        if scope.share is None:
+            why = scope.not_measured[0].reason if scope.not_measured else "nothing to compare"
+            rows.append((scope.scope, "not measured", "", why))
+            continue
+        worst = sorted((c for c in scope.columns if c.drifted), key=lambda c: -c.score)[:3]
+        why = ", ".join(f"{column.column} {column.score:.2f}" for column in worst)
+        state = "[red]drifted[/]" if scope.drifted else "steady"
+        rows.append((scope.scope, state, f"{scope.share:.0%}", why))
+    console.print(
+        table("Drift", ["scope", "state", ">share", "most changed, or why not measured"], rows)
+    )
+    if summary.realised:
+        scores = [
+            (
+                one.model_version,
+                str(one.horizon),
+                str(one.matured),
+                f"{one.pinball:.5f}",
+                "" if one.skill is None else f"{one.skill:+.1%}",
+                f"{one.coverage:.0%}",
+            )
+            for one in summary.realised
+        ]
+        heads = ["version", ">horizon", ">matured", ">pinball", ">skill", ">90 % coverage"]
+        console.print(table("Forecasts whose day has come", heads, scores))
+    for note in summary.notes:
+        console.print(f"[dim]· {note}[/]")
+    console.print(f"Report: {outcome.folder}; metrics: {outcome.published}")
+    return summary.drifted
+
+
+def _tell_outcome(outcome: TrainingOutcome) -> None:
+    if outcome.promoted:
+        console.print(
+            f"[bold green]Promoted[/] {outcome.candidate} is champion, version {outcome.champion}"
+        )
+    else:
+        console.print(f"[bold yellow]Nothing was promoted[/], best candidate {outcome.candidate}:")
+    for reason in outcome.reasons:
+        console.print(f"  · {reason}")
+    console.print(f"[dim]Report: {outcome.report}[/]", soft_wrap=True)
+
+
+@contextmanager
+def _steps(title: str, total: int) -> Iterator["_Heard"]:
+    """Show a pipeline's steps as they start and end."""
+    with Progress(
+        TextColumn("[bold]{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[doing]}"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+    ) as progress:
+        yield _Heard(progress, title, total)
+
+
+class _Heard:
+    """Listens to a pipeline's events and shows them."""
+
+    def __init__(self, progress: Progress, title: str, total: int) -> None:
+        self._progress = progress
+        self._task = progress.add_task(title, total=total, doing="")
+        self._running: dict[str, str] = {}
+
+    def __call__(self, event: StepEvent) -> None:
+        name = f"{event.step} {event.label}".strip()
+        if event.state in _PAST:
+            self._running.pop(name, None)
+            took = f" ({event.seconds:.1f} s)" if event.state == "done" else ""
+            note = " from an earlier run" if event.state == "reused" else took
+            console.print(f"{_PAST[event.state]} {name}[dim]{note}[/]")
+            self._progress.advance(self._task)
+        else:
+            self._running[name] = event.message
+            if event.step == "ingest" and event.message:
+                console.print(f"  [dim]· {event.message}[/]")
+        doing = [f"{step}: {said}" if said else step for step, said in self._running.items()]
+        self._progress.update(self._task, doing="; ".join(doing))

@@ -1,0 +1,1 @@
+"""Speed and memory of Bellwether against its peers, side by side in one run."""

@@ -1,0 +1,1 @@
+"""Servers of others, and two ceilings, that answer with the same model."""

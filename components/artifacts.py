@@ -1,0 +1,30 @@
+"""What a step needs of the artifacts KFP hands it, so that steps are free of kfp."""
+
+from typing import Any, Protocol
+
+
+class Artifact(Protocol):
+    """A file or folder with words about it."""
+
+    path: str
+    """Where the bytes are, or go."""
+
+    metadata: dict[str, Any]
+    """Words shown beside the artifact: strings, numbers, lists, dicts."""
+
+
+class ScalarMetrics(Protocol):
+    """Numbers a run page shows as a table."""
+
+    path: str
+    """Where their file goes."""
+
+    def log_metric(self, metric: str, value: float) -> None:
+        """Show one number."""
+
+
+class ConfusionMetrics(Protocol):
+    """A confusion matrix a run page draws."""
+
+    def log_confusion_matrix(self, categories: list[str], matrix: list[list[int]]) -> None:
+        """Show counts: one row per true category, one column per forecast one."""

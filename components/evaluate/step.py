@@ -1,0 +1,140 @@
+"""The evaluate step: out-of-sample forecasts -> report, verdict, and the evidence behind it."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from components.artifacts import Artifact, ConfusionMetrics, ScalarMetrics
+from components.report import reported
+from forecasting.settings import Settings
+
+if TYPE_CHECKING:
+    from forecasting.adapters.registry_reader import VersionRecord
+    from forecasting.evaluation import Evaluation
+    from forecasting.plots import Painter
+
+DECISION: Final = "decision.json"
+PLOTS: Final = "plots"
+
+_HORIZONS = (1, 5, 10, 20)
+_SHOWN = ("skill", "p_value", "crps", "mase", "coverage_50", "coverage_90", "sharpe_delay_1")
+_SIDES = ["sell", "hold", "buy"]
+
+
+@reported("evaluate")
+def run(
+    *,
+    out_of_sample: Sequence[Artifact],
+    table: Artifact,
+    horizon: int,
+    alpha: float,
+    seed: int,
+    report: Artifact,
+    verdict: Artifact,
+    metrics: ScalarMetrics,
+    confusion: ConfusionMetrics,
+    evidence: Artifact,
+) -> None:
+    """Weigh the candidates and decide; see the component for the arguments.
+
+    Raises:
+        InvalidInput: the random walk is not among the candidates, or their rows differ.
+        ShortHistory: no outcome is known yet.
+        RegistryUnavailable: MLflow, which knows the champion, cannot be reached.
+    """
+    from components.provenance import git_revision
+    from forecasting.evaluation import evaluate
+    from forecasting.out_of_sample import OutOfSample
+    from forecasting.promotion import PromotionPolicy, decide
+    from forecasting.report import ReportMeta, html_report, verdict_markdown
+    from forecasting.scorecard import NULL_MODEL
+
+    champion = champion_now(Settings())
+    forecasts = {}
+    trials = {}
+    for artifact in sorted(out_of_sample, key=lambda one: str(one.metadata["kind"])):
+        kind = str(artifact.metadata["kind"])
+        forecasts[kind] = OutOfSample.load(Path(artifact.path))
+        trials[kind] = int(artifact.metadata["trials"])
+    evaluation = evaluate(
+        forecasts,
+        alpha=alpha,
+        horizons=(*(h for h in _HORIZONS if h < horizon), horizon),
+        trials=trials,
+        seed=seed,
+    )
+    policy = PromotionPolicy(alpha=alpha)
+    decided = decide(evaluation, champion.kind if champion else None, policy)
+    told = {key: table.metadata[key] for key in ("source", "snapshot", "dataset", "interval")}
+    meta = ReportMeta(
+        **told,
+        replay=bool(table.metadata["replay"]),
+        synthetic=bool(table.metadata["synthetic"]),
+        seed=seed,
+        git_revision=git_revision(),
+    )
+    Path(report.path).write_text(html_report(evaluation, decided, forecasts, meta, policy))
+    Path(verdict.path).write_text(verdict_markdown(decided, evaluation))
+    figures = {kind: evaluation.metrics(kind) for kind in evaluation.candidates}
+    for kind, values in figures.items():
+        for name in _SHOWN:
+            if name in values:
+                metrics.log_metric(f"{kind}_{name}", values[name])
+    judged = evaluation.candidates[decided.candidate or NULL_MODEL]
+    # We count forecasts in rows and outcomes in columns; a run page wants it the other way round.
+    confusion.log_confusion_matrix(_SIDES, judged.confusion.T.tolist())
+    folder = Path(evidence.path)
+    _draw(evaluation, folder / PLOTS)
+    decision = {
+        "verdict": decided.to_dict(),
+        "word": decided.word,
+        "reasons": list(decided.reasons),
+        "champion": champion.version if champion else "",
+        "metrics": figures,
+        "evaluation": evaluation.to_dict(),
+    }
+    (folder / DECISION).write_text(json.dumps(decision, sort_keys=True, allow_nan=False))
+    evidence.metadata.update(verdict=decided.word, candidate=decided.candidate or "")
+
+
+def champion_now(settings: Settings) -> "VersionRecord | None":
+    """The version that is champion, or None before the first training.
+
+    Raises:
+        RegistryUnavailable: MLflow cannot be reached.
+    """
+    from forecasting.adapters.registry_reader import CHAMPION, RegistryReader
+
+    reader = RegistryReader(settings.registry_url, settings.registered_model)
+    try:
+        version = reader.aliases().get(CHAMPION)
+        return reader.version(version) if version else None
+    finally:
+        reader.close()
+
+
+def _draw(evaluation: "Evaluation", folder: Path) -> None:
+    """A calibration and an equity picture of every candidate."""
+    from forecasting import plots
+
+    for kind in evaluation.candidates:
+        pictures: Mapping[str, Any] = {
+            "calibration": plots.calibration(evaluation, kind),
+            "equity": plots.equity(evaluation, kind),
+        }
+        (folder / kind).mkdir(parents=True)
+        for name, painter in pictures.items():
+            _save(painter, folder / kind / f"{name}.png")
+
+
+def _save(paint: "Painter", path: Path) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    from forecasting.plots import LIGHT
+
+    figure = Figure(figsize=(7.6, 3.4), dpi=100, layout="constrained", facecolor=LIGHT.paper)
+    FigureCanvasAgg(figure)
+    paint(figure, LIGHT)
+    figure.savefig(path, facecolor=LIGHT.paper)

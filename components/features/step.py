@@ -1,0 +1,135 @@
+"""The features step: snapshot -> features, horizon returns and the drift reference."""
+
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components.artifacts import Artifact
+from components.report import reported
+from components.symbols import listed
+from forecasting.errors import InvalidSettings, ShortHistory
+from forecasting.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from forecasting.adapters.snapshot import Snapshot
+    from forecasting.features import FeatureSpec, FeatureTable
+
+REFERENCE_ROWS = 5_000
+
+
+@reported("features")
+def run(
+    *,
+    snapshot: str,
+    dataset: str,
+    symbols: str,
+    train_until: str,
+    table: Artifact,
+    reference: Artifact,
+) -> None:
+    """Describe every bar of a snapshot; see the component for the arguments.
+
+    Raises:
+        UnknownSymbol: the snapshot does not hold a symbol that was asked for.
+        ShortHistory: a symbol that was asked for by name has too few bars, or all have.
+        InvalidSettings: `train_until` is no date, or lies before the first bar.
+    """
+    import numpy as np
+
+    from components.training_table import TrainingTable, iso
+    from forecasting.adapters.lake import Lake
+    from forecasting.features import FeatureSpec, build_features
+    from forecasting.quality import require_history
+    from forecasting.schema import MAX_HORIZON
+    from forecasting.targets import horizon_returns
+
+    lake = Lake(Settings().lake)
+    held = lake.snapshot(dataset, snapshot)
+    known = {symbol.upper(): symbol for symbol in held.symbols}
+    named = tuple(known.get(symbol.upper(), symbol) for symbol in listed(symbols))
+    prices = until(lake.read(held, named), train_until)
+    spec = FeatureSpec(interval=held.interval, symbols=tuple(sorted(named or held.symbols)))
+    if named:
+        require_history(prices, spec.warmup_bars)
+    described = build_features(prices, spec)
+    if not described.usable.any():
+        raise ShortHistory(
+            f"a forecast needs {spec.warmup_bars} bars of a symbol, and prices that move",
+            f"none of {len(described.symbols)} symbols has a usable row",
+            "Ingest a longer history",
+        )
+    returns = horizon_returns(prices, range(1, MAX_HORIZON + 1)).astype(np.float32)
+    origin = {
+        **origin_of(held),
+        "symbols": list(described.symbols),
+        "first": iso(int(described.timestamps.min())),
+        "last": iso(int(described.timestamps.max())),
+        "rows": len(described.codes),
+    }
+    TrainingTable(described, returns, spec, origin).save(Path(table.path))
+    rows = _write_reference(described, spec, Path(reference.path))
+    table.metadata.update(origin, features=len(spec.names), spec_digest=spec.digest)
+    reference.metadata.update(snapshot=held.id, rows=rows)
+
+
+def origin_of(snapshot: "Snapshot") -> dict[str, object]:
+    """Where prices come from, in words that two fetches of the same bars share."""
+    return {
+        "snapshot": snapshot.id,
+        "dataset": snapshot.dataset,
+        "source": snapshot.source,
+        "replay": snapshot.replay,
+        "synthetic": snapshot.synthetic,
+        "interval": snapshot.interval,
+    }
+
+
+def until(prices: "pd.DataFrame", train_until: str) -> "pd.DataFrame":
+    """Prices up to an ISO date (its whole session) or instant; all for "".
+
+    Raises:
+        InvalidSettings: it is neither, or no bar is left.
+    """
+    from forecasting.schema import SESSION, TIMESTAMP
+
+    if not train_until:
+        return prices
+    rule = "train_until must be an ISO date or an ISO instant after the first bar"
+    try:
+        if len(train_until) <= len("2026-01-31"):
+            last = datetime.combine(date.fromisoformat(train_until), time.max)
+            kept = prices[prices[SESSION] <= last]
+        else:
+            instant = datetime.fromisoformat(train_until)
+            instant = instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+            kept = prices[prices[TIMESTAMP] <= instant]
+    except ValueError as error:
+        raise InvalidSettings(rule, f"{train_until!r}", "Write it like 2026-01-31") from error
+    if kept.empty:
+        first = prices[TIMESTAMP].min().isoformat()
+        raise InvalidSettings(rule, f"{train_until}; the first bar closed {first}")
+    return kept.reset_index(drop=True)
+
+
+def _write_reference(table: "FeatureTable", spec: "FeatureSpec", path: Path) -> int:
+    """Write usable rows of bars spread evenly over the training, as Parquet; how many?
+
+    Whole bars are drawn, all symbols of each, so that many symbols do not shorten the span: drift
+    is measured against all that the model learned from, not against its last days.
+    """
+    import numpy as np
+
+    from forecasting.schema import SYMBOL, TIMESTAMP
+
+    frame = table.to_frame()
+    usable = frame[frame["usable"]].sort_values([TIMESTAMP, SYMBOL], kind="stable")
+    instants = usable[TIMESTAMP].unique()
+    wanted = min(max(REFERENCE_ROWS * len(instants) // len(usable), 1), len(instants))
+    drawn = instants[np.linspace(0, len(instants) - 1, wanted).round().astype(int)]
+    sample = usable[usable[TIMESTAMP].isin(drawn)]
+    draft = path.with_name(f".{path.name}.part")
+    sample[[TIMESTAMP, SYMBOL, *spec.names]].to_parquet(draft, index=False)
+    draft.replace(path)
+    return len(sample)

@@ -1,0 +1,43 @@
+"""Ingest: prices from a source, judged bar by bar, frozen in the lake."""
+
+from kfp import dsl
+
+from components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)  # type: ignore[untyped-decorator]
+def ingest(
+    *,
+    symbols: str,
+    source: str,
+    source_options: str,
+    interval: str,
+    dataset: str,
+    prices: dsl.Output[dsl.Dataset],
+    quality: dsl.Output[dsl.Markdown],
+) -> str:
+    """Fetch prices, quarantine what is wrong with them, and freeze a snapshot.
+
+    Args:
+        symbols: tickers separated by commas; empty for all the source carries.
+        source: name of the price source: sample, files, yahoo, synthetic or an installed one.
+        source_options: the source's own options as a JSON object, e.g. {"path": "prices.csv"}.
+        interval: bar interval: 1h, 2h, 4h or 1d.
+        dataset: name of the data set in the lake that the bars are added to.
+        prices: the snapshot's manifest; the bars themselves lie in the lake.
+        quality: what was quarantined, by the name of its fault.
+
+    Returns:
+        The snapshot's content hash: the same bars have the same one.
+    """
+    from components.ingest.step import run
+
+    return run(
+        symbols=symbols,
+        source=source,
+        source_options=source_options,
+        interval=interval,
+        dataset=dataset,
+        prices=prices,
+        quality=quality,
+    )

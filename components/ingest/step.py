@@ -1,0 +1,135 @@
+"""The ingest step: source -> judgement -> snapshot in the lake."""
+
+import json
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components.artifacts import Artifact
+from components.report import PROGRESS, reported, tell
+from components.symbols import listed
+from forecasting.errors import InvalidSettings
+from forecasting.settings import Settings
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from forecasting.adapters.snapshot import Snapshot
+
+
+@reported("ingest")
+def run(
+    *,
+    symbols: str,
+    source: str,
+    source_options: str,
+    interval: str,
+    dataset: str,
+    prices: Artifact,
+    quality: Artifact,
+) -> str:
+    """Fetch, judge and freeze prices; see the component for the arguments.
+
+    Raises:
+        UnknownSymbol: the source does not know a symbol.
+        SourceUnavailable: it failed, and no recent snapshot may stand in.
+        InvalidPrices: the bars as a whole, or too many of a symbol's, break the price contract.
+        InvalidSettings: there is no such source, or it does not have such bars.
+    """
+    from forecasting.adapters.lake import Lake
+    from forecasting.adapters.market.fallback import fetch_or_last_good
+    from forecasting.adapters.market.source import open_source
+    from forecasting.quality import judge
+
+    settings = Settings()
+    lake = Lake(settings.lake)
+    provider = open_source(source, settings, **_options(source_options))
+    fetched = fetch_or_last_good(
+        provider,
+        lake,
+        dataset,
+        symbols=listed(symbols),
+        interval=interval,
+        last_good_days=settings.last_good_days,
+    )
+    repairs: dict[str, int] = {}
+    if fetched.fallback:
+        snapshot = lake.latest(dataset)
+    else:
+        judged = judge(fetched.bars, now=datetime.now(UTC), interval=interval)
+        repairs = dict(judged.repairs)
+        snapshot = lake.append(
+            dataset,
+            judged,
+            source=provider.name,
+            replay=provider.replay,
+            synthetic=provider.synthetic,
+            interval=interval,
+            fetched_at=fetched.fetched_at,
+            notes=fetched.notes,
+        )
+    for note in fetched.notes:
+        tell("ingest", "", PROGRESS, message=note)
+    Path(prices.path).write_bytes(snapshot.to_bytes())
+    prices.metadata.update(_words(snapshot), fallback=fetched.fallback)
+    report = _quality(lake.quarantine(snapshot), snapshot, fetched.notes, repairs)
+    Path(quality.path).write_text(report)
+    return snapshot.id
+
+
+def _options(text: str) -> dict[str, object]:
+    try:
+        options = json.loads(text or "{}")
+    except json.JSONDecodeError as error:
+        options = error
+    if not isinstance(options, dict):
+        raise InvalidSettings(
+            "source_options is a JSON object of the source's own options",
+            repr(text),
+            'Write it like {"path": "prices.csv"}',
+        )
+    return options
+
+
+def _words(snapshot: "Snapshot") -> dict[str, object]:
+    return {
+        "snapshot": snapshot.id,
+        "dataset": snapshot.dataset,
+        "source": snapshot.source,
+        "replay": snapshot.replay,
+        "synthetic": snapshot.synthetic,
+        "interval": snapshot.interval,
+        "symbols": list(snapshot.symbols),
+        "first": snapshot.first.isoformat(),
+        "last": snapshot.last.isoformat(),
+        "rows": snapshot.rows,
+        "fetched_at": snapshot.fetched_at.isoformat(),
+    }
+
+
+def _quality(
+    faulty: "pd.DataFrame", snapshot: "Snapshot", notes: tuple[str, ...], repairs: dict[str, int]
+) -> str:
+    """What a person wants to know of a snapshot's quality, as Markdown."""
+    lines = [
+        f"## {snapshot.rows} bars of {len(snapshot.symbols)} symbols, {len(faulty)} in quarantine",
+        "",
+        (
+            f"Snapshot `{snapshot.id}` of `{snapshot.dataset}`: {snapshot.source}, "
+            f"{snapshot.interval} bars, {snapshot.first:%Y-%m-%d} to {snapshot.last:%Y-%m-%d}, "
+            f"fetched {snapshot.fetched_at:%Y-%m-%d %H:%M} UTC."
+        ),
+        "",
+        *(f"- {note}" for note in notes),
+    ]
+    if len(faulty):
+        counts = Counter(zip(faulty["symbol"], faulty["fault"], strict=True))
+        lines += ["", "| symbol | fault | bars |", "|---|---|---:|"]
+        lines += [
+            f"| {symbol} | {fault} | {count} |" for (symbol, fault), count in sorted(counts.items())
+        ]
+    if repairs:
+        mended = ", ".join(f"{count} {name}" for name, count in sorted(repairs.items()))
+        lines += ["", f"Mended without loss: {mended}."]
+    return "\n".join(lines) + "\n"

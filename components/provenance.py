@@ -1,0 +1,62 @@
+"""Which code made this: the git revision, and the versions of the packages that matter."""
+
+import os
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Final
+
+REVISION: Final = "BELLWETHER_GIT_REVISION"
+"""Variable that carries the revision into images, which hold no checkout."""
+
+PACKAGES: Final = (
+    "bellwether",
+    "kfp",
+    "mlflow",
+    "numpy",
+    "onnxruntime",
+    "pandas",
+    "scikit-learn",
+    "skl2onnx",
+    "ta-lib",
+    "xgboost-cpu",
+)
+
+
+def git_revision() -> str:
+    """Commit of our own checkout, with "+changes" if files differ from it.
+
+    Outside a checkout the variable BELLWETHER_GIT_REVISION counts, and without it "unknown".
+    """
+    root = Path(__file__).resolve().parent.parent
+    if _git(root, "rev-parse", "--show-toplevel") == str(root):
+        commit = _git(root, "rev-parse", "HEAD")
+        if commit:
+            changed = _git(root, "status", "--porcelain", "--untracked-files=no")
+            return f"{commit}+changes" if changed else commit
+    return os.environ.get(REVISION) or "unknown"
+
+
+def package_versions() -> dict[str, str]:
+    """Versions of the packages a model depends on, by name; those not installed are left out."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _git(root: Path, *arguments: str) -> str:
+    try:
+        answer = subprocess.run(  # noqa: S603 - fixed arguments, no shell
+            ["git", "-C", str(root), *arguments],  # noqa: S607 - git is found on the PATH
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return answer.stdout.strip() if answer.returncode == 0 else ""

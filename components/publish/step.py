@@ -1,0 +1,38 @@
+"""The publish step: the newest feature rows -> the lake, where predictors look."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from components.artifacts import Artifact
+from components.report import reported
+from forecasting.settings import Settings
+
+
+@reported("publish")
+def run(*, snapshot: str, dataset: str, table: Artifact) -> str:
+    """Publish the newest rows of every symbol; see the component for the arguments.
+
+    Raises:
+        ShortHistory: no symbol has a usable row.
+    """
+    from components.training_table import TrainingTable
+    from forecasting.adapters.lake import Lake
+    from forecasting.calendar import horizon_times
+    from forecasting.served import serve_features
+
+    lake = Lake(Settings().lake)
+    held = lake.snapshot(dataset, snapshot)
+    described = TrainingTable.load(Path(table.path))
+    served = serve_features(
+        described.features,
+        described.spec,
+        snapshot_id=held.id,
+        dataset=held.dataset,
+        source=held.source,
+        replay=held.replay,
+        synthetic=held.synthetic,
+        fetched_at=held.fetched_at,
+        created_at=datetime.now(UTC),
+        horizon_times=lambda symbol, last: horizon_times(symbol, last, held.interval),
+    )
+    return lake.publish_features(dataset, served)

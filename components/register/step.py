@@ -1,0 +1,231 @@
+"""The register step: bundles and the decision -> MLflow runs, versions, aliases, promotion."""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from components.artifacts import Artifact
+from components.report import PROGRESS, reported, tell
+from forecasting.adapters.ledger import Ledger
+from forecasting.adapters.registry import BUNDLE, CandidateRun, RegisteredVersion, Registry
+from forecasting.errors import PromotionConflict
+from forecasting.settings import Settings
+
+NULL_MODEL: Final = "random_walk"
+DEFAULT_REASON: Final = "the honest default: nothing has beaten it"
+
+_LONGEST_TAG = 4_000
+
+
+@dataclass(frozen=True)
+class _Bundle:
+    """A candidate's bundle on disk."""
+
+    path: Path
+    digest: str
+    manifest: Mapping[str, Any]
+
+    @property
+    def kind(self) -> str:
+        return str(self.manifest["kind"])
+
+
+@reported("register")
+def run(
+    *,
+    bundles: Sequence[Artifact],
+    table: Artifact,
+    reference: Artifact,
+    evidence: Artifact,
+    report: Artifact,
+    verdict: Artifact,
+    dataset: str,
+    who: str,
+    pipeline_run: str,
+) -> str:
+    """Log, register, promote; see the component for the arguments.
+
+    Everything is logged first, then versions are created, then aliases move, so a failure leaves
+    runs at most. What an earlier run of the same data and parameters has left is used again.
+
+    Raises:
+        RegistryUnavailable: MLflow cannot be reached.
+        PromotionConflict: the champion changed since the verdict; it was not replaced.
+    """
+    from forecasting.bundle import read_manifest
+
+    settings = Settings()
+    ledger = Ledger(settings.prediction_log)
+    registry = Registry(settings.registry_url, settings.registered_model, ledger=ledger)
+    decision = json.loads((Path(evidence.path) / "decision.json").read_text())
+    found = [_Bundle(Path(one.path), *read_manifest(Path(one.path))) for one in bundles]
+    by_kind = {one.kind: one for one in sorted(found, key=lambda one: one.kind)}
+    facts = {**table.metadata, "dataset": dataset, "pipeline_run": pipeline_run}
+    best = decision["verdict"]["candidate"] or ""
+    try:
+        registry.repair()
+        champion = registry.champion()
+        _refuse_stale(decision, champion)
+        files = _Files(reference, evidence, report, verdict)
+        registration = _Registration(registry, decision, facts, files, settings.lake)
+        runs = {kind: registration.log(bundle) for kind, bundle in by_kind.items()}
+        versions: dict[str, str] = {}
+        if champion is None:
+            tell("register", "", PROGRESS, message="the random walk becomes the first champion")
+            null = registration.version(by_kind[NULL_MODEL], runs[NULL_MODEL], "default")
+            versions[NULL_MODEL] = null.version
+            registry.promote(null.version, expected_champion=None, who=who, why=DEFAULT_REASON)
+            champion = null
+        challenger = ""
+        if best:
+            word = str(decision["word"])
+            made = registration.version(by_kind[best], runs[best], word)
+            versions[best] = challenger = made.version
+            registry.set_challenger(challenger)
+            if word == "promote" and challenger != champion.version:
+                why = "; ".join(decision["reasons"])
+                registry.promote(challenger, expected_champion=champion.version, who=who, why=why)
+        now = registry.champion()
+        outcome = {
+            "snapshot": facts["snapshot"],
+            "verdict": decision["word"],
+            "reasons": decision["reasons"],
+            "candidate": best,
+            "promoted": bool(best) and now is not None and now.version == challenger,
+            "champion": now.version if now else "",
+            "challenger": challenger,
+            "versions": versions,
+            "runs": runs,
+        }
+    finally:
+        ledger.close()
+    return json.dumps(outcome, sort_keys=True)
+
+
+class _Files:
+    """What every run gets beside its bundle, under the names people look for."""
+
+    def __init__(
+        self, reference: Artifact, evidence: Artifact, report: Artifact, verdict: Artifact
+    ) -> None:
+        self._named = {
+            "reference/reference.parquet": Path(reference.path),
+            "report/report.html": Path(report.path),
+            "report/verdict.md": Path(verdict.path),
+        }
+        self._plots = Path(evidence.path) / "plots"
+
+    def stage(self, folder: Path, kind: str) -> None:
+        """Copy the files of one candidate into a folder."""
+        for name, path in self._named.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, folder / name)
+        if (self._plots / kind).is_dir():
+            shutil.copytree(self._plots / kind, folder / "plots")
+
+
+def _refuse_stale(decision: Mapping[str, Any], champion: RegisteredVersion | None) -> None:
+    """A verdict counts for the champion it was made against only."""
+    version = champion.version if champion else ""
+    if decision["word"] == "promote" and decision["champion"] != version:
+        raise PromotionConflict(
+            "a promotion needs the champion it was decided against",
+            f"version {decision['champion'] or 'none'} was weighed, "
+            f"version {version or 'none'} is champion now",
+            "Train again: the new champion is weighed then",
+        )
+
+
+@dataclass(frozen=True)
+class _Registration:
+    """Candidates of one decision on their way into the registry."""
+
+    registry: Registry
+    decision: Mapping[str, Any]
+    facts: Mapping[str, Any]
+    files: _Files
+    lake: str
+
+    def log(self, bundle: _Bundle) -> str:
+        """The candidate's MLflow run; the one that is there if the same was logged before."""
+        from components.provenance import package_versions
+
+        experiment = self.registry.model
+        held = self.registry.find_run(experiment, bundle.digest)
+        if held is not None:
+            return held
+        tell("register", "", PROGRESS, message=f"logging {bundle.kind}")
+        training = bundle.manifest["training"]
+        versions = {**package_versions(), **bundle.manifest["versions"]}
+        with tempfile.TemporaryDirectory() as staged:
+            folder = Path(staged)
+            self.files.stage(folder, bundle.kind)
+            # The bundle goes as it is, so that a file nobody listed is not carried along.
+            uploads = [(bundle.path, BUNDLE)]
+            uploads += [(path, path.name) for path in sorted(folder.iterdir())]
+            candidate = CandidateRun(
+                name=f"{bundle.kind} {self.facts['snapshot'][:8]}",
+                params={
+                    "kind": bundle.kind,
+                    **{f"model.{key}": value for key, value in bundle.manifest["params"].items()},
+                    **{
+                        key: training[key]
+                        for key in ("seed", "folds", "trials", "snapshot", "first", "last", "rows")
+                        if key in training
+                    },
+                    "interval": self.facts["interval"],
+                    "symbols": ",".join(training["symbols"])[:500],
+                    "features": len(bundle.manifest["selected_features"]),
+                },
+                metrics=self.decision["metrics"][bundle.kind],
+                tags={
+                    "bundle_digest": bundle.digest,
+                    "data_snapshot": str(self.facts["snapshot"]),
+                    "git_revision": str(training["git_revision"]),
+                    "pipeline_run": str(self.facts["pipeline_run"]),
+                    "feature_spec": str(bundle.manifest["feature_spec_digest"]),
+                    **{f"version.{name}": str(number) for name, number in versions.items()},
+                },
+                files=tuple(uploads),
+                dataset=str(self.facts["dataset"]),
+                snapshot=str(self.facts["snapshot"]),
+                dataset_source=self.lake,
+                profile={key: training[key] for key in ("rows", "first", "last", "symbols")},
+            )
+            return self.registry.log_candidate(experiment, candidate)
+
+    def version(self, bundle: _Bundle, run_id: str, verdict: str) -> RegisteredVersion:
+        """The bundle's registered version; one that is there only gets the new verdict."""
+        reason = DEFAULT_REASON if verdict == "default" else "; ".join(self.decision["reasons"])
+        judged = {
+            "verdict": verdict,
+            "verdict_reason": reason[:_LONGEST_TAG],
+            "skill": str(self.decision["metrics"][bundle.kind].get("skill", "")),
+        }
+        held = self.registry.find(bundle.digest, str(self.facts["snapshot"]))
+        if held is not None:
+            self.registry.tag(held.version, judged)
+            return held
+        tags = {
+            "bundle_digest": bundle.digest,
+            "kind": bundle.kind,
+            **judged,
+            "data_snapshot": str(self.facts["snapshot"]),
+            "dataset": str(self.facts["dataset"]),
+            "source": str(self.facts["source"]),
+            "replay": _flag(self.facts["replay"]),
+            "synthetic": _flag(self.facts["synthetic"]),
+            "git_revision": str(bundle.manifest["training"]["git_revision"]),
+            "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
+            "pipeline_run": str(self.facts["pipeline_run"]),
+        }
+        return self.registry.register(run_id, tags)
+
+
+def _flag(value: object) -> str:
+    return "true" if value else "false"

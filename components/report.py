@@ -1,0 +1,80 @@
+"""What a step tells the laptop that runs it: started, how far, done, or our error word for word.
+
+On a cluster nobody sets BELLWETHER_RUN_DIR and nothing is written: the run page shows the log,
+whose last line is the same sentence.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Any, Final, ParamSpec, TypeVar
+
+from forecasting.errors import BellwetherError
+
+RUN_DIR: Final = "BELLWETHER_RUN_DIR"
+"""Variable that names the folder of a local run."""
+
+THREADS: Final = "BELLWETHER_STEP_THREADS"
+"""Variable that shares a laptop's cores among the steps that run at the same time."""
+
+EVENTS: Final = "events.jsonl"
+STARTED: Final = "started"
+PROGRESS: Final = "progress"
+DONE: Final = "done"
+FAILED: Final = "failed"
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def reported(step: str, *, label: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Tell the run's folder how a step fares.
+
+    Args:
+        step: name of the step.
+        label: name of the keyword argument that tells parallel tasks of the step apart.
+    """
+
+    def decorate(work: Callable[P, R]) -> Callable[P, R]:
+        @wraps(work)
+        def run(*args: P.args, **kwargs: P.kwargs) -> R:
+            name = str(kwargs.get(label, "")) if label else ""
+            started = time.monotonic()
+            tell(step, name, STARTED)
+            try:
+                result = work(*args, **kwargs)
+            except Exception as error:
+                seconds = time.monotonic() - started
+                tell(step, name, FAILED, seconds=seconds, error=_describe(error))
+                raise
+            tell(step, name, DONE, seconds=time.monotonic() - started)
+            return result
+
+        return run
+
+    return decorate
+
+
+def tell(step: str, label: str, state: str, **words: Any) -> None:
+    """Append one event to the run's folder; without one, do nothing."""
+    folder = os.environ.get(RUN_DIR)
+    if not folder:
+        return
+    event = {"step": step, "label": label, "state": state, "at": time.time(), **words}
+    line = json.dumps(event, default=str) + "\n"
+    # One write of an appended line: steps that run at the same time do not mix their lines.
+    descriptor = os.open(Path(folder) / EVENTS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        os.write(descriptor, line.encode())
+    finally:
+        os.close(descriptor)
+
+
+def _describe(error: Exception) -> dict[str, str]:
+    if isinstance(error, BellwetherError):
+        words = {"rule": error.rule, "found": error.found, "remedy": error.remedy}
+        return {"kind": type(error).__name__, **words}
+    return {"kind": type(error).__name__, "rule": str(error), "found": "", "remedy": ""}

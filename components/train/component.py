@@ -1,0 +1,46 @@
+"""Train: one candidate, walked forward, calibrated, refitted and bundled."""
+
+from kfp import dsl
+
+from components.image import IMAGE
+
+
+@dsl.component(base_image=IMAGE, install_kfp_package=False)  # type: ignore[untyped-decorator]
+def train(
+    *,
+    candidate: str,
+    table: dsl.Input[dsl.Dataset],
+    seed: int,
+    folds: int,
+    tuning_trials: int,
+    select_features: bool,
+    bundle: dsl.Output[dsl.Model],
+    out_of_sample: dsl.Output[dsl.Dataset],
+    metrics: dsl.Output[dsl.Metrics],
+) -> None:
+    """Forecast every test span with a model that never saw it, then learn from everything.
+
+    Args:
+        candidate: kind of model: random_walk, ridge, random_forest, xgboost, lightgbm, catboost.
+        table: features and horizon returns.
+        seed: seed of everything random.
+        folds: test spans of the walk.
+        tuning_trials: Optuna trials inside the first training window; 0 for the defaults.
+        select_features: whether features without permutation importance are dropped.
+        bundle: the refitted model: native bytes, manifest and digests.
+        out_of_sample: the walk's forecasts beside what really happened.
+        metrics: what the training cost, and how wide its data were.
+    """
+    from components.train.step import run
+
+    run(
+        candidate=candidate,
+        table=table,
+        seed=seed,
+        folds=folds,
+        tuning_trials=tuning_trials,
+        select_features=select_features,
+        bundle=bundle,
+        out_of_sample=out_of_sample,
+        metrics=metrics,
+    )

@@ -1,0 +1,83 @@
+"""What the features step hands on: features, horizon returns and where they come from, one .npz."""
+
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+from zipfile import BadZipFile
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from forecasting.errors import Corrupted
+from forecasting.features import FeatureSpec, FeatureTable
+
+_WORDS: Final = "words"
+_RETURNS: Final = "returns"
+_TEXTS: Final = ("symbols", "names")
+_ARRAYS: Final = tuple(one.name for one in fields(FeatureTable) if one.name not in _TEXTS)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingTable:
+    """Features of every bar beside what came after it.
+
+    Attributes:
+        features: n rows, one per bar.
+        returns: float32 [n, MAX_HORIZON] log total returns, NaN where the future is not known.
+        spec: how the features were made.
+        origin: snapshot, dataset, source, replay, synthetic, interval, symbols, first, last
+            (ISO-8601, UTC) and rows; the same bars give the same words.
+    """
+
+    features: FeatureTable
+    returns: NDArray[np.float32]
+    spec: FeatureSpec
+    origin: dict[str, Any]
+
+    def save(self, path: Path) -> None:
+        """Write an .npz without pickles, under a temporary name first."""
+        words = {
+            "spec": self.spec.to_dict(),
+            "origin": self.origin,
+            **{name: getattr(self.features, name) for name in _TEXTS},
+        }
+        arrays = {name: getattr(self.features, name) for name in _ARRAYS}
+        arrays[_RETURNS] = self.returns
+        arrays[_WORDS] = np.frombuffer(orjson.dumps(words), dtype=np.uint8)
+        draft = path.with_name(f".{path.name}.part")
+        with draft.open("wb") as file:
+            np.savez(file, **arrays)
+        draft.replace(path)
+
+    @classmethod
+    def load(cls, path: Path) -> "TrainingTable":
+        """Read what `save` wrote.
+
+        Raises:
+            Corrupted: the file is not one of ours, or is damaged.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as file:
+                words = orjson.loads(file[_WORDS].tobytes())
+                arrays: dict[str, Any] = {name: file[name] for name in (*_ARRAYS, _RETURNS)}
+        except (BadZipFile, EOFError, KeyError, OSError, ValueError) as fault:
+            raise Corrupted(
+                "a training table is an .npz that the features step wrote",
+                f"{path}: {fault}",
+                "Run the pipeline again",
+            ) from fault
+        returns = arrays.pop(_RETURNS)
+        texts: dict[str, Any] = {name: tuple(words[name]) for name in _TEXTS}
+        return cls(
+            features=FeatureTable(**arrays, **texts),
+            returns=returns,
+            spec=FeatureSpec.from_dict(words["spec"]),
+            origin=words["origin"],
+        )
+
+
+def iso(nanoseconds: int) -> str:
+    """An instant as ISO-8601 in UTC, to the second."""
+    return datetime.fromtimestamp(nanoseconds / 1e9, UTC).isoformat(timespec="seconds")

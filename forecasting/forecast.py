@@ -1,0 +1,198 @@
+"""From a model's location of the standardised return to quantiles, probabilities and a signal.
+
+Everything here is NumPy on arrays that are already in hand: the walk-forward evaluation and the
+predictor's hot path run the same lines. Notation: n rows, K knot horizons, H horizons 1..H in
+bars, G levels of the calibration grid, Q published levels. The forecast log return at horizon h
+and level q is `scale * sqrt(h) * (loc_h + calibration[h - 1, q])`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecasting.errors import InvalidRequest
+from forecasting.schema import MAX_HORIZON, QUANTILE_LEVELS
+
+Floats = NDArray[np.float64]
+
+KNOTS: Final = (1, 2, 3, 5, 10, 15, 20, 30)
+"""Horizons, in bars, whose location a model learns; the others are interpolated between them."""
+
+GRID: Final = tuple(percent / 100 for percent in range(1, 100))
+"""Levels of the calibration grid, 0.01 to 0.99; the published levels lie on it."""
+
+SIGNALS: Final = ("sell", "hold", "buy")
+"""Signals by `1 + side`, where side is -1, 0 or 1."""
+
+_GRID: Final = np.array(GRID)
+
+
+def interpolation_matrix(horizon: int = MAX_HORIZON) -> Floats:
+    """Weights [K, horizon] that carry knot locations to horizons 1..horizon, linearly in h.
+
+    Raises:
+        InvalidRequest: the horizon is not within 1..MAX_HORIZON.
+    """
+    if not 1 <= horizon <= MAX_HORIZON:
+        raise InvalidRequest(
+            f"a horizon must be a whole number of bars from 1 to {MAX_HORIZON}", str(horizon)
+        )
+    steps = np.arange(1.0, horizon + 1)
+    return np.stack([np.interp(steps, KNOTS, unit) for unit in np.eye(len(KNOTS))])
+
+
+def grid_columns(levels: Sequence[float]) -> NDArray[np.intp]:
+    """Columns of the calibration grid that hold these levels.
+
+    Raises:
+        InvalidRequest: a level does not lie on the grid 0.01, 0.02, .. 0.99.
+    """
+    columns = np.rint(np.asarray(levels, dtype=np.float64) * 100).astype(np.intp) - 1
+    inside = (columns >= 0) & (columns < len(GRID))
+    if not inside.all() or not np.allclose(_GRID[columns], levels, rtol=0, atol=1e-9):
+        raise InvalidRequest(
+            "quantile levels must lie on the grid 0.01, 0.02, .. 0.99", f"levels {tuple(levels)}"
+        )
+    return columns
+
+
+@dataclass(frozen=True)
+class QuantileTable:
+    """A calibration with all that does not depend on the request worked out beforehand.
+
+    Attributes:
+        calibration: [H, G] quantiles of the standardised residual, rising along G.
+        root: [H] square roots of the horizons 1..H.
+        lift: [K, H] interpolation weights times `root`: knot location -> location of r / scale.
+        spread: [H, Q] published calibration columns times `root`.
+        levels: the Q published levels.
+        shift: [H] what is added to each row so that the rows stand one after the other.
+        chain: [H * G] the shifted rows, rising throughout.
+        chain_levels: [H * G] their levels.
+    """
+
+    calibration: Floats
+    root: Floats
+    lift: Floats
+    spread: Floats
+    levels: tuple[float, ...]
+    shift: Floats
+    chain: Floats
+    chain_levels: Floats
+
+    @classmethod
+    def of(cls, calibration: Floats, levels: Sequence[float] = QUANTILE_LEVELS) -> "QuantileTable":
+        """Work the table out for a calibration [H, G]."""
+        root = np.sqrt(np.arange(1.0, len(calibration) + 1))
+        stride = 2.0 ** np.ceil(np.log2(np.ptp(calibration) + 1.0))
+        shift = stride * np.arange(len(calibration))
+        return cls(
+            calibration=np.ascontiguousarray(calibration, dtype=np.float64),
+            root=root,
+            lift=interpolation_matrix(len(calibration)) * root,
+            spread=calibration[:, grid_columns(levels)] * root[:, None],
+            levels=tuple(levels),
+            shift=shift,
+            chain=(calibration + shift[:, None]).ravel(),
+            chain_levels=np.tile(_GRID, len(calibration)),
+        )
+
+    def returns(self, loc: Floats, scale: Floats, horizon: int = MAX_HORIZON) -> Floats:
+        """Quantiles [n, horizon, Q] of the log return for locations [n, K] and scales [n]."""
+        centre = loc @ self.lift[:, :horizon]
+        quantiles: Floats = centre[:, :, None] + self.spread[:horizon]
+        quantiles *= scale[:, None, None]
+        return quantiles
+
+    def prices(
+        self, loc: Floats, scale: Floats, close: Floats, horizon: int = MAX_HORIZON
+    ) -> Floats:
+        """Quantiles [n, horizon, Q] of the price, for last closes [n]."""
+        quantiles = self.returns(loc, scale, horizon)
+        np.exp(quantiles, out=quantiles)
+        quantiles *= close[:, None, None]
+        return quantiles
+
+    def beyond(
+        self, loc: Floats, scale: Floats, cost: float, horizon: int
+    ) -> tuple[Floats, Floats]:
+        """P(log return > cost) [n] and P(log return <= -cost) [n] at one horizon."""
+        row = horizon - 1
+        calibration, root = self.calibration[row], self.root[row]
+        centre = (loc @ self.lift[:, row]) / root
+        step = (cost / root) / scale
+        above = 1.0 - np.interp(step - centre, calibration, _GRID)
+        return above, np.interp(-step - centre, calibration, _GRID)
+
+    def rise(self, loc: Floats, horizon: int = MAX_HORIZON) -> Floats:
+        """P(log return > 0) [n, horizon]; the scale does not matter at zero."""
+        return 1.0 - self.distribution((loc @ self.lift[:, :horizon]) / -self.root[:horizon])
+
+    def distribution(self, point: Floats) -> Floats:
+        """P(standardised residual <= point) [n, h] for points [n, h] at horizons 1..h.
+
+        Linear between the grid's quantiles; 0.01 and 0.99 beyond its ends, as the grid says no
+        more. All horizons are looked up at once in the chained rows.
+        """
+        rows = self.calibration[: point.shape[1]]
+        inside = np.minimum(np.maximum(point, rows[:, 0]), rows[:, -1])
+        inside += self.shift[: point.shape[1]]
+        level: Floats = np.interp(inside, self.chain, self.chain_levels)
+        return level
+
+
+def quantile_returns(
+    loc: Floats,
+    scale: Floats,
+    calibration: Floats,
+    levels: Sequence[float] = QUANTILE_LEVELS,
+    horizon: int = MAX_HORIZON,
+) -> Floats:
+    """Quantiles [n, horizon, Q] of the log return.
+
+    Args:
+        loc: [n, K] locations of the standardised return at the knot horizons.
+        scale: [n] volatility of one bar's log return, known at the forecast's origin.
+        calibration: [H, G] quantiles of the standardised residual.
+        levels: Q published levels, on the grid.
+        horizon: how many horizons to answer, at most H.
+    """
+    return QuantileTable.of(calibration, levels).returns(loc, scale, horizon)
+
+
+def price_quantiles(close: Floats, returns: Floats) -> Floats:
+    """Price quantiles [n, H, Q] from last closes [n] and log return quantiles [n, H, Q]."""
+    prices: Floats = close[:, None, None] * np.exp(returns)
+    return prices
+
+
+def probability_above(
+    loc: Floats, scale: Floats, calibration: Floats, threshold: float = 0.0
+) -> Floats:
+    """P(log return > threshold) [n, H]: one minus the distribution interpolated on the grid.
+
+    Beyond the outermost levels the probability stays at 0.01 or 0.99: the grid says no more.
+    """
+    table = QuantileTable.of(calibration)
+    return 1.0 - table.distribution((threshold / scale[:, None] - loc @ table.lift) / table.root)
+
+
+def sides(above: Floats, below: Floats, threshold: float) -> NDArray[np.int8]:
+    """Side of the signal [n]: 1 buy, -1 sell, 0 hold.
+
+    Args:
+        above: [n] P(log return > cost) at the signal's horizon.
+        below: [n] P(log return < -cost) at the signal's horizon.
+        threshold: probability a side needs. If both reach it, the likelier one wins.
+    """
+    buy = (above >= threshold) & (above >= below)
+    sell = (below >= threshold) & (below > above)
+    return buy.astype(np.int8) - sell.astype(np.int8)
+
+
+def signal(above: Floats, below: Floats, threshold: float) -> list[str]:
+    """The signal of every row in words: buy, hold or sell; see `sides`."""
+    return [SIGNALS[1 + int(side)] for side in sides(above, below, threshold)]

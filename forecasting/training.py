@@ -1,0 +1,338 @@
+"""Training one candidate: walk forward, calibrate on earlier folds only, refit on everything."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecasting.calibration import calibrate
+from forecasting.errors import InvalidInput, InvalidSettings, ShortHistory
+from forecasting.forecast import KNOTS, Floats, QuantileTable
+from forecasting.models import Forecaster, make_forecaster
+from forecasting.out_of_sample import OutOfSample
+from forecasting.schema import MAX_HORIZON, QUANTILE_LEVELS
+from forecasting.selection import select_features as choose_features
+from forecasting.splits import Fold, walk_forward
+from forecasting.tuning import Window, tune
+
+if TYPE_CHECKING:
+    from forecasting.features import FeatureTable
+    from forecasting.targets import SignalRule
+
+__all__ = ["Examples", "OutOfSample", "TrainedCandidate", "train_candidate", "train_on_examples"]
+
+_KNOT_COLUMNS: Final = np.array(KNOTS) - 1
+_SAMPLE_ROWS: Final = 32
+_CHUNK: Final = 65_536
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Rows to learn from: features known at a bar's close beside the returns that followed.
+
+    Attributes:
+        symbols: the symbols `codes` count.
+        names: the k feature names.
+        codes: int32 [n] symbol of each row.
+        timestamps: int64 [n] bar closes, ns.
+        close: float64 [n] last close, raw.
+        scale: float64 [n] volatility of one bar's log return, positive.
+        x: float32 [n, k] features, finite.
+        returns: float32 [n, H] log total returns, NaN where the future is not known.
+    """
+
+    symbols: tuple[str, ...]
+    names: tuple[str, ...]
+    codes: NDArray[np.int32]
+    timestamps: NDArray[np.int64]
+    close: Floats
+    scale: Floats
+    x: NDArray[np.float32]
+    returns: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @classmethod
+    def of(cls, table: "FeatureTable", returns: NDArray[np.floating]) -> "Examples":
+        """The usable rows of a feature table with their returns [n, H], row by row.
+
+        Raises:
+            InvalidInput: the two do not have the same rows, or H is not MAX_HORIZON.
+            ShortHistory: no row is usable.
+        """
+        if returns.shape != (len(table.codes), MAX_HORIZON):
+            raise InvalidInput(
+                "training needs the returns of every row of the feature table",
+                f"returns {returns.shape}, table {len(table.codes)} rows, {MAX_HORIZON} horizons",
+                "Compute them from the same prices: horizon_returns(prices, range(1, 31))",
+            )
+        rows = np.flatnonzero(table.usable & np.isfinite(table.scale) & (table.scale > 0))
+        if not len(rows):
+            raise ShortHistory(
+                "training needs rows past the features' warm-up",
+                f"0 of {len(table.codes)} bars",
+                "Give a longer history",
+            )
+        return cls(
+            symbols=tuple(table.symbols),
+            names=tuple(table.names),
+            codes=table.codes[rows],
+            timestamps=table.timestamps[rows],
+            close=table.close[rows],
+            scale=table.scale[rows],
+            x=np.ascontiguousarray(table.values[rows], dtype=np.float32),
+            returns=returns[rows].astype(np.float32, copy=False),
+        )
+
+    def standardised(self) -> NDArray[np.float32]:
+        """Returns [n, H] over scale * sqrt(h)."""
+        root = np.sqrt(np.arange(1.0, self.returns.shape[1] + 1))
+        z = np.empty_like(self.returns)
+        np.divide(self.returns, self.scale[:, None], out=z, casting="same_kind")
+        np.divide(z, root, out=z, casting="same_kind")
+        return z
+
+    def window(self, rows: NDArray[np.intp], z: Floats) -> Window:
+        """The part of the examples a search may look at."""
+        return Window(self.x[rows], z[rows], self.timestamps[rows], self.codes[rows])
+
+
+@dataclass(frozen=True)
+class TrainedCandidate:
+    """A candidate fitted on all that is known, with the evidence of how it did out of sample.
+
+    Attributes:
+        forecaster: fitted on the columns `columns` of every example whose future is known.
+        calibration: [H, G] quantiles of all folds' residuals.
+        baseline: [H, G] the random walk's, on the same rows.
+        out_of_sample: walk-forward forecasts of the second fold on.
+        trials: settings tried before these were chosen; 1 without a search.
+        columns: columns of the feature table the forecaster takes.
+        feature_names: all columns of the feature table.
+        sample: float32 [m, k] a few examples, for the parity check of the bundle.
+        seed: of everything random.
+        seconds: how long the training took.
+    """
+
+    forecaster: Forecaster
+    calibration: Floats
+    baseline: Floats
+    out_of_sample: OutOfSample
+    trials: int
+    columns: tuple[int, ...]
+    feature_names: tuple[str, ...]
+    sample: NDArray[np.float32]
+    seed: int
+    seconds: float
+
+    @property
+    def kind(self) -> str:
+        """Name of the candidate."""
+        return self.forecaster.kind
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """Its parameters in force."""
+        return self.forecaster.params
+
+    @property
+    def selected_features(self) -> tuple[str, ...]:
+        """Names of the features the forecaster takes."""
+        return tuple(self.feature_names[column] for column in self.columns)
+
+    def locate(self, x: NDArray[np.float32]) -> Floats:
+        """Locations [n, K] for rows with all features of the table."""
+        return self.forecaster.locate(x[:, list(self.columns)])
+
+
+def train_candidate(
+    kind: str,
+    table: "FeatureTable",
+    returns: NDArray[np.floating],
+    *,
+    params: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    folds: int = 6,
+    rolling: int | None = None,
+    tuning_trials: int = 0,
+    tuning_seconds: float | None = None,
+    select_features: bool = False,
+    signal: "SignalRule | None" = None,
+    threads: int | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> TrainedCandidate:
+    """Train a candidate on a feature table; see `train_on_examples`.
+
+    Args:
+        kind: one of models.CANDIDATES or models.EXTRAS.
+        table: features of every bar.
+        returns: [n, H] horizon returns of the table's rows, NaN where unknown.
+        params: parameters that override the candidate's defaults.
+        seed: of everything random.
+        folds: test spans of the walk-forward; the first only feeds the calibration.
+        rolling: learn only from the newest so many bars; default: from all.
+        tuning_trials: settings to try before the first fold; 0: none.
+        tuning_seconds: when to stop starting trials.
+        select_features: whether to drop features by permutation importance.
+        signal: rule whose horizon and cost the probabilities refer to; default: SignalRule().
+        threads: for the libraries; default: this container's share.
+        progress: told in a few words what is being done.
+
+    Raises:
+        ShortHistory: there are too few bars for the folds or the calibration.
+        InvalidSettings: an argument makes no sense.
+    """
+    if signal is None:
+        from forecasting.targets import SignalRule
+
+        signal = SignalRule()
+    return train_on_examples(
+        kind,
+        Examples.of(table, returns),
+        params=params,
+        seed=seed,
+        folds=folds,
+        rolling=rolling,
+        tuning_trials=tuning_trials,
+        tuning_seconds=tuning_seconds,
+        select_features=select_features,
+        signal_horizon=signal.horizon,
+        cost=signal.cost,
+        threads=threads,
+        progress=progress,
+    )
+
+
+def train_on_examples(
+    kind: str,
+    examples: Examples,
+    *,
+    params: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    folds: int = 6,
+    rolling: int | None = None,
+    tuning_trials: int = 0,
+    tuning_seconds: float | None = None,
+    select_features: bool = False,
+    signal_horizon: int = 5,
+    cost: float = 0.001,
+    threads: int | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> TrainedCandidate:
+    """Walk forward, calibrate and refit, on arrays.
+
+    Search and selection look only at the first fold's training window, once; what they choose
+    is used in every fold, so all test spans lie ahead of every decision. A span's quantiles
+    rest on residuals whose returns were known when it began. Arguments as in `train_candidate`.
+    """
+    begun = time.perf_counter()
+    tell = progress or _silent
+    if folds < 2:
+        raise InvalidSettings(
+            "the first fold only feeds the calibration, so at least 2 are needed", f"folds {folds}"
+        )
+    steps = walk_forward(examples.timestamps, examples.codes, folds=folds, rolling=rolling)
+    z = examples.standardised()
+    knots = z[:, _KNOT_COLUMNS].astype(np.float64)
+    window = examples.window(steps[0].train, knots)
+    chosen, trials = make_forecaster(kind, params, threads=threads).params, 1
+    if tuning_trials and kind != "random_walk":
+        tell(f"{kind}: searching parameters, at most {tuning_trials} trials")
+        tuned = tune(
+            kind,
+            window,
+            params=params,
+            trials=tuning_trials,
+            seconds=tuning_seconds,
+            seed=seed,
+            threads=threads,
+        )
+        chosen, trials = tuned.params, tuned.trials
+    columns = np.arange(len(examples.names))
+    if select_features and kind != "random_walk":
+        tell(f"{kind}: selecting features")
+        columns = choose_features(kind, window, params=chosen, seed=seed, threads=threads)
+    x = examples.x if len(columns) == len(examples.names) else examples.x[:, columns]
+
+    loc = np.full((len(examples), len(KNOTS)), np.nan)
+    for step in steps:
+        tell(f"{kind}: fold {step.number} of {folds}")
+        model = make_forecaster(kind, chosen, threads=threads)
+        model.fit(x[step.train], knots[step.train], seed=seed)
+        loc[step.test] = model.locate(x[step.test])
+    symmetric = kind == "random_walk"
+    evidence = _evidence(
+        examples, steps, z, loc, symmetric=symmetric, signal_horizon=signal_horizon, cost=cost
+    )
+    tell(f"{kind}: calibrating and refitting on all {len(examples)} bars")
+    tested = np.sort(np.concatenate([step.test for step in steps]))
+    final = make_forecaster(kind, chosen, threads=threads).fit(x, knots, seed=seed)
+    spread = np.linspace(0, len(examples) - 1, min(_SAMPLE_ROWS, len(examples))).astype(np.intp)
+    return TrainedCandidate(
+        forecaster=final,
+        calibration=calibrate(z[tested], loc[tested], symmetric=symmetric),
+        baseline=calibrate(z[tested], np.zeros_like(loc[tested]), symmetric=True),
+        out_of_sample=OutOfSample(
+            kind=kind,
+            params=chosen,
+            symbols=examples.symbols,
+            cost=cost,
+            signal_horizon=signal_horizon,
+            **evidence,
+        ),
+        trials=trials,
+        columns=tuple(int(column) for column in columns),
+        feature_names=examples.names,
+        sample=examples.x[spread],
+        seed=seed,
+        seconds=time.perf_counter() - begun,
+    )
+
+
+def _evidence(
+    examples: Examples,
+    steps: list[Fold],
+    z: NDArray[np.float32],
+    loc: Floats,
+    *,
+    symmetric: bool,
+    signal_horizon: int,
+    cost: float,
+) -> dict[str, Any]:
+    """The arrays of `OutOfSample`: the second fold on, each calibrated on the folds before it."""
+    fold = np.zeros(len(examples), dtype=np.int16)
+    for step in steps:
+        fold[step.test] = step.number
+    rows = np.flatnonzero(fold >= 2)
+    place = np.full(len(examples), -1, dtype=np.intp)
+    place[rows] = np.arange(len(rows))
+    quantiles = np.empty((len(rows), MAX_HORIZON, len(QUANTILE_LEVELS)), dtype=np.float32)
+    beyond = np.empty((len(rows), 2), dtype=np.float32)
+    for step in steps[1:]:
+        earlier = step.known[(fold[step.known] > 0) & (fold[step.known] < step.number)]
+        table = QuantileTable.of(calibrate(z[earlier], loc[earlier], symmetric=symmetric))
+        for start in range(0, len(step.test), _CHUNK):  # bounds the float64 working memory
+            part = step.test[start : start + _CHUNK]
+            at, scale = place[part], examples.scale[part]
+            quantiles[at] = table.returns(loc[part], scale)
+            above, below = table.beyond(loc[part], scale, cost, signal_horizon)
+            beyond[at, 0], beyond[at, 1] = above, 1.0 - below
+    return {
+        "codes": examples.codes[rows],
+        "timestamps": examples.timestamps[rows],
+        "fold": fold[rows],
+        "close": examples.close[rows],
+        "scale": examples.scale[rows],
+        "loc": loc[rows],
+        "quantiles": quantiles,
+        "probability_above_cost": beyond,
+        "realised": examples.returns[rows],
+    }
+
+
+def _silent(_: str) -> None:
+    pass

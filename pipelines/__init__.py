@@ -1,0 +1,1 @@
+"""The pipelines: what runs after what, and how to run or compile them."""

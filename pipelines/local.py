@@ -1,0 +1,271 @@
+"""Run the pipelines on this machine, step by step visible, with the steps' own errors."""
+
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
+
+from components.provenance import package_versions
+from components.report import EVENTS, FAILED, RUN_DIR, STARTED, THREADS
+from forecasting import errors
+from forecasting.adapters.mlflow_server import MlflowServer
+from forecasting.errors import BellwetherError
+from forecasting.settings import Settings
+from pipelines.runs import (
+    REFRESH_STEPS,
+    REUSED,
+    TRAINING_STEPS,
+    Progress,
+    RefreshOutcome,
+    RefreshParams,
+    StepEvent,
+    TrainingOutcome,
+    TrainingParams,
+)
+
+__all__ = [
+    "REFRESH_STEPS",
+    "TRAINING_STEPS",
+    "RefreshOutcome",
+    "RefreshParams",
+    "StepEvent",
+    "TrainingOutcome",
+    "TrainingParams",
+    "run_refresh",
+    "run_training",
+]
+
+_LOOK_SECONDS = 0.1
+_RUNS_KEPT = 10
+_PARALLEL = 2  # KFP's local runner never runs more iterations of a loop at a time
+
+
+def run_training(
+    settings: Settings, params: TrainingParams, progress: Progress | None = None
+) -> TrainingOutcome:
+    """Run the training pipeline here and wait for it.
+
+    Args:
+        settings: where things are; handed to every step.
+        params: what the run is about.
+        progress: told of every step as it starts, moves on and ends.
+
+    Raises:
+        RegistryUnavailable: MLflow is down; asked first, so nothing was written.
+        BellwetherError: the error of the step that failed, as the step raised it.
+    """
+    MlflowServer(settings.registry_url).check()
+    run = _Run(settings, "training", TRAINING_STEPS, params.arguments(), progress)
+    outputs = run.outputs()
+    return TrainingOutcome.read(outputs, run.log, run.seconds)
+
+
+def run_refresh(
+    settings: Settings, params: RefreshParams, progress: Progress | None = None
+) -> RefreshOutcome:
+    """Run the refresh pipeline here and wait for it; arguments and errors as in `run_training`."""
+    of_refresh = {one.name for one in fields(RefreshParams)}
+    arguments = {k: v for k, v in params.arguments().items() if k in of_refresh}
+    run = _Run(settings, "refresh", REFRESH_STEPS, arguments, progress)
+    outputs = run.outputs()
+    return RefreshOutcome(outputs["snapshot"], outputs["published"], run.log, run.seconds)
+
+
+class _Run:
+    """One run: its folder, its process, its events."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        pipeline: str,
+        steps: Sequence[str],
+        arguments: dict[str, Any],
+        progress: Progress | None,
+    ) -> None:
+        runs = settings.state_dir.resolve() / "runs"
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+        self.folder = runs / f"{stamp}-{pipeline}-{secrets.token_hex(3)}"
+        self.log = self.folder / "log.txt"
+        self.seconds = 0.0
+        self._settings = settings
+        self._steps = steps
+        self._arguments = arguments
+        self._pipeline = pipeline
+        self._progress = progress or _unheard
+        self._seen: set[tuple[str, str]] = set()
+        self._read = 0
+
+    def outputs(self) -> dict[str, Any]:
+        """Run the pipeline to its end and return its outputs by name."""
+        begun = time.monotonic()
+        self.folder.mkdir(parents=True)
+        request = {
+            "pipeline": self._pipeline,
+            "arguments": self._arguments,
+            "cache": str(self.folder.parent / ".cache" / _code_digest()),
+        }
+        (self.folder / "request.json").write_text(json.dumps(request))
+        with self._process() as process:
+            while process.poll() is None:
+                self._tell()
+                time.sleep(_LOOK_SECONDS)
+        self._tell()
+        self.seconds = time.monotonic() - begun
+        _forget_old_runs(self.folder.parent)
+        outcome = self.folder / "outcome.json"
+        if process.returncode != 0 or not outcome.is_file():
+            raise BellwetherError(
+                f"the {self._pipeline} pipeline must run to its end",
+                f"it ended with code {process.returncode} and no step said why; "
+                f"its last words: {_last_words(self.log)}",
+                f"Read {self.log}",
+            )
+        for step in self._steps:
+            self._reused(step)
+        outputs: dict[str, Any] = json.loads(outcome.read_text())
+        return outputs
+
+    @contextmanager
+    def _process(self) -> Iterator["subprocess.Popen[bytes]"]:
+        """Start the executor; whatever happens, none of its processes outlive this."""
+        scratch = tempfile.mkdtemp(prefix="bellwether-")
+        root = str(Path(__file__).resolve().parent.parent)
+        path = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH", ""))))
+        cpus = len(os.sched_getaffinity(0))
+        environment = {
+            **os.environ,
+            **_as_variables(self._settings),
+            RUN_DIR: str(self.folder),
+            THREADS: str(max(cpus // _PARALLEL, 1)),
+            "PYTHONPATH": path,
+            "PYTHONSAFEPATH": "1",  # a folder named like ours where the user stands is not ours
+            "TMPDIR": scratch,  # KFP leaves a folder behind for every step
+        }
+        command = [sys.executable, "-m", "pipelines.executor", str(self.folder)]
+        with self.log.open("wb") as log:
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+                command, env=environment, stdout=log, stderr=log, start_new_session=True
+            )
+        try:
+            yield process
+        finally:
+            _end(process)
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _tell(self) -> None:
+        """Pass on what the steps have written since the last look; raise what made one fail."""
+        events = self.folder / EVENTS
+        if not events.is_file():
+            return
+        with events.open("rb") as file:
+            file.seek(self._read)
+            fresh = file.read()
+        whole = fresh[: fresh.rfind(b"\n") + 1]
+        self._read += len(whole)
+        for line in whole.splitlines():
+            event = json.loads(line)
+            if event["state"] == STARTED:
+                for step in self._steps[: self._steps.index(event["step"])]:
+                    self._reused(step)
+                self._seen.add((event["step"], event["label"]))
+            self._progress(
+                StepEvent(
+                    event["step"],
+                    event["label"],
+                    event["state"],
+                    event.get("message", ""),
+                    event.get("seconds", 0.0),
+                )
+            )
+            if event["state"] == FAILED:
+                raise _raised(event, self.log)
+
+    def _reused(self, step: str) -> None:
+        """Tell of the tasks of a step that never started: their results were there."""
+        labels = self._arguments["candidates"] if step == "train" else [""]
+        for label in labels:
+            if (step, label) not in self._seen:
+                self._seen.add((step, label))
+                self._progress(StepEvent(step, label, REUSED))
+
+
+def _raised(event: dict[str, Any], log: Path) -> BellwetherError:
+    """The error a step raised; one that is not of our tree comes as its root."""
+    told = event["error"]
+    kind = getattr(errors, told["kind"], None)
+    if isinstance(kind, type) and issubclass(kind, BellwetherError):
+        return kind(told["rule"], told["found"], told["remedy"])
+    name = f"{event['step']} {event['label']}".strip()
+    return BellwetherError(
+        f"the step {name} must run to its end", f"{told['kind']}: {told['rule']}", f"Read {log}"
+    )
+
+
+def _last_words(log: Path) -> str:
+    """The last line of a log, without colours."""
+    lines = log.read_text(errors="replace").split("\n")
+    said = [line.strip() for line in lines if line.strip()]
+    return re.sub(r"\x1b\[[0-9;]*m", "", said[-1])[:400] if said else "none"
+
+
+def _as_variables(settings: Settings) -> dict[str, str]:
+    """The settings as the variables that the steps read them from."""
+    variables = {}
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        if isinstance(value, SecretStr):
+            value = value.get_secret_value()
+        elif isinstance(value, Path):
+            value = value.resolve()
+        variables[f"BELLWETHER_{name.upper()}"] = str(value)
+    return variables
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    for word in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, word)
+        except ProcessLookupError:
+            break
+        try:
+            process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            continue
+    process.wait()
+
+
+def _code_digest() -> str:
+    """What the cached results depend on besides their inputs: our code and the packages' versions."""
+    root = Path(__file__).resolve().parent.parent
+    digest = sha256(f"{sys.version} {sorted(package_versions().items())}".encode())
+    for package in ("components", "forecasting", "pipelines"):
+        for path in sorted((root / package).rglob("*.py")):
+            digest.update(path.relative_to(root).as_posix().encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _forget_old_runs(runs: Path) -> None:
+    """Remove all but the newest runs; what the cache knew of them it finds missing and redoes."""
+    finished = sorted(path for path in runs.iterdir() if not path.name.startswith("."))
+    for path in finished[:-_RUNS_KEPT]:
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _unheard(_: StepEvent) -> None:
+    pass

@@ -1,0 +1,55 @@
+"""The refresh pipeline: keeps the serving features current between trainings."""
+
+from typing import NamedTuple
+
+from kfp import dsl
+
+from components.features.component import features
+from components.ingest.component import ingest
+from components.publish.component import publish
+from pipelines.tasks import given, never_cached, tried_again
+
+
+class RefreshOutputs(NamedTuple):
+    """What a finished refresh hands back: the snapshot's and the features' content hashes."""
+
+    snapshot: str
+    published: str
+
+
+@dsl.pipeline(name="bellwether-refresh", description="New prices, described and published.")  # type: ignore[untyped-decorator]
+def refresh(
+    symbols: str = "",
+    source: str = "sample",
+    source_options: str = "",
+    interval: str = "1d",
+    dataset: str = "default",
+) -> RefreshOutputs:
+    """Fetch, describe, publish.
+
+    Args:
+        symbols: tickers separated by commas; empty for all the source carries.
+        source: name of the price source.
+        source_options: the source's own options as a JSON object.
+        interval: bar interval: 1h, 2h, 4h or 1d.
+        dataset: name of the data set in the lake.
+    """
+    prices = ingest(
+        symbols=symbols,
+        source=source,
+        source_options=source_options,
+        interval=interval,
+        dataset=dataset,
+    )
+    described = features(
+        snapshot=prices.outputs["Output"], dataset=dataset, symbols=symbols, train_until=""
+    )
+    published = publish(
+        snapshot=prices.outputs["Output"], dataset=dataset, table=described.outputs["table"]
+    )
+    given(prices, cpu="1", memory="1G")
+    given(described, cpu="1", memory="2G")
+    given(published, cpu="1", memory="1G")
+    tried_again(prices)
+    never_cached(prices, published)
+    return RefreshOutputs(snapshot=prices.outputs["Output"], published=published.outputs["Output"])

@@ -1,0 +1,168 @@
+"""What goes into a local run of a pipeline and what comes out: parameters, events, outcomes."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Final, Self
+
+from forecasting.errors import InvalidSettings
+
+REUSED: Final = "reused"
+TRAINING_STEPS: Final = ("ingest", "features", "train", "evaluate", "register")
+REFRESH_STEPS: Final = ("ingest", "features", "publish")
+
+
+@dataclass(frozen=True)
+class RefreshParams:
+    """What a refresh is about.
+
+    Attributes:
+        symbols: tickers; none for all the source carries.
+        source: name of the price source.
+        source_options: the source's own options, e.g. {"path": "prices.csv"}.
+        interval: bar interval.
+        dataset: name of the data set in the lake.
+    """
+
+    symbols: tuple[str, ...] = ()
+    source: str = "sample"
+    source_options: Mapping[str, object] = field(default_factory=dict)
+    interval: str = "1d"
+    dataset: str = "default"
+
+    def arguments(self) -> dict[str, Any]:
+        """The pipeline's arguments."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        return values | {
+            "symbols": ",".join(self.symbols),
+            "source_options": json.dumps(dict(self.source_options)),
+        }
+
+
+@dataclass(frozen=True)
+class TrainingParams(RefreshParams):
+    """What a training is about; the defaults are the pipeline's.
+
+    Attributes:
+        train_until: ISO date or instant; later bars are left out of the training.
+        candidates: kinds of models to compare; random_walk must be one of them.
+        folds: test spans of the walk-forward.
+        tuning_trials: Optuna trials per candidate; 0 for the defaults.
+        select_features: whether features without permutation importance are dropped.
+        horizon: longest forecast that is weighed, bars.
+        alpha: significance level of the promotion gates.
+        seed: seed of everything random.
+        who: name written into the promotion's audit trail.
+    """
+
+    train_until: str = ""
+    candidates: tuple[str, ...] = ("random_forest", "xgboost", "ridge", "random_walk")
+    folds: int = 6
+    tuning_trials: int = 0
+    select_features: bool = False
+    horizon: int = 30
+    alpha: float = 0.05
+    seed: int = 7
+    who: str = "pipeline"
+
+    def __post_init__(self) -> None:
+        if "random_walk" not in self.candidates or len(set(self.candidates)) != len(
+            self.candidates
+        ):
+            raise InvalidSettings(
+                "candidates are named once, and the random walk is one of them",
+                ", ".join(self.candidates) or "none",
+                "Add random_walk: a model has to beat something",
+            )
+
+    def arguments(self) -> dict[str, Any]:
+        """The pipeline's arguments."""
+        return super().arguments() | {"candidates": list(self.candidates)}
+
+
+@dataclass(frozen=True)
+class StepEvent:
+    """How one step of a running pipeline fares.
+
+    Attributes:
+        step: name of the step, see TRAINING_STEPS and REFRESH_STEPS.
+        label: tells parallel tasks of a step apart, e.g. the candidate; else "".
+        state: "started", "progress", "done", "failed", or "reused" when an earlier run's result
+            still holds.
+        message: what is being done, in a few words; else "".
+        seconds: how long the step took, when it has ended.
+    """
+
+    step: str
+    label: str
+    state: str
+    message: str = ""
+    seconds: float = 0.0
+
+
+Progress = Callable[[StepEvent], None]
+
+
+@dataclass(frozen=True)
+class TrainingOutcome:
+    """What a training came to.
+
+    Attributes:
+        snapshot: content hash of the snapshot trained on.
+        verdict: "promote" or "refuse".
+        reasons: why, one sentence each.
+        candidate: the best candidate besides the random walk, "" when there was none.
+        promoted: whether the candidate became champion in this run.
+        champion: version that is champion now.
+        challenger: version that was put up against it, "" when there was none.
+        versions: kind -> registered version, for what this run registered or found registered.
+        runs: kind -> MLflow run.
+        report: the HTML report.
+        verdict_file: the Markdown verdict.
+        log: the run's log.
+        seconds: how long it all took.
+    """
+
+    snapshot: str
+    verdict: str
+    reasons: tuple[str, ...]
+    candidate: str
+    promoted: bool
+    champion: str
+    challenger: str
+    versions: dict[str, str]
+    runs: dict[str, str]
+    report: Path
+    verdict_file: Path
+    log: Path
+    seconds: float
+
+    @classmethod
+    def read(cls, outputs: dict[str, Any], log: Path, seconds: float) -> Self:
+        """The outcome in a pipeline's outputs."""
+        told = json.loads(outputs["outcome"])
+        return cls(
+            **{**told, "reasons": tuple(told["reasons"])},
+            report=Path(outputs["report"]),
+            verdict_file=Path(outputs["verdict"]),
+            log=log,
+            seconds=seconds,
+        )
+
+
+@dataclass(frozen=True)
+class RefreshOutcome:
+    """What a refresh came to.
+
+    Attributes:
+        snapshot: content hash of the newest snapshot.
+        features: SHA-256 of the published features.
+        log: the run's log.
+        seconds: how long it took.
+    """
+
+    snapshot: str
+    features: str
+    log: Path
+    seconds: float

@@ -1,0 +1,28 @@
+"""What a step is given to run with: CPU, memory, second chances, and whether it is cached."""
+
+from kfp import dsl
+
+
+def given(task: dsl.PipelineTask, *, cpu: str, memory: str) -> None:
+    """Request half of the CPU and memory a step may use at most.
+
+    Args:
+        task: the step.
+        cpu: limit in cores.
+        memory: limit in Kubernetes units, e.g. "2G".
+    """
+    size, unit = int(memory[:-1]), memory[-1]
+    task.set_cpu_request(f"{int(cpu) * 500}m").set_cpu_limit(cpu)
+    task.set_memory_request(f"{size * 500}M" if unit == "G" else memory).set_memory_limit(memory)
+
+
+def tried_again(*tasks: dsl.PipelineTask) -> None:
+    """Try steps again that talk to servers: after 15 s, then after 30 s."""
+    for task in tasks:
+        task.set_retry(num_retries=2, backoff_duration="15s", backoff_factor=2)
+
+
+def never_cached(*tasks: dsl.PipelineTask) -> None:
+    """Run steps anew every time, whatever their inputs."""
+    for task in tasks:
+        task.set_caching_options(enable_caching=False)

@@ -1,0 +1,204 @@
+"""The whole platform as a new user meets it: the demo, its command line, and its end."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+from urllib.request import urlopen
+
+import numpy as np
+import pytest
+import tritonclient.grpc
+import tritonclient.http
+
+from bellwether.supervisor import answers, free_port
+
+SYMBOLS = "AAPL,NFLX"
+READY_SECONDS = 240
+
+
+class Demo:
+    """A running demo, started as a user starts it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.http, self.grpc = free_port(18_300), free_port(18_400)
+        self.page = free_port(18_450)
+        self.state = folder / "state"
+        self.output = folder / "output.txt"
+        self.env = {
+            **os.environ,
+            "BELLWETHER_STATE_DIR": str(self.state),
+            "BELLWETHER_HTTP_PORT": str(self.http),
+            "BELLWETHER_GRPC_PORT": str(self.grpc),
+            "BELLWETHER_PAGE_PORT": str(self.page),
+            "BELLWETHER_INFERENCE_URL": f"http://127.0.0.1:{self.http}",
+        }
+        self.folder = folder
+        with self.output.open("wb") as output:
+            self.process = subprocess.Popen(
+                self.command("demo", "--symbols", SYMBOLS),
+                cwd=folder,
+                env=self.env,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    @staticmethod
+    def command(*words: str) -> list[str]:
+        return [sys.executable, "-m", "bellwether", *words]
+
+    def run(self, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*words),
+            cwd=self.folder,
+            env={**self.env, "COLUMNS": "140", **env},
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def said(self) -> str:
+        return self.output.read_text(errors="replace")
+
+    def wait_ready(self) -> None:
+        began = time.monotonic()
+        while "Ready after" not in self.said():
+            assert self.process.poll() is None, self.said()
+            assert time.monotonic() - began < READY_SECONDS, self.said()
+            time.sleep(0.2)
+
+    def children(self) -> set[int]:
+        listing = subprocess.run(
+            ["ps", "-eo", "pid=,args="], capture_output=True, text=True, check=True
+        ).stdout
+        mine = str(self.state)
+        return {
+            pid
+            for line in listing.splitlines()
+            if (pid := int(line.split()[0])) != self.process.pid and _belongs(pid, mine)
+        }
+
+
+def _belongs(pid: int, state: str) -> bool:
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes().decode(errors="replace")
+    except OSError:
+        return False
+    return f"BELLWETHER_STATE_DIR={state}" in environment
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    running = Demo(tmp_path_factory.mktemp("demo"))
+    try:
+        running.wait_ready()
+        yield running
+    finally:
+        if running.process.poll() is None:
+            running.process.send_signal(signal.SIGINT)
+            running.process.wait(60)
+
+
+def test_the_page_and_every_printed_address_answer(demo):
+    assert answers(f"http://127.0.0.1:{demo.page}/")
+    assert answers(f"http://127.0.0.1:{demo.http}/v2/health/ready")
+    with urlopen(f"http://127.0.0.1:{demo.http}/metrics") as metrics:
+        assert "bellwether_model_info" in metrics.read().decode()
+
+
+def test_every_step_was_told_and_the_replay_is_called_one(demo):
+    said = demo.said()
+    for step in ("ingest", "features", "train xgboost", "evaluate", "register", "publish"):
+        assert step in said
+    assert "historical prices" in said
+    assert "Nothing was promoted" in said or "Promoted" in said
+
+
+def test_the_command_prints_a_forecast_and_draws_its_fan_chart(demo, tmp_path):
+    picture = tmp_path / "aapl.png"
+    done = demo.run("forecast", "AAPL", "--days", "5", "--plot", str(picture))
+    assert done.returncode == 0, done.stderr
+    assert "historical replay" in done.stdout
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_an_unknown_symbol_is_named_with_those_there_are(demo):
+    done = demo.run("forecast", "NOPE")
+    assert done.returncode == 2
+    assert "NOPE" in done.stderr
+    assert "AAPL" in done.stderr
+
+
+def test_the_doctor_finds_every_connection_in_order(demo):
+    registry = next(line for line in demo.said().splitlines() if "MLflow answers at" in line)
+    done = demo.run("doctor", BELLWETHER_REGISTRY_URL=registry.split()[-1])
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_foreign_http_client_gets_metadata_and_forecasts(demo):
+    client = tritonclient.http.InferenceServerClient(f"127.0.0.1:{demo.http}")
+    check_with(client, tritonclient.http, client.get_model_metadata("bellwether"))
+    client.close()
+
+
+def test_a_foreign_grpc_client_gets_metadata_and_forecasts(demo):
+    client = tritonclient.grpc.InferenceServerClient(f"127.0.0.1:{demo.grpc}")
+    metadata = client.get_model_metadata("bellwether", as_json=True)
+    check_with(client, tritonclient.grpc, metadata)
+    client.close()
+
+
+def check_with(client, module, metadata):
+    assert client.is_server_live()
+    assert client.is_server_ready()
+    assert client.is_model_ready("bellwether")
+    assert {"symbols", "horizon"} <= {tensor["name"] for tensor in metadata["inputs"]}
+    assert "quantiles" in {tensor["name"] for tensor in metadata["outputs"]}
+    symbols = module.InferInput("symbols", [2], "BYTES")
+    symbols.set_data_from_numpy(np.array([b"NFLX", b"AAPL"], dtype=np.object_))
+    horizon = module.InferInput("horizon", [1], "INT64")
+    horizon.set_data_from_numpy(np.array([7], dtype=np.int64))
+    answer = client.infer("bellwether", [symbols, horizon])
+    quantiles = answer.as_numpy("quantiles")
+    assert quantiles.shape == (2, 7, 5)
+    assert (np.diff(quantiles, axis=2) > 0).all()
+    last = answer.as_numpy("last_close")
+    assert (quantiles[:, 0, 0] < last).all()
+    assert (last < quantiles[:, 0, 4]).all()
+
+
+def test_past_forecasts_are_logged_and_judged_out_of_sample(demo):
+    log = sqlite3.connect(f"file:{demo.state / 'predictions.sqlite'}?mode=ro", uri=True)
+    rows = log.execute("select count(*), count(distinct as_of) from predictions").fetchone()
+    log.close()
+    assert rows[0] >= 2 * 59
+    assert rows[1] >= 59
+    metrics = (demo.state / "metrics" / "drift.prom").read_text()
+    assert "bellwether_realised_coverage" in metrics
+    assert "bellwether_job_last_success_timestamp_seconds" in metrics
+
+
+def test_a_second_demo_in_the_same_folder_is_refused(demo):
+    done = demo.run("demo")
+    assert done.returncode == 2
+    assert "one demo at a time" in done.stderr
+
+
+def test_the_served_version_is_the_registered_champion(demo):
+    with urlopen(f"http://127.0.0.1:{demo.http}/v2/models/bellwether/ready") as answer:
+        assert json.load(answer)["version"] == "1"
+
+
+def test_ctrl_c_stops_everything_and_leaves_no_process(demo):
+    assert demo.children()
+    demo.process.send_signal(signal.SIGINT)
+    assert demo.process.wait(60) == 0
+    assert "Everything is stopped" in demo.said()
+    assert demo.children() == set()
+    assert not answers(f"http://127.0.0.1:{demo.http}/v2/health/live")

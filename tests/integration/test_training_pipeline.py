@@ -1,0 +1,352 @@
+"""The whole training pipeline, for real: sample prices in, versions in a real registry out."""
+
+import json
+import os
+import shutil
+import threading
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from forecasting.adapters.ledger import Ledger
+from forecasting.adapters.registry import Registry
+from forecasting.errors import (
+    InvalidInput,
+    InvalidSettings,
+    NotReady,
+    PromotionConflict,
+    RegistryUnavailable,
+    ShortHistory,
+    UnknownSymbol,
+)
+from forecasting.settings import Settings
+from pipelines.local import RefreshParams, TrainingParams, run_refresh, run_training
+from tests.integration.conftest import free_port
+
+pytestmark = pytest.mark.integration
+
+PARAMS = TrainingParams(
+    symbols=("AAPL", "NVDA"),
+    candidates=("ridge", "random_walk"),
+    folds=3,
+    train_until="2022-12-30",
+    who="the test",
+)
+
+
+@dataclass
+class Trained:
+    settings: Settings
+    outcome: object
+    events: list = field(default_factory=list)
+
+    def registry(self):
+        ledger = Ledger(self.settings.prediction_log)
+        return Registry(self.settings.registry_url, self.settings.registered_model, ledger=ledger)
+
+
+@pytest.fixture(scope="module")
+def trained(mlflow_server, tmp_path_factory):
+    """One training, run from a folder that holds a package named like ours."""
+    stand = tmp_path_factory.mktemp("stand")
+    (stand / "forecasting").mkdir()
+    (stand / "forecasting" / "__init__.py").write_text("raise SystemExit('not ours')")
+    settings = Settings(
+        state_dir=tmp_path_factory.mktemp("state"),
+        registry_url=mlflow_server.url,
+        registered_model="trained",
+    )
+    events = []
+    before = Path.cwd()
+    os.chdir(stand)
+    try:
+        outcome = run_training(settings, PARAMS, events.append)
+    finally:
+        os.chdir(before)
+    assert [path.name for path in stand.iterdir()] == ["forecasting"]
+    return Trained(settings, outcome, events)
+
+
+def test_the_first_training_makes_the_random_walk_champion_and_puts_up_the_best_other(trained):
+    registry, outcome = trained.registry(), trained.outcome
+    champion, challenger = registry.champion(), registry.challenger()
+    assert (champion.kind, champion.tags["verdict"]) == ("random_walk", "default")
+    assert (challenger.kind, challenger.version) == ("ridge", outcome.challenger)
+    assert challenger.tags["verdict"] == outcome.verdict
+    if outcome.verdict == "refuse":
+        assert outcome.champion == champion.version
+        assert not outcome.promoted
+    assert outcome.reasons
+    assert set(outcome.versions) == set(outcome.runs) == {"ridge", "random_walk"}
+    assert registry.audit()[-1].who == "the test"
+
+
+def test_a_version_says_where_it_comes_from(trained):
+    tags = trained.registry().version(trained.outcome.challenger).tags
+    assert tags["data_snapshot"] == trained.outcome.snapshot
+    assert (tags["source"], tags["replay"], tags["synthetic"]) == ("sample", "true", "false")
+    assert tags["dataset"] == "default"
+    assert tags["verdict_reason"] == "; ".join(trained.outcome.reasons)
+    assert float(tags["skill"]) < 1
+    assert tags["git_revision"]
+    assert tags["created_at"].startswith("20")
+    assert tags["pipeline_run"].startswith("bellwether-training-")
+
+
+def test_a_run_keeps_parameters_scores_pictures_and_the_drift_reference(trained, tmp_path):
+    import pandas as pd
+    from mlflow import MlflowClient
+
+    client = MlflowClient(trained.settings.registry_url)
+    run_id = trained.outcome.runs["ridge"]
+    run = client.get_run(run_id)
+    assert run.data.params["kind"] == "ridge"
+    assert run.data.params["seed"] == "7"
+    assert run.data.params["model.alpha"]
+    assert 0.5 < run.data.metrics["coverage_90"] <= 1
+    assert "crps" in run.data.metrics
+    assert run.data.tags["version.numpy"]
+    assert run.inputs.dataset_inputs[0].dataset.digest == trained.outcome.snapshot
+    folders = {file.path for file in client.list_artifacts(run_id)}
+    assert folders == {"bundle", "reference", "report", "plots"}
+    plots = {file.path for file in client.list_artifacts(run_id, "plots")}
+    assert plots == {"plots/calibration.png", "plots/equity.png"}
+    kept = client.download_artifacts(run_id, "reference/reference.parquet", str(tmp_path))
+    reference = pd.read_parquet(kept)
+    assert list(reference.columns[:2]) == ["timestamp", "symbol"]
+    assert 1_000 < len(reference) <= 5_000
+    assert reference["timestamp"].max() <= pd.Timestamp("2022-12-31", tz="UTC")
+    span = reference["timestamp"].max() - reference["timestamp"].min()
+    assert span > pd.Timedelta(days=5 * 365)  # drawn from all of the training, not its end
+    assert reference.notna().all(axis=None)
+
+
+def test_the_registered_bundle_is_whole_and_can_forecast(trained, tmp_path):
+    from forecasting.bundle import load_bundle
+
+    registry = trained.registry()
+    challenger = registry.challenger()
+    folder = registry.download(challenger.version, tmp_path / "bundle")
+    bundle = load_bundle(folder, expected_digest=challenger.bundle_digest)
+    assert bundle.kind == "ridge"
+    assert bundle.spec.symbols == ("AAPL", "NVDA")
+    assert bundle.manifest["training"]["snapshot"] == trained.outcome.snapshot
+    assert bundle.manifest["training"]["last"].startswith("2022-12-30")
+
+
+def test_the_report_and_the_verdict_are_files_people_can_open(trained):
+    assert trained.outcome.report.read_text().lstrip().lower().startswith("<!doctype html")
+    verdict = trained.outcome.verdict_file.read_text()
+    assert trained.outcome.verdict in verdict.splitlines()[0].lower()
+
+
+def test_every_step_is_seen_to_start_and_to_end(trained):
+    seen = [(event.step, event.label, event.state) for event in trained.events]
+    for step, label in (
+        ("ingest", ""),
+        ("features", ""),
+        ("train", "ridge"),
+        ("train", "random_walk"),
+        ("evaluate", ""),
+        ("register", ""),
+    ):
+        assert seen.index((step, label, "started")) < seen.index((step, label, "done"))
+    assert ("train", "ridge", "progress") in seen
+
+
+def test_the_same_again_trains_nothing_and_registers_nothing_twice(trained):
+    registry = trained.registry()
+    before = [version.version for version in registry.versions()]
+    events = []
+    again = run_training(trained.settings, PARAMS, events.append)
+    assert again.versions["ridge"] == trained.outcome.versions["ridge"]
+    assert again.runs == trained.outcome.runs
+    assert again.champion == trained.outcome.champion
+    assert [version.version for version in registry.versions()] == before
+    reused = [(event.step, event.label) for event in events if event.state == "reused"]
+    assert reused == [("features", ""), ("train", "ridge"), ("train", "random_walk")]
+
+
+def test_a_refresh_publishes_features_the_champion_understands(trained, tmp_path):
+    from forecasting.adapters.lake import Lake
+    from forecasting.bundle import read_manifest
+
+    params = RefreshParams(symbols=PARAMS.symbols)
+    outcome = run_refresh(trained.settings, params)
+    lake = Lake(trained.settings.lake)
+    served = lake.served_features("default")
+    assert lake.served_id("default") == outcome.features
+    assert outcome.snapshot == trained.outcome.snapshot == served.snapshot_id
+    assert served.symbols == ("AAPL", "NVDA")
+    assert served.last_bar.year == 2023
+    registry = trained.registry()
+    folder = registry.download(registry.champion().version, tmp_path / "bundle")
+    assert read_manifest(folder)[1]["feature_spec_digest"] == served.spec_digest
+
+
+@dataclass
+class Artifact:
+    """What KFP hands a step, as a plain object."""
+
+    path: str
+    metadata: dict
+
+
+@pytest.fixture
+def registration(trained, monkeypatch, tmp_path):
+    """The register step on what the training left, with the verdict the test wants."""
+    from components.register.step import run
+
+    left = trained.outcome.report.parent.parent
+    monkeypatch.setenv("BELLWETHER_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("BELLWETHER_REGISTRY_URL", trained.settings.registry_url)
+    facts = {
+        "snapshot": trained.outcome.snapshot,
+        "source": "sample",
+        "replay": True,
+        "synthetic": False,
+        "interval": "1d",
+    }
+
+    def register(model, *, word, champion):
+        monkeypatch.setenv("BELLWETHER_REGISTERED_MODEL", model)
+        evidence = tmp_path / f"evidence-{time.monotonic_ns()}"
+        shutil.copytree(left / "evaluate" / "evidence", evidence)
+        decision = json.loads((evidence / "decision.json").read_text())
+        decision |= {"word": word, "champion": champion, "reasons": ["it was better"]}
+        (evidence / "decision.json").write_text(json.dumps(decision))
+        bundles = [Artifact(str(path), {}) for path in sorted(left.glob("for-loop-*/train/bundle"))]
+        assert len(bundles) == 2
+        return json.loads(
+            run(
+                bundles=bundles,
+                table=Artifact(str(left / "features" / "table"), facts),
+                reference=Artifact(str(left / "features" / "reference"), {}),
+                evidence=Artifact(str(evidence), {}),
+                report=Artifact(str(left / "evaluate" / "report"), {}),
+                verdict=Artifact(str(left / "evaluate" / "verdict"), {}),
+                dataset="default",
+                who="the test",
+                pipeline_run="by hand",
+            )
+        )
+
+    ledger = Ledger(f"sqlite:///{tmp_path / 'state' / 'predictions.sqlite'}")
+    yield register, lambda model: Registry(trained.settings.registry_url, model, ledger=ledger)
+    ledger.close()
+
+
+def test_a_candidate_that_passes_the_gates_becomes_champion_after_the_random_walk(registration):
+    register, open_registry = registration
+    outcome = register("promoting", word="promote", champion="")
+    registry = open_registry("promoting")
+    assert outcome["promoted"]
+    assert registry.champion().kind == "ridge"
+    assert registry.champion().tags["verdict"] == "promote"
+    assert [(row.from_version, row.to_version, row.why) for row in registry.audit()] == [
+        ("1", "2", "it was better"),
+        ("", "1", "the honest default: nothing has beaten it"),
+    ]
+    again = register("promoting", word="promote", champion="2")
+    assert again["promoted"]
+    assert len(registry.audit()) == 2
+    assert len(registry.versions()) == 2
+
+
+def test_a_verdict_against_an_old_champion_promotes_nothing_and_registers_nothing(registration):
+    register, open_registry = registration
+    register("conflicting", word="refuse", champion="")
+    registry = open_registry("conflicting")
+    before = registry.champion().version
+    with pytest.raises(PromotionConflict, match="version 9 was weighed"):
+        register("conflicting", word="promote", champion="9")
+    assert registry.champion().version == before
+    assert len(registry.versions()) == 2
+
+
+def _fails(trained, tmp_path, expected, **changes):
+    settings = trained.settings.model_copy(
+        update={"state_dir": tmp_path / "state", "registered_model": f"failing-{tmp_path.name}"}
+    )
+    events = []
+    with pytest.raises(expected) as caught:
+        run_training(settings, replace(PARAMS, **changes), events.append)
+    assert events[-1].state == "failed"
+    registry = Registry(
+        settings.registry_url, settings.registered_model, ledger=Ledger(settings.prediction_log)
+    )
+    assert registry.versions() == []
+    return settings, caught.value
+
+
+def test_a_symbol_that_does_not_exist_is_said_so_and_nothing_is_stored(trained, tmp_path):
+    from forecasting.adapters.lake import Lake
+
+    settings, error = _fails(trained, tmp_path, UnknownSymbol, symbols=("AAPL", "NOSUCH"))
+    assert "NOSUCH" in str(error)
+    with pytest.raises(NotReady):
+        Lake(settings.lake).latest("default")
+
+
+def test_too_short_a_history_is_said_so_and_nothing_is_registered(trained, tmp_path):
+    _, error = _fails(trained, tmp_path, ShortHistory, train_until="2013-06-28")
+    assert error.exit_code == 2
+    assert "AAPL" in str(error)
+
+
+def test_a_date_that_is_none_is_said_so(trained, tmp_path):
+    _, error = _fails(trained, tmp_path, InvalidSettings, train_until="last week")
+    assert "last week" in str(error)
+
+
+def test_a_candidate_nobody_knows_ends_the_run_at_once(trained, tmp_path):
+    _, error = _fails(trained, tmp_path, InvalidInput, candidates=("random_walk", "oracle"))
+    assert "oracle" in str(error)
+
+
+def test_a_training_without_the_random_walk_is_refused_before_it_starts():
+    with pytest.raises(InvalidSettings, match="random walk is one of them"):
+        TrainingParams(candidates=("ridge",))
+
+
+def test_with_the_registry_down_a_training_ends_at_once_and_writes_nothing(tmp_path):
+    settings = Settings(
+        state_dir=tmp_path / "state", registry_url=f"http://127.0.0.1:{free_port()}"
+    )
+    started = time.monotonic()
+    with pytest.raises(RegistryUnavailable):
+        run_training(settings, PARAMS)
+    assert time.monotonic() - started < 5
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_training_leaves_no_process_behind(trained, tmp_path):
+    settings = trained.settings.model_copy(update={"state_dir": tmp_path / "state"})
+
+    class Interrupted(Exception):
+        pass
+
+    def interrupt(event):
+        if event.step == "train":
+            raise Interrupted
+
+    with pytest.raises(Interrupted):
+        run_training(settings, PARAMS, interrupt)
+    mark = str(tmp_path / "state").encode()
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        running = [path for path in Path("/proc").glob("[0-9]*/cmdline") if mark in _read(path)]
+        if not running:
+            break
+        time.sleep(0.1)
+    assert running == []
+    assert threading.active_count() < 50
+
+
+def _read(path):
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""

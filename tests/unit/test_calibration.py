@@ -1,0 +1,66 @@
+"""Conformal quantiles against sorted residuals, and the promises they make."""
+
+import numpy as np
+import pytest
+
+from forecasting.calibration import calibrate
+from forecasting.errors import ShortHistory
+from forecasting.forecast import GRID, KNOTS, interpolation_matrix
+
+HORIZONS = 30
+
+
+def draw(rows, seed=0, *, heavy=True):
+    random = np.random.default_rng(seed)
+    noise = random.standard_t(4, (rows, HORIZONS)) if heavy else random.normal(size=(rows, 30))
+    return noise, random.normal(scale=0.1, size=(rows, len(KNOTS)))
+
+
+def test_levels_are_the_order_statistics_of_the_residuals():
+    z, loc = draw(199)
+    calibration = calibrate(z, loc)
+    residuals = z - loc @ interpolation_matrix(HORIZONS)
+    for row in range(HORIZONS):
+        ordered = sorted(residuals[:, row])
+        for column, level in enumerate(GRID):
+            place = round(level * 200)  # the p * (m + 1)-th smallest, here a whole number
+            assert calibration[row, column] == pytest.approx(ordered[place - 1], abs=1e-12)
+
+
+def test_levels_never_fall():
+    z, loc = draw(137)
+    for symmetric in (False, True):
+        assert (np.diff(calibrate(z, loc, symmetric=symmetric), axis=1) >= 0).all()
+
+
+def test_a_symmetric_calibration_mirrors_and_has_a_median_of_exactly_zero():
+    z, loc = draw(500)
+    calibration = calibrate(z, loc * 0, symmetric=True)
+    assert (calibration[:, 49] == 0).all()
+    assert np.array_equal(calibration, -calibration[:, ::-1])
+    within = np.abs(z) <= calibration[:, 94]
+    assert np.allclose(within.mean(axis=0), 0.9, atol=0.01)
+
+
+def test_returns_that_are_not_known_yet_do_not_count():
+    z, loc = draw(400)
+    holed = z.copy()
+    holed[-30:, :] = np.nan
+    assert np.array_equal(calibrate(holed, loc), calibrate(z[:-30], loc[:-30]))
+
+
+def test_new_residuals_fall_below_a_level_as_often_as_it_says():
+    learned = calibrate(*draw(4_000, seed=1))
+    z, loc = draw(20_000, seed=2)
+    residuals = z - loc @ interpolation_matrix(HORIZONS)
+    for level in (0.05, 0.25, 0.5, 0.75, 0.95):
+        column = round(level * 100) - 1
+        share = (residuals <= learned[:, column]).mean()
+        assert share == pytest.approx(level, abs=0.01)
+
+
+def test_too_few_residuals_are_refused_with_their_horizon():
+    z, loc = draw(150)
+    z[50:, 29] = np.nan
+    with pytest.raises(ShortHistory, match="50 at horizon 30"):
+        calibrate(z, loc)

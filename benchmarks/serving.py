@@ -1,6 +1,6 @@
 """Serving: ours against MLServer, MLflow, BentoML, FastAPI and KServe's defaults, on one model.
 
-Every server holds the same XGBoost model (8 outputs, about 300 trees in all). The peers get the
+Every server holds the same XGBoost model (300 trees, 8 outputs). The peers get the
 row of features in the request and answer the model's 8 numbers. Ours gets a symbol, looks its
 features up, and answers 30 days x 5 price quantiles, probabilities, a signal and dates: more work.
 The ceilings are the bare model call behind uvloop and httptools, and an HTTP echo.
@@ -35,7 +35,7 @@ ENVIRONMENTS = {
 }
 PORT, GRPC_PORT = 18_080, 18_081
 CONNECTIONS = (1, 16, 64)
-TREES_PER_OUTPUT = 38  # times 8 outputs: about 300
+TREES = 300
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,8 @@ def prepare(folder: Path) -> tuple[Path, Path, np.ndarray]:
     from forecasting.adapters.market import open_source
     from forecasting.bundle import write_bundle
     from forecasting.calendar import horizon_times
-    from forecasting.features import FeatureSpec, build_features
+    from forecasting.feature_spec import FeatureSpec
+    from forecasting.features import build_features
     from forecasting.quality import judge
     from forecasting.served import serve_features
     from forecasting.settings import Settings
@@ -107,14 +108,25 @@ def prepare(folder: Path) -> tuple[Path, Path, np.ndarray]:
         "xgboost",
         table,
         horizon_returns(prices, range(1, 31)),
-        params={"n_estimators": TREES_PER_OUTPUT},
+        params={"n_estimators": TREES},
         folds=3,
     )
     training = {"dataset": "bench", "source": "synthetic", "synthetic": True, "replay": False}
     bundle = folder / "bundle"
     write_bundle(bundle, trained, spec, training=training, signal=SignalRule())
-    times = {symbol: horizon_times(symbol, snapshot.last, "1d") for symbol in snapshot.symbols}
-    lake.publish_features("bench", serve_features(table, spec, snapshot, times))
+    served = serve_features(
+        table,
+        spec,
+        snapshot_id=snapshot.id,
+        dataset="bench",
+        source="synthetic",
+        replay=False,
+        synthetic=True,
+        fetched_at=now,
+        created_at=now,
+        horizon_times=lambda symbol, last: horizon_times(symbol, last, "1d"),
+    )
+    lake.publish_features("bench", served)
     return bundle, bundle / "model.ubj", table.values[-1]
 
 

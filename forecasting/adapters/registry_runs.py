@@ -1,6 +1,7 @@
 """A run's scores and reports read over MLflow's REST interface, for the page."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Final
 
 from forecasting.adapters.registry_reader import RegistryReader
@@ -12,23 +13,36 @@ REPORT: Final = "report/report.html"
 MAX_BYTES: Final = 32 * 1024 * 1024
 
 
+@dataclass(frozen=True)
+class RunRecord:
+    """A run, as the registry tells it.
+
+    Attributes:
+        run_id: MLflow's id of it.
+        experiment_id: experiment it belongs to.
+        metrics: the newest value of each metric.
+    """
+
+    run_id: str
+    experiment_id: str
+    metrics: Mapping[str, float]
+
+
 class RegistryRuns(RegistryReader):
     """A registry reader that also reads the runs behind the versions."""
 
-    def metrics(self, run_id: str) -> Mapping[str, float]:
-        """The newest value of every metric of a run; empty for a run that is gone.
+    def run(self, run_id: str) -> RunRecord | None:
+        """A run, or None when it is gone.
 
         Raises:
             RegistryUnavailable: the registry cannot be reached or answers with an error.
         """
         found = self._get("/api/2.0/mlflow/runs/get", run_id=run_id)
-        entries = (found or {}).get("run", {}).get("data", {}).get("metrics", [])
-        return {str(one["key"]): float(one["value"]) for one in entries}
-
-    def experiment(self, run_id: str) -> str:
-        """Id of the experiment a run belongs to, "" for a run that is gone."""
-        found = self._get("/api/2.0/mlflow/runs/get", run_id=run_id)
-        return str((found or {}).get("run", {}).get("info", {}).get("experiment_id", ""))
+        if found is None:
+            return None
+        entries = found["run"].get("data", {}).get("metrics", [])
+        metrics = {str(one["key"]): float(one["value"]) for one in entries}
+        return RunRecord(run_id, str(found["run"]["info"]["experiment_id"]), metrics)
 
     def artifact(self, run_id: str, path: str) -> bytes | None:
         """A file of a run, or None when the run has none of that name.

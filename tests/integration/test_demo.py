@@ -12,8 +12,6 @@ from urllib.request import urlopen
 
 import numpy as np
 import pytest
-import tritonclient.grpc
-import tritonclient.http
 
 from bellwether.supervisor import answers, free_port
 
@@ -141,34 +139,27 @@ def test_the_doctor_finds_every_connection_in_order(demo):
     assert done.returncode == 0, done.stdout
 
 
-def test_a_foreign_http_client_gets_metadata_and_forecasts(demo):
-    client = tritonclient.http.InferenceServerClient(f"127.0.0.1:{demo.http}")
-    check_with(client, tritonclient.http, client.get_model_metadata("bellwether"))
-    client.close()
-
-
-def test_a_foreign_grpc_client_gets_metadata_and_forecasts(demo):
-    client = tritonclient.grpc.InferenceServerClient(f"127.0.0.1:{demo.grpc}")
-    metadata = client.get_model_metadata("bellwether", as_json=True)
-    check_with(client, tritonclient.grpc, metadata)
-    client.close()
-
-
-def check_with(client, module, metadata):
-    assert client.is_server_live()
-    assert client.is_server_ready()
-    assert client.is_model_ready("bellwether")
-    assert {"symbols", "horizon"} <= {tensor["name"] for tensor in metadata["inputs"]}
-    assert "quantiles" in {tensor["name"] for tensor in metadata["outputs"]}
-    symbols = module.InferInput("symbols", [2], "BYTES")
-    symbols.set_data_from_numpy(np.array([b"NFLX", b"AAPL"], dtype=np.object_))
-    horizon = module.InferInput("horizon", [1], "INT64")
-    horizon.set_data_from_numpy(np.array([7], dtype=np.int64))
-    answer = client.infer("bellwether", [symbols, horizon])
-    quantiles = answer.as_numpy("quantiles")
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_a_foreign_client_gets_metadata_and_forecasts(demo, protocol):
+    port = demo.http if protocol == "http" else demo.grpc
+    program = Path(__file__).with_name("triton_forecast.py")
+    done = subprocess.run(
+        [sys.executable, str(program), protocol, str(port), "NFLX", "AAPL"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["live"]
+    assert found["ready"]
+    assert {"symbols", "horizon"} <= set(found["inputs"])
+    assert "quantiles" in found["outputs"]
+    assert set(found["signal"]) <= {"buy", "hold", "sell"}
+    quantiles, last = np.array(found["quantiles"]), np.array(found["last_close"])
     assert quantiles.shape == (2, 7, 5)
     assert (np.diff(quantiles, axis=2) > 0).all()
-    last = answer.as_numpy("last_close")
     assert (quantiles[:, 0, 0] < last).all()
     assert (last < quantiles[:, 0, 4]).all()
 

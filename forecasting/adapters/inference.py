@@ -1,0 +1,332 @@
+"""The client of the model server: V2 over REST, from questions to forecasts.
+
+    with InferenceClient("http://127.0.0.1:8080") as client:
+        (apple,) = client.forecast(["AAPL"], horizon=10)
+        apple.quantiles[-1]  # p05 p25 p50 p75 p95 of the price, ten bars ahead
+
+Every failure is an error of `forecasting.errors` that carries the server's own sentence.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
+from urllib.parse import quote
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from forecasting import errors
+from forecasting.errors import (
+    BellwetherError,
+    InvalidRequest,
+    NotReady,
+    RateLimited,
+    ServerUnavailable,
+    StaleData,
+)
+from forecasting.inference_protocol import DEFAULT_OUTPUTS, render_message
+from forecasting.schema import MAX_HORIZON
+from forecasting.tensors import Tensor
+
+if TYPE_CHECKING:
+    from httpx import Client, Response
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_JSON: Final = {"content-type": "application/json"}
+
+
+@dataclass(frozen=True, eq=False)
+class SymbolForecast:
+    """The forecast of one symbol.
+
+    Attributes:
+        symbol: what was forecast; "" for unnamed own bars.
+        as_of: close of the last bar used.
+        last_close: price at `as_of`.
+        target_times: when each horizon's bar closes.
+        quantiles: [horizon, 5] prices at `levels`.
+        baseline: [horizon, 5] the random walk's, or None if it was not asked for.
+        probability_of_rise: [horizon].
+        signal: buy, hold or sell.
+        stale: whether the data are old.
+        levels: the quantile levels.
+        model_version, model_kind: what answered.
+        interval, source, snapshot: which bars it answered from.
+        replay, synthetic: whether prices are historical; whether they are made up.
+    """
+
+    symbol: str
+    as_of: datetime
+    last_close: float
+    target_times: tuple[datetime, ...]
+    quantiles: NDArray[np.float64]
+    baseline: NDArray[np.float64] | None
+    probability_of_rise: NDArray[np.float64]
+    signal: str
+    stale: bool
+    levels: tuple[float, ...]
+    model_version: str
+    model_kind: str
+    interval: str
+    source: str
+    snapshot: str
+    replay: bool
+    synthetic: bool
+
+
+class InferenceClient:
+    """Asks one model server.
+
+    Args:
+        url: REST address of the server; a path prefix may stand in it.
+        model: name of the model.
+        timeout: longest wait for one answer, in seconds.
+    """
+
+    def __init__(self, url: str, model: str = "bellwether", *, timeout: float = 10.0) -> None:
+        self._url = url.rstrip("/")
+        self.model = model
+        self._timeout = timeout
+        self._opened: Client | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
+
+    def forecast(
+        self,
+        symbols: Sequence[str],
+        horizon: int = MAX_HORIZON,
+        *,
+        version: str | None = None,
+        as_of: datetime | str | None = None,
+        baseline: bool = False,
+        request_id: str = "",
+    ) -> list[SymbolForecast]:
+        """Forecasts of symbols the server holds, in their order.
+
+        Args:
+            symbols: each once.
+            horizon: bars to look ahead, 1..30.
+            version: model version; None for the default one.
+            as_of: answer as it was known at this instant, aware or ISO-8601; None for now.
+            baseline: whether to ask for the random walk's quantiles, too.
+            request_id: an id for the server's log.
+
+        Raises:
+            UnknownSymbol, UnknownVersion: the server has none of that name.
+            ShortHistory: the server holds too few bars of a symbol.
+            InvalidRequest: anything else that is wrong with the question.
+            StaleData, NotReady: the server cannot answer now.
+            RateLimited, ServerUnavailable: the server asks to wait, or cannot be reached.
+        """
+        tensors = [
+            Tensor("symbols", "BYTES", (len(symbols),), list(symbols)),
+            Tensor("horizon", "INT64", (1,), np.array([horizon])),
+        ]
+        if as_of is not None:
+            text = as_of if isinstance(as_of, str) else as_of.isoformat()
+            tensors.append(Tensor("as_of", "BYTES", (1,), [text]))
+        return self._infer(tensors, version, baseline=baseline, request_id=request_id)
+
+    def forecast_bars(
+        self,
+        timestamps: Sequence[datetime],
+        bars: NDArray[np.float64],
+        *,
+        symbol: str = "",
+        horizon: int = MAX_HORIZON,
+        version: str | None = None,
+        baseline: bool = False,
+        request_id: str = "",
+    ) -> SymbolForecast:
+        """The forecast of one's own bars.
+
+        Args:
+            timestamps: closes of the bars, aware, rising [t].
+            bars: open, high, low, close, volume [t, 5]; splits and dividends worked in.
+            symbol: their name, if they have one.
+            horizon: bars to look ahead, 1..30.
+            version: model version; None for the default one.
+            baseline: whether to ask for the random walk's quantiles, too.
+            request_id: an id for the server's log.
+
+        Raises:
+            As `forecast`; InvalidRequest for bars that no market could have printed.
+        """
+        millis = np.array([(one - _EPOCH) // timedelta(milliseconds=1) for one in timestamps])
+        tensors = [
+            Tensor("bars", "FP64", bars.shape, np.asarray(bars, dtype=np.float64)),
+            Tensor("timestamps", "INT64", millis.shape, millis),
+            Tensor("horizon", "INT64", (1,), np.array([horizon])),
+        ]
+        if symbol:
+            tensors.append(Tensor("symbols", "BYTES", (1,), [symbol]))
+        return self._infer(tensors, version, baseline=baseline, request_id=request_id)[0]
+
+    def metadata(self, version: str | None = None) -> dict[str, Any]:
+        """Inputs, outputs and versions of the model.
+
+        Raises:
+            UnknownVersion: the server has no such version.
+            ServerUnavailable: the server cannot be reached.
+        """
+        return self._read(self._ask("GET", self._path(version)))
+
+    def symbols(self, version: str | None = None) -> list[str]:
+        """The symbols the server holds; empty while it is not ready.
+
+        Raises:
+            UnknownVersion: the server has no such version.
+            ServerUnavailable: the server cannot be reached.
+        """
+        return [str(symbol) for symbol in self.metadata(version).get("symbols", [])]
+
+    def ready(self, version: str | None = None) -> bool:
+        """Whether the model would answer now.
+
+        Raises:
+            UnknownVersion: the server has no such version.
+            ServerUnavailable: the server cannot be reached.
+        """
+        return self.why_not_ready(version) is None
+
+    def why_not_ready(self, version: str | None = None) -> NotReady | StaleData | None:
+        """What keeps the model from answering, or None.
+
+        Raises:
+            UnknownVersion: the server has no such version.
+            ServerUnavailable: the server cannot be reached.
+        """
+        try:
+            self._read(self._ask("GET", f"{self._path(version)}/ready"))
+        except (NotReady, StaleData) as error:
+            return error
+        return None
+
+    def _path(self, version: str | None) -> str:
+        path = f"/v2/models/{quote(self.model, safe='')}"
+        return path if version is None else f"{path}/versions/{quote(version, safe='')}"
+
+    def _infer(
+        self, tensors: list[Tensor], version: str | None, *, baseline: bool, request_id: str
+    ) -> list[SymbolForecast]:
+        fields: dict[str, Any] = {"id": request_id} if request_id else {}
+        if baseline:
+            fields["outputs"] = [{"name": name} for name in (*DEFAULT_OUTPUTS, "baseline")]
+        body, _ = render_message(fields, "inputs", tensors)
+        answer = self._read(self._ask("POST", f"{self._path(version)}/infer", body))
+        try:
+            return _forecasts(answer)
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            raise self._not_ours(f"an answer without {error!r}") from error
+
+    def _ask(self, method: str, path: str, body: bytes | None = None) -> "Response":
+        from httpx import Client, HTTPError, InvalidURL
+
+        if self._opened is None:
+            self._opened = Client(timeout=self._timeout)
+        try:
+            return self._opened.request(
+                method, f"{self._url}{path}", content=body, headers=_JSON if body else None
+            )
+        except (HTTPError, InvalidURL) as error:
+            raise ServerUnavailable(
+                "the model server must be reachable",
+                f"{self._url}: {error or type(error).__name__}",
+                "Start it, or correct BELLWETHER_INFERENCE_URL",
+            ) from error
+
+    def _read(self, response: "Response") -> dict[str, Any]:
+        try:
+            document = orjson.loads(response.content)
+        except orjson.JSONDecodeError:
+            document = None
+        if response.status_code == 200 and isinstance(document, dict):
+            return document
+        sentence = document.get("error") if isinstance(document, dict) else None
+        status = response.status_code
+        if status == 429:
+            wait = response.headers.get("retry-after", "")
+            raise RateLimited(
+                sentence or "the server asks to wait",
+                retry_after=float(wait) if wait.isdigit() else None,
+            )
+        if not isinstance(sentence, str):
+            raise self._not_ours(f"status {status}, {response.text[:200]!r}")
+        raise _error(status, document.get("kind"), sentence)
+
+    def _not_ours(self, found: str) -> ServerUnavailable:
+        return ServerUnavailable(
+            "the address must be that of a Bellwether model server",
+            f"{self._url} answered: {found}",
+            "Correct BELLWETHER_INFERENCE_URL, or look into the gateway before it",
+        )
+
+
+def _error(status: int, name: object, sentence: str) -> BellwetherError:
+    """The error whose name, status and sentence came back."""
+    kind = getattr(errors, name, None) if isinstance(name, str) else None
+    if not (isinstance(kind, type) and issubclass(kind, BellwetherError)):
+        kind = InvalidRequest if 400 <= status < 500 else ServerUnavailable
+    return kind(sentence)
+
+
+def _forecasts(answer: Mapping[str, Any]) -> list[SymbolForecast]:
+    about = answer["parameters"]
+    outputs = {one["name"]: one for one in answer["outputs"]}
+    n, horizon, width = outputs["quantiles"]["shape"]
+
+    def table(name: str, *shape: int) -> NDArray[np.float64]:
+        return np.array(outputs[name]["data"], dtype=np.float64).reshape(shape)
+
+    def column(name: str) -> list[Any]:
+        values: list[Any] = outputs[name]["data"]
+        return values
+
+    quantiles = table("quantiles", n, horizon, width)
+    baseline = table("baseline", n, horizon, width) if "baseline" in outputs else None
+    rise = table("probability_of_rise", n, horizon)
+    times = [_instant(one) for one in column("target_time")]
+    return [
+        SymbolForecast(
+            symbol=column("symbol")[i],
+            as_of=_instant(column("as_of")[i]),
+            last_close=float(column("last_close")[i]),
+            target_times=tuple(times[i * horizon : (i + 1) * horizon]),
+            quantiles=quantiles[i],
+            baseline=None if baseline is None else baseline[i],
+            probability_of_rise=rise[i],
+            signal=column("signal")[i],
+            stale=bool(column("stale")[i]),
+            levels=tuple(float(level) for level in about["quantile_levels"].split(",")),
+            model_version=str(answer["model_version"]),
+            model_kind=str(about["model_kind"]),
+            interval=str(about["interval"]),
+            source=str(about["source"]),
+            snapshot=str(about["snapshot"]),
+            replay=bool(about["replay"]),
+            synthetic=bool(about["synthetic"]),
+        )
+        for i in range(n)
+    ]
+
+
+def _instant(millis: int) -> datetime:
+    return _EPOCH + timedelta(milliseconds=millis)

@@ -1,0 +1,210 @@
+"""Rows of the prediction log: as the server offers them, as the table holds them, as they read back.
+
+Instants are stored as unix milliseconds (BIGINT) and come back as aware UTC datetimes; the lists
+per horizon are JSON text, of seven significant digits: the log is most of what the server writes.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from random import getrandbits
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from uuid import UUID
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from sqlalchemy import RowMapping, Table
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Answered(NamedTuple):
+    """One answer as the server offers it: n symbols, h horizons. Arrays are not copied.
+
+    Attributes:
+        request_id: the caller's id, or "".
+        symbols: [n].
+        as_of: [n] close of the last bar used, unix milliseconds.
+        made_at: unix seconds.
+        model_version, model_kind: what answered.
+        last_close: [n].
+        quantiles: [n, h, 5] prices.
+        target_times: [n, h] unix milliseconds.
+        probability_of_rise: [n, h].
+        signal: [n] buy, hold or sell.
+        stale: [n].
+        source: name of the price source.
+        replay: whether the prices are historical.
+        processing_seconds: from the request's last byte to the answer.
+        protocol: rest or grpc.
+        own_bars: whether the caller brought the bars.
+    """
+
+    request_id: str
+    symbols: Sequence[str]
+    as_of: NDArray[np.int64]
+    made_at: float
+    model_version: str
+    model_kind: str
+    last_close: NDArray[np.float64]
+    quantiles: NDArray[np.float64]
+    target_times: NDArray[np.int64]
+    probability_of_rise: NDArray[np.float64]
+    signal: Sequence[str]
+    stale: NDArray[np.bool_]
+    source: str
+    replay: bool
+    processing_seconds: float
+    protocol: str
+    own_bars: bool
+
+
+@dataclass(frozen=True)
+class LoggedForecast:
+    """One row of the log, read back.
+
+    Attributes:
+        id: uuid of the row.
+        request_id: the caller's id, or "".
+        symbol: what was forecast.
+        as_of: close of the last bar known to the forecast.
+        made_at: when the answer was given.
+        model_version, model_kind: what answered.
+        horizon: how many bars ahead.
+        last_close: price at `as_of`.
+        quantiles: horizon rows of p05 p25 p50 p75 p95, prices.
+        target_times: when each horizon's bar closes.
+        probability_of_rise: per horizon.
+        signal: buy, hold or sell.
+        stale: whether the answer said its data were old.
+        source: name of the price source.
+        replay: whether the prices are historical.
+        processing_seconds: from the request's last byte to the answer.
+        protocol: rest or grpc.
+        own_bars: whether the caller brought the bars.
+    """
+
+    id: str
+    request_id: str
+    symbol: str
+    as_of: datetime
+    made_at: datetime
+    model_version: str
+    model_kind: str
+    horizon: int
+    last_close: float
+    quantiles: list[list[float]]
+    target_times: list[datetime]
+    probability_of_rise: list[float]
+    signal: str
+    stale: bool
+    source: str
+    replay: bool
+    processing_seconds: float
+    protocol: str
+    own_bars: bool
+
+
+@cache
+def table() -> "Table":
+    """The table, described once."""
+    from sqlalchemy import (
+        BigInteger,
+        Boolean,
+        Column,
+        Double,
+        Integer,
+        MetaData,
+        String,
+        Table,
+        Text,
+    )
+
+    return Table(
+        "predictions",
+        MetaData(),
+        Column("id", String(36), primary_key=True),
+        Column("request_id", String(256), nullable=False),
+        Column("symbol", String(64), nullable=False),
+        Column("as_of", BigInteger, nullable=False),
+        Column("made_at", BigInteger, nullable=False, index=True),
+        Column("model_version", String(64), nullable=False),
+        Column("model_kind", String(64), nullable=False),
+        Column("horizon", Integer, nullable=False),
+        Column("last_close", Double, nullable=False),
+        Column("first_target", BigInteger, nullable=False),
+        Column("quantiles", Text, nullable=False),
+        Column("target_times", Text, nullable=False),
+        Column("probability_of_rise", Text, nullable=False),
+        Column("signal", String(8), nullable=False),
+        Column("stale", Boolean, nullable=False),
+        Column("source", String(64), nullable=False),
+        Column("replay", Boolean, nullable=False),
+        Column("processing_seconds", Double, nullable=False),
+        Column("protocol", String(8), nullable=False),
+        Column("own_bars", Boolean, nullable=False),
+    )
+
+
+def rows_of(answer: Answered) -> Iterator[tuple[Any, ...]]:
+    """The rows of an answer, in the order of the table's columns."""
+    horizon = answer.quantiles.shape[1]
+    made_at = int(answer.made_at * 1_000)
+    for i, symbol in enumerate(answer.symbols):
+        yield (
+            _row_id(made_at),
+            answer.request_id,
+            symbol,
+            int(answer.as_of[i]),
+            made_at,
+            answer.model_version,
+            answer.model_kind,
+            horizon,
+            float(answer.last_close[i]),
+            int(answer.target_times[i, 0]),
+            _json(answer.quantiles[i], np.float32),
+            _json(answer.target_times[i], np.int64),
+            _json(answer.probability_of_rise[i], np.float32),
+            answer.signal[i],
+            bool(answer.stale[i]),
+            answer.source,
+            answer.replay,
+            answer.processing_seconds,
+            answer.protocol,
+            answer.own_bars,
+        )
+
+
+def forecast_of(row: "RowMapping") -> LoggedForecast:
+    """A row of the table, read back."""
+    fields = {key: value for key, value in row.items() if key != "first_target"}
+    fields["as_of"] = _instant(fields["as_of"])
+    fields["made_at"] = _instant(fields["made_at"])
+    fields["quantiles"] = orjson.loads(fields["quantiles"])
+    fields["target_times"] = [_instant(one) for one in orjson.loads(fields["target_times"])]
+    fields["probability_of_rise"] = orjson.loads(fields["probability_of_rise"])
+    return LoggedForecast(**fields)
+
+
+def _json(values: NDArray[Any], dtype: type[np.generic]) -> str:
+    plain = np.ascontiguousarray(values, dtype)
+    return orjson.dumps(plain, option=orjson.OPT_SERIALIZE_NUMPY).decode()
+
+
+def _row_id(made_at: int) -> str:
+    """A version 7 uuid: random, but in the order of time, so that the key's index grows at its end."""
+    low = (2 << 62) | getrandbits(62)
+    return str(UUID(int=(made_at << 80) | (7 << 76) | (getrandbits(12) << 64) | low))
+
+
+def _instant(since: int) -> datetime:
+    return _EPOCH + timedelta(milliseconds=since)
+
+
+def millis(instant: datetime) -> int:
+    """An aware instant as unix milliseconds."""
+    return (instant - _EPOCH) // timedelta(milliseconds=1)

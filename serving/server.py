@@ -1,0 +1,231 @@
+"""The model server's main: wires settings, model, REST and gRPC together, and runs them.
+
+    python -m serving.server
+
+It comes up live but not ready, becomes ready when a verified bundle and features are loaded, and
+on SIGTERM says not ready at once, finishes what it has taken on, writes the prediction log and
+ends with exit code 0.
+"""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError
+from importlib.metadata import version as installed_version
+from typing import Any, Final
+
+import uvicorn
+import uvloop
+
+from forecasting.adapters.predictions import PredictionLog
+from forecasting.errors import BellwetherError, InvalidSettings
+from forecasting.settings import Settings
+from serving.kserve_parts import ModelServer, RESTServer, app, metrics_handler
+from serving.predictor import Predictor
+from serving.telemetry import Telemetry
+from serving.v2_grpc import GrpcServer, Service
+from serving.v2_rest import V2Application
+
+logger = logging.getLogger("bellwether.serving")
+
+DRAIN_SECONDS: Final = 1.0
+"""How long a stopping server still accepts calls while it says that it is not ready."""
+
+GRACE_SECONDS: Final = 25
+"""How long calls under way may take when the server stops."""
+
+
+class _Uvicorn(uvicorn.Server):
+    """Uvicorn that leaves signals to the server around it."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
+
+
+class RestServer(RESTServer):  # type: ignore[misc]
+    """KServe's REST server with our V2 application in front and none of its middleware.
+
+    Args:
+        server: the model server around it.
+        predictor: answers.
+        server_version: what the server's metadata say.
+    """
+
+    def __init__(self, server: ModelServer, predictor: Predictor, server_version: str) -> None:
+        super().__init__(
+            "kserve.model_server:app",
+            server.dataplane,
+            server.model_repository_extension,
+            server.http_port,
+        )
+        self.config = uvicorn.Config(
+            V2Application(predictor, server_version, app),
+            host="0.0.0.0",  # noqa: S104 - a server in a pod or on a laptop
+            port=server.http_port,
+            log_config=None,
+            access_log=False,
+            http="httptools",
+            ws="none",
+            lifespan="off",
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,
+            timeout_graceful_shutdown=GRACE_SECONDS,
+            timeout_keep_alive=server.timeout_keep_alive,
+        )
+        self._server = _Uvicorn(self.config)
+
+    def _add_middlewares(self, app: Any) -> None:
+        """None: timing each request by middleware costs more than answering it."""
+
+    def _register_endpoints(self, app: Any) -> None:
+        """KServe's own paths that we keep; V1 and V2 of KServe are not served."""
+        app.add_api_route("/", self.dataplane.live)
+        app.add_api_route("/metrics", metrics_handler, methods=["GET"])
+
+    async def start(self) -> None:
+        """Serve until stopped.
+
+        Raises:
+            InvalidSettings: the port cannot be listened to.
+        """
+        listener = socket.socket()
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((self.config.host, self.config.port))
+        except OSError as error:
+            listener.close()
+            raise InvalidSettings(
+                "the REST port must be free",
+                f"{self.config.port}: {error}",
+                "Stop what listens there, or set BELLWETHER_HTTP_PORT",
+            ) from error
+        self.create_application()
+        await self._server.serve(sockets=[listener])
+
+    def stop(self, *, at_once: bool = False) -> None:
+        """Take no new connections, and end when those there are have been answered."""
+        self._server.should_exit = True
+        self._server.force_exit = self._server.force_exit or at_once
+
+
+class BellwetherServer(ModelServer):  # type: ignore[misc]
+    """KServe's model server, on uvloop, that may start before a model is ready.
+
+    Args:
+        settings: ports, and all that the predictor needs.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        super().__init__(
+            http_port=settings.http_port,
+            grpc_port=settings.grpc_port or 1,
+            workers=1,
+            enable_grpc=settings.grpc_port > 0,
+            grace_period=GRACE_SECONDS,
+        )
+        _configure_logging()
+        telemetry = Telemetry()
+        self._log = PredictionLog(
+            settings.prediction_log,
+            capacity=settings.prediction_log_queue,
+            on_rows=telemetry.log_rows,
+        )
+        self._predictor = Predictor(settings, telemetry, self._log)
+        self._version = _own_version()
+        self._stopping: asyncio.Task[None] | None = None
+
+    def run(self) -> None:
+        """Serve until SIGTERM or SIGINT.
+
+        Raises:
+            InvalidSettings: a port is taken.
+        """
+        self.register_model(self._predictor)
+        self._log.start()
+        self._predictor.start()
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(self._serve())
+        finally:
+            self._predictor.stop()
+            self._log.close()
+
+    async def _serve(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop, number)
+        self._rest_server = RestServer(self, self._predictor, self._version)
+        servers = [self._rest_server.start()]
+        if self.enable_grpc:
+            service = Service(self._predictor, self._version)
+            self._grpc_server = GrpcServer(service, self.grpc_port, GRACE_SECONDS)
+            servers.append(self._grpc_server.start())
+        # What was imported lives as long as the process: spare the collector.
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 20)
+        # Threads that load or log must not make an answer wait for the interpreter's usual 5 ms.
+        sys.setswitchinterval(0.001)
+        await asyncio.gather(*servers)
+
+    def stop(self, sig: int) -> None:
+        """Say not ready now; end when calls under way are answered. A second call ends at once."""
+        self._predictor.draining = True
+        if self._stopping is not None:
+            self._rest_server.stop(at_once=True)
+            return
+        logger.info("%s: not ready from now on, stopping", signal.Signals(sig).name)
+        self._stopping = asyncio.get_running_loop().create_task(self._drain())
+
+    async def _drain(self) -> None:
+        await asyncio.sleep(DRAIN_SECONDS)
+        self._rest_server.stop()
+        if self._grpc_server is not None:
+            await self._grpc_server.stop()
+
+
+def _configure_logging() -> None:
+    """Our lines look like KServe's, and go to the same place."""
+    ours, theirs = logging.getLogger("bellwether"), logging.getLogger("kserve")
+    ours.setLevel(logging.INFO)
+    if not ours.handlers:
+        for handler in theirs.handlers:
+            ours.addHandler(handler)
+    logging.getLogger("forecasting").handlers = list(ours.handlers)
+
+
+def _own_version() -> str:
+    try:
+        return installed_version("bellwether")
+    except PackageNotFoundError:  # run from a folder that was not installed
+        return "0"
+
+
+def serve(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT.
+
+    Raises:
+        InvalidSettings: the gRPC port is taken.
+    """
+    BellwetherServer(settings).run()
+
+
+def main() -> int:
+    """Serve what the settings say; returns the exit code."""
+    try:
+        serve(Settings())
+    except BellwetherError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,231 @@
+"""What the server serves from: immutable, built beside the old one and swapped by reference."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecasting.bundle import Bundle
+from forecasting.errors import NotReady, StaleData, UnknownSymbol, UnknownVersion
+from forecasting.served import ServedFeatures
+
+_MILLI = 1_000_000
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How old the last bar may be, in seconds.
+
+    Attributes:
+        stale_after: past this an answer says it is stale.
+        refuse_after: past this the server refuses.
+    """
+
+    stale_after: float
+    refuse_after: float
+
+
+@dataclass(frozen=True, eq=False)
+class Holding:
+    """One symbol's newest row, looked up beforehand.
+
+    Attributes:
+        row: its place in the features.
+        born: unix seconds its age counts from: its bar's close, or the fetch of replayed data.
+        as_of: close of its bar, unix milliseconds, int64 [1].
+        targets: closes of the next bars, unix milliseconds, int64 [1, 30].
+    """
+
+    row: int
+    born: float
+    as_of: NDArray[np.int64]
+    targets: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Features:
+    """Served features of one data set, with lookups for the hot path.
+
+    Attributes:
+        served: the features.
+        holdings: the newest row by symbol; symbols with too short a history are not in it.
+        born: unix seconds the age of the newest bar counts from.
+    """
+
+    served: ServedFeatures
+    holdings: Mapping[str, Holding]
+    born: float
+
+    @classmethod
+    def of(cls, served: ServedFeatures) -> "Features":
+        """Prepare what a lake gave."""
+        fetched = served.fetched_at.timestamp()
+        holdings = {}
+        for place, symbol in enumerate(served.symbols):
+            start, stop = int(served.offsets[place]), int(served.offsets[place + 1])
+            if start == stop:
+                continue
+            closed = int(served.timestamps[stop - 1])
+            holdings[symbol] = Holding(
+                row=stop - 1,
+                # Every replayed symbol is served as if its last bar had closed when it was fetched.
+                born=fetched if served.replay else closed / 1e9,
+                as_of=np.array([closed // _MILLI]),
+                targets=served.target_times[place : place + 1] // _MILLI,
+            )
+        born = fetched if served.replay else served.last_bar.timestamp()
+        return cls(served, holdings, born)
+
+    def find(self, symbol: str) -> Holding:
+        """The symbol's newest row.
+
+        Raises:
+            UnknownSymbol: names up to 20 symbols that are known.
+            ShortHistory: the symbol is held, but has too few bars.
+        """
+        holding = self.holdings.get(symbol)
+        if holding is not None:
+            return holding
+        if symbol in self.served.index:
+            self.served.last_row(symbol)  # raises: too short a history
+        known = sorted(self.holdings)
+        more = f" and {len(known) - 20} more" if len(known) > 20 else ""
+        raise UnknownSymbol(
+            "a symbol must be one the server holds",
+            repr(symbol),
+            f"Known: {', '.join(known[:20])}{more}; for others, send their 'bars'",
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Version:
+    """One model version: ready when it has a verified bundle and features made for it.
+
+    Attributes:
+        number: the registry's version number, or the name of a local bundle.
+        alias: champion, challenger, pinned or "".
+        dataset: the lake's data set it reads.
+        bundle: the verified bundle, or None.
+        features: features of its own specification, or None.
+        problem: why it is not ready, or "".
+        parameters: what every answer says about itself.
+    """
+
+    number: str
+    alias: str
+    dataset: str
+    bundle: Bundle | None
+    features: Features | None
+    problem: str = ""
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls, number: str, alias: str, dataset: str, bundle: Bundle, features: Features | None
+    ) -> "Version":
+        """Join a bundle and features, if they fit each other."""
+        if features is None:
+            problem = f"the lake holds no features of data set {dataset!r} yet"
+        elif features.served.spec_digest != bundle.spec.digest:
+            problem = (
+                f"features of data set {dataset!r} are of specification "
+                f"{features.served.spec_digest}, the bundle needs {bundle.spec.digest}"
+            )
+        else:
+            served = features.served
+            parameters = {
+                "model_kind": bundle.kind,
+                "quantile_levels": ",".join(f"{level:g}" for level in bundle.levels),
+                "interval": served.interval,
+                "source": served.source,
+                "replay": served.replay,
+                "synthetic": served.synthetic,
+                "snapshot": served.snapshot_id,
+            }
+            return cls(number, alias, dataset, bundle, features, "", parameters)
+        return cls(number, alias, dataset, bundle, None, problem)
+
+    def fitted(self) -> tuple[Bundle, Features]:
+        """The bundle and its features.
+
+        Raises:
+            NotReady: one of them is missing; says why.
+        """
+        if self.bundle is None or self.features is None:
+            raise NotReady(
+                "a version needs a verified bundle and features made for it",
+                f"version {self.number}: {self.problem}",
+                "Ask again in a moment; if it stays, read the server's log",
+            )
+        return self.bundle, self.features
+
+    def check_fresh(self, limits: Limits, wall: float) -> None:
+        """Refuse when the newest bar is past the second limit.
+
+        Raises:
+            NotReady: the version is not ready at all.
+            StaleData: its features are too old.
+        """
+        _, features = self.fitted()
+        refuse_if_old(features.born, limits, wall, f"the newest bar of {self.dataset!r}")
+
+
+def refuse_if_old(born: float, limits: Limits, wall: float, what: str) -> None:
+    """Refuse to forecast from a bar past the second limit.
+
+    Raises:
+        StaleData: says how old it is and what the limit is.
+    """
+    age = wall - born
+    if age > limits.refuse_after:
+        raise StaleData(
+            f"the last bar must not be older than {_span(limits.refuse_after)}",
+            f"{what} is {_span(age)} old (since {datetime.fromtimestamp(born, UTC):%Y-%m-%d %H:%M} UTC)",
+            "Refresh the prices: run the refresh pipeline",
+        )
+
+
+def _span(seconds: float) -> str:
+    if seconds < 7_200:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 3_600:.0f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} days"
+
+
+@dataclass(frozen=True, eq=False)
+class ServingState:
+    """All versions, and which of them answers when none is named.
+
+    Attributes:
+        versions: by number.
+        default: number of the default version, or "".
+        problem: why there is no default version, or "".
+    """
+
+    versions: Mapping[str, Version] = field(default_factory=dict)
+    default: str = ""
+    problem: str = "nothing was looked for yet"
+
+    def find(self, number: str | None = None) -> Version:
+        """A version, the default one unless named.
+
+        Raises:
+            UnknownVersion: there is none of that number.
+            NotReady: there is no default version yet.
+        """
+        version = self.versions.get(number or self.default)
+        if version is not None:
+            return version
+        if number:
+            raise UnknownVersion(
+                "a version must be one the server has loaded",
+                repr(number[:40]),
+                f"Loaded: {', '.join(self.versions) or 'none yet'}",
+            )
+        raise NotReady(
+            "the server needs a model version",
+            self.problem,
+            "Ask again in a moment; if it stays, run the training pipeline",
+        )

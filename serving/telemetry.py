@@ -1,0 +1,114 @@
+"""The model server's Prometheus collectors, built once from `forecasting.metrics`.
+
+Label children are looked up once per symbol and version and kept, for `labels()` costs more than
+the increment.
+"""
+
+from typing import Any, Final
+
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
+
+from forecasting import metrics
+from forecasting.metrics import Metric
+from serving.answer import Answer
+from serving.state import ServingState, Version
+
+OTHER: Final = "other"
+"""Stands for symbols the server does not hold, so that callers cannot make up time series."""
+
+_BUCKETS: Final = (0.0001, 0.0002, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5)
+_COUNTERS: Final = (
+    metrics.REQUESTS,
+    metrics.PREDICTIONS,
+    metrics.SIGNALS,
+    metrics.STALE_ANSWERS,
+    metrics.RELOADS,
+    metrics.LOG_ROWS,
+)
+_GAUGES: Final = (
+    metrics.FEATURE_AGE_SECONDS,
+    metrics.LAST_PRICE_TIMESTAMP,
+    metrics.BARS_HELD,
+    metrics.MODEL_INFO,
+)
+
+
+class Telemetry:
+    """Every metric of the server.
+
+    Args:
+        registry: where the collectors are registered.
+    """
+
+    def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
+        self._made: dict[Metric, Any] = {
+            metric: Counter(metric.name, metric.help, metric.labels, registry=registry)
+            for metric in _COUNTERS
+        }
+        for metric in _GAUGES:
+            self._made[metric] = Gauge(metric.name, metric.help, metric.labels, registry=registry)
+        seconds = metrics.REQUEST_SECONDS
+        histogram = Histogram(
+            seconds.name, seconds.help, seconds.labels, registry=registry, buckets=_BUCKETS
+        )
+        self._seconds = {protocol: histogram.labels(protocol) for protocol in ("rest", "grpc")}
+        self._children: dict[tuple[object, ...], Any] = {}
+
+    def _count(self, metric: Metric, *labels: str, amount: int = 1) -> None:
+        key = (metric.name, *labels)
+        child = self._children.get(key)
+        if child is None:
+            child = self._children[key] = self._made[metric].labels(*labels)
+        child.inc(amount)
+
+    def answered(self, answer: Answer, version: Version, protocol: str, seconds: float) -> None:
+        """Count an answer; `seconds` since the request's last byte."""
+        self._seconds[protocol].observe(seconds)
+        held = version.features.holdings if version.features else {}
+        number = version.number
+        for symbol, move, signal in zip(answer.symbols, answer.moves, answer.signals, strict=True):
+            label = symbol if symbol in held else OTHER
+            self._count(metrics.REQUESTS, label, "200")
+            direction = "up" if move > 0 else "down" if move < 0 else "flat"
+            self._count(metrics.PREDICTIONS, label, number, direction)
+            self._count(metrics.SIGNALS, number, signal)
+        if answer.origin.stale.any():
+            self._count(metrics.STALE_ANSWERS, "answered")
+
+    def refused(
+        self, status: int, protocol: str, seconds: float, *, stale: bool, symbol: str = OTHER
+    ) -> None:
+        """Count a request that got an error instead of an answer."""
+        self._seconds[protocol].observe(seconds)
+        self._count(metrics.REQUESTS, symbol, str(status))
+        if stale:
+            self._count(metrics.STALE_ANSWERS, "refused")
+
+    def reload(self, what: str, outcome: str) -> None:
+        """Count an attempt to load something."""
+        self._count(metrics.RELOADS, what, outcome)
+
+    def log_rows(self, outcome: str, rows: int) -> None:
+        """Count rows of the prediction log."""
+        self._count(metrics.LOG_ROWS, outcome, amount=rows)
+
+    def show(self, state: ServingState) -> None:
+        """Make the gauges say what is served now."""
+        info = self._made[metrics.MODEL_INFO]
+        last = self._made[metrics.LAST_PRICE_TIMESTAMP]
+        held = self._made[metrics.BARS_HELD]
+        for gauge in (info, last, held):
+            gauge.clear()
+        for version in state.versions.values():
+            if version.bundle is None or version.features is None:
+                continue
+            digest = version.bundle.digest[:16]
+            info.labels(version.number, version.bundle.kind, version.alias, digest).set(1)
+            served = version.features.served
+            for symbol, holding in version.features.holdings.items():
+                last.labels(symbol).set(float(holding.as_of[0]) / 1_000)
+                held.labels(symbol).set(float(served.bars_held[served.index[symbol]]))
+
+    def watch_age(self, age: Any) -> None:
+        """Have the age of the newest bar worked out whenever metrics are read."""
+        self._made[metrics.FEATURE_AGE_SECONDS].set_function(age)

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
-from bellwether.console import console, errors_in_words, split_symbols, table
+from bellwether.console import console, errors_in_words, say, split_symbols, table
 from forecasting.errors import EXIT_DRIFT, EXIT_REFUSED, InvalidSettings
 from forecasting.schema import INTERVALS, MAX_HORIZON
 
@@ -191,10 +191,10 @@ def forecast(
                 [symbol], horizon=days, version=version or None, as_of=as_of or None
             )[0]
         console.print(forecast_view.forecast_table(answer))
-        console.print(forecast_view.provenance(answer), style="dim")
+        say(forecast_view.provenance(answer), style="dim")
         if plot:
             forecast_view.plot(answer, plot)
-            console.print(f"Fan chart: {plot}")
+            say(f"Fan chart: {plot}")
 
 
 @app.command()

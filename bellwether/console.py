@@ -14,6 +14,11 @@ console = Console(highlight=False)
 stderr = Console(stderr=True, highlight=False)
 
 
+def say(text: str, style: str | None = None) -> None:
+    """Print a line that only the terminal breaks, never we."""
+    console.print(text, style=style, soft_wrap=True)
+
+
 @contextmanager
 def errors_in_words() -> Iterator[None]:
     """Turn a BellwetherError into its sentence on stderr and its exit code.

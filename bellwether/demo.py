@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-from bellwether.console import console, table
+from bellwether.console import console, say, table
 from bellwether.replay import held_out_from, replay_forecasts
 from bellwether.supervisor import Service, Supervisor, free_port
 from bellwether.work import refresh_features, run_training_visibly
@@ -64,8 +64,8 @@ def run_demo(settings: Settings, params: TrainingParams) -> None:
             os.environ.update(_variables(settings))
             _run(supervisor, settings, params, began)
         except KeyboardInterrupt:
-            console.print("\nStopping ...")
-    console.print(
+            say("\nStopping ...")
+    say(
         "[green]✓[/] Everything is stopped. What was learned stays in "
         f"{settings.state_dir}; make clean-demo removes it."
     )
@@ -75,13 +75,13 @@ def _run(supervisor: Supervisor, settings: Settings, params: TrainingParams, beg
     registry = _start_registry(supervisor, settings)
     params, held_out = _with_history_held_out(settings, params)
     supervisor.wait_ready(registry, "/health", REGISTRY_SECONDS)
-    console.print(f"[green]✓[/] MLflow answers at {settings.registry_url}")
-    run_training_visibly(settings, params)
+    say(f"[green]✓[/] MLflow answers at {settings.registry_url}")
+    run_training_visibly(settings, params, notes=False)
     server = _start(supervisor, "model-server", settings.inference_url, "serve")
     page_url = f"http://{settings.page_host}:{settings.page_port}{settings.page_root_path}"
     page = _start(supervisor, "page", page_url, "page")
     took = supervisor.wait_ready(server, "/v2/health/ready", READY_SECONDS)
-    console.print(f"[green]✓[/] The model server is ready ({took:.1f} s)")
+    say(f"[green]✓[/] The model server is ready ({took:.1f} s)")
     if held_out:
         _replay(settings, params.dataset, held_out)
     drift = Due("drift", DRIFT_EVERY_SECONDS, _command("drift"), time.monotonic())
@@ -124,7 +124,7 @@ def _with_history_held_out(
     if not Lake(settings.lake).latest(params.dataset).replay:
         return params, None
     cut = held_out_from(settings, params.dataset)
-    console.print(
+    say(
         f"[dim]· Training on bars up to {cut:%Y-%m-%d}; the later ones are replayed, so that "
         "errors out of sample can be seen[/]"
     )
@@ -140,7 +140,7 @@ def _replay(settings: Settings, dataset: str, since: datetime) -> None:
             settings, dataset, versions, since, lambda said: status.update(f"Replaying: {said}")
         )
     if asked:
-        console.print(
+        say(
             f"[green]✓[/] {asked} past forecasts asked of the server and logged "
             f"({time.monotonic() - began:.1f} s)"
         )
@@ -170,7 +170,7 @@ def _running(jobs: list[Due], logs: Path) -> Iterator[Callable[[], None]]:
                 job.process = None
                 job.next_at = time.monotonic() + job.every_seconds
                 if code not in {0, EXIT_DRIFT}:
-                    console.print(
+                    say(
                         f"[yellow]The {job.name} job ended with code {code}[/]: "
                         f"see {logs / job.name}.log"
                     )
@@ -203,13 +203,13 @@ def _print_addresses(settings: Settings, dataset: str, page_url: str, seconds: f
     ]
     console.print(table("", ["what", "where"], rows))
     if snapshot.replay:
-        console.print(
+        say(
             f"[yellow]These are historical prices[/], {snapshot.first:%Y-%m-%d} to "
             f"{snapshot.last:%Y-%m-%d}, replayed as if the last bar had just closed."
         )
     if snapshot.synthetic:
-        console.print("[yellow]These prices are SYNTHETIC.[/]")
-    console.print(
+        say("[yellow]These prices are SYNTHETIC.[/]")
+    say(
         f"Ready after {seconds:.0f} s. Try: bellwether forecast {snapshot.symbols[0]} --days 10. "
         "[bold]Ctrl-C[/] stops everything."
     )

@@ -3,10 +3,11 @@
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from bellwether.console import console, table
+from bellwether.console import console, say, table
 from forecasting.settings import Settings
 from pipelines.local import (
     REFRESH_STEPS,
@@ -34,15 +35,27 @@ def train_models(settings: Settings, params: TrainingParams) -> TrainingOutcome:
     return outcome
 
 
-def run_training_visibly(settings: Settings, params: TrainingParams) -> TrainingOutcome:
-    """Run the training pipeline, show its steps and tell its verdict.
+def run_training_visibly(
+    settings: Settings, params: TrainingParams, *, notes: bool = True
+) -> TrainingOutcome:
+    """Run the training pipeline, show its steps, tell its verdict and keep its report.
+
+    Args:
+        settings: where things are.
+        params: what the run is about.
+        notes: whether to tell what there is to know about the prices.
 
     Raises:
         BellwetherError: the error of the step that failed.
     """
-    with _steps("Training", len(TRAINING_STEPS) + len(params.candidates) - 1) as heard:
+    steps = len(TRAINING_STEPS) + len(params.candidates) - 1
+    with _steps("Training", steps, notes=notes) as heard:
         outcome = run_training(settings, params, heard)
-    _tell_outcome(outcome)
+    report = settings.state_dir / "report.html"
+    draft = report.with_name(".report.html.part")
+    draft.write_bytes(outcome.report.read_bytes())
+    draft.replace(report)
+    _tell_outcome(outcome, report)
     return outcome
 
 
@@ -54,7 +67,7 @@ def refresh_features(settings: Settings, params: RefreshParams) -> RefreshOutcom
     """
     with _steps("Refreshing", len(REFRESH_STEPS)) as heard:
         outcome = run_refresh(settings, params, heard)
-    console.print(
+    say(
         f"[green]✓[/] Features of snapshot {outcome.snapshot} are published "
         f"({outcome.seconds:.0f} s)"
     )
@@ -105,10 +118,10 @@ def ingest_prices(
                 notes=fetched.notes,
             )
     for note in fetched.notes:
-        console.print(f"[dim]· {note}[/]")
+        say(f"[dim]· {note}[/]")
     snapshot = lake.latest(dataset)
     faults = lake.quarantine(snapshot)
-    console.print(
+    say(
         f"[green]✓[/] Snapshot {snapshot.id} of {dataset}: {snapshot.rows:,} bars of "
         f"{len(snapshot.symbols)} symbols, {snapshot.first:%Y-%m-%d} to {snapshot.last:%Y-%m-%d}, "
         f"{len(faults)} in quarantine"
@@ -150,7 +163,7 @@ def measure_drift(settings: Settings, dataset: str) -> bool:
                 str(one.horizon),
                 str(one.matured),
                 f"{one.pinball:.5f}",
-                "" if one.skill is None else f"{one.skill:+.1%}",
+                "" if one.skill is None else f"{round(one.skill, 3) + 0:+.1%}",
                 f"{one.coverage:.0%}",
             )
             for one in summary.realised
@@ -158,25 +171,23 @@ def measure_drift(settings: Settings, dataset: str) -> bool:
         heads = ["version", ">horizon", ">matured", ">pinball", ">skill", ">90 % coverage"]
         console.print(table("Forecasts whose day has come", heads, scores))
     for note in summary.notes:
-        console.print(f"[dim]· {note}[/]")
-    console.print(f"Report: {outcome.folder}; metrics: {outcome.published}")
+        say(f"[dim]· {note}[/]")
+    say(f"Report: {outcome.folder}; metrics: {outcome.published}")
     return summary.drifted
 
 
-def _tell_outcome(outcome: TrainingOutcome) -> None:
+def _tell_outcome(outcome: TrainingOutcome, report: Path) -> None:
     if outcome.promoted:
-        console.print(
-            f"[bold green]Promoted[/] {outcome.candidate} is champion, version {outcome.champion}"
-        )
+        say(f"[bold green]Promoted[/] {outcome.candidate} is champion, version {outcome.champion}")
     else:
-        console.print(f"[bold yellow]Nothing was promoted[/], best candidate {outcome.candidate}:")
+        say(f"[bold yellow]Nothing was promoted[/], best candidate {outcome.candidate}:")
     for reason in outcome.reasons:
-        console.print(f"  · {reason}")
-    console.print(f"[dim]Report: {outcome.report}[/]", soft_wrap=True)
+        say(f"  · {reason}")
+    say(f"[dim]Walk-forward report: {report}[/]")
 
 
 @contextmanager
-def _steps(title: str, total: int) -> Iterator["_Heard"]:
+def _steps(title: str, total: int, *, notes: bool = True) -> Iterator["_Heard"]:
     """Show a pipeline's steps as they start and end."""
     with Progress(
         TextColumn("[bold]{task.description}"),
@@ -187,13 +198,14 @@ def _steps(title: str, total: int) -> Iterator["_Heard"]:
         console=console,
         transient=True,
     ) as progress:
-        yield _Heard(progress, title, total)
+        yield _Heard(progress, title, total, notes=notes)
 
 
 class _Heard:
     """Listens to a pipeline's events and shows them."""
 
-    def __init__(self, progress: Progress, title: str, total: int) -> None:
+    def __init__(self, progress: Progress, title: str, total: int, *, notes: bool) -> None:
+        self._notes = notes
         self._progress = progress
         self._task = progress.add_task(title, total=total, doing="")
         self._running: dict[str, str] = {}
@@ -204,11 +216,11 @@ class _Heard:
             self._running.pop(name, None)
             took = f" ({event.seconds:.1f} s)" if event.state == "done" else ""
             note = " from an earlier run" if event.state == "reused" else took
-            console.print(f"{_PAST[event.state]} {name}[dim]{note}[/]")
+            say(f"{_PAST[event.state]} {name}[dim]{note}[/]")
             self._progress.advance(self._task)
         else:
             self._running[name] = event.message
-            if event.step == "ingest" and event.message:
-                console.print(f"  [dim]· {event.message}[/]")
+            if self._notes and event.step == "ingest" and event.message:
+                say(f"  [dim]· {event.message}[/]")
         doing = [f"{step}: {said}" if said else step for step, said in self._running.items()]
         self._progress.update(self._task, doing="; ".join(doing))

@@ -7,9 +7,9 @@ from forecasting.adapters.ledger import Promotion
 from forecasting.adapters.registry_reader import VersionRecord
 from forecasting.drift import NotMeasured, ScopeDrift
 from forecasting.realised import RealisedPoint
-from gradio_app import boards, charts, wording
-from gradio_app.data import split_adjusted, trained_on
+from gradio_app import boards, charts, monitoring, wording
 from gradio_app.handlers import scored_horizon
+from gradio_app.records import split_adjusted, trained_on
 from tests.unit.page_records import (
     AS_OF,
     SCORE,
@@ -141,7 +141,9 @@ def test_the_drawn_horizon_is_the_due_one_nearest_to_a_week():
 
 
 def test_the_tiles_name_the_columns_that_moved_and_the_promise_kept():
-    shown = text_of(boards.tiles(drift_run(realised=[SCORE]), "/reports/drift/features", 60.0, 5))
+    shown = text_of(
+        monitoring.tiles(drift_run(realised=[SCORE]), "/reports/drift/features", 60.0, 5)
+    )
     for words in ("Drift Found", "50 % rsi_0, rsi_1", "covered 91.2 %", "330 forecasts of v1",
                   "12 forecasts wait for their day.", "Open the drift report"):  # fmt: skip
         assert words in shown
@@ -149,13 +151,13 @@ def test_the_tiles_name_the_columns_that_moved_and_the_promise_kept():
 
 def test_a_scope_that_could_not_be_measured_is_not_called_stable():
     scope = ScopeDrift("features", (), (NotMeasured("rsi", "constant"),), 0, 0, False)
-    shown = text_of(boards.tiles(drift_run(scopes=(scope,)), "", None, 5))
+    shown = text_of(monitoring.tiles(drift_run(scopes=(scope,)), "", None, 5))
     assert "Not measured" in shown
     assert "None found" not in shown
 
 
 def test_realised_scores_are_a_table_of_versions_and_horizons():
-    shown = text_of(boards.realised(drift_run(realised=[SCORE])))
+    shown = text_of(monitoring.realised(drift_run(realised=[SCORE])))
     assert "v1 5 330 55 1.230 % +0.8 % 91.2 % 51.0 % 2.10 %" in shown
 
 

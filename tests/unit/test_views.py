@@ -18,7 +18,7 @@ from forecasting.errors import (
     Unavailable,
     UnknownSymbol,
 )
-from gradio_app import boards, views, wording
+from gradio_app import boards, monitoring, views, wording
 from gradio_app.facts import Notice, Provenance, Status, notice_of
 from gradio_app.retraining import Training
 from tests.unit.page_records import (
@@ -171,8 +171,8 @@ def test_the_head_says_in_words_whether_the_server_serves():
         boards.promotions([Promotion(1, "m", EVIL, EVIL, EVIL, AS_OF, EVIL, "done")]),
         boards.feed([logged(symbol=EVIL, model_version=EVIL, model_kind=EVIL, source=EVIL,
                             protocol=EVIL, signal=EVIL)]),
-        boards.tiles(drift_run(notes=(EVIL,)), f'"{EVIL}', None, 5),
-        boards.chart_title(EVIL, EVIL, [EVIL]),
+        monitoring.tiles(drift_run(notes=(EVIL,)), f'"{EVIL}', None, 5),
+        monitoring.chart_title(EVIL, EVIL, [EVIL]),
         boards.training(Training("failed", EVIL, (EVIL,), AS_OF, 3.0, (EVIL,)), EVIL),
         views.loading(EVIL),
         views.advice(),

@@ -39,6 +39,9 @@ class Settings(BaseSettings):
     model_version: str = ""
     """Version to serve; default: the champion, with the challenger beside it."""
 
+    server_host: str = "127.0.0.1"
+    """Address the model server listens on; 0.0.0.0 in a container."""
+
     http_port: Annotated[int, Field(ge=1, le=65535)] = 8080
     """REST port of the model server."""
 

@@ -56,9 +56,12 @@ class RestServer(RESTServer):  # type: ignore[misc]
         server: the model server around it.
         predictor: answers.
         server_version: what the server's metadata say.
+        host: address to listen on.
     """
 
-    def __init__(self, server: ModelServer, predictor: Predictor, server_version: str) -> None:
+    def __init__(
+        self, server: ModelServer, predictor: Predictor, server_version: str, host: str
+    ) -> None:
         super().__init__(
             "kserve.model_server:app",
             server.dataplane,
@@ -67,7 +70,7 @@ class RestServer(RESTServer):  # type: ignore[misc]
         )
         self.config = uvicorn.Config(
             V2Application(predictor, server_version, app),
-            host="0.0.0.0",  # noqa: S104 - a server in a pod or on a laptop
+            host=host,
             port=server.http_port,
             log_config=None,
             access_log=False,
@@ -132,6 +135,7 @@ class BellwetherServer(ModelServer):  # type: ignore[misc]
             grace_period=GRACE_SECONDS,
         )
         _configure_logging()
+        self._host = settings.server_host
         telemetry = Telemetry()
         self._log = PredictionLog(
             settings.prediction_log,
@@ -162,11 +166,11 @@ class BellwetherServer(ModelServer):  # type: ignore[misc]
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop, number)
-        self._rest_server = RestServer(self, self._predictor, self._version)
+        self._rest_server = RestServer(self, self._predictor, self._version, self._host)
         servers = [self._rest_server.start()]
         if self.enable_grpc:
             service = Service(self._predictor, self._version)
-            self._grpc_server = GrpcServer(service, self.grpc_port, GRACE_SECONDS)
+            self._grpc_server = GrpcServer(service, self._host, self.grpc_port, GRACE_SECONDS)
             servers.append(self._grpc_server.start())
         # What was imported lives as long as the process: spare the collector.
         gc.freeze()

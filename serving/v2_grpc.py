@@ -276,12 +276,14 @@ class GrpcServer(GRPCServer):  # type: ignore[misc]
 
     Args:
         service: the methods.
-        port: where to listen.
+        host: address to listen on.
+        port: port to listen on.
         grace_seconds: how long calls may go on when the server stops.
     """
 
-    def __init__(self, service: Service, port: int, grace_seconds: int) -> None:
+    def __init__(self, service: Service, host: str, port: int, grace_seconds: int) -> None:
         super().__init__(port, None, None, {}, grace_period=grace_seconds)
+        self._host = f"[{host}]" if ":" in host else host
         self._service = service
 
     async def start(self, max_workers: int = 1) -> None:
@@ -299,7 +301,7 @@ class GrpcServer(GRPCServer):  # type: ignore[misc]
         self._server = grpc.aio.server(ThreadPoolExecutor(max_workers), options=options)
         self._server.add_generic_rpc_handlers((self._service.handler(),))
         try:
-            self._server.add_insecure_port(f"[::]:{self._port}")
+            self._server.add_insecure_port(f"{self._host}:{self._port}")
         except RuntimeError as error:
             raise InvalidSettings(
                 "the gRPC port must be free",

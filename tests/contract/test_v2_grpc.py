@@ -50,7 +50,7 @@ def channel(tmp_path_factory):
     publish(folder / "lake", make_features())
     where = Settings(state_dir=folder, bundle_url=str(folder / "bundle"), model_version="3")
     port = free_port()
-    server = GrpcServer(Service(make_predictor(where), "9"), port, 1)
+    server = GrpcServer(Service(make_predictor(where), "9"), "127.0.0.1", port, 1)
     loop = asyncio.new_event_loop()
 
     def run():

@@ -1,0 +1,1 @@
+"""The page: forecasts, models, monitoring, a live feed and retraining, in a browser."""

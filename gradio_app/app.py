@@ -1,0 +1,204 @@
+"""The page: its components and what happens when they are touched. `serve(settings)` runs it."""
+
+import logging
+import os
+from typing import Any, Final, NamedTuple
+
+import gradio as gr
+
+from forecasting.errors import Unavailable
+from forecasting.schema import MAX_HORIZON
+from forecasting.settings import Settings
+from gradio_app import views
+from gradio_app.data import Desk
+from gradio_app.handlers import CHAMPION, DEFAULT_DAYS, Page
+from gradio_app.retraining import SOURCES, Retraining, SubprocessRetraining
+from gradio_app.routes import build_server
+
+QUIET: Final[dict[str, Any]] = {"show_progress": "hidden", "api_visibility": "private"}
+
+
+class ForecastTab(NamedTuple):
+    """Controls and outputs of the forecast tab, in the order `Page.forecast` takes and gives."""
+
+    controls: list[Any]
+    button: gr.Button
+    shown: list[Any]
+    plot: gr.Plot
+
+
+def build_app(desk: Desk, retraining: Retraining | None = None) -> gr.Blocks:
+    """The page over a desk.
+
+    Args:
+        desk: what answers its questions.
+        retraining: what trains; None offers no way to start a training.
+    """
+    page = Page(desk, retraining)
+    with gr.Blocks(title="Bellwether", analytics_enabled=False, fill_width=True) as made:
+        blocks: gr.Blocks = made
+        header = _html(views.header_waiting(), elem_id="bw-header")
+        with gr.Tabs(selected="forecast") as tabs:
+            with gr.Tab("Forecast", id="forecast"):
+                forecast = _forecast_tab()
+            with gr.Tab("Models", id="models") as models_tab:
+                models = _html(views.loading("Asking the registry ..."), elem_id="bw-models")
+                trail = _html("", elem_id="bw-promotions")
+            with gr.Tab("Monitoring", id="monitoring") as monitoring_tab:
+                monitoring = _monitoring_tab()
+            with gr.Tab("Live feed", id="feed") as feed_tab:
+                feed = _html(views.loading("Reading the prediction log ..."), elem_id="bw-feed")
+            with gr.Tab("Retrain", id="retrain"):
+                training = _retrain_tab(page)
+        _html(views.advice())
+        newest = gr.State("")
+        ready = gr.State(value=True)
+        revived = gr.State(0)
+        feed_timer = gr.Timer(3.0, active=False)
+        status_timer = gr.Timer(5.0)
+
+        symbol, days, version = forecast.controls
+        gr.on(
+            [forecast.button.click, symbol.input, days.release, version.input, revived.change],
+            page.forecast,
+            forecast.controls,
+            forecast.shown,
+            show_progress="minimal",
+            show_progress_on=forecast.plot,
+            trigger_mode="always_last",
+            api_visibility="private",
+        )
+        models_tab.select(page.models, None, [models, trail], **QUIET)
+        monitoring_tab.select(page.monitoring, None, monitoring, **QUIET)
+        feed_tab.select(page.feed, newest, [feed, newest], **QUIET)
+        tabs.select(page.selected, None, feed_timer, **QUIET)
+        feed_timer.tick(page.feed, newest, [feed, newest], **QUIET)
+        status_timer.tick(
+            page.watch, [ready, revived, symbol], [header, ready, revived, symbol], **QUIET
+        )
+        opened = blocks.load(
+            page.open, None, [*forecast.controls, tabs, header, feed_timer, ready], **QUIET
+        )
+        opened.then(page.forecast, forecast.controls, forecast.shown, **QUIET)
+        opened.then(page.training, None, training, **QUIET)
+    blocks.queue(default_concurrency_limit=8)
+    return blocks
+
+
+def _html(value: str, **options: Any) -> gr.HTML:
+    return gr.HTML(
+        value, js_on_load=None, apply_default_css=False, elem_classes="bw-bare", **options
+    )
+
+
+def _forecast_tab() -> ForecastTab:
+    with gr.Row(elem_classes="bw-controls"):
+        symbol = gr.Dropdown(
+            [], label="Symbol", allow_custom_value=True, filterable=True, scale=3, min_width=150,
+            elem_id="bw-symbol",
+        )  # fmt: skip
+        days = gr.Slider(
+            1, MAX_HORIZON, value=DEFAULT_DAYS, step=1, label="Days ahead", scale=4,
+            min_width=220, buttons=[], elem_id="bw-days",
+        )  # fmt: skip
+        version = gr.Dropdown(
+            [("Champion", CHAMPION)], value=CHAMPION, label="Model", scale=4, min_width=200,
+            filterable=False, elem_id="bw-version",
+        )  # fmt: skip
+        button = gr.Button("Forecast", variant="primary", scale=1, min_width=110, elem_id="bw-ask")
+    banner = _html(views.banner_waiting(), elem_id="bw-banner")
+    trouble = _html("", elem_id="bw-trouble", visible=False)
+    with gr.Row(elem_classes="bw-answer", equal_height=False) as answer:
+        with gr.Column(scale=7, min_width=340, elem_id="bw-chart-box"):
+            key = _html(views.answer_waiting("key"))
+            plot = gr.Plot(show_label=False, container=False, elem_id="bw-forecast-chart")
+        with gr.Column(scale=3, min_width=300):
+            panel = _html(views.loading("Asking the model server ..."), elem_id="bw-panel")
+    table = _html(views.answer_waiting("table"), elem_id="bw-quantiles")
+    shown = [banner, trouble, answer, key, plot, panel, table]
+    return ForecastTab([symbol, days, version], button, shown, plot)
+
+
+def _monitoring_tab() -> list[Any]:
+    tiles = _html(views.loading("Reading the drift history ..."), elem_id="bw-drift")
+    parts: list[Any] = [tiles]
+    with gr.Row(elem_classes="bw-charts", visible=False) as upper:
+        for name in ("skill", "coverage"):
+            parts += _chart(name)
+    with gr.Row(elem_classes="bw-charts", visible=False) as lower:
+        for name in ("error", "share"):
+            parts += _chart(name)
+    scores = _html("", elem_id="bw-realised")
+    return [*parts, upper, lower, scores]
+
+
+def _chart(name: str) -> list[Any]:
+    with gr.Column(min_width=320, elem_classes="bw-chart"):
+        title = _html("")
+        plot = gr.Plot(show_label=False, container=False, elem_id=f"bw-{name}-chart")
+    return [title, plot]
+
+
+def _retrain_tab(page: Page) -> list[Any]:
+    offered = page.retraining is not None
+    with gr.Row(elem_classes="bw-controls", visible=offered):
+        source = gr.Dropdown(
+            list(SOURCES), value=SOURCES[0], label="Prices from", scale=2, min_width=150,
+            filterable=False, elem_id="bw-source",
+        )  # fmt: skip
+        symbols = gr.Textbox(
+            label="Symbols, comma separated (empty: the source's own)", scale=5, min_width=240,
+            placeholder="AAPL, 2330.TW, BTC-USD", max_lines=1, elem_id="bw-symbols",
+        )  # fmt: skip
+        button = gr.Button(
+            "Start a training", variant="primary", scale=1, min_width=150, elem_id="bw-train"
+        )
+    state = _html(page.training_view(), elem_id="bw-training")
+    timer = gr.Timer(1.5, active=False)
+    shown = [state, button, timer]
+    asked = [symbols, source]
+    button.click(page.start_training, asked, shown, **QUIET)
+    symbols.submit(page.start_training, asked, shown, **QUIET)
+    timer.tick(page.training, None, shown, **QUIET)
+    return shown
+
+
+def serve(settings: Settings) -> None:
+    """Serve the page until told to stop.
+
+    Args:
+        settings: where things are.
+
+    Raises:
+        Unavailable: the port cannot be listened on.
+    """
+    import uvicorn
+
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    desk = Desk.of(settings)
+    blocks = build_app(desk, SubprocessRetraining.of(settings))
+    config = uvicorn.Config(
+        build_server(desk, blocks),
+        host=settings.page_host,
+        port=settings.page_port,
+        log_level="warning",
+        timeout_graceful_shutdown=3,
+    )
+    try:
+        uvicorn.Server(config).run()
+    except SystemExit as stop:
+        if stop.code:
+            raise Unavailable(
+                "the page must be able to listen on its port",
+                f"{settings.page_host}:{settings.page_port} is taken or not allowed",
+                "Set BELLWETHER_PAGE_PORT to a free one",
+            ) from None
+    finally:
+        desk.close()
+
+
+def main() -> None:
+    """Entry point of the page's image: `python -m gradio_app`."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    serve(Settings())

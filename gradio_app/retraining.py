@@ -1,0 +1,191 @@
+"""Starts a training and tells how it fares: one at a time, as a process of its own."""
+
+import fcntl
+import os
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Literal, Protocol
+
+from forecasting.errors import EXIT_REFUSED, InvalidInput, Unavailable
+from forecasting.settings import Settings
+
+SOURCES: Final = ("sample", "yahoo", "synthetic")
+"""Price sources a training can be started with from the page."""
+
+MAX_SYMBOLS: Final = 50
+TAIL_LINES: Final = 40
+_TAIL_BYTES: Final = 32_768
+_SYMBOL: Final = re.compile(r"[A-Za-z0-9^][A-Za-z0-9.^=_/-]{0,31}")
+_CONTROL: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07|[\x00-\x08\x0b-\x1f]")
+
+
+@dataclass(frozen=True)
+class Training:
+    """A training as it stands.
+
+    Attributes:
+        state: running, promoted, refused (nothing was promoted), or failed.
+        source: price source it was started with.
+        symbols: symbols it was started with; empty for the source's own.
+        started_at: aware UTC.
+        seconds: how long it has run, or ran.
+        lines: the last lines it wrote.
+    """
+
+    state: Literal["running", "promoted", "refused", "failed"]
+    source: str
+    symbols: tuple[str, ...]
+    started_at: datetime
+    seconds: float
+    lines: tuple[str, ...]
+
+
+class Retraining(Protocol):
+    """Something that can train: a process here, a pipeline run on a cluster."""
+
+    def start(self, symbols: Sequence[str], source: str) -> Training:
+        """Start a training.
+
+        Raises:
+            InvalidInput: a symbol or the source makes no sense.
+            Unavailable: a training is running already, or cannot be started.
+        """
+
+    def current(self) -> Training | None:
+        """The training started last, or None before the first."""
+
+
+@dataclass
+class SubprocessRetraining:
+    """Trains with a command of this installation, `bellwether train` unless told otherwise.
+
+    A lock file that the child inherits stays locked for as long as the child lives, so that a
+    restarted page, or a second one on the same folder, cannot start a rival.
+
+    Attributes:
+        folder: where the lock and the log lie.
+        command: program and arguments; --source and --symbols are appended.
+    """
+
+    folder: Path
+    command: tuple[str, ...] = (sys.executable, "-m", "bellwether", "train")
+    _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+    _process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
+    _asked: tuple[str, tuple[str, ...]] = ("", ())
+    _started_at: datetime = datetime(1970, 1, 1, tzinfo=UTC)
+    _began: float = 0.0
+    _took: float | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> "SubprocessRetraining":
+        """Retraining whose files lie in the settings' state folder."""
+        return cls(settings.state_dir / "retraining")
+
+    @property
+    def log(self) -> Path:
+        """What the training wrote."""
+        return self.folder / "training.log"
+
+    def start(self, symbols: Sequence[str], source: str) -> Training:
+        """Start the command, unless a training is running.
+
+        Raises:
+            InvalidInput: a symbol or the source makes no sense.
+            Unavailable: a training is running already, or the command cannot be started.
+        """
+        wanted = checked_symbols(symbols)
+        if source not in SOURCES:
+            raise InvalidInput(
+                "a training needs a known price source", source, f"Choose {', '.join(SOURCES)}"
+            )
+        arguments = [f"--source={source}"]
+        if wanted:
+            arguments.append(f"--symbols={','.join(wanted)}")
+        with self._lock:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            with (self.folder / "lock").open("a") as lock:
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise Unavailable(
+                        "only one training may run at a time",
+                        "one is running",
+                        "Wait for it to end, then start yours",
+                    ) from None
+                self._spawn(arguments, lock.fileno())
+            self._asked = (source, wanted)
+            self._started_at, self._began, self._took = datetime.now(UTC), time.monotonic(), None
+        return self._training()
+
+    def current(self) -> Training | None:
+        """The training this page started last, or None before the first."""
+        return None if self._process is None else self._training()
+
+    def _spawn(self, arguments: list[str], lock: int) -> None:
+        try:
+            with self.log.open("wb") as output:
+                self._process = subprocess.Popen(  # noqa: S603 - our own command, checked arguments
+                    [*self.command, *arguments],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    env={**os.environ, "NO_COLOR": "1", "TERM": "dumb", "COLUMNS": "110"},
+                    pass_fds=(lock,),
+                )
+        except OSError as error:
+            raise Unavailable(
+                "the training command must start", f"{self.command[0]}: {error.strerror}"
+            ) from error
+
+    def _training(self) -> Training:
+        assert self._process is not None
+        code = self._process.poll()
+        elapsed = time.monotonic() - self._began
+        if code is not None and self._took is None:
+            self._took = elapsed
+        state: Literal["running", "promoted", "refused", "failed"] = "running"
+        if code is not None:
+            state = "promoted" if code == 0 else "refused" if code == EXIT_REFUSED else "failed"
+        source, symbols = self._asked
+        seconds = elapsed if self._took is None else self._took
+        return Training(state, source, symbols, self._started_at, seconds, tail(self.log))
+
+
+def checked_symbols(symbols: Sequence[str]) -> tuple[str, ...]:
+    """Symbols without blanks and repetitions.
+
+    Raises:
+        InvalidInput: too many of them, or one that cannot be a symbol.
+    """
+    found = tuple(dict.fromkeys(symbol.strip() for symbol in symbols if symbol.strip()))
+    odd = [symbol for symbol in found if not _SYMBOL.fullmatch(symbol)]
+    if odd:
+        raise InvalidInput(
+            "a symbol is letters, digits and . - ^ = _ /", repr(odd[0][:40]), "Correct it"
+        )
+    if len(found) > MAX_SYMBOLS:
+        raise InvalidInput(
+            f"a training started from the page takes up to {MAX_SYMBOLS} symbols",
+            f"{len(found)} were given",
+            "Use the command line: bellwether train",
+        )
+    return found
+
+
+def tail(log: Path, lines: int = TAIL_LINES) -> tuple[str, ...]:
+    """The last lines of a log, without what moves cursors and colours text."""
+    try:
+        with log.open("rb") as stream:
+            stream.seek(max(0, log.stat().st_size - _TAIL_BYTES))
+            text = stream.read().decode(errors="replace")
+    except FileNotFoundError:
+        return ()
+    kept = (_CONTROL.sub("", line.rsplit("\r", 1)[-1]).rstrip() for line in text.split("\n"))
+    return tuple(line for line in kept if line)[-lines:]

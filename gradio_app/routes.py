@@ -1,0 +1,115 @@
+"""The server around the page: health, reports, and the path prefix it may be reached under."""
+
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from html import escape
+from typing import Any, Final
+
+import gradio as gr
+from fastapi import FastAPI
+from fastapi.responses import HTMLResponse, PlainTextResponse, Response
+
+from forecasting.errors import BellwetherError
+from gradio_app import look, views
+from gradio_app.data import Desk
+from gradio_app.facts import Notice, notice_of
+
+_LOG = logging.getLogger(__name__)
+
+REPORT_POLICY: Final = (
+    "sandbox allow-scripts; default-src 'none'; img-src data: blob:; font-src data:; "
+    "style-src 'unsafe-inline'; script-src 'unsafe-inline' 'unsafe-eval'"
+)
+"""Reports are files from the registry and the lake: they may draw, and reach nothing else."""
+
+DRIFT_PAGES: Final = {"features": "report.html", "predictions": "predictions.html"}
+
+Scope = MutableMapping[str, Any]
+App = Callable[[Scope, Any, Any], Awaitable[None]]
+
+
+def build_server(desk: Desk, blocks: gr.Blocks) -> App:
+    """The page with its routes, at / and at the settings' prefix.
+
+    /live says that the page runs, whatever the servers behind it do.
+    """
+    app = FastAPI(title="Bellwether", docs_url=None, redoc_url=None, openapi_url=None)
+
+    @app.get("/live")
+    def live() -> PlainTextResponse:
+        return PlainTextResponse("ok")
+
+    @app.get("/reports/walk-forward/{version}")
+    def walk_forward(version: str) -> Response:
+        return _report(
+            lambda: desk.walk_forward_report(version),
+            Notice("This version has no walk-forward report", f"Version {version}."),
+        )
+
+    @app.get("/reports/drift/{name}")
+    def drift(name: str) -> Response:
+        page = DRIFT_PAGES.get(name)
+        return _report(
+            lambda: desk.drift_report(page) if page else None,
+            Notice("There is no such drift report", "", "Run bellwether drift, then look again"),
+        )
+
+    gr.mount_gradio_app(
+        app,
+        blocks,
+        path="/",
+        root_path=desk.prefix or None,
+        show_error=False,
+        favicon_path=str(look.ICON),
+        footer_links=[],
+        run_history=False,
+        ssr_mode=False,
+        mcp_server=False,
+        pwa=False,
+        enable_monitoring=False,
+        theme=look.theme(),
+        js=look.ON_LOAD,
+        head=look.head(),
+    )
+    return without_prefix(app, desk.prefix)
+
+
+def without_prefix(app: App, prefix: str) -> App:
+    """An app that also answers under a prefix, for proxies that do not cut it off."""
+    if not prefix:
+        return app
+
+    async def cut(scope: Scope, receive: Any, send: Any) -> None:
+        path = scope.get("path", "")
+        if path == prefix or path.startswith(f"{prefix}/"):
+            rest = path[len(prefix) :] or "/"
+            scope = {**scope, "path": rest, "raw_path": rest.encode()}
+        await app(scope, receive, send)
+
+    return cut
+
+
+def _report(read: Callable[[], bytes | None], missing: Notice) -> Response:
+    try:
+        found = read()
+    except BellwetherError as error:
+        return _words(notice_of(error), error.status)
+    except Exception:  # noqa: BLE001 - a reader sees no stack trace, the log does
+        _LOG.exception("a report could not be read")
+        return _words(notice_of(RuntimeError()), 500)
+    if found is None:
+        return _words(missing, 404)
+    return HTMLResponse(
+        found,
+        headers={"Content-Security-Policy": REPORT_POLICY, "X-Content-Type-Options": "nosniff"},
+    )
+
+
+def _words(notice: Notice, status: int) -> HTMLResponse:
+    style = look.STYLE.read_text()
+    return HTMLResponse(
+        f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(notice.title)}</title>"
+        f"<meta name=viewport content='width=device-width'><style>{style} body{{font-family:"
+        f"var(--bw-sans);padding:24px}}</style><main>{views.notice(notice)}</main></html>",
+        status_code=status,
+    )

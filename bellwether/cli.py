@@ -109,6 +109,9 @@ def train(
     train_until: Annotated[
         str, typer.Option(help="ISO date; later bars are left out of the training.")
     ] = "",
+    who: Annotated[
+        str, typer.Option(help="Name for the promotion's audit trail. Default: yours.")
+    ] = "",
 ) -> None:
     """Run the training pipeline: ingest, features, candidates, verdict, registry.
 
@@ -134,7 +137,7 @@ def train(
             seed=seed,
             alpha=alpha,
             train_until=train_until,
-            who=getuser(),
+            who=who or getuser(),
         )
         outcome = train_models(Settings(), params)
     if not outcome.promoted:

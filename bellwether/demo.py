@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Final
 
 from bellwether.console import console, say, table
-from bellwether.replay import held_out_from, replay_forecasts
+from bellwether.replay import held_out_from, replay_forecasts, unaware_of
 from bellwether.supervisor import Service, Supervisor, free_port
 from bellwether.work import refresh_features, run_training_visibly
 from forecasting.adapters.lake import Lake
@@ -133,7 +133,7 @@ def _with_history_held_out(
 
 def _replay(settings: Settings, dataset: str, since: datetime) -> None:
     with closing(RegistryReader(settings.registry_url, settings.registered_model)) as registry:
-        versions = sorted(set(registry.aliases().values()), key=int)
+        versions = unaware_of(since, registry)
     began = time.monotonic()
     with console.status("Replaying forecasts ...") as status:
         asked = replay_forecasts(

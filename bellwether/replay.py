@@ -10,6 +10,7 @@ from datetime import datetime
 from forecasting.adapters.inference import InferenceClient
 from forecasting.adapters.lake import Lake
 from forecasting.adapters.predictions import PredictionLog
+from forecasting.adapters.registry_reader import RegistryReader
 from forecasting.settings import Settings
 
 HELD_OUT_BARS = 60
@@ -30,6 +31,17 @@ def held_out_from(settings: Settings, dataset: str) -> datetime:
     instants = sorted(prices["timestamp"].unique())
     cut: datetime = instants[-HELD_OUT_BARS - 1].to_pydatetime()
     return cut
+
+
+def unaware_of(since: datetime, registry: RegistryReader) -> list[str]:
+    """The champion and the challenger, those of them that learned from no bar after `since`.
+
+    Raises:
+        RegistryUnavailable: MLflow does not answer.
+    """
+    served = sorted(set(registry.aliases().values()), key=int)
+    trained = {version: registry.version(version).tags.get("trained_until") for version in served}
+    return [v for v, until in trained.items() if until and datetime.fromisoformat(until) <= since]
 
 
 def replay_forecasts(

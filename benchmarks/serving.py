@@ -3,6 +3,8 @@
 Every server holds the same XGBoost model (300 trees, 8 outputs). The peers get the
 row of features in the request and answer the model's 8 numbers. Ours gets a symbol, looks its
 features up, and answers 30 days x 5 price quantiles, probabilities, a signal and dates: more work.
+It keeps a symbol's forecast until the version or the features change, and is measured with that
+switched off, too. Every answer is logged in SQLite meanwhile, and the cost of that is in ours.
 The ceilings are the bare model call behind uvloop and httptools, and an HTTP echo.
 """
 
@@ -198,6 +200,23 @@ def contenders(folder: Path, bundle: Path, ubj: Path, row: np.ndarray) -> list[C
                 "BELLWETHER_MODEL_VERSION": "1",
                 "BELLWETHER_HTTP_PORT": str(PORT),
                 "BELLWETHER_GRPC_PORT": str(GRPC_PORT),
+                "PYTHONPATH": str(ROOT),
+            },
+            f"{base}/v2/health/ready",
+            f"{base}/v2/models/bellwether/infer",
+            json.dumps({"inputs": [ask]}).encode(),
+            _symbol_request,
+        ),
+        Contender(
+            "Bellwether, model called each time",
+            [str(PEERS / "bellwether" / "bin" / "python"), "-m", "serving.server"],
+            {
+                "BELLWETHER_STATE_DIR": str(folder),
+                "BELLWETHER_BUNDLE_URL": str(bundle),
+                "BELLWETHER_MODEL_VERSION": "1",
+                "BELLWETHER_HTTP_PORT": str(PORT),
+                "BELLWETHER_GRPC_PORT": str(GRPC_PORT),
+                "BELLWETHER_KEEP_FORECASTS": "false",
                 "PYTHONPATH": str(ROOT),
             },
             f"{base}/v2/health/ready",

@@ -287,6 +287,20 @@ def render_message(
     return (b"".join((text, *blobs)), len(text)) if binary else (text, None)
 
 
+def rendered(tensors: Sequence[Tensor]) -> orjson.Fragment:
+    """Tensors as the JSON list that `render_message` would write, to be put into a body as it is."""
+    entries = [
+        {
+            "name": name,
+            "datatype": datatype,
+            "shape": shape,
+            "data": data if isinstance(data, list) else data.reshape(-1),
+        }
+        for name, datatype, shape, data in tensors
+    ]
+    return orjson.Fragment(orjson.dumps(entries, option=orjson.OPT_SERIALIZE_NUMPY))
+
+
 def error_body(sentence: str, kind: str = "") -> bytes:
     """The protocol's error object; `kind` names the error of `forecasting.errors`, for our client."""
     return orjson.dumps({"error": sentence, "kind": kind} if kind else {"error": sentence})

@@ -63,6 +63,9 @@ class Settings(BaseSettings):
     reload_seconds: Annotated[float, Field(gt=0)] = 5.0
     """How often the model server looks for a new model version or new features."""
 
+    keep_forecasts: bool = True
+    """Whether the server keeps a symbol's forecast until its version or features change."""
+
     prediction_log_url: str = ""
     """SQLAlchemy URL of the prediction log; default: predictions.sqlite in state_dir."""
 

@@ -64,7 +64,7 @@ class Retraining(Protocol):
 
 @dataclass
 class SubprocessRetraining:
-    """Trains with a command of this installation, `bellwether train` unless told otherwise.
+    """Trains with a command of this installation, `bellwether train` by default.
 
     A lock file that the child inherits stays locked for as long as the child lives, so that a
     restarted page, or a second one on the same folder, cannot start a rival.
@@ -86,7 +86,8 @@ class SubprocessRetraining:
     @classmethod
     def of(cls, settings: Settings) -> "SubprocessRetraining":
         """Retraining whose files lie in the settings' state folder."""
-        return cls(settings.state_dir / "retraining")
+        command = (sys.executable, "-m", "bellwether", "train", f"--who={settings.page_user}")
+        return cls(settings.state_dir / "retraining", command)
 
     @property
     def log(self) -> Path:

@@ -5,6 +5,7 @@ Needs Playwright and a Chromium, which only the development environment has.
 
 import argparse
 import re
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
-CHROMIUM: Final = "/usr/bin/chromium"
+BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
 FLAGS: Final = (
     "--no-sandbox",
     "--disable-gpu",
@@ -26,6 +27,11 @@ FLAGS: Final = (
 DESK: Final = (1440, 900)
 PHONE: Final = (390, 844)
 SETTLE_MILLISECONDS: Final = 1_200
+
+
+def chromium() -> str:
+    """Program of the first Chromium found on PATH, "" when there is none."""
+    return next((found for name in BROWSERS if (found := shutil.which(name))), "")
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,7 @@ def main() -> int:
     )
     parser.add_argument("--url", default="http://127.0.0.1:7860", help="address of the page")
     parser.add_argument("--out", type=Path, default=Path("docs/images"), help="folder to write to")
-    parser.add_argument("--chromium", default=CHROMIUM, help="the browser's program")
+    parser.add_argument("--chromium", default=chromium(), help="the browser's program")
     asked = parser.parse_args()
     from playwright.sync_api import Error, sync_playwright
 

@@ -2,7 +2,7 @@
 
 import math
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from forecasting.tensors import Array, Tensor
 from serving.own_bars import check_bars, import_indicators, next_closes
 from serving.question import Question
 from serving.state import Features, Limits, Version, refuse_if_old
+
+MOST_KEPT: Final = 4_096
+"""Answers a version keeps; about 4 kB each."""
 
 _NANO = 1_000_000_000
 _MILLI = 1_000_000
@@ -50,6 +53,7 @@ class Answer(NamedTuple):
         signals: [n].
         moves: median less last close at the signal's horizon [n], or at the last one asked for.
         baseline: the random walk's price quantiles [n, h, 5], or None.
+        renderings: what was made of it for the wire and the log, if it is kept; else None.
     """
 
     symbols: list[str]
@@ -60,6 +64,7 @@ class Answer(NamedTuple):
     signals: list[str]
     moves: NDArray[np.float64]
     baseline: NDArray[np.float64] | None
+    renderings: dict[Any, Any] | None = None
 
     def tensors(self, names: tuple[str, ...]) -> list[Tensor]:
         """The named outputs, as tensors."""
@@ -76,6 +81,27 @@ class Answer(NamedTuple):
             "baseline": ("FP64", (n, horizon, levels), self.baseline),
         }
         return [Tensor(name, *every[name]) for name in names]  # type: ignore[arg-type]
+
+
+def kept_answer(question: Question, version: Version, limits: Limits, wall: float) -> Answer:
+    """The answer for one symbol's newest row, worked out once per version, horizon and staleness.
+
+    A forecast depends on the version, its features and nothing else, so working it out again
+    for every caller gives the same numbers again. Arguments and errors as in `answer`.
+    """
+    _, features = version.fitted()
+    symbol = question.symbols[0]
+    refuse_if_old(features.born, limits, wall, "the newest bar")
+    held = features.find(symbol)
+    refuse_if_old(held.born, limits, wall, f"that of {symbol}")
+    key = (symbol, question.horizon, wall - held.born > limits.stale_after)
+    found: Answer | None = version.kept.get(key)
+    if found is None:
+        if len(version.kept) >= MOST_KEPT:
+            version.kept.clear()
+        found = answer(question, version, limits, wall, baseline=False)._replace(renderings={})
+        version.kept[key] = found
+    return found
 
 
 def answer(

@@ -10,8 +10,8 @@ from forecasting.adapters.predictions import Answered, PredictionLog
 from forecasting.errors import BellwetherError, NotReady, StaleData
 from forecasting.inference_protocol import INPUTS, OUTPUTS, Request
 from forecasting.settings import Settings
-from forecasting.tensors import Tensor, TensorSpec
-from serving.answer import answer
+from forecasting.tensors import TensorSpec
+from serving.answer import Answer, answer, kept_answer
 from serving.kserve_parts import Model
 from serving.loader import Loader
 from serving.question import understand
@@ -36,6 +36,7 @@ class Predictor(Model):  # type: ignore[misc]
         self.draining = False
         self._settings = settings
         self._limits = Limits(settings.stale_after_seconds, settings.refuse_after_seconds)
+        self._keep = settings.keep_forecasts
         self._telemetry = telemetry
         self._log = log
         self._stopping = threading.Event()
@@ -46,7 +47,7 @@ class Predictor(Model):  # type: ignore[misc]
 
     def respond(
         self, request: Request, number: str | None, protocol: str, started: float
-    ) -> tuple[Version, list[Tensor]]:
+    ) -> tuple[Version, Answer]:
         """Answer a well-formed request, count it and offer it to the log.
 
         Args:
@@ -56,7 +57,7 @@ class Predictor(Model):  # type: ignore[misc]
             started: `time.perf_counter()` at the request's last byte.
 
         Returns:
-            The version that answered, and the wanted outputs.
+            The version that answered, and its answer.
 
         Raises:
             BellwetherError: what the request or the state breaks; the caller counts it.
@@ -65,8 +66,11 @@ class Predictor(Model):  # type: ignore[misc]
         version = self.state.find(number)
         bundle, features = version.fitted()
         wanted = "baseline" in request.outputs
-        given = answer(question, version, self._limits, time.time(), baseline=wanted)
-        tensors = given.tensors(request.outputs)
+        newest = question.bars is None and question.as_of is None
+        if self._keep and newest and len(question.symbols) == 1 and not wanted:
+            given = kept_answer(question, version, self._limits, time.time())
+        else:
+            given = answer(question, version, self._limits, time.time(), baseline=wanted)
         seconds = time.perf_counter() - started
         self._telemetry.answered(given, version, protocol, seconds)
         own = question.bars is not None
@@ -89,9 +93,10 @@ class Predictor(Model):  # type: ignore[misc]
                 processing_seconds=seconds,
                 protocol=protocol,
                 own_bars=own,
+                renderings=given.renderings,
             )
         )
-        return version, tensors
+        return version, given
 
     def refuse(
         self, error: Exception, protocol: str, started: float, request: Request | None

@@ -112,6 +112,8 @@ class Version:
         features: features of its own specification, or None.
         problem: why it is not ready, or "".
         parameters: what every answer says about itself.
+        kept: answers given before, by what they depend on besides this version; see
+            `serving.answer`. It goes with the version, so a new bundle or new features start anew.
     """
 
     number: str
@@ -121,6 +123,7 @@ class Version:
     features: Features | None
     problem: str = ""
     parameters: dict[str, Any] = field(default_factory=dict)
+    kept: dict[Any, Any] = field(default_factory=dict)
 
     @classmethod
     def of(

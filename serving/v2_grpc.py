@@ -126,7 +126,21 @@ class Service:
             raise
 
     def _finish(self, request: Request, number: str | None, started: float, *, raw: bool) -> bytes:
-        version, tensors = self._predictor.respond(request, number, "grpc", started)
+        version, given = self._predictor.respond(request, number, "grpc", started)
+        memory, key = given.renderings, ("grpc", raw, request.outputs)
+        body: bytes | None = memory.get(key) if memory is not None else None
+        if body is None:
+            body = self._rendered(given.tensors(request.outputs), raw=raw)
+            if memory is not None:
+                memory[key] = body
+        # Serialised protobuf messages merge when put one after the other.
+        head = self._head(version)
+        if request.id:
+            head += pb.ModelInferResponse(id=request.id).SerializeToString()
+        return head + body
+
+    @staticmethod
+    def _rendered(tensors: list[Tensor], *, raw: bool) -> bytes:
         outputs = [
             pb.ModelInferResponse.InferOutputTensor(
                 name=one.name,
@@ -136,13 +150,11 @@ class Service:
             )
             for one in tensors
         ]
-        answer = pb.ModelInferResponse(
-            id=request.id,
+        message = pb.ModelInferResponse(
             outputs=outputs,
             raw_output_contents=[to_raw(one) for one in tensors] if raw else None,
         )
-        # Serialised protobuf messages merge when put one after the other.
-        return self._head(version) + answer.SerializeToString()  # type: ignore[no-any-return]
+        return message.SerializeToString()  # type: ignore[no-any-return]
 
     def _head(self, version: Version) -> bytes:
         """The part of an answer that is the same for all answers of a version."""

@@ -21,6 +21,7 @@ from forecasting.inference_protocol import (
     error_body,
     parse_request,
     render_message,
+    rendered,
 )
 from forecasting.tensors import quoted
 from serving.predictor import Predictor
@@ -181,7 +182,7 @@ class V2Application:
             raise
 
     def _finish(self, request: Request, number: str | None, started: float) -> Reply:
-        version, tensors = self._predictor.respond(request, number, "rest", started)
+        version, given = self._predictor.respond(request, number, "rest", started)
         fields: dict[str, Any] = {
             "model_name": self._predictor.name,
             "model_version": version.number,
@@ -189,6 +190,13 @@ class V2Application:
         }
         if request.id:
             fields["id"] = request.id
+        memory = given.renderings
+        if memory is not None and not request.binary:
+            kept = memory.get(request.outputs)
+            if kept is None:
+                kept = memory[request.outputs] = rendered(given.tensors(request.outputs))
+            return Reply(200, orjson.dumps({**fields, "outputs": kept}))
+        tensors = given.tensors(request.outputs)
         body, json_length = render_message(fields, "outputs", tensors, request.binary)
         if json_length is None:
             return Reply(200, body)

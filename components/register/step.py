@@ -216,6 +216,7 @@ class _Registration:
             "kind": bundle.kind,
             **judged,
             "data_snapshot": str(self.facts["snapshot"]),
+            "trained_until": str(bundle.manifest["training"]["last"]),
             "dataset": str(self.facts["dataset"]),
             "source": str(self.facts["source"]),
             "replay": _flag(self.facts["replay"]),

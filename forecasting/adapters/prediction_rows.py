@@ -42,6 +42,7 @@ class Answered(NamedTuple):
         processing_seconds: from the request's last byte to the answer.
         protocol: rest or grpc.
         own_bars: whether the caller brought the bars.
+        renderings: a memory for the rows' JSON, of an answer that is given again; else None.
     """
 
     request_id: str
@@ -61,6 +62,7 @@ class Answered(NamedTuple):
     processing_seconds: float
     protocol: str
     own_bars: bool
+    renderings: dict[Any, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,7 @@ def rows_of(answer: Answered) -> Iterator[tuple[Any, ...]]:
     horizon = answer.quantiles.shape[1]
     made_at = int(answer.made_at * 1_000)
     for i, symbol in enumerate(answer.symbols):
+        texts = _texts(answer, i)
         yield (
             _row_id(made_at),
             answer.request_id,
@@ -166,9 +169,7 @@ def rows_of(answer: Answered) -> Iterator[tuple[Any, ...]]:
             horizon,
             float(answer.last_close[i]),
             int(answer.target_times[i, 0]),
-            _json(answer.quantiles[i], np.float32),
-            _json(answer.target_times[i], np.int64),
-            _json(answer.probability_of_rise[i], np.float32),
+            *texts,
             answer.signal[i],
             bool(answer.stale[i]),
             answer.source,
@@ -188,6 +189,21 @@ def forecast_of(row: "RowMapping") -> LoggedForecast:
     fields["target_times"] = [_instant(one) for one in orjson.loads(fields["target_times"])]
     fields["probability_of_rise"] = orjson.loads(fields["probability_of_rise"])
     return LoggedForecast(**fields)
+
+
+def _texts(answer: Answered, i: int) -> tuple[str, str, str]:
+    """Quantiles, target times and probabilities of one symbol as JSON."""
+    memory = answer.renderings
+    texts: tuple[str, str, str] | None = memory.get(("log", i)) if memory is not None else None
+    if texts is None:
+        texts = (
+            _json(answer.quantiles[i], np.float32),
+            _json(answer.target_times[i], np.int64),
+            _json(answer.probability_of_rise[i], np.float32),
+        )
+        if memory is not None:
+            memory["log", i] = texts
+    return texts
 
 
 def _json(values: NDArray[Any], dtype: type[np.generic]) -> str:

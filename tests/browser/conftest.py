@@ -20,19 +20,16 @@ from forecasting.adapters.inference import InferenceClient
 from forecasting.adapters.lake import Lake
 from forecasting.adapters.predictions import PredictionLog
 from forecasting.settings import Settings
+from gradio_app.screenshots import BROWSERS, FLAGS
 from pipelines.local import RefreshParams, TrainingParams, run_refresh, run_training
 from tests.integration.conftest import free_port, mlflow_server
+from tests.programs import program
 
 __all__ = ["mlflow_server"]
 
 SYMBOLS = ("ALFA", "BRAVO")
 DATASET = "synthetic-1d"
 REPLAYED = 12
-CHROMIUM = "/usr/bin/chromium"
-FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 
 
 def environment(settings):
@@ -158,27 +155,26 @@ def page_url(platform):
 
 
 @pytest.fixture(scope="module")
-def chromium():
-    """Debian's Chromium, driven by Playwright.
+def browser_program():
+    """The Chromium of this machine, driven by Playwright.
 
     For one module only: while Playwright runs, no other test can run an event loop.
     """
-    if not Path(CHROMIUM).exists():
-        pytest.skip(f"{CHROMIUM} is not installed")
+    path = program(*BROWSERS, package="chromium")
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=path, args=[*FLAGS])
         yield browser
         browser.close()
 
 
 @pytest.fixture
-def visit(chromium):
+def visit(browser_program):
     """Opens a page in a fresh window; fails the test on a script error or an outside request."""
     contexts, wrong = [], []
 
     def open_page(url, *, size=(1440, 900), scheme="light", headers=None):
         width, height = size
-        context = chromium.new_context(
+        context = browser_program.new_context(
             viewport={"width": width, "height": height},
             color_scheme=scheme,
             extra_http_headers=headers or {},

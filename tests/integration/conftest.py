@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.programs import program
+
 
 def free_port() -> int:
     with socket.socket() as probe:
@@ -84,12 +86,8 @@ def mlflow_server(tmp_path_factory):
 @pytest.fixture(scope="session")
 def postgres_url():
     """SQLAlchemy URL of a real PostgreSQL server on a free port."""
-    # Debian keeps the servers of several versions side by side, off the PATH.
-    debian = sorted(str(folder) for folder in Path("/usr/lib/postgresql").glob("*/bin"))
-    places = os.pathsep.join([os.environ["PATH"], *debian[::-1]])
-    initdb, pg_ctl = shutil.which("initdb", path=places), shutil.which("pg_ctl", path=places)
-    if not (initdb and pg_ctl):
-        pytest.fail("these tests need PostgreSQL: apt-get install postgresql")
+    initdb = program("initdb", package="postgresql")
+    pg_ctl = program("pg_ctl", package="postgresql")
     folder = Path(tempfile.mkdtemp(prefix="bellwether-postgres-"))
     as_user = {}
     if os.geteuid() == 0:  # PostgreSQL refuses to run as root

@@ -1,7 +1,6 @@
 """Batch metrics in a real Pushgateway: one group per job."""
 
 import json
-import shutil
 import subprocess
 import time
 import urllib.request
@@ -11,6 +10,7 @@ import pytest
 from forecasting import metrics
 from forecasting.adapters.batch_metrics import Sample, publish
 from tests.integration.conftest import free_port
+from tests.programs import program
 
 pytestmark = pytest.mark.integration
 
@@ -18,8 +18,8 @@ pytestmark = pytest.mark.integration
 @pytest.fixture
 def gateway(tmp_path):
     """A real Pushgateway; Debian's package is called prometheus-pushgateway."""
-    binary = shutil.which("prometheus-pushgateway") or shutil.which("pushgateway")
-    assert binary, "this test needs a Pushgateway: apt-get install prometheus-pushgateway"
+    names = ("prometheus-pushgateway", "pushgateway")
+    binary = program(*names, package="prometheus-pushgateway")
     port = free_port()
     log = (tmp_path / "pushgateway.log").open("wb")
     process = subprocess.Popen(

@@ -87,39 +87,23 @@ def ingest_prices(
     Raises:
         BellwetherError: the source failed, or its bars are not fit to be kept.
     """
-    from datetime import UTC, datetime
-
+    from forecasting.adapters import ingest
     from forecasting.adapters.lake import Lake
-    from forecasting.adapters.market.fallback import fetch_or_last_good
     from forecasting.adapters.market.source import open_source
-    from forecasting.quality import judge
 
     lake = Lake(settings.lake)
-    provider = open_source(source, settings, **options)
     with console.status(f"Fetching {interval} bars from {source} ..."):
-        fetched = fetch_or_last_good(
-            provider,
+        done = ingest.ingest_prices(
+            open_source(source, settings, **options),
             lake,
             dataset,
             symbols=symbols,
             interval=interval,
             last_good_days=settings.last_good_days,
         )
-        if not fetched.fallback:
-            judged = judge(fetched.bars, now=datetime.now(UTC), interval=interval)
-            lake.append(
-                dataset,
-                judged,
-                source=provider.name,
-                replay=provider.replay,
-                synthetic=provider.synthetic,
-                interval=interval,
-                fetched_at=fetched.fetched_at,
-                notes=fetched.notes,
-            )
-    for note in fetched.notes:
+    for note in done.notes:
         say(f"[dim]· {note}[/]")
-    snapshot = lake.latest(dataset)
+    snapshot = done.snapshot
     faults = lake.quarantine(snapshot)
     say(
         f"[green]✓[/] Snapshot {snapshot.id} of {dataset}: {snapshot.rows:,} bars of "

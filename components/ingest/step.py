@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,43 +37,26 @@ def run(
         InvalidPrices: the bars as a whole, or too many of a symbol's, break the price contract.
         InvalidSettings: there is no such source, or it does not have such bars.
     """
+    from forecasting.adapters.ingest import ingest_prices
     from forecasting.adapters.lake import Lake
-    from forecasting.adapters.market.fallback import fetch_or_last_good
     from forecasting.adapters.market.source import open_source
-    from forecasting.quality import judge
 
     settings = Settings()
     lake = Lake(settings.lake)
-    provider = open_source(source, settings, **_options(source_options))
-    fetched = fetch_or_last_good(
-        provider,
+    done = ingest_prices(
+        open_source(source, settings, **_options(source_options)),
         lake,
         dataset,
         symbols=listed(symbols),
         interval=interval,
         last_good_days=settings.last_good_days,
     )
-    repairs: dict[str, int] = {}
-    if fetched.fallback:
-        snapshot = lake.latest(dataset)
-    else:
-        judged = judge(fetched.bars, now=datetime.now(UTC), interval=interval)
-        repairs = dict(judged.repairs)
-        snapshot = lake.append(
-            dataset,
-            judged,
-            source=provider.name,
-            replay=provider.replay,
-            synthetic=provider.synthetic,
-            interval=interval,
-            fetched_at=fetched.fetched_at,
-            notes=fetched.notes,
-        )
-    for note in fetched.notes:
+    snapshot = done.snapshot
+    for note in done.notes:
         tell("ingest", "", PROGRESS, message=note)
     Path(prices.path).write_bytes(snapshot.to_bytes())
-    prices.metadata.update(_words(snapshot), fallback=fetched.fallback)
-    report = _quality(lake.quarantine(snapshot), snapshot, fetched.notes, repairs)
+    prices.metadata.update(_words(snapshot), fallback=done.fallback)
+    report = _quality(lake.quarantine(snapshot), snapshot, done.notes, done.repairs)
     Path(quality.path).write_text(report)
     return snapshot.id
 
@@ -109,7 +92,7 @@ def _words(snapshot: "Snapshot") -> dict[str, object]:
 
 
 def _quality(
-    faulty: "pd.DataFrame", snapshot: "Snapshot", notes: tuple[str, ...], repairs: dict[str, int]
+    faulty: "pd.DataFrame", snapshot: "Snapshot", notes: tuple[str, ...], repairs: Mapping[str, int]
 ) -> str:
     """What a person wants to know of a snapshot's quality, as Markdown."""
     lines = [

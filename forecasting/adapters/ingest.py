@@ -1,0 +1,78 @@
+"""From a price source into the lake: fetch, judge every bar, freeze what is new."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from forecasting.adapters.lake import Lake
+from forecasting.adapters.market.fallback import fetch_or_last_good
+from forecasting.adapters.market.source import PriceSource
+from forecasting.adapters.snapshot import Snapshot
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What an ingest came to.
+
+    Attributes:
+        snapshot: the newest snapshot of the data set.
+        notes: what there is to know about the prices, in sentences.
+        fallback: whether the source failed and the last good snapshot stands in.
+        repairs: blemishes mended without loss, by name; see `forecasting.faults`.
+    """
+
+    snapshot: Snapshot
+    notes: tuple[str, ...]
+    fallback: bool
+    repairs: Mapping[str, int]
+
+
+def ingest_prices(
+    source: PriceSource,
+    lake: Lake,
+    dataset: str,
+    *,
+    symbols: Sequence[str],
+    interval: str,
+    last_good_days: float,
+) -> Ingested:
+    """Fetch bars, judge them, and append what is new to a data set of the lake.
+
+    Args:
+        source: whom to ask.
+        lake: where snapshots are kept.
+        dataset: name of the data set in the lake.
+        symbols: what to ask for; none for all the source carries.
+        interval: bar interval.
+        last_good_days: oldest snapshot that may stand in when the source fails, in days.
+
+    Raises:
+        UnknownSymbol: the source does not know a symbol.
+        SourceUnavailable: it failed, and no recent snapshot may stand in.
+        InvalidPrices: the bars as a whole, or too many of a symbol's, break the price contract.
+        InvalidSettings: the data set holds another source or interval.
+    """
+    from forecasting.quality import judge
+
+    fetched = fetch_or_last_good(
+        source,
+        lake,
+        dataset,
+        symbols=symbols,
+        interval=interval,
+        last_good_days=last_good_days,
+    )
+    if fetched.fallback:
+        return Ingested(lake.latest(dataset), fetched.notes, fallback=True, repairs={})
+    judged = judge(fetched.bars, now=datetime.now(UTC), interval=interval)
+    snapshot = lake.append(
+        dataset,
+        judged,
+        source=source.name,
+        replay=source.replay,
+        synthetic=source.synthetic,
+        interval=interval,
+        fetched_at=fetched.fetched_at,
+        notes=fetched.notes,
+    )
+    return Ingested(snapshot, fetched.notes, fallback=False, repairs=dict(judged.repairs))

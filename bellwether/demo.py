@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -210,9 +211,18 @@ def _print_addresses(settings: Settings, dataset: str, page_url: str, seconds: f
     if snapshot.synthetic:
         say("[yellow]These prices are SYNTHETIC.[/]")
     say(
-        f"Ready after {seconds:.0f} s. Try: bellwether forecast {snapshot.symbols[0]} --days 10. "
+        f"Ready after {seconds:.0f} s. Try: {_our_command()} forecast {snapshot.symbols[0]} --days 10. "
         "[bold]Ctrl-C[/] stops everything."
     )
+
+
+def _our_command() -> str:
+    """How this installation's command is called from here."""
+    here = Path(sys.prefix) / "bin" / "bellwether"
+    found = shutil.which("bellwether")
+    if found and Path(found).resolve() == here.resolve():
+        return "bellwether"
+    return str(here.relative_to(Path.cwd())) if here.is_relative_to(Path.cwd()) else str(here)
 
 
 def _gone(service: Service) -> Unavailable:

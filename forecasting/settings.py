@@ -7,7 +7,7 @@ arguments of the pipelines and commands, never settings.
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -95,9 +95,6 @@ class Settings(BaseSettings):
 
     last_good_days: Annotated[float, Field(ge=0)] = 7.0
     """Oldest snapshot that may stand in when a source fails or limits us, in days."""
-
-    tiingo_token: SecretStr = SecretStr("")
-    """API token of the tiingo source."""
 
     @property
     def lake(self) -> str:

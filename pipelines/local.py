@@ -18,8 +18,6 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from pydantic import SecretStr
-
 from components.provenance import package_versions
 from components.report import EVENTS, FAILED, RUN_DIR, STARTED, THREADS
 from forecasting import errors
@@ -228,9 +226,7 @@ def _as_variables(settings: Settings) -> dict[str, str]:
     variables = {}
     for name in type(settings).model_fields:
         value = getattr(settings, name)
-        if isinstance(value, SecretStr):
-            value = value.get_secret_value()
-        elif isinstance(value, Path):
+        if isinstance(value, Path):
             value = value.resolve()
         variables[f"BELLWETHER_{name.upper()}"] = str(value)
     return variables

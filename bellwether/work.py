@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -20,6 +21,9 @@ from pipelines.local import (
     run_refresh,
     run_training,
 )
+
+if TYPE_CHECKING:
+    from forecasting.adapters.drift_job import DriftOptions
 
 _PAST = {"done": "[green]✓[/]", "reused": "[cyan]=[/]", "failed": "[red]✗[/]"}
 
@@ -116,16 +120,16 @@ def ingest_prices(
         console.print(table("Quarantine", ["symbol", "fault", ">bars"], rows))
 
 
-def measure_drift(settings: Settings, dataset: str) -> bool:
+def measure_drift(settings: Settings, options: "DriftOptions") -> bool:
     """Run the drift job once and print its verdicts; whether anything drifted.
 
     Raises:
         BellwetherError: something it needs is missing, stale or unreachable.
     """
-    from forecasting.adapters.drift_job import DriftOptions, run_drift
+    from forecasting.adapters.drift_job import run_drift
 
     with console.status("Measuring drift, realised error and coverage ..."):
-        outcome = run_drift(settings, DriftOptions(dataset=dataset) if dataset else None)
+        outcome = run_drift(settings, options)
     summary = outcome.summary
     rows = []
     for scope in summary.scopes:

@@ -7,6 +7,7 @@ from rich.table import Table
 
 from bellwether.console import table
 from forecasting.adapters.inference import SymbolForecast
+from gradio_app import wording
 
 SHOWN_DAYS = (1, 2, 3, 5, 10, 15, 20, 30)
 
@@ -17,14 +18,15 @@ def forecast_table(forecast: SymbolForecast) -> Table:
     shown = [day for day in range(1, days + 1) if days <= 10 or day in SHOWN_DAYS or day == days]
     rows = []
     for day in shown:
-        prices = [f"{price:,.2f}" for price in forecast.quantiles[day - 1]]
+        prices = [wording.price(price) for price in forecast.quantiles[day - 1]]
         rise = f"{forecast.probability_of_rise[day - 1]:.0%}"
-        rows.append([str(day), f"{forecast.target_times[day - 1]:%a %Y-%m-%d}", *prices, rise])
+        closes = wording.bar_end(forecast.target_times[day - 1], forecast.interval)
+        rows.append([str(day), closes, *prices, rise])
     title = (
-        f"{forecast.symbol}: last close {forecast.last_close:,.2f}, "
+        f"{forecast.symbol}: last close {wording.price(forecast.last_close)}, "
         f"signal {forecast.signal.upper()}"
     )
-    return table(title, [">day", "date", ">p05", ">p25", ">p50", ">p75", ">p95", ">rises"], rows)
+    return table(title, [">bar", "closes", ">p05", ">p25", ">p50", ">p75", ">p95", ">rises"], rows)
 
 
 def provenance(forecast: SymbolForecast) -> str:
@@ -59,7 +61,9 @@ def plot(forecast: SymbolForecast, path: Path) -> None:
     axes.fill_between(times, p25, p75, color="#0072b2", alpha=0.30, lw=0, label="50 % interval")
     axes.plot(times, p50, color="#0072b2", lw=1.8, label="median")
     axes.axhline(forecast.last_close, color="#d55e00", lw=1, ls="--", label="random walk")
-    axes.set_title(f"{forecast.symbol}: {len(times) - 1} days, signal {forecast.signal}")
+    axes.set_title(
+        f"{forecast.symbol}: {wording.bars(len(times) - 1, forecast.interval)}, signal {forecast.signal}"
+    )
     axes.set_xlabel(provenance(forecast), fontsize=8)
     axes.set_ylabel("price")
     axes.legend(frameon=False, loc="upper left", ncols=4, fontsize=8)

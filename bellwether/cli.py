@@ -185,11 +185,7 @@ def forecast(
         if plot and plot.suffix.lower() != ".png":
             raise InvalidSettings("--plot writes a PNG", str(plot), "Name a file that ends in .png")
         settings = Settings()
-        with InferenceClient(
-            settings.inference_url,
-            settings.registered_model,
-            timeout=settings.inference_timeout_seconds,
-        ) as client:
+        with InferenceClient.of(settings) as client:
             answer = client.forecast(
                 [symbol], horizon=days, version=version or None, as_of=as_of or None
             )[0]

@@ -62,7 +62,7 @@ def run_demo(settings: Settings, params: TrainingParams) -> None:
         try:
             os.environ.update(QUIET)
             settings = _on_free_ports(settings)
-            os.environ.update(_variables(settings))
+            os.environ.update(settings.as_variables())
             _run(supervisor, settings, params, began)
         except KeyboardInterrupt:
             say("\nStopping ...")
@@ -255,14 +255,6 @@ def _on_free_ports(settings: Settings) -> Settings:
             "page_port": port(settings.page_port),
         }
     )
-
-
-def _variables(settings: Settings) -> dict[str, str]:
-    names = (
-        *("state_dir", "registry_url", "http_port", "grpc_port", "inference_url", "page_port"),
-        *("page_host", "page_root_path"),
-    )
-    return {f"BELLWETHER_{name.upper()}": str(getattr(settings, name)) for name in names}
 
 
 @contextmanager

@@ -115,11 +115,7 @@ def _registry(settings: Settings) -> str:
 def _server(settings: Settings) -> str:
     from forecasting.adapters.inference import InferenceClient
 
-    with InferenceClient(
-        settings.inference_url,
-        settings.registered_model,
-        timeout=settings.inference_timeout_seconds,
-    ) as client:
+    with InferenceClient.of(settings) as client:
         symbols = client.symbols()
         answer = client.forecast(symbols[:1], horizon=1)[0]
     low, high = answer.quantiles[0][0], answer.quantiles[0][-1]

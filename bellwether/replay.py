@@ -65,11 +65,7 @@ def replay_forecasts(
     log = PredictionLog(settings.prediction_log)
     known = {(row.model_version, row.as_of) for row in log.recent(100_000)}
     asked = 0
-    with InferenceClient(
-        settings.inference_url,
-        settings.registered_model,
-        timeout=settings.inference_timeout_seconds,
-    ) as client:
+    with InferenceClient.of(settings) as client:
         for version in versions:
             for stamp in instants[:-1]:
                 if (version, stamp.to_pydatetime()) in known:

@@ -175,6 +175,26 @@ def contenders(folder: Path, bundle: Path, ubj: Path, row: np.ndarray) -> list[C
     )
     model = {"MODEL": str(ubj), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     peers = ROOT / "benchmarks" / "peers"
+
+    def ours(name: str, **changes: str) -> Contender:
+        return Contender(
+            name,
+            [str(PEERS / "bellwether" / "bin" / "python"), "-m", "serving.server"],
+            {
+                "BELLWETHER_STATE_DIR": str(folder),
+                "BELLWETHER_BUNDLE_URL": str(bundle),
+                "BELLWETHER_MODEL_VERSION": "1",
+                "BELLWETHER_HTTP_PORT": str(PORT),
+                "BELLWETHER_GRPC_PORT": str(GRPC_PORT),
+                "PYTHONPATH": str(ROOT),
+                **changes,
+            },
+            f"{base}/v2/health/ready",
+            f"{base}/v2/models/bellwether/infer",
+            json.dumps({"inputs": [ask]}).encode(),
+            _symbol_request,
+        )
+
     return [
         Contender(
             "echo (ceiling)",
@@ -192,39 +212,8 @@ def contenders(folder: Path, bundle: Path, ubj: Path, row: np.ndarray) -> list[C
             f"{base}/",
             v2,
         ),
-        Contender(
-            "Bellwether",
-            [str(PEERS / "bellwether" / "bin" / "python"), "-m", "serving.server"],
-            {
-                "BELLWETHER_STATE_DIR": str(folder),
-                "BELLWETHER_BUNDLE_URL": str(bundle),
-                "BELLWETHER_MODEL_VERSION": "1",
-                "BELLWETHER_HTTP_PORT": str(PORT),
-                "BELLWETHER_GRPC_PORT": str(GRPC_PORT),
-                "PYTHONPATH": str(ROOT),
-            },
-            f"{base}/v2/health/ready",
-            f"{base}/v2/models/bellwether/infer",
-            json.dumps({"inputs": [ask]}).encode(),
-            _symbol_request,
-        ),
-        Contender(
-            "Bellwether, model called each time",
-            [str(PEERS / "bellwether" / "bin" / "python"), "-m", "serving.server"],
-            {
-                "BELLWETHER_STATE_DIR": str(folder),
-                "BELLWETHER_BUNDLE_URL": str(bundle),
-                "BELLWETHER_MODEL_VERSION": "1",
-                "BELLWETHER_HTTP_PORT": str(PORT),
-                "BELLWETHER_GRPC_PORT": str(GRPC_PORT),
-                "BELLWETHER_KEEP_FORECASTS": "false",
-                "PYTHONPATH": str(ROOT),
-            },
-            f"{base}/v2/health/ready",
-            f"{base}/v2/models/bellwether/infer",
-            json.dumps({"inputs": [ask]}).encode(),
-            _symbol_request,
-        ),
+        ours("Bellwether"),
+        ours("Bellwether, model called each time", BELLWETHER_KEEP_FORECASTS="false"),
         Contender(
             "FastAPI by hand",
             [

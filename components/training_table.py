@@ -4,16 +4,14 @@ from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
-from zipfile import BadZipFile
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from forecasting.errors import Corrupted
 from forecasting.features import FeatureSpec, FeatureTable
+from forecasting.npz import load_with_words, save_with_words
 
-_WORDS: Final = "words"
 _RETURNS: Final = "returns"
 _TEXTS: Final = ("symbols", "names")
 _ARRAYS: Final = tuple(one.name for one in fields(FeatureTable) if one.name not in _TEXTS)
@@ -44,12 +42,7 @@ class TrainingTable:
             **{name: getattr(self.features, name) for name in _TEXTS},
         }
         arrays = {name: getattr(self.features, name) for name in _ARRAYS}
-        arrays[_RETURNS] = self.returns
-        arrays[_WORDS] = np.frombuffer(orjson.dumps(words), dtype=np.uint8)
-        draft = path.with_name(f".{path.name}.part")
-        with draft.open("wb") as file:
-            np.savez(file, **arrays)
-        draft.replace(path)
+        save_with_words(path, {**arrays, _RETURNS: self.returns}, words)
 
     @classmethod
     def load(cls, path: Path) -> "TrainingTable":
@@ -59,10 +52,8 @@ class TrainingTable:
             Corrupted: the file is not one of ours, or is damaged.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                words = orjson.loads(file[_WORDS].tobytes())
-                arrays: dict[str, Any] = {name: file[name] for name in (*_ARRAYS, _RETURNS)}
-        except (BadZipFile, EOFError, KeyError, OSError, ValueError) as fault:
+            arrays, words = load_with_words(path, (*_ARRAYS, _RETURNS))
+        except (OSError, ValueError) as fault:
             raise Corrupted(
                 "a training table is an .npz that the features step wrote",
                 f"{path}: {fault}",

@@ -273,7 +273,7 @@ def render_message(
     entries: list[dict[str, Any]] = []
     blobs = []
     for tensor in tensors:
-        name, datatype, shape, data = tensor
+        name, datatype, shape, _ = tensor
         if name in binary:
             blobs.append(to_raw(tensor))
             parameters = {"binary_data_size": len(blobs[-1])}
@@ -281,24 +281,21 @@ def render_message(
                 {"name": name, "datatype": datatype, "shape": shape, "parameters": parameters}
             )
         else:
-            values = data if isinstance(data, list) else data.reshape(-1)
-            entries.append({"name": name, "datatype": datatype, "shape": shape, "data": values})
+            entries.append(_in_json(tensor))
     text = orjson.dumps({**fields, key: entries}, option=orjson.OPT_SERIALIZE_NUMPY)
     return (b"".join((text, *blobs)), len(text)) if binary else (text, None)
 
 
 def rendered(tensors: Sequence[Tensor]) -> orjson.Fragment:
     """Tensors as the JSON list that `render_message` would write, to be put into a body as it is."""
-    entries = [
-        {
-            "name": name,
-            "datatype": datatype,
-            "shape": shape,
-            "data": data if isinstance(data, list) else data.reshape(-1),
-        }
-        for name, datatype, shape, data in tensors
-    ]
+    entries = [_in_json(tensor) for tensor in tensors]
     return orjson.Fragment(orjson.dumps(entries, option=orjson.OPT_SERIALIZE_NUMPY))
+
+
+def _in_json(tensor: Tensor) -> dict[str, Any]:
+    name, datatype, shape, data = tensor
+    values = data if isinstance(data, list) else data.reshape(-1)
+    return {"name": name, "datatype": datatype, "shape": shape, "data": values}
 
 
 def error_body(sentence: str, kind: str = "") -> bytes:

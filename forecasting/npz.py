@@ -3,14 +3,17 @@
 import io
 import tokenize
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 _FIRST_DATE: Final = (1980, 1, 1, 0, 0, 0)  # the zip format's zero
 _UNIX: Final = 3
+_WORDS: Final = "words"
 
 Dtypes = Mapping[str, "np.dtype[Any]"]
 
@@ -49,6 +52,35 @@ def read_arrays(data: bytes, dtypes: Dtypes) -> dict[str, NDArray[Any]]:
         *(UnicodeError, tokenize.TokenError, zipfile.BadZipFile),
     ) as error:
         raise ValueError(f"not the arrays expected: {error}") from error
+
+
+def save_with_words(
+    path: Path, arrays: Mapping[str, NDArray[Any]], words: Mapping[str, Any]
+) -> None:
+    """Write arrays, and JSON beside them, as one .npz without pickles; whole or not at all."""
+    every: dict[str, Any] = {
+        **arrays,
+        _WORDS: np.frombuffer(orjson.dumps(words), dtype=np.uint8),
+    }
+    draft = path.with_name(f".{path.name}.part")
+    with draft.open("wb") as file:
+        np.savez(file, **every)
+    draft.replace(path)
+
+
+def load_with_words(path: Path, names: Iterable[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The named arrays, and the words, that `save_with_words` wrote.
+
+    Raises:
+        ValueError: the file is damaged, or one of the arrays is missing.
+        OSError: the file cannot be read.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            words: dict[str, Any] = orjson.loads(file[_WORDS].tobytes())
+            return {name: file[name] for name in names}, words
+    except (zipfile.BadZipFile, EOFError, KeyError) as fault:
+        raise ValueError(str(fault)) from fault
 
 
 def _members(archive: zipfile.ZipFile, size: int, dtypes: Dtypes) -> list[tuple[str, NDArray[Any]]]:

@@ -3,14 +3,13 @@
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from forecasting.errors import Corrupted
 from forecasting.forecast import Floats
+from forecasting.npz import load_with_words, save_with_words
 from forecasting.schema import QUANTILE_LEVELS
 
 
@@ -70,11 +69,7 @@ class OutOfSample:
             "levels": self.levels,
         }
         arrays = {name: getattr(self, name) for name in _ARRAYS}
-        arrays["words"] = np.frombuffer(orjson.dumps(words), dtype=np.uint8)
-        draft = path.with_name(f".{path.name}.part")
-        with draft.open("wb") as file:
-            np.savez(file, **arrays)
-        draft.replace(path)
+        save_with_words(path, arrays, words)
 
     @classmethod
     def load(cls, path: Path) -> "OutOfSample":
@@ -84,10 +79,8 @@ class OutOfSample:
             Corrupted: the file is not one of ours, or is damaged.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
-                words = orjson.loads(file["words"].tobytes())
-                arrays = {name: file[name] for name in _ARRAYS}
-        except (BadZipFile, EOFError, KeyError, ValueError) as fault:
+            arrays, words = load_with_words(path, _ARRAYS)
+        except ValueError as fault:
             raise Corrupted(
                 "out-of-sample forecasts are an .npz that OutOfSample.save wrote",
                 f"{path}: {fault}",

@@ -96,6 +96,14 @@ class Settings(BaseSettings):
     last_good_days: Annotated[float, Field(ge=0)] = 7.0
     """Oldest snapshot that may stand in when a source fails or limits us, in days."""
 
+    def as_variables(self) -> dict[str, str]:
+        """These settings as the variables they are read from, paths absolute: for a process."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return {
+            f"BELLWETHER_{name.upper()}": str(value.resolve() if isinstance(value, Path) else value)
+            for name, value in values.items()
+        }
+
     @property
     def lake(self) -> str:
         """The lake's URL, default resolved."""

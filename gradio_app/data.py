@@ -82,9 +82,7 @@ class Desk:
         model = settings.registered_model
         return cls(
             settings,
-            InferenceClient(
-                settings.inference_url, model, timeout=settings.inference_timeout_seconds
-            ),
+            InferenceClient.of(settings),
             RegistryRuns(settings.registry_url, model, timeout_seconds=5.0),
             Ledger(settings.prediction_log),
             PredictionLog(settings.prediction_log),

@@ -4,8 +4,6 @@ import math
 from datetime import UTC, datetime
 from typing import Final
 
-from forecasting.errors import BellwetherError
-
 MINUS: Final = "\N{MINUS SIGN}"
 NOTHING: Final = "\N{EN DASH}"
 SIGNS: Final = {"buy": "\N{BLACK UP-POINTING TRIANGLE}", "sell": "\N{BLACK DOWN-POINTING TRIANGLE}"}
@@ -108,8 +106,3 @@ def sentence(text: str) -> str:
     if not text:
         return ""
     return text[0].upper() + text[1:] + ("" if text[-1] in ".!?" else ".")
-
-
-def first_line(error: BellwetherError) -> str:
-    """An error in one line."""
-    return str(error).splitlines()[0]

@@ -147,7 +147,7 @@ class _Run:
         cpus = len(os.sched_getaffinity(0))
         environment = {
             **os.environ,
-            **_as_variables(self._settings),
+            **self._settings.as_variables(),
             RUN_DIR: str(self.folder),
             THREADS: str(max(cpus // _PARALLEL, 1)),
             "PYTHONPATH": path,
@@ -219,17 +219,6 @@ def _last_words(log: Path) -> str:
     lines = log.read_text(errors="replace").split("\n")
     said = [line.strip() for line in lines if line.strip()]
     return re.sub(r"\x1b\[[0-9;]*m", "", said[-1])[:400] if said else "none"
-
-
-def _as_variables(settings: Settings) -> dict[str, str]:
-    """The settings as the variables that the steps read them from."""
-    variables = {}
-    for name in type(settings).model_fields:
-        value = getattr(settings, name)
-        if isinstance(value, Path):
-            value = value.resolve()
-        variables[f"BELLWETHER_{name.upper()}"] = str(value)
-    return variables
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

@@ -13,7 +13,6 @@ from forecasting.settings import Settings
 if TYPE_CHECKING:
     import pandas as pd
 
-    from forecasting.adapters.snapshot import Snapshot
     from forecasting.features import FeatureSpec, FeatureTable
 
 REFERENCE_ROWS = 5_000
@@ -62,7 +61,7 @@ def run(
         )
     returns = horizon_returns(prices, range(1, MAX_HORIZON + 1)).astype(np.float32)
     origin = {
-        **origin_of(held),
+        **held.facts(),
         "symbols": list(described.symbols),
         "first": iso(int(described.timestamps.min())),
         "last": iso(int(described.timestamps.max())),
@@ -72,18 +71,6 @@ def run(
     rows = _write_reference(described, spec, Path(reference.path))
     table.metadata.update(origin, features=len(spec.names), spec_digest=spec.digest)
     reference.metadata.update(snapshot=held.id, rows=rows)
-
-
-def origin_of(snapshot: "Snapshot") -> dict[str, object]:
-    """Where prices come from, in words that two fetches of the same bars share."""
-    return {
-        "snapshot": snapshot.id,
-        "dataset": snapshot.dataset,
-        "source": snapshot.source,
-        "replay": snapshot.replay,
-        "synthetic": snapshot.synthetic,
-        "interval": snapshot.interval,
-    }
 
 
 def until(prices: "pd.DataFrame", train_until: str) -> "pd.DataFrame":

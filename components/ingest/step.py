@@ -77,12 +77,7 @@ def _options(text: str) -> dict[str, object]:
 
 def _words(snapshot: "Snapshot") -> dict[str, object]:
     return {
-        "snapshot": snapshot.id,
-        "dataset": snapshot.dataset,
-        "source": snapshot.source,
-        "replay": snapshot.replay,
-        "synthetic": snapshot.synthetic,
-        "interval": snapshot.interval,
+        **snapshot.facts(),
         "symbols": list(snapshot.symbols),
         "first": snapshot.first.isoformat(),
         "last": snapshot.last.isoformat(),

@@ -34,6 +34,8 @@ from forecasting.tensors import Tensor
 if TYPE_CHECKING:
     from httpx import Client, Response
 
+    from forecasting.settings import Settings
+
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _JSON: Final = {"content-type": "application/json"}
 
@@ -91,6 +93,15 @@ class InferenceClient:
         self.model = model
         self._timeout = timeout
         self._opened: Client | None = None
+
+    @classmethod
+    def of(cls, settings: "Settings") -> Self:
+        """The client of the model server that the settings name."""
+        return cls(
+            settings.inference_url,
+            settings.registered_model,
+            timeout=settings.inference_timeout_seconds,
+        )
 
     def __enter__(self) -> Self:
         return self

@@ -93,6 +93,17 @@ class Snapshot:
         """Where the prices are from."""
         return Origin(self.source, self.replay, self.synthetic, self.interval)
 
+    def facts(self) -> dict[str, object]:
+        """What the snapshot is, in words that two fetches of the same bars share."""
+        return {
+            "snapshot": self.id,
+            "dataset": self.dataset,
+            "source": self.source,
+            "replay": self.replay,
+            "synthetic": self.synthetic,
+            "interval": self.interval,
+        }
+
     def to_bytes(self) -> bytes:
         """The manifest, as canonical JSON."""
         return orjson.dumps({"format": FORMAT, **asdict(self)}, option=orjson.OPT_SORT_KEYS)

@@ -8,8 +8,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 SYMBOLS ?=
 SOURCE ?= sample
+PROFILE ?= default
 
-.PHONY: help demo clean-demo test unit browser lint format golden bench lock screenshots clean
+.PHONY: help demo clean-demo test unit browser e2e lint format golden dashboards charts bench images lock screenshots clean kind-up kind-down up down doctor
 
 help: ## Explain every target
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  \033[36m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,10 +32,30 @@ $(VENV)/.%: locks/%.txt pyproject.toml | $(UV)
 	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps --require-hashes --compile-bytecode -r locks/$*.txt
 	@VIRTUAL_ENV=$(VENV) $(UV) pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
-.PRECIOUS: $(VENV)/.demo $(VENV)/.dev
+.PRECIOUS: $(VENV)/.demo $(VENV)/.dev $(VENV)/.cluster
 
 demo: $(VENV)/.demo ## Forecast real prices here, with no cluster: pipeline, MLflow, model server, page, drift
 	@exec $(BIN)/bellwether demo --source $(SOURCE) $(if $(SYMBOLS),--symbols $(SYMBOLS))
+
+CLUSTER := $(VENV)/.cluster
+kind-up: $(CLUSTER) ## Everything on Kubernetes on this machine (kind); PROFILE=small for 8 GB
+	@exec $(BIN)/bellwether cluster kind-up --profile $(PROFILE)
+
+kind-down: $(CLUSTER) ## Remove the kind cluster and everything in it
+	@exec $(BIN)/bellwether cluster kind-down
+
+up: $(CLUSTER) ## Everything on an existing cluster: make up KUBECONFIG=... [PROFILE=small]
+	@exec $(BIN)/bellwether cluster up --profile $(PROFILE)
+
+down: $(CLUSTER) ## Remove Bellwether from that cluster; data and third parties stay
+	@exec $(BIN)/bellwether cluster down
+
+doctor: ## Use every connection for real: of the cluster where Bellwether is installed, else of this machine
+	@if helm status bellwether --namespace bellwether >/dev/null 2>&1; then \
+		$(MAKE) --no-print-directory $(CLUSTER) && exec $(BIN)/bellwether cluster doctor; \
+	else \
+		$(MAKE) --no-print-directory $(VENV)/.demo && exec $(BIN)/bellwether doctor; \
+	fi
 
 clean-demo: ## Remove everything the demo keeps
 	rm -rf .bellwether
@@ -48,18 +69,34 @@ unit: $(VENV)/.dev ## Run the fast tests only
 browser: $(VENV)/.dev ## Run the tests that drive a real Chromium
 	$(BIN)/python -m pytest tests/browser
 
+# The folder of the test cluster is only read. E2E_KEEP=1 leaves the cluster up; ONLY=30 runs one module.
+TESTBED ?= ../shared/testbed
+ONLY ?=
+e2e: $(VENV)/.dev ## Run the tests that need a cluster: install, canary, autoscaling, faults, upgrade
+	TESTBED="$(TESTBED)" $(BIN)/python -m pytest $(if $(ONLY),tests/e2e/test_$(ONLY)*.py,tests/e2e) --durations=15 -v </dev/null
+
 lint: $(VENV)/.dev ## Check format, style, types and who imports whom
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	@if command -v helm >/dev/null; then for profile in charts/bellwether/profiles/*.yaml; do helm lint --strict --quiet charts/bellwether --values $$profile || exit 1; done; \
+	elif [ -n "$${CI:-}" ]; then echo "helm is not installed: https://helm.sh/docs/intro/install"; exit 1; \
+	else echo "helm is not installed: the charts were not checked"; fi
 
 format: $(VENV)/.dev ## Format the code and mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-golden: $(VENV)/.dev ## Write the compiled pipelines anew (tests/golden), to be read in review
+golden: $(VENV)/.dev charts ## Write the compiled pipelines and the rendered chart anew, to be read in review
 	$(BIN)/python -m pipelines.compile
+	$(BIN)/python -m tests.chart.rendering
+
+charts: $(VENV)/.dev ## Write the chart's README and schema anew from its values
+	PYTHONPATH=. $(BIN)/python charts/generate.py
+
+dashboards: $(VENV)/.dev ## Write the Grafana dashboards anew, with their runbooks in them
+	$(BIN)/python charts/bellwether/dashboards/generate.py
 
 bench: $(VENV)/.dev ## Measure speed and memory against peers; writes benchmarks/results
 	$(BIN)/python -m benchmarks
@@ -67,11 +104,16 @@ bench: $(VENV)/.dev ## Measure speed and memory against peers; writes benchmarks
 screenshots: $(VENV)/.dev ## Take the README's pictures from a running demo
 	$(BIN)/python -m gradio_app.screenshots --out docs/images
 
+BASE_IMAGE ?= python:3.11-slim-bookworm
+TAG ?= dev
+images: $(VENV)/.dev ## Build the three images; prints their sizes (BASE_IMAGE=..., TAG=..., PACKAGE_INDEX in the environment)
+	$(BIN)/python -m bellwether.images --base-image $(BASE_IMAGE) --tag $(TAG)
+
 LOCK := $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 lock: | $(UV) ## Resolve the locks anew, with hashes and without addresses
-	echo "uv" | $(UV) pip compile - --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock" -o locks/uv.txt
 	$(LOCK) --extra dev -o locks/dev.txt
-	for extra in demo pipeline serving ui; do $(LOCK) --extra $$extra --constraint locks/dev.txt -o locks/$$extra.txt; done
+	printf 'uv\nhatchling\n' | $(subst pyproject.toml,-,$(LOCK)) --constraint locks/dev.txt -o locks/uv.txt
+	for extra in demo pipeline serving ui cluster; do $(LOCK) --extra $$extra --constraint locks/dev.txt -o locks/$$extra.txt; done
 
 clean: clean-demo ## Remove the environment too
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

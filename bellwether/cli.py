@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
+from bellwether import cluster_commands, rollout_commands
 from bellwether.console import console, errors_in_words, say, split_symbols, table
 from forecasting.errors import EXIT_DRIFT, EXIT_REFUSED, InvalidSettings
 from forecasting.schema import INTERVALS, MAX_HORIZON
@@ -16,12 +17,15 @@ app = typer.Typer(
     "Start with [bold]bellwether demo[/]: it trains on real prices, serves, watches and shows. "
     "Settings are BELLWETHER_* variables (see the README); what a run does is said in options.\n\n"
     "Exit codes: 0 well; 2 bad input; 3 a service or a source is unavailable; 4 corrupted bytes; "
-    "5 another promotion came first; 10 nothing was promoted; 11 drift was found.",
+    "5 another promotion or rollout came first; 10 nothing was promoted; 11 drift was found; "
+    "12 a rollout rolled back.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_show_locals=False,
     add_completion=False,
 )
+app.add_typer(rollout_commands.app)
+app.add_typer(cluster_commands.app)
 
 DEFAULT_SAMPLE: Final = "META,AMZN,AAPL,NFLX,NVDA,GOOG"
 
@@ -34,6 +38,9 @@ Source = Annotated[
 Interval = Annotated[str, typer.Option(help=f"Length of a bar: {', '.join(INTERVALS)}.")]
 Files = Annotated[
     str, typer.Option(help="With --source files: a CSV or Parquet file, folder or pattern.")
+]
+ExitZero = Annotated[
+    bool, typer.Option("--exit-zero", help="Exit 0 also when the verdict has a code of its own.")
 ]
 
 
@@ -112,6 +119,7 @@ def train(
     who: Annotated[
         str, typer.Option(help="Name for the promotion's audit trail. Default: yours.")
     ] = "",
+    exit_zero: ExitZero = False,
 ) -> None:
     """Run the training pipeline: ingest, features, candidates, verdict, registry.
 
@@ -140,7 +148,7 @@ def train(
             who=who or getuser(),
         )
         outcome = train_models(Settings(), params)
-    if not outcome.promoted:
+    if not outcome.promoted and not exit_zero:
         raise typer.Exit(EXIT_REFUSED)
 
 
@@ -237,6 +245,7 @@ def drift(
     min_skill: Annotated[
         float, typer.Option(help="Smallest realised skill against the random walk.")
     ] = -0.10,
+    exit_zero: ExitZero = False,
 ) -> None:
     """Measure drift, realised error and coverage; exit code 11 says that drift was found.
 
@@ -257,8 +266,39 @@ def drift(
         )
         options = DriftOptions(dataset=dataset, current_bars=current_bars, rules=rules)
         drifted = measure_drift(Settings(), options)
-    if drifted:
+    if drifted and not exit_zero:
         raise typer.Exit(EXIT_DRIFT)
+
+
+@app.command()
+def prepare(
+    mlflow_url: Annotated[
+        str,
+        typer.Option(
+            envvar="MLFLOW_BACKEND_STORE_URI", help="SQLAlchemy URL of MLflow's database, if any."
+        ),
+    ] = "",
+    wait: Annotated[
+        float, typer.Option(min=0, help="Seconds a store or database may take to come up.")
+    ] = 120.0,
+) -> None:
+    """Make what the services need: bucket, databases, tables, Grafana's reader. Again is harmless.
+
+    The password of the read-only role bellwether_reader is read from BELLWETHER_READER_PASSWORD;
+    without it there is no such role.
+    """
+    import os
+
+    from bellwether.prepare import prepare as prepare_services
+    from forecasting.settings import Settings
+
+    with errors_in_words():
+        prepare_services(
+            Settings(),
+            mlflow_url=mlflow_url,
+            reader_password=os.environ.get("BELLWETHER_READER_PASSWORD", ""),
+            wait_seconds=wait,
+        )
 
 
 @app.command()

@@ -42,6 +42,18 @@ def examine(settings: Settings) -> list[Finding]:
     return [_tried(what, check, settings) for what, check in checks]
 
 
+def examine_connections(settings: Settings) -> list[Finding]:
+    """Try the connections alone, as a pod of a cluster has them."""
+    checks: list[tuple[str, Callable[[Settings], str]]] = [
+        ("object store: write and read", _lake),
+        ("database: connect", _log),
+        ("MLflow: ask for the champion", _registry),
+        ("gateway: forecast", _server),
+        ("Pushgateway: reach", _pushgateway),
+    ]
+    return [_tried(what, check, settings) for what, check in checks]
+
+
 def _tried(what: str, check: Callable[[Settings], str], settings: Settings) -> Finding:
     try:
         return Finding(what, ok=True, said=check(settings))

@@ -1,5 +1,6 @@
 """What the commands do: pipelines with visible progress, a drift run, an ingest, told in words."""
 
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bellwether.console import console, say, table
+from forecasting.errors import Unavailable
 from forecasting.settings import Settings
 from pipelines.local import (
     REFRESH_STEPS,
@@ -35,6 +37,7 @@ def train_models(settings: Settings, params: TrainingParams) -> TrainingOutcome:
         BellwetherError: the error of the step that failed.
     """
     outcome = run_training_visibly(settings, params)
+    _tell_success(settings, "training")
     refresh_features(settings, params)
     return outcome
 
@@ -75,6 +78,7 @@ def refresh_features(settings: Settings, params: RefreshParams) -> RefreshOutcom
         f"[green]✓[/] Features of snapshot {outcome.snapshot} are published "
         f"({outcome.seconds:.0f} s)"
     )
+    _tell_success(settings, "refresh")
     return outcome
 
 
@@ -162,6 +166,26 @@ def measure_drift(settings: Settings, options: "DriftOptions") -> bool:
         say(f"[dim]· {note}[/]")
     say(f"Report: {outcome.folder}; metrics: {outcome.published}")
     return summary.drifted
+
+
+def _tell_success(settings: Settings, job: str) -> None:
+    """Publish when a job ended well.
+
+    The job's work is done and stays done when the Pushgateway is down: that is said, not raised,
+    and an alert on the age of the last success sees it if it lasts.
+    """
+    from forecasting.adapters.batch_metrics import publish
+
+    try:
+        publish(
+            job,
+            (),
+            gateway_url=settings.pushgateway_url,
+            file=settings.metrics_file(job),
+            succeeded_at=time.time(),
+        )
+    except Unavailable as error:
+        say(f"[yellow]![/] The time of this success was not published: {error}")
 
 
 def _tell_outcome(outcome: TrainingOutcome, report: Path) -> None:

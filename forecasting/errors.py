@@ -13,18 +13,22 @@ BellwetherError                     500  exit 1
 │   │   └── RateLimited             429  exit 3   a price source asks us to wait
 │   ├── RegistryUnavailable         503  exit 3   MLflow cannot be reached
 │   ├── ServerUnavailable           503  exit 3   the model server cannot be reached
+│   ├── ClusterUnavailable          503  exit 3   Kubernetes cannot be reached, or does not let us
 │   ├── NotReady                    503  exit 3   no verified bundle or no features yet
 │   └── StaleData                   503  exit 3   features are older than the second limit
 ├── Corrupted                       500  exit 4   bytes are not what their digest promises
 │   ├── BundleRejected              500  exit 4   a bundle's digest, format or parity is wrong
 │   └── SnapshotCorrupted           500  exit 4   a snapshot of the lake is damaged or half there
-└── PromotionConflict               409  exit 5   the champion changed while we were deciding
+├── PromotionConflict               409  exit 5   the champion changed while we were deciding
+└── RolloutConflict                 409  exit 5   somebody else changes who gets the requests
 
 Exit 10 is not a failure: a run finished and nothing was promoted. Exit 11: drift was found.
+Exit 12: a rollout ended by itself, and the version before serves again.
 """
 
 EXIT_REFUSED = 10
 EXIT_DRIFT = 11
+EXIT_ROLLED_BACK = 12
 
 
 class BellwetherError(Exception):
@@ -120,6 +124,10 @@ class ServerUnavailable(Unavailable):
     """The model server cannot be reached."""
 
 
+class ClusterUnavailable(Unavailable):
+    """Kubernetes cannot be reached, or does not let us."""
+
+
 class NotReady(Unavailable):
     """No verified bundle, or no features, are loaded yet."""
 
@@ -144,6 +152,13 @@ class SnapshotCorrupted(Corrupted):
 
 class PromotionConflict(BellwetherError):
     """The champion changed while we were deciding; decide again."""
+
+    status = 409
+    exit_code = 5
+
+
+class RolloutConflict(BellwetherError):
+    """Somebody else changes who gets the requests; look again, then decide."""
 
     status = 409
     exit_code = 5

@@ -121,5 +121,11 @@ JOB_SUCCESS_TIMESTAMP: Final = Metric(
 QUARANTINED: Final = Metric(
     "bellwether_quarantined_bars", "gauge", "Bars in quarantine, by fault.", ("fault",)
 )
+ROUTE_WEIGHT: Final = Metric(
+    "bellwether_route_weight",
+    "gauge",
+    "Per cent of the requests that the route gives a model version.",
+    ("model_version",),
+)
 
 ALL: Final = tuple(value for value in list(globals().values()) if isinstance(value, Metric))

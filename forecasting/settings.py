@@ -27,6 +27,9 @@ class Settings(BaseSettings):
     registry_url: str = "http://127.0.0.1:5000"
     """Tracking and registry address of the MLflow server."""
 
+    registry_public_url: str = ""
+    """Address of MLflow as a reader's browser reaches it; default: registry_url."""
+
     registered_model: str = "bellwether"
     """Name of the model in the registry and in V2 paths."""
 
@@ -87,6 +90,9 @@ class Settings(BaseSettings):
     page_user: str = "page"
     """Name written into the audit trail for what the page starts."""
 
+    page_trains: bool = True
+    """Whether trainings may be started from the page; false where they run on a schedule."""
+
     source_deadline_seconds: Annotated[float, Field(gt=0)] = 60.0
     """Longest time one fetch from a price source may take, retries included."""
 
@@ -105,6 +111,11 @@ class Settings(BaseSettings):
         }
 
     @property
+    def registry_link(self) -> str:
+        """MLflow's address for links, default resolved."""
+        return self.registry_public_url or self.registry_url
+
+    @property
     def lake(self) -> str:
         """The lake's URL, default resolved."""
         return self.lake_url or str(self.state_dir / "lake")
@@ -116,5 +127,9 @@ class Settings(BaseSettings):
 
     @property
     def batch_metrics_file(self) -> Path:
-        """Where batch jobs write their metrics when there is no Pushgateway."""
-        return self.state_dir / "metrics" / "drift.prom"
+        """Where the drift job writes its metrics when there is no Pushgateway."""
+        return self.metrics_file("drift")
+
+    def metrics_file(self, job: str) -> Path:
+        """Where a batch job writes its metrics when there is no Pushgateway."""
+        return self.state_dir / "metrics" / f"{job}.prom"

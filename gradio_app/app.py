@@ -176,7 +176,8 @@ def serve(settings: Settings) -> None:
 
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     desk = Desk.of(settings)
-    blocks = build_app(desk, SubprocessRetraining.of(settings))
+    retraining = SubprocessRetraining.of(settings) if settings.page_trains else None
+    blocks = build_app(desk, retraining)
     config = uvicorn.Config(
         build_server(desk, blocks),
         host=settings.page_host,

@@ -261,7 +261,7 @@ class Desk:
 
     def _card(self, role: str, record: VersionRecord) -> ModelCard:
         run = self.registry.run(record.run_id)
-        return card_of(role, record, run, self.settings.registry_url, self.prefix)
+        return card_of(role, record, run, self.settings.registry_link, self.prefix)
 
     def promotions(self) -> list[Promotion]:
         """The audit trail, newest first.

@@ -2,10 +2,24 @@
 
 import os
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from forecasting.errors import InvalidSettings, Unavailable
+
+_S3_OPTIONS: Final = {
+    # Other processes write here too: a remembered listing or a shared client would lie about them.
+    "use_listings_cache": False,
+    # The defaults wait minutes for a store that is down.
+    "config_kwargs": {
+        "connect_timeout": 2,
+        "read_timeout": 10,
+        "retries": {"mode": "standard", "total_max_attempts": 1},
+    },
+}
+_S3_TRIES: Final = 2
 
 
 class Blobs:
@@ -30,12 +44,8 @@ class Blobs:
             Unavailable: the store cannot be reached.
         """
         files, root = self._open()
-        try:
+        with self._words():
             return bytes(files.cat_file(f"{root}/{name}"))
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            raise self._unreachable(error) from error
 
     def read_if_there(self, name: str) -> bytes | None:
         """Bytes of one file, or None when there is none."""
@@ -48,63 +58,124 @@ class Blobs:
         """Create or replace one file as a whole."""
         files, root = self._open()
         path = f"{root}/{name}"
-        try:
+        with self._words(missing_is_fatal=True):
             if "file" in _protocols(files):
                 _replace(Path(path), data)
             else:
                 files.pipe_file(path, data)
-        except OSError as error:
-            raise self._unreachable(error) from error
 
     def remove(self, name: str) -> None:
         """Remove one file, if it is there."""
         files, root = self._open()
         try:
-            files.rm_file(f"{root}/{name}")
+            with self._words():
+                files.rm_file(f"{root}/{name}")
         except FileNotFoundError:
             return
-        except OSError as error:
-            raise self._unreachable(error) from error
+
+    def remove_all(self, name: str) -> None:
+        """Remove one file or folder with all that is in it, if it is there."""
+        files, root = self._open()
+        try:
+            with self._words():
+                files.rm(f"{root}/{name}", recursive=True)
+        except FileNotFoundError:
+            return
 
     def exists(self, name: str) -> bool:
         """Whether there is such a file."""
         files, root = self._open()
-        return bool(files.exists(f"{root}/{name}"))
+        with self._words():
+            return bool(files.exists(f"{root}/{name}"))
 
     def names(self, folder: str) -> tuple[str, ...]:
         """Names of the files and folders in a folder, sorted; none when it is not there."""
         files, root = self._open()
         files.invalidate_cache()
         try:
-            found = files.ls(f"{root}/{folder}", detail=False)
+            with self._words():
+                found = files.ls(f"{root}/{folder}", detail=False)
         except FileNotFoundError:
             return ()
-        except OSError as error:
-            raise self._unreachable(error) from error
         names = (str(path).rstrip("/").rpartition("/")[2] for path in found)
         return tuple(sorted(name for name in names if not name.startswith(".")))
+
+    def make_root(self) -> bool:
+        """Make the folder, or the bucket it is in, unless it is there; whether it was made.
+
+        Raises:
+            Unavailable: the store cannot be reached, or does not let us.
+        """
+        files, root = self._open()
+        folder = root if "file" in _protocols(files) else root.partition("/")[0]
+        with self._words(missing_is_fatal=True):
+            # An object store has no folders; asking for a listing tells a missing bucket apart
+            # from one that we may not see, which a plain question whether it exists does not.
+            try:
+                files.ls(folder, detail=False)
+            except FileNotFoundError:
+                try:
+                    files.mkdir(folder, create_parents=True)
+                except FileExistsError:  # a rival made it
+                    return False
+                return True
+        return False
 
     def _open(self) -> tuple[Any, str]:
         if self._opened is None:
             import fsspec
 
             try:
-                files, root = fsspec.core.url_to_fs(self.url)
+                options = _S3_OPTIONS if self.url.startswith("s3://") else {}
+                files, root = fsspec.core.url_to_fs(self.url, **options)
             except (ImportError, ValueError) as error:
                 raise InvalidSettings(
                     "a lake needs a path or an fsspec URL whose protocol is installed",
                     f"{self.url!r}: {error}",
                     "Check BELLWETHER_LAKE_URL, or install the protocol's package, e.g. s3fs",
                 ) from error
+            if options:
+                files.retries = _S3_TRIES
             self._opened = files, str(root).rstrip("/")
         return self._opened
 
-    def _unreachable(self, error: OSError) -> Unavailable:
+    @contextmanager
+    def _words(self, *, missing_is_fatal: bool = False) -> Iterator[None]:
+        """Turn what a store's library raises into our error; a missing file stays one."""
+        try:
+            yield
+        except FileNotFoundError as error:
+            if missing_is_fatal or _answered(error) == "NoSuchBucket":
+                raise self._unreachable(error) from error
+            raise
+        except OSError as error:
+            raise self._unreachable(error) from error
+        except Exception as error:
+            # botocore's errors (no connection, no credentials, no such region) are no OSErrors.
+            if type(error).__module__.partition(".")[0] not in {"botocore", "aiobotocore"}:
+                raise
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: Exception) -> Unavailable:
+        if _answered(error) == "NoSuchBucket":
+            remedy = "Make the bucket: bellwether prepare"
+        elif isinstance(error, PermissionError) and self.url.startswith("s3://"):
+            remedy = "Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and what they may do"
+        elif self.url.startswith("s3://"):
+            remedy = "Check AWS_ENDPOINT_URL and the AWS_* keys, and that the store is up"
+        else:
+            remedy = "Check the address, the permissions and the space left"
         return Unavailable(
             f"the store at {self.url} must be readable and writable",
             f"{type(error).__name__}: {error}",
-            "Check the address, the permissions and the space left",
+            remedy,
         )
+
+
+def _answered(error: BaseException) -> str:
+    """The code an S3 store answered with, "" if it did not."""
+    response = getattr(error.__cause__, "response", None) or {}
+    return str(response.get("Error", {}).get("Code", ""))
 
 
 def _protocols(files: Any) -> tuple[str, ...]:

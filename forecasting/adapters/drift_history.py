@@ -19,7 +19,7 @@ from typing import Any, Final
 
 from forecasting.adapters.blobs import Blobs
 from forecasting.drift import DriftSummary
-from forecasting.errors import InvalidInput
+from forecasting.errors import InvalidInput, Unavailable
 from forecasting.realised import RealisedPoint
 
 FOLDER: Final = "drift"
@@ -136,11 +136,8 @@ class DriftHistory:
             return None
 
     def _remove(self, name: str) -> None:
-        from fsspec.core import url_to_fs
-
-        files, root = url_to_fs(self.lake_url)
-        with suppress(OSError):
-            files.rm(f"{str(root).rstrip('/')}/{name}", recursive=True)
+        with suppress(Unavailable):  # what stays is tidied by a later run
+            self._blobs.remove_all(name)
 
 
 def _json(value: object) -> bytes:

@@ -86,12 +86,21 @@ class InferenceClient:
         url: REST address of the server; a path prefix may stand in it.
         model: name of the model.
         timeout: longest wait for one answer, in seconds.
+        headers: sent with every question, e.g. a host name the gateway knows.
     """
 
-    def __init__(self, url: str, model: str = "bellwether", *, timeout: float = 10.0) -> None:
+    def __init__(
+        self,
+        url: str,
+        model: str = "bellwether",
+        *,
+        timeout: float = 10.0,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         self._url = url.rstrip("/")
         self.model = model
         self._timeout = timeout
+        self._headers = dict(headers or {})
         self._opened: Client | None = None
 
     @classmethod
@@ -252,7 +261,7 @@ class InferenceClient:
         from httpx import Client, HTTPError, InvalidURL
 
         if self._opened is None:
-            self._opened = Client(timeout=self._timeout)
+            self._opened = Client(timeout=self._timeout, headers=self._headers)
         try:
             return self._opened.request(
                 method, f"{self._url}{path}", content=body, headers=_JSON if body else None

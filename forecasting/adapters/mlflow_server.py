@@ -1,4 +1,4 @@
-"""The connection to an MLflow server: is it there, and a client whose calls are bounded in time."""
+"""MLflow's server: is it there, a client whose calls are bounded in time, its database's schema."""
 
 import os
 from collections.abc import Iterator
@@ -17,6 +17,13 @@ _BOUNDS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     "GIT_PYTHON_REFRESH": "quiet",
 }
+
+
+_UPGRADE = """
+import os
+from mlflow.db import commands
+commands(["upgrade", os.environ["MLFLOW_BACKEND_STORE_URI"]])
+"""
 
 
 class MlflowServer:
@@ -73,6 +80,40 @@ class MlflowServer:
             raise _unavailable(self.url, str(error.reason)) from error
         except (HTTPException, OSError) as error:
             raise _unavailable(self.url, str(error) or type(error).__name__) from error
+
+
+def upgrade_schema(url: str) -> None:
+    """Create the tables of MLflow's database, or bring them up to the installed version.
+
+    Nothing here keeps two upgrades apart; hold a lock.
+
+    Args:
+        url: SQLAlchemy URL of MLflow's backend store.
+
+    Raises:
+        RegistryUnavailable: the database cannot be reached, or the upgrade failed.
+    """
+    import subprocess
+    import sys
+
+    from sqlalchemy.engine import make_url
+
+    # A process of its own: MLflow leaves its connections open. The address carries a password and
+    # is therefore no argument.
+    done = subprocess.run(  # noqa: S603 - our own words, no shell
+        [sys.executable, "-c", _UPGRADE],
+        env={**os.environ, "MLFLOW_BACKEND_STORE_URI": url},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise RegistryUnavailable(
+            "MLflow's database must take its schema",
+            f"{make_url(url).render_as_string(hide_password=True)}: {said[-1][:400]}",
+            "Check the database; a schema newer than this MLflow needs a newer image",
+        )
 
 
 def _unavailable(url: str, found: str) -> RegistryUnavailable:

@@ -240,9 +240,21 @@ class PredictionLog:
                 engine = create_engine(url, pool_pre_ping=True)
                 if url.get_backend_name() == "sqlite":
                     event.listen(engine, "connect", _prepare_sqlite)
-                table().create(engine, checkfirst=True)
+                _create_table(engine)
                 self._engine = engine
             return self._engine
+
+
+def _create_table(engine: "Engine") -> None:
+    """Create the table unless it is there; a rival creating it at the same time is welcome."""
+    from sqlalchemy import inspect
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        table().create(engine, checkfirst=True)
+    except SQLAlchemyError:
+        if not inspect(engine).has_table(table().name):
+            raise
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:

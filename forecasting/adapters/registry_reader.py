@@ -1,7 +1,8 @@
-"""The registry read over MLflow's REST interface, for images that carry no MLflow.
+"""The registry over MLflow's REST interface, for those that carry no MLflow.
 
 `forecasting.adapters.registry` writes with MLflow's own packages; the model server and the page
-only read: aliases, versions, tags, and the files of a bundle.
+only read: aliases, versions, tags, and the files of a bundle. A rollout asks where a bundle lies,
+too, and writes its outcome back as tags.
 """
 
 from collections.abc import Mapping
@@ -130,6 +131,40 @@ class RegistryReader:
             token = (page or {}).get("next_page_token", "")
             if not token:
                 return sorted(records, key=lambda one: int(one.version), reverse=True)
+
+    def artifact_uri(self, run_id: str) -> str:
+        """Where a run's artifacts lie, e.g. mlflow-artifacts:/1/<run>/artifacts.
+
+        Raises:
+            UnknownVersion: the registry has no such run.
+            RegistryUnavailable: the registry cannot be reached or answers with an error.
+        """
+        found = self._get("/api/2.0/mlflow/runs/get", run_id=run_id)
+        if found is None:
+            raise UnknownVersion(
+                "a version's run must be in the registry",
+                f"{self.model} has a version of run {run_id!r}, which is gone",
+                "Register the version again",
+            )
+        return str(found["run"]["info"]["artifact_uri"])
+
+    def tag(self, version: str, tags: Mapping[str, str]) -> None:
+        """Write tags of a version.
+
+        Raises:
+            RegistryUnavailable: the registry cannot be reached, or refuses a tag.
+        """
+        from httpx import HTTPError, InvalidURL
+
+        path = "/api/2.0/mlflow/model-versions/set-tag"
+        for key, value in tags.items():
+            body = {"name": self.model, "version": version, "key": key, "value": value}
+            try:
+                response = self._client().post(path, json=body)
+            except (HTTPError, InvalidURL) as error:
+                raise self._unreachable(error) from error
+            if response.status_code != 200:
+                raise self._failed(response)
 
     def download_bundle(self, record: VersionRecord, destination: Path) -> Path:
         """Copy a version's bundle into `destination`, whole or not at all; return it.

@@ -1,0 +1,95 @@
+{{/* Pods of ours by the name that flows.yaml gives them, as the end of a sentence "pods with labels ...". */}}
+{{- define "bellwether.network.pods" -}}
+{{- if eq .end "model" -}}
+matchExpressions:
+  - {key: serving.kserve.io/inferenceservice, operator: Exists}
+{{- else -}}
+matchLabels:
+  {{- include "bellwether.selector" (dict "root" .root "component" .end) | nindent 2 }}
+{{- end -}}
+{{- end -}}
+
+{{- define "bellwether.network.ours" -}}
+{{- has . (list "page" "mlflow" "model" "training" "refresh" "drift" "test") | ternary "true" "" -}}
+{{- end -}}
+
+{{/* Ports on which our own pods are asked; a list in YAML. */}}
+{{- define "bellwether.network.port" -}}
+{{- if eq .end "page" }}[{protocol: TCP, port: 7860}]
+{{- else if eq .end "mlflow" }}[{protocol: TCP, port: 5000}]
+{{- else if and (eq .end "model") .root.Values.serving.grpc (eq .from "gateway") }}[{protocol: TCP, port: 8080}, {protocol: TCP, port: 8081}]
+{{- else if eq .end "model" }}[{protocol: TCP, port: 8080}]
+{{- end }}
+{{- end -}}
+
+{{/* A namespace, or, when it is empty, the networks outside the cluster: peers of a policy. */}}
+{{- define "bellwether.network.peers" -}}
+{{- if .namespace -}}
+- namespaceSelector:
+    matchLabels: {kubernetes.io/metadata.name: {{ .namespace }}}
+{{- else -}}
+{{- range .root.Values.networkPolicies.externalCidrs }}
+- ipBlock: {cidr: {{ . }}}
+{{- end }}
+{{- end -}}
+{{- end -}}
+
+{{/* An egress rule to something that is not ours. (dict "root" $ "end" "database") */}}
+{{- define "bellwether.network.egress" -}}
+{{- $policies := .root.Values.networkPolicies -}}
+{{- if eq .end "dns" -}}
+- to:
+    - namespaceSelector:
+        matchLabels: {kubernetes.io/metadata.name: kube-system}
+      podSelector:
+        matchLabels: {k8s-app: kube-dns}
+  ports: [{protocol: UDP, port: 53}, {protocol: TCP, port: 53}]
+{{- else if eq .end "gateway" -}}
+- to:
+    {{- include "bellwether.network.peers" (dict "root" .root "namespace" $policies.gatewayNamespace) | nindent 4 }}
+  ports: [{protocol: TCP, port: {{ $policies.gatewayPort }}}]
+{{- else if eq .end "objectStore" -}}
+- to:
+    {{- include "bellwether.network.peers" (dict "root" .root "namespace" $policies.objectStore.namespace) | nindent 4 }}
+  ports: [{protocol: TCP, port: {{ $policies.objectStore.port }}}]
+{{- else if eq .end "database" -}}
+- to:
+    {{- include "bellwether.network.peers" (dict "root" .root "namespace" $policies.database.namespace) | nindent 4 }}
+  ports: [{protocol: TCP, port: {{ .root.Values.database.port }}}]
+{{- else if eq .end "pushgateway" -}}
+- to:
+    {{- include "bellwether.network.peers" (dict "root" .root "namespace" $policies.pushgateway.namespace) | nindent 4 }}
+  ports: [{protocol: TCP, port: {{ $policies.pushgateway.port }}}]
+{{- else if eq .end "monitoring" -}}
+- to:
+    {{- include "bellwether.network.peers" (dict "root" .root "namespace" $policies.prometheus.namespace) | nindent 4 }}
+  ports: [{protocol: TCP, port: {{ $policies.prometheus.port }}}]
+{{- else if eq .end "apiServer" -}}
+- to:
+    - ipBlock: {cidr: {{ $policies.apiServer.cidr }}}
+  ports:
+    {{- range $policies.apiServer.ports }}
+    - {protocol: TCP, port: {{ . }}}
+    {{- end }}
+{{- else if eq .end "prices" -}}
+- to:
+    - ipBlock: {cidr: 0.0.0.0/0, except: [10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 169.254.0.0/16]}
+  ports: [{protocol: TCP, port: 443}, {protocol: TCP, port: 80}]
+{{- else -}}
+{{- fail (printf "flows.yaml leads to %q, which no policy knows. Describe it in templates/network/_helpers.tpl." .end) -}}
+{{- end -}}
+{{- end -}}
+
+{{/* Who comes from outside. (dict "root" $ "from" "gateway") */}}
+{{- define "bellwether.network.sources" -}}
+{{- $policies := .root.Values.networkPolicies -}}
+{{- if eq .from "gateway" -}}
+- namespaceSelector:
+    matchLabels: {kubernetes.io/metadata.name: {{ $policies.gatewayNamespace }}}
+{{- else if eq .from "prometheus" -}}
+- namespaceSelector:
+    matchLabels: {kubernetes.io/metadata.name: {{ $policies.monitoringNamespace }}}
+{{- else -}}
+{{- fail (printf "flows.yaml starts at %q, which no policy knows. Describe it in templates/network/_helpers.tpl." .from) -}}
+{{- end -}}
+{{- end -}}

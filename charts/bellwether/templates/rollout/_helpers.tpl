@@ -1,0 +1,97 @@
+{{/* An InferenceService without a name, a model and a version: how each version runs. */}}
+{{- define "bellwether.rollout.inferenceService" -}}
+apiVersion: serving.kserve.io/v1beta1
+kind: InferenceService
+metadata:
+  namespace: {{ .Release.Namespace }}
+  labels:
+    {{- include "bellwether.selector" (dict "root" . "component" "model") | nindent 4 }}
+    app.kubernetes.io/part-of: bellwether
+    app.kubernetes.io/managed-by: bellwether-rollout
+    # KServe makes no route of its own: the weights are on ours.
+    networking.kserve.io/visibility: cluster-local
+  annotations:
+    serving.kserve.io/deploymentMode: Standard
+    {{- if eq .Values.serving.autoscaler "own" }}
+    serving.kserve.io/autoscalerClass: external
+    {{- end }}
+spec:
+  predictor:
+    serviceAccountName: {{ include "bellwether.fullname" . }}-models
+    automountServiceAccountToken: false
+    enableServiceLinks: false
+    securityContext:
+      {{- include "bellwether.pod.security" . | nindent 6 }}
+    terminationGracePeriodSeconds: 40
+    minReplicas: {{ .Values.serving.minReplicas }}
+    maxReplicas: {{ .Values.serving.maxReplicas }}
+    scaleMetric: cpu
+    scaleTarget: {{ .Values.serving.cpuTarget }}
+    deploymentStrategy:
+      type: RollingUpdate
+      rollingUpdate: {maxUnavailable: 0, maxSurge: 1}
+    {{- if .Values.serving.storageContainer.create }}
+    storageContainerName: {{ include "bellwether.model.storageContainer" . }}
+    {{- end }}
+    model:
+      modelFormat: {name: bellwether}
+      runtime: {{ include "bellwether.fullname" . }}
+      protocolVersion: v2
+      resources:
+        {{- toYaml .Values.serving.resources | nindent 8 }}
+{{- end -}}
+
+{{/* Spec of a version's budget; the rollout adds name, selector and owner. */}}
+{{- define "bellwether.rollout.podDisruptionBudget" -}}
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata:
+  namespace: {{ .Release.Namespace }}
+  labels:
+    {{- include "bellwether.selector" (dict "root" . "component" "model") | nindent 4 }}
+    app.kubernetes.io/part-of: bellwether
+    app.kubernetes.io/managed-by: bellwether-rollout
+spec:
+  minAvailable: {{ .Values.serving.podDisruptionBudget.minAvailable }}
+{{- end -}}
+
+{{/* A version's own autoscaler, where KServe's is not wanted; the rollout adds name, target and owner. */}}
+{{- define "bellwether.rollout.horizontalPodAutoscaler" -}}
+apiVersion: autoscaling/v2
+kind: HorizontalPodAutoscaler
+metadata:
+  namespace: {{ .Release.Namespace }}
+  labels:
+    {{- include "bellwether.selector" (dict "root" . "component" "model") | nindent 4 }}
+    app.kubernetes.io/part-of: bellwether
+    app.kubernetes.io/managed-by: bellwether-rollout
+spec:
+  minReplicas: {{ .Values.serving.minReplicas }}
+  maxReplicas: {{ .Values.serving.maxReplicas }}
+  metrics:
+    - type: Resource
+      resource:
+        name: cpu
+        target: {type: Utilization, averageUtilization: {{ .Values.serving.cpuTarget }}}
+  behavior:
+    scaleDown:
+      stabilizationWindowSeconds: {{ .Values.serving.scaleDownSeconds }}
+{{- end -}}
+
+{{- define "bellwether.rollout.json" -}}
+{{- $fullname := include "bellwether.fullname" . -}}
+{{- dict
+  "route" (printf "%s-forecast" $fullname)
+  "grpcRoute" (ternary (printf "%s-forecast-grpc" $fullname) "" .Values.serving.grpc)
+  "model" .Values.model.name
+  "artifactStore" (printf "s3://%s/mlflow" .Values.objectStore.bucket)
+  "steps" .Values.rollout.steps
+  "minutesPerStep" .Values.rollout.minutesPerStep
+  "prometheusUrl" .Values.rollout.prometheusUrl
+  "pushgatewayUrl" .Values.pushgateway.url
+  "servicePort" 80
+  "grpcPort" 8081
+  "registryService" (printf "%s-mlflow" $fullname)
+  "registryPort" 5000
+  | toPrettyJson -}}
+{{- end -}}

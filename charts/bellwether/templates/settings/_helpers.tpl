@@ -1,0 +1,20 @@
+{{/* Every BELLWETHER_* variable that is no secret and no pod's own. */}}
+{{- define "bellwether.settings.data" -}}
+BELLWETHER_STATE_DIR: /var/lib/bellwether
+BELLWETHER_LAKE_URL: s3://{{ .Values.objectStore.bucket }}/lake
+BELLWETHER_REGISTRY_URL: {{ include "bellwether.mlflow.url" . }}
+BELLWETHER_REGISTRY_PUBLIC_URL: {{ if .Values.mlflow.route }}http://mlflow.{{ .Values.gateway.domain }}{{ include "bellwether.publicPort" . }}{{ else }}""{{ end }}
+BELLWETHER_REGISTERED_MODEL: {{ .Values.model.name }}
+BELLWETHER_SERVER_HOST: 0.0.0.0
+BELLWETHER_HTTP_PORT: "8080"
+BELLWETHER_GRPC_PORT: {{ ternary "8081" "0" .Values.serving.grpc | quote }}
+BELLWETHER_INFERENCE_URL: {{ include "bellwether.forecast.url" . }}
+BELLWETHER_PUSHGATEWAY_URL: {{ .Values.pushgateway.url }}
+BELLWETHER_PAGE_HOST: 0.0.0.0
+BELLWETHER_PAGE_PORT: "7860"
+BELLWETHER_PAGE_ROOT_PATH: {{ .Values.page.rootPath | quote }}
+BELLWETHER_PAGE_TRAINS: "false"
+{{- range $key, $value := .Values.settings }}
+BELLWETHER_{{ snakecase $key | upper }}: {{ kindIs "string" $value | ternary $value (toJson $value) | quote }}
+{{- end }}
+{{- end -}}

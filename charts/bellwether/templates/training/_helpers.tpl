@@ -1,0 +1,23 @@
+{{/* The only container that may speak to the API server: it alone mounts a token. */}}
+{{- define "bellwether.rollout.container" -}}
+{{- $fullname := include "bellwether.fullname" . -}}
+{{- include "bellwether.container.pipeline" (dict "root" . "name" "rollout"
+  "arguments" (list "rollout" "run" "champion" "--namespace" .Release.Namespace "--release" $fullname)
+  "resources" (dict "requests" (dict "cpu" "50m" "memory" "192Mi") "limits" (dict "memory" "512Mi"))) }}
+  - name: token
+    mountPath: /var/run/secrets/kubernetes.io/serviceaccount
+    readOnly: true
+{{- end -}}
+
+{{/* What an automounted token would be, for one container and for an hour at a time. */}}
+{{- define "bellwether.rollout.tokenVolume" -}}
+- name: token
+  projected:
+    sources:
+      - serviceAccountToken: {path: token, expirationSeconds: 3600}
+      - configMap:
+          name: kube-root-ca.crt
+          items: [{key: ca.crt, path: ca.crt}]
+      - downwardAPI:
+          items: [{path: namespace, fieldRef: {fieldPath: metadata.namespace}}]
+{{- end -}}

@@ -1,0 +1,208 @@
+"""Write what follows from the chart's values.yaml: values.schema.json and the tables of its README.
+
+    python charts/generate.py [--check]
+
+A comment `# --` above a key says what it means; a line `# @schema {...}` adds to the type that the
+default has. Every object is closed: an unknown key is refused. The keys of `settings` and their
+types are those of `forecasting.settings.Settings`, less what the chart sets itself.
+"""
+
+# ruff: noqa: INP001 - a script beside the charts, not a package
+
+import ast
+import itertools
+import json
+import re
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from forecasting.settings import Settings
+
+CHART: Final = Path(__file__).parent / "bellwether"
+ADDRESSES: Final = frozenset(
+    {
+        "state_dir", "lake_url", "registry_url", "registry_public_url", "registered_model",
+        "bundle_url", "bundle_digest", "model_version", "server_host", "http_port", "grpc_port",
+        "inference_url", "prediction_log_url", "pushgateway_url", "page_host", "page_port",
+        "page_root_path", "page_trains",
+    }
+)  # fmt: skip
+"""Settings that the chart derives from other values, or that each pod has of its own."""
+
+TYPES: Final = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array"}
+QUANTITY: Final = {"type": ["string", "integer"], "pattern": "^[0-9]+(\\.[0-9]+)?(m|[kMGT]i?)?$"}
+AMOUNTS: Final = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {"cpu": QUANTITY, "memory": QUANTITY, "ephemeral-storage": QUANTITY},
+}
+DEFINITIONS: Final = {
+    "resources": {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {"requests": AMOUNTS, "limits": AMOUNTS},
+    },
+    "labels": {"type": "object", "additionalProperties": {"type": "string"}},
+    "schedule": {"type": "string", "pattern": "^(@[a-z]+|[^ ]+( [^ ]+){4})$"},
+}
+
+Schema = dict[str, Any]
+
+
+def schema() -> Schema:
+    """The JSON schema of values.yaml."""
+    text = (CHART / "values.yaml").read_text()
+    made = _object(_root(text), text.splitlines())
+    made["properties"]["global"] = {"type": "object", "description": "Helm's own; not used."}
+    return {"$schema": "http://json-schema.org/draft-07/schema#", "$defs": DEFINITIONS, **made}
+
+
+def readme() -> str:
+    """The chart's README: README.md.in with its tables filled in."""
+    text = (CHART / "README.md.in").read_text()
+    tables = {"@flows@": _flows_table(), "@values@": _values_table(), "@rules@": _rules_list()}
+    for mark, table in tables.items():
+        text = text.replace(mark, table)
+    return text
+
+
+def camel(name: str) -> str:
+    """`stale_after_seconds` as values write it: `staleAfterSeconds`."""
+    head, *rest = name.split("_")
+    return head + "".join(word.title() for word in rest)
+
+
+def _root(text: str) -> yaml.MappingNode:
+    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    if not isinstance(root, yaml.MappingNode):
+        raise SystemExit("values.yaml must be a mapping")
+    return root
+
+
+def _object(node: yaml.MappingNode, lines: list[str]) -> Schema:
+    properties = {key.value: _value(key, value, lines) for key, value in node.value}
+    return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+def _value(key: yaml.Node, node: yaml.Node, lines: list[str]) -> Schema:
+    description, added = _comment(key.start_mark.line, lines)
+    said = {"description": description} if description else {}
+    if added.pop("settings", False):
+        return {**said, **_settings()}
+    if added.pop("open", False):
+        return {**said, "type": "object"}
+    if "ref" in added:
+        return {**said, "$ref": f"#/$defs/{added['ref']}"}
+    if isinstance(node, yaml.MappingNode):
+        return {**said, **_object(node, lines)}
+    default = yaml.safe_load(yaml.serialize(node))
+    return {**said, "type": TYPES[type(default)], **added}
+
+
+def _comment(line: int, lines: list[str]) -> tuple[str, Schema]:
+    """What the comment right above a line says, and what it adds to the schema."""
+    above: list[str] = []
+    while line > 0 and (text := lines[line - 1].strip()).startswith("#"):
+        above.insert(0, text.lstrip("#").strip())
+        line -= 1
+    sentences: list[str] = []
+    added: Schema = {}
+    described = False
+    for text in above:
+        if text.startswith("@schema"):
+            added = yaml.safe_load(text.removeprefix("@schema"))
+        else:
+            described |= text.startswith("--")
+            sentences.append(text.removeprefix("--").strip())
+    return (" ".join(sentences) if described else ""), added
+
+
+def _settings() -> Schema:
+    """The keys of `settings`, with the types and limits of the program's own settings."""
+    known = Settings.model_json_schema()["properties"]
+    kept = ("type", "minimum", "maximum", "exclusiveMinimum")
+    properties = {
+        camel(name): {
+            "description": said,
+            **{key: known[name][key] for key in kept if key in known[name]},
+        }
+        for name, said in _setting_docs().items()
+        if name not in ADDRESSES
+    }
+    return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+def _setting_docs() -> dict[str, str]:
+    """Each field of Settings and the sentence below it."""
+    source = Path(__file__).parents[1] / "forecasting" / "settings.py"
+    body = next(
+        part for part in ast.parse(source.read_text()).body if isinstance(part, ast.ClassDef)
+    ).body
+    return {
+        field.target.id: doc.value.value
+        for field, doc in itertools.pairwise(body)
+        if isinstance(field, ast.AnnAssign)
+        and isinstance(field.target, ast.Name)
+        and isinstance(doc, ast.Expr)
+        and isinstance(doc.value, ast.Constant)
+        and isinstance(doc.value.value, str)
+    }
+
+
+def _values_table() -> str:
+    text = (CHART / "values.yaml").read_text()
+    rows: list[str] = []
+    _rows(_root(text), text.splitlines(), "", rows)
+    return "\n".join(["| value | default | meaning |", "|---|---|---|", *rows])
+
+
+def _rows(node: yaml.MappingNode, lines: list[str], prefix: str, rows: list[str]) -> None:
+    for key, value in node.value:
+        path = f"{prefix}{key.value}"
+        description, _ = _comment(key.start_mark.line, lines)
+        if description:
+            default = json.dumps(yaml.safe_load(yaml.serialize(value)))
+            rows.append(f"| `{path}` | `{default}` | {description.replace('|', chr(92) + '|')} |")
+        elif isinstance(value, yaml.MappingNode):
+            _rows(value, lines, f"{path}.", rows)
+        else:
+            raise SystemExit(f"values.yaml: every key needs a `# --` sentence: {path} has none")
+
+
+def _flows_table() -> str:
+    flows = yaml.safe_load((CHART / "flows.yaml").read_text())
+    rows = [
+        f"| {', '.join(flow['from'])} | {flow['to']} | {flow['why']} | "
+        f"{'`' + flow['when'] + '`' if 'when' in flow else ''} |"
+        for flow in flows
+    ]
+    return "\n".join(["| from | to | for | only with |", "|---|---|---|---|", *rows])
+
+
+def _rules_list() -> str:
+    """What requirements.yaml refuses: the first sentence of each message."""
+    text = (CHART / "templates" / "requirements.yaml").read_text()
+    messages = re.findall(r'fail (?:\(printf )?"((?:[^"\\]|\\.)*?): found', text)
+    plain = (message.replace("%s", "...").replace("%q", "...") for message in messages)
+    return "\n".join(f"- {message}" for message in plain)
+
+
+def main() -> None:
+    """Write the files, or with --check say which are stale."""
+    wanted = {
+        CHART / "values.schema.json": json.dumps(schema(), indent=2) + "\n",
+        CHART / "README.md": readme(),
+    }
+    stale = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
+    if "--check" in sys.argv[1:]:
+        names = ", ".join(str(path) for path in stale)
+        sys.exit(f"stale: {names}; run `make charts`" if stale else 0)
+    for path in stale:
+        path.write_text(wanted[path])
+
+
+if __name__ == "__main__":
+    main()

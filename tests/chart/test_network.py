@@ -1,0 +1,77 @@
+"""Nothing may connect but what the table of flows says, and everything in it may."""
+
+import yaml
+
+from tests.chart.rendering import CHART, one, pods, render
+
+FLOWS = yaml.safe_load((CHART / "flows.yaml").read_text())
+OURS = {"page", "mlflow", "model", "training", "refresh", "drift", "test"}
+
+
+def policies(*settings):
+    return {
+        made["metadata"]["name"].removeprefix("bellwether-"): made["spec"]
+        for made in render("", *settings)
+        if made["kind"] == "NetworkPolicy"
+    }
+
+
+def ports(rules):
+    return sorted({port["port"] for rule in rules for port in rule["ports"]})
+
+
+def test_everything_is_denied_first():
+    spec = policies()["default-deny"]
+    assert spec == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+
+
+def test_every_part_has_one_policy_and_every_rule_names_ports_and_peers():
+    found = policies()
+    assert set(found) == {*OURS, "default-deny"}
+    for part in OURS:
+        for rule in [*found[part].get("ingress", []), *found[part]["egress"]]:
+            assert rule["ports"]
+            assert rule.get("from") or rule.get("to")
+
+
+def test_every_flow_of_the_table_is_a_rule_at_each_end_that_is_ours():
+    found = policies("networkPolicies.pricesEgress=true")
+    leaving = {part: len([f for f in FLOWS if part in f["from"]]) for part in OURS}
+    coming = {part: sum(len(f["from"]) for f in FLOWS if f["to"] == part) for part in OURS}
+    assert {part: len(found[part]["egress"]) for part in OURS} == leaving
+    assert {part: len(found[part].get("ingress", [])) for part in OURS} == coming
+
+
+def test_a_flow_is_gone_when_its_value_is_off():
+    assert 6443 in ports(policies()["training"]["egress"])
+    assert 6443 not in ports(policies("training.rollout=false")["training"]["egress"])
+    assert ports(policies()["refresh"]["egress"]) == [53, 5000, 5432, 9000, 9091]
+
+
+def test_the_gateway_reaches_grpc_only_where_it_is_served():
+    assert ports(policies()["model"]["ingress"]) == [8080, 8081]
+    assert ports(policies("serving.grpc=false")["model"]["ingress"]) == [8080]
+
+
+def test_policies_select_the_pods_that_are_rendered():
+    rendered = render()
+    selectors = {
+        tuple(sorted(spec["podSelector"].get("matchLabels", {}).items()))
+        for spec in policies().values()
+    }
+    for kind, name in (("Deployment", "page"), ("Deployment", "mlflow"), ("CronJob", "drift")):
+        spec = one(rendered, kind, f"bellwether-{name}")["spec"]
+        template = spec.get("template") or spec["jobTemplate"]["spec"]["template"]
+        labels = template["metadata"]["labels"].items()
+        assert any(selector and set(selector) <= set(labels) for selector in selectors), name
+    assert len(dict(pods(rendered))) == len(OURS)
+
+
+def test_services_outside_the_cluster_are_reached_by_their_networks():
+    spec = {
+        made["metadata"]["name"]: made["spec"]
+        for made in render("external")
+        if made["kind"] == "NetworkPolicy"
+    }["bellwether-mlflow"]
+    blocks = [peer for rule in spec["egress"] for peer in rule["to"] if "ipBlock" in peer]
+    assert blocks == [{"ipBlock": {"cidr": "0.0.0.0/0"}}] * 2

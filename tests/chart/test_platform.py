@@ -1,0 +1,242 @@
+import re
+import subprocess
+from itertools import pairwise
+
+import pytest
+import yaml
+
+from bellwether import kind_cluster
+from bellwether.cluster_up import images_settings, secrets_needed, wiring
+from bellwether.platform_list import CHARTS, EXACT, merged, platform_releases
+from forecasting.errors import InvalidSettings
+from tests.chart.rendering import helm, objects
+from tests.programs import program
+
+PLATFORM = CHARTS / "platform"
+PROFILES = ("default", "small")
+FOUNDATION = PLATFORM / "foundation"
+
+
+def releases(profile="default"):
+    return platform_releases(profile)
+
+
+def test_every_release_is_pinned_to_one_version():
+    assert all(EXACT.fullmatch(release.version) for release in releases())
+
+
+def test_foundation_comes_first_and_everything_after_what_it_needs():
+    order = [f"{release.namespace}/{release.name}" for release in releases()]
+    assert order[0] == "bellwether-platform/foundation"
+    for release in releases():
+        place = order.index(f"{release.namespace}/{release.name}")
+        assert all(order.index(need) < place for need in release.needs)
+
+
+def test_crds_come_before_their_controllers():
+    order = [release.name for release in releases()]
+    wanted = ["cert-manager", "kserve-crd", "kserve"]
+    assert all(order.index(a) < order.index(b) for a, b in pairwise(wanted))
+    assert order.index("cloudnative-pg") < order.index("database")
+    assert order.index("kube-prometheus-stack") < order.index("pushgateway")
+
+
+def test_a_list_out_of_order_is_refused(tmp_path):
+    listed = list(yaml.safe_load_all((PLATFORM / "helmfile.yaml").read_text()))
+    listed[1]["releases"].reverse()
+    (tmp_path / "helmfile.yaml").write_text(yaml.safe_dump_all(listed))
+    with pytest.raises(InvalidSettings, match="must come after what it needs"):
+        platform_releases(folder=tmp_path)
+
+
+def test_a_loose_version_is_refused(tmp_path):
+    text = (PLATFORM / "helmfile.yaml").read_text().replace("v1.21.2", "~1.21.2")
+    (tmp_path / "helmfile.yaml").write_text(text)
+    with pytest.raises(InvalidSettings, match="pinned to one version"):
+        platform_releases(folder=tmp_path)
+
+
+def test_an_unknown_profile_is_refused():
+    with pytest.raises(InvalidSettings, match="default, small"):
+        platform_releases("large")
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_every_values_file_belongs_to_a_release_and_is_used(profile):
+    used = {path for release in releases(profile) for path in release.values}
+    there = set((PLATFORM / "values").glob("*.yaml"))
+    small = set((PLATFORM / "values" / "small").glob("*.yaml"))
+    assert used == there | (small if profile == "small" else set())
+
+
+def test_the_small_profile_asks_for_less():
+    by_name = {release.name: merged(release.values) for release in releases()}
+    small = {release.name: merged(release.values) for release in releases("small")}
+    memory = ("database", "cluster", "resources", "requests", "memory")
+
+    def megabytes(values):
+        for key in memory:
+            values = values[key]
+        return int(values.removesuffix("Mi"))
+
+    assert megabytes(small) < megabytes(by_name)
+    assert small["database"]["cluster"]["initdb"] == by_name["database"]["cluster"]["initdb"]
+
+
+def test_the_readme_tells_licence_and_memory_of_every_release():
+    table = (PLATFORM / "README.md").read_text()
+    for release in releases():
+        row = re.search(rf"^\| {re.escape(release.name)} \|.*$", table, re.MULTILINE)
+        assert row, f"{release.name} is missing in the table"
+        assert release.version in row[0]
+        assert re.search(r"Apache-2\.0|AGPL-3\.0|PostgreSQL", row[0])
+
+
+def test_bellwether_is_told_where_our_releases_are_and_no_others():
+    assert [path.stem for path in wiring(releases(), ["database", "kserve"])] == ["database"]
+    assert wiring(releases(), []) == []
+
+
+def test_bellwether_renders_with_the_whole_platform():
+    files = wiring(releases(), [release.name for release in releases()])
+    arguments = [part for path in files for part in ("--values", path)]
+    rendered = objects(helm("template", "bellwether", CHARTS / "bellwether", *arguments).stdout)
+    settings = next(
+        item
+        for item in rendered
+        if item["kind"] == "ConfigMap" and item["metadata"]["name"] == "bellwether-settings"
+    )
+    assert settings["data"]["BELLWETHER_PUSHGATEWAY_URL"] == "http://pushgateway.monitoring:9091"
+
+
+def foundation(*settings, check=True):
+    files = ("--values", PLATFORM / "values" / "foundation.yaml", "--kube-version", "1.34.0")
+    sets = [part for setting in settings for part in ("--set", setting)]
+    return helm("template", "foundation", FOUNDATION, *files, *sets, check=check)
+
+
+def secrets(rendered):
+    return {
+        (item["metadata"]["namespace"], item["metadata"]["name"]): item
+        for item in rendered
+        if item["kind"] == "Secret"
+    }
+
+
+def test_every_copy_of_a_password_is_the_same():
+    made = secrets(objects(foundation().stdout))
+    own = made["bellwether", "bellwether-database"]["stringData"]
+    assert (
+        made["bellwether-data", "bellwether-database"]["stringData"]["password"] == own["password"]
+    )
+    reader = made["monitoring", "bellwether-grafana-database"]["stringData"]["password"]
+    assert reader == own["readerPassword"] != own["password"]
+    keys = made["bellwether", "bellwether-objectstore"]["stringData"]
+    identities = made["bellwether-objectstore", "bellwether-objectstore-identities"]["stringData"]
+    (identity,) = yaml.safe_load(identities["seaweedfs_s3_config"])["identities"]
+    assert identity["credentials"] == [
+        {"accessKey": keys["AWS_ACCESS_KEY_ID"], "secretKey": keys["AWS_SECRET_ACCESS_KEY"]}
+    ]
+
+
+def test_credentials_are_kept_and_safe_in_a_url():
+    for item in secrets(objects(foundation().stdout)).values():
+        assert item["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
+        for key, value in item["stringData"].items():
+            if "assword" in key or key.startswith("AWS_"):
+                assert re.fullmatch(r"[A-Za-z0-9]{20,}", value)
+
+
+def test_kserve_is_told_where_the_store_is():
+    made = secrets(objects(foundation().stdout))
+    annotations = made["bellwether", "bellwether-objectstore"]["metadata"]["annotations"]
+    endpoint = annotations["serving.kserve.io/s3-endpoint"]
+    assert (
+        merged(wiring(releases(), ["seaweedfs"]))["objectStore"]["endpoint"] == f"http://{endpoint}"
+    )
+    assert annotations["serving.kserve.io/s3-usehttps"] == "0"
+
+
+def test_our_namespace_is_restricted_and_the_others_are_not():
+    spaces = {
+        item["metadata"]["name"]: item["metadata"]["labels"]
+        for item in objects(foundation().stdout)
+        if item["kind"] == "Namespace"
+    }
+    mark = "pod-security.kubernetes.io/enforce"
+    assert {name for name, labels in spaces.items() if labels.get(mark) == "restricted"} == {
+        "bellwether"
+    }
+
+
+def test_your_own_credentials_are_left_to_you():
+    made = secrets(
+        objects(foundation("objectStore.enabled=false", "database.enabled=false").stdout)
+    )
+    assert set(made) == {("monitoring", "bellwether-grafana-admin")}
+
+
+def test_half_a_key_pair_is_refused():
+    refused = foundation("objectStore.accessKeyId=AKIA", check=False)
+    assert refused.returncode != 0
+    assert "belong together: set both, or neither" in refused.stderr
+
+
+def test_an_unknown_value_is_refused():
+    assert foundation("objectstore.enabled=false", check=False).returncode != 0
+
+
+def test_image_names_become_values():
+    assert images_settings(["bellwether/ui:dev"]) == (
+        "images.ui.repository=bellwether/ui",
+        "images.ui.tag=dev",
+    )
+
+
+def test_the_secrets_asked_for_are_the_ones_the_chart_will_look_for():
+    assert secrets_needed({}, []) == ["bellwether-objectstore", "bellwether-database"]
+    values = {"objectStore": {"existingSecret": "mine"}}
+    assert secrets_needed(values, ["database.existingSecret=yours"]) == ["mine", "yours"]
+
+
+def test_nothing_of_the_kind_cluster_listens_beyond_this_machine():
+    read = kind_cluster.configuration()
+    assert read["networking"]["apiServerAddress"] == "127.0.0.1"
+    (node,) = read["nodes"]
+    assert all(port["listenAddress"] == "127.0.0.1" for port in node["extraPortMappings"])
+    assert re.fullmatch(r"kindest/node:v1\.34\.\d+@sha256:[0-9a-f]{64}", node["image"])
+
+
+def test_the_gateways_node_port_is_the_one_kind_forwards():
+    host, node_port = kind_cluster.gateway_ports()
+    for profile in ("kind", "small"):
+        values = yaml.safe_load(
+            (CHARTS / "bellwether" / "profiles" / f"{profile}.yaml").read_text()
+        )
+        assert values["gateway"]["nodePort"] == node_port
+        assert values["gateway"]["publicPort"] == host
+
+
+def kind_says(config, tmp_path):
+    """What kind says of a configuration; without a container engine it stops after reading it."""
+    path = tmp_path / "kind.yaml"
+    path.write_text(config)
+    nowhere = {"PATH": "/nowhere", "HOME": str(tmp_path), "KIND_EXPERIMENTAL_PROVIDER": "docker"}
+    return subprocess.run(
+        [program("kind", package="kind"), "create", "cluster", "--config", str(path)],
+        capture_output=True,
+        text=True,
+        check=False,
+        env=nowhere,
+    ).stderr
+
+
+def test_kinds_own_parser_takes_our_configuration(tmp_path):
+    said = kind_says(kind_cluster.CONFIG.read_text(), tmp_path)
+    assert "decode config" not in said
+    assert "failed to get docker info" in said
+
+
+def test_kinds_own_parser_refuses_a_wrong_key(tmp_path):
+    wrong = kind_cluster.CONFIG.read_text().replace("hostPort", "hostport2")
+    assert "field hostport2 not found" in kind_says(wrong, tmp_path)

@@ -1,0 +1,146 @@
+"""Bad values fail at render time, in words: the value, what was found, the cure."""
+
+import pytest
+
+from tests.chart.rendering import refusal
+
+DIGEST = "images.ui.digest=sha256:abc"
+
+
+@pytest.mark.parametrize(
+    ("setting", "says"),
+    [
+        ("page.replicas=two", "'/page/replicas': got string, want integer"),
+        ("page.repliacs=2", "additional properties 'repliacs' not allowed"),
+        ("settings.lakeUrl=s3://x", "additional properties 'lakeUrl' not allowed"),
+        ("settings.reloadSeconds=0", "'/settings/reloadSeconds'"),
+        ("objectStore.bucket=No_Bucket", "'/objectStore/bucket': 'No_Bucket' does not match"),
+        (DIGEST, "'/images/ui/digest'"),
+        ("images.pullPolicy=Sometimes", "'/images/pullPolicy': value must be one of"),
+        ("training.schedule=weekly", "'/training/schedule'"),
+        ("mlflow.resources.limits.memory=much", "'/mlflow/resources/limits/memory'"),
+        ("training.folds=2", "'/training/folds': minimum: got 2, want 3"),
+    ],
+)
+def test_types_names_and_limits_are_the_schemas_business(setting, says):
+    assert says in refusal(setting)
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        (
+            ["database.existingSecret="],
+            ('database.existingSecret must name a Secret of this namespace: found "". Create the '
+            "Secret (the README says which keys) and give its name; secrets are never taken from "
+            "values."),
+        ),
+        (
+            ["objectStore.existingSecret="],
+            "objectStore.existingSecret must name a Secret of this namespace",
+        ),
+        (
+            ["training.engine=kfp"],
+            ('training.engine must be job: found "kfp". This version installs no Kubeflow Pipelines; '
+            "set training.engine=job."),
+        ),
+        (
+            ["serving.minReplicas=0"],
+            ("serving.minReplicas must be at least 1: found 0. KServe would silently make it 1, and "
+            "a version without pods answers 503; set it to 1 or more."),
+        ),
+        (
+            ["serving.minReplicas=6"],
+            ("serving.maxReplicas must not be below serving.minReplicas: found 4 below 6. Raise "
+            "serving.maxReplicas."),
+        ),
+        (
+            ["serving.podDisruptionBudget.minAvailable=4"],
+            ("serving.podDisruptionBudget.minAvailable must be below serving.maxReplicas: found 4 of "
+            "4. No node could be drained; lower minAvailable."),
+        ),
+        (
+            ["serving.resources.requests.cpu=null"],
+            "serving.resources.requests.cpu must be set: found none.",
+        ),
+        (
+            ["page.autoscaling.enabled=true", "page.autoscaling.minReplicas=5"],
+            ("page.autoscaling.maxReplicas must not be below page.autoscaling.minReplicas: found 4 "
+            "below 5. Raise maxReplicas."),
+        ),
+        (
+            ["page.autoscaling.enabled=true", "page.resources.requests.cpu=null"],
+            "page.resources.requests.cpu must be set when page.autoscaling.enabled is true",
+        ),
+        (
+            ["gateway.nodePort=8080"],
+            ("gateway.nodePort must be 0 or between 30000 and 32767: found 8080. Kubernetes gives "
+            "out no other node ports; choose one of these, or 0 for a LoadBalancer."),
+        ),
+        (
+            ["gateway.parentRef.name=public"],
+            ("gateway.parentRef is for gateway.create=false: found create=true and "
+            'parentRef.name="public".'),
+        ),
+        (
+            ["gateway.create=false"],
+            'gateway.parentRef.name must name a Gateway when gateway.create is false: found "".',
+        ),
+        (
+            ["gateway.create=false", "gateway.parentRef.name=public"],
+            ("gateway.service must be the host name of the gateway's data-plane Service when "
+            'gateway.create is false: found "".'),
+        ),
+        (
+            ["gateway.create=false", "gateway.parentRef.name=public", "gateway.service=x.y",
+             "gateway.createClass=true"],
+            "gateway.createClass needs gateway.create=true: found create=false.",
+        ),
+        (
+            ["gateway.extraRoutes[0].name=mlflow", "gateway.extraRoutes[0].service=x",
+             "gateway.extraRoutes[0].port=80"],
+            ('gateway.extraRoutes must have names and hostnames of their own: found "mlflow", '
+            "which is taken. Choose another."),
+        ),
+        (
+            ["training.source=files"],
+            ('training.source must be something a pod can reach: found "files", which are on '
+            "somebody's disk."),
+        ),
+        (
+            ["training.source=yahoo"],
+            ('training.symbols must not be empty for a live source: found none for source "yahoo". '
+            "Name some, e.g. [AAPL, BTC-USD]."),
+        ),
+        (
+            ["training.source=yahoo", "training.symbols={AAPL}"],
+            'networkPolicies.pricesEgress must be true for training.source "yahoo": found false.',
+        ),
+        (
+            ["training.deadlineSeconds=1200"],
+            ("training.deadlineSeconds must leave time for the rollout: found 1200, and 4 steps of "
+            "5 minutes are 1200 s by themselves."),
+        ),
+        (
+            ["rollout.steps={25,10,100}"],
+            "rollout.steps must rise: found 10 after 25. Put them in order, each once.",
+        ),
+        (
+            ["rollout.steps={10,50}"],
+            ("rollout.steps must end with 100: found 50. A rollout that never finishes leaves two "
+            "versions for ever; add 100."),
+        ),
+        (
+            ["settings.staleAfterSeconds=2000000"],
+            ("settings.staleAfterSeconds must not be above settings.refuseAfterSeconds: found "
+            "2000000 above 1209600."),
+        ),
+        (
+            ["networkPolicies.database.namespace="],
+            ("networkPolicies.externalCidrs must say where the database is when "
+            "networkPolicies.database.namespace is empty: found []."),
+        ),
+    ],
+)  # fmt: skip
+def test_rules_between_values_are_said_in_words(settings, says):
+    assert says in refusal(*settings)

@@ -1,0 +1,108 @@
+"""Every value is used, and settings are the program's own."""
+
+import re
+
+import yaml
+
+from charts.generate import ADDRESSES, camel
+from forecasting.settings import Settings
+from tests.chart.rendering import CHART, one, pods, refusal, render
+
+VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
+TEMPLATES = {path: path.read_text() for path in (CHART / "templates").rglob("*") if path.is_file()}
+
+OF_PODS = {"BUNDLE_URL", "BUNDLE_DIGEST", "MODEL_VERSION", "PREDICTION_LOG_URL"}
+"""Settings that a pod has of its own: the bundle's, and an address with a password in it."""
+
+
+def leaves(node, path=()):
+    for key, value in node.items():
+        if isinstance(value, dict) and value:
+            yield from leaves(value, (*path, key))
+        else:
+            yield (*path, key)
+
+
+def test_every_value_is_used_by_some_template():
+    text = "\n".join(TEMPLATES.values()) + (CHART / "flows.yaml").read_text()
+    alerts = "\n".join(
+        p.read_text() for f in ("alerts", "dashboards") for p in (CHART / f).rglob("*.*")
+    )
+    unused = []
+    for path in leaves(VALUES):
+        if path[:2] == ("monitoring", "thresholds"):
+            used = re.search(rf"@{path[-1]}@|\"{path[-1]}\"", alerts + text)
+        else:
+            # Some part of the path is read as a whole, e.g. by toYaml, or the key after a `with`.
+            used = any(
+                re.search(rf"[.$a-z]{re.escape('.'.join(path[:n]))}\b", text)
+                and (n == len(path) or _read_below(path, n, text))
+                for n in range(len(path), 0, -1)
+            )
+        if not used:
+            unused.append(".".join(path))
+    assert unused == []
+
+
+def _read_below(path, n, text):
+    """Whether what is below the first n keys is read through a variable, `with` or toYaml."""
+    if path[n - 1] in {"resources", "requests", "limits", "labels", "label", "dashboardLabels"}:
+        return True
+    return bool(re.search(rf"[.]{re.escape(path[-1])}\b|\"{re.escape(path[-1])}\"", text))
+
+
+def test_a_value_that_is_set_reaches_the_settings_in_plain_numbers():
+    data = one(
+        render("", "settings.staleAfterSeconds=345600", "settings.refuseAfterSeconds=12096000"),
+        "ConfigMap", "bellwether-settings",
+    )["data"]  # fmt: skip
+    assert data["BELLWETHER_STALE_AFTER_SECONDS"] == "345600"
+    assert data["BELLWETHER_REFUSE_AFTER_SECONDS"] == "12096000"
+
+
+def test_settings_and_the_charts_own_variables_are_together_the_programs_fields():
+    fields = {name.upper() for name in Settings.model_fields}
+    data = one(render(), "ConfigMap", "bellwether-settings")["data"]
+    derived = {name.removeprefix("BELLWETHER_") for name in data}
+    free = {name.upper() for name in Settings.model_fields if name not in ADDRESSES}
+    assert {name.upper() for name in ADDRESSES} == derived | OF_PODS
+    assert derived | OF_PODS | free == fields
+    assert derived & free == set()
+
+
+def test_every_free_setting_is_taken_and_understood(monkeypatch):
+    examples = {"keep_forecasts": "false", "page_user": "ann", "source_base_url": "http://x"}
+    free = [name for name in Settings.model_fields if name not in ADDRESSES]
+    sets = [f"settings.{camel(name)}={examples.get(name, '100')}" for name in free]
+    data = one(render("", *sets), "ConfigMap", "bellwether-settings")["data"]
+    for name, value in data.items():
+        monkeypatch.setenv(name, value)
+    settings = Settings()
+    assert settings.keep_forecasts is False
+    assert {str(getattr(settings, n)).removesuffix(".0") for n in free} == {
+        "100", "ann", "http://x", "False",
+    }  # fmt: skip
+
+
+def test_the_settings_of_pods_are_given_to_pods():
+    found = {
+        variable["name"]
+        for _, spec in pods(render())
+        for container in spec["containers"]
+        for variable in container.get("env", [])
+    }
+    assert {"BELLWETHER_PREDICTION_LOG_URL", "BELLWETHER_BUNDLE_URL"} <= found
+
+
+def test_a_password_is_known_before_the_address_that_needs_it():
+    for name, spec in pods(render()):
+        for container in [*spec.get("initContainers", []), *spec["containers"]]:
+            order = [variable["name"] for variable in container.get("env", [])]
+            if "BELLWETHER_PREDICTION_LOG_URL" in order:
+                assert order.index("DATABASE_PASSWORD") < order.index(
+                    "BELLWETHER_PREDICTION_LOG_URL"
+                ), name
+
+
+def test_a_setting_the_chart_derives_cannot_be_set_twice():
+    assert "not allowed" in refusal("settings.registryUrl=http://elsewhere:5000")

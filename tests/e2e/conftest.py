@@ -1,0 +1,110 @@
+"""One cluster for all end-to-end tests, in a set order, and the figures at their end.
+
+They run only when named (`make e2e`, `pytest tests/e2e`): a plain `pytest` starts no cluster.
+
+E2E_KUBECONFIG  a cluster that is there, with its platform and all images; else the testbed's
+TESTBED         folder of the testbed
+E2E_KEEP=1      leave cluster and Docker engine as they are at the end
+"""
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+
+from tests.e2e import testbed
+from tests.e2e.cluster import ROOT, Cluster
+from tests.e2e.figures import Figures
+from tests.e2e.installation import prepare
+from tests.e2e.stage import Versions, trained
+from tests.e2e.testbed import Images
+
+ORDER = (
+    "test_images",
+    "test_10_install",
+    "test_20_training",
+    "test_30_canary",
+    "test_40_autoscaling",
+    "test_50_drift",
+    "test_monitoring",
+    "test_70_security",
+    "test_80_faults",
+    "test_90_upgrade",
+)
+
+_figures = Figures()
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Stand back unless somebody asked for these tests by their folder or file."""
+    asked = any("e2e" in str(word) for word in config.invocation_params.args)
+    return None if asked else True
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One story, told in order: each module stands on what the ones before it left."""
+
+    def place(item: pytest.Item) -> int:
+        stem = item.path.stem
+        if item.path.parent != Path(__file__).parent:
+            return -1
+        return ORDER.index(stem) if stem in ORDER else len(ORDER) - 1
+
+    items.sort(key=place)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The figures as a table."""
+    if lines := _figures.lines():
+        terminalreporter.section("figures (.e2e/figures.json)")
+        for line in lines:
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def figures() -> Figures:
+    """Where measured numbers go."""
+    return _figures
+
+
+@pytest.fixture(scope="session")
+def _started(figures: Figures) -> Iterator[tuple[Cluster, "Future[Images]"]]:
+    if kubeconfig := os.environ.get("E2E_KUBECONFIG"):
+        images: Future[Images] = Future()
+        images.set_result(Images({part: f"bellwether/{part}:dev" for part in testbed.PARTS}))
+        yield Cluster(Path(kubeconfig)), images
+        return
+    folder = (ROOT / os.environ.get("TESTBED", "../shared/testbed")).resolve()
+    if not (folder / "testbed").exists():
+        missing = (
+            f"no testbed at {folder}: name its folder in TESTBED, or a cluster in E2E_KUBECONFIG"
+        )
+        if os.environ.get("CI"):
+            pytest.fail(missing)
+        pytest.skip(missing)
+    with testbed.started(folder, figures) as both:
+        yield both
+
+
+@pytest.fixture(scope="session")
+def images(_started: tuple[Cluster, "Future[Images]"]) -> Images:
+    """Our images, built from this tree and loaded."""
+    return _started[1].result()
+
+
+@pytest.fixture(scope="session")
+def cluster(
+    _started: tuple[Cluster, "Future[Images]"], images: Images, figures: Figures
+) -> Cluster:
+    """The cluster with Bellwether installed on it."""
+    cluster = _started[0]
+    prepare(cluster, images, figures)
+    return cluster
+
+
+@pytest.fixture(scope="session")
+def versions(cluster: Cluster, figures: Figures) -> Versions:
+    """Champion and challenger, trained in the cluster."""
+    return trained(cluster, figures)

@@ -1,0 +1,63 @@
+"""Puts Bellwether on a cluster as its users do: namespaces, data services, Secrets, one chart."""
+
+import time
+from pathlib import Path
+
+from tests.e2e.cluster import DATA_NAMESPACE, DOMAIN, NAMESPACE, ROOT, Cluster, eventually
+from tests.e2e.figures import Figures
+from tests.e2e.testbed import Images
+
+HERE = Path(__file__).parent
+CHART = ROOT / "charts" / "bellwether"
+VALUES = HERE / "values.yaml"
+RELEASE = "bellwether"
+
+
+def data_services(cluster: Cluster) -> None:
+    """PostgreSQL, Pushgateway, and the Secrets that say how to reach what holds data."""
+    for manifest in sorted((HERE / "manifests").glob("*.yaml")):
+        # Without a namespace of ours: these files name theirs.
+        cluster.run("kubectl", "apply", "--filename", str(manifest)).expect()
+    for name in ("postgresql", "pushgateway"):
+        cluster.wait_for_rollout("deployment", name, namespace=DATA_NAMESPACE)
+
+
+def install(cluster: Cluster, images: Images, *more: str, chart: Path = CHART) -> float:
+    """Install the chart, or upgrade to it; how many seconds that took until all was ready."""
+    start = time.monotonic()
+    tags = [f"--set-string=images.{part}.tag={images.tag(part)}" for part in images.names]
+    done = cluster.helm(
+        *("upgrade", "--install", RELEASE, str(chart), "--values", str(VALUES)),
+        *tags,
+        *more,
+        *("--wait", "--timeout", "5m"),
+    )
+    assert done.code == 0, f"{done.output}\n{cluster.what_happened()}"
+    cluster.kubectl("wait", "gateway/bellwether", "--for=condition=Programmed", "--timeout=120s")
+    return time.monotonic() - start
+
+
+def installed(cluster: Cluster) -> bool:
+    """Whether a release is there."""
+    return RELEASE in cluster.helm("list", "--short").expect().output.split()
+
+
+def prepare(cluster: Cluster, images: Images, figures: Figures) -> None:
+    """Everything that has to be there before the first test; quick where it already is."""
+    data_services(cluster)
+    first = not installed(cluster)
+    seconds = install(cluster, images)
+    figures.record(
+        "install", "helm install" if first else "helm upgrade, nothing new", seconds, "s"
+    )
+    eventually(
+        "the registry answers through the gateway",
+        lambda: cluster.page_request("/health", host=f"mlflow.{DOMAIN}").text == "OK",
+        seconds=60,
+    )
+
+
+def memory_mib(cluster: Cluster, namespace: str = NAMESPACE) -> float:
+    """Memory of a namespace's pods as the metrics server sees it."""
+    lines = cluster.run("kubectl", "top", "pods", "--no-headers", "-n", namespace).expect().output
+    return sum(float(line.split()[2].removesuffix("Mi")) for line in lines.strip().splitlines())

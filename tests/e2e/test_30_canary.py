@@ -1,0 +1,176 @@
+"""A canary by command, under load: the split is as wanted, and no request is lost on the way."""
+
+import math
+import time
+
+import pytest
+
+from tests.e2e.cluster import eventually
+from tests.e2e.load import Load, ask
+from tests.e2e.stage import alone, both, inference_services
+
+STEPS = (10, 25, 50)
+POINT = 1.0
+"""How far, in percentage points, the observed split may be from the wanted one."""
+
+MANY = 10_000
+"""Answered requests the split is judged by, at least."""
+
+NO_SUCH_BUNDLE = "s3://bellwether/mlflow/nowhere/artifacts/bundle"
+
+
+def enough(percent: int) -> int:
+    """So many requests that chance alone is a point off once in 15,000 times (4 sigma)."""
+    share = percent / 100
+    return max(MANY, math.ceil(share * (1 - share) * (4 / (POINT / 100)) ** 2))
+
+
+@pytest.fixture
+def canary(cluster, versions):
+    """The stable version serves alone, the candidate is not there."""
+    alone(cluster, versions.stable)
+    return versions
+
+
+def test_canary_promotion_rollback_and_deletion_fail_no_request(cluster, canary, figures):
+    stable, candidate = canary.stable, canary.candidate
+    with Load(cluster.forecasts) as load:
+        load.watch("steady", 15)
+        with load.window("start"):
+            cluster.rollout("start", str(candidate), "--weight", "0").expect()
+        assert cluster.weights() == {stable: 100, candidate: 0}
+        for step in STEPS:
+            with load.window(f"weight {step}"):
+                cluster.rollout("weight", str(candidate), str(step)).expect()
+            seen = ask(cluster.forecasts, enough(step))
+            figures.record(
+                *("canary", f"observed share at {step} % of {seen.sent:,} answers"),
+                *(seen.share(candidate), "%"),
+                wanted=f"{step} +- {POINT:g}",
+            )
+            assert seen.failed == 0, str(seen)
+            assert abs(seen.share(candidate) - step) <= POINT, str(seen)
+        with load.window("promotion"):
+            cluster.rollout("promote", str(candidate)).expect()
+            time.sleep(5)
+        assert cluster.weights() == {stable: 0, candidate: 100}
+        seen = ask(cluster.forecasts, MANY)
+        assert seen.failed == 0, str(seen)
+        assert seen.share(candidate) == 100, str(seen)
+        with load.window("rollback"):
+            back = time.time()
+            cluster.rollout("rollback", "--why", "an exercise").expect()
+            time.sleep(3)
+        assert cluster.weights()[stable] == 100
+        with load.window("promotion again"):
+            cluster.rollout("promote", str(candidate)).expect()
+        with load.window("deletion"):
+            cluster.rollout("delete", str(stable)).expect()
+            time.sleep(5)
+    report = load.report
+    for name in report.windows:
+        part = report.within(name)
+        figures.record("canary", f"p50 {name}", 1000 * part.p50, "ms")
+        figures.record("canary", f"p99 {name}", 1000 * part.p99, "ms")
+    figures.record("canary", "requests under load", report.sent)
+    figures.record("canary", "failed of them", report.failed, wanted="0")
+    figures.record("canary", "rate", report.rate, "requests/s", wanted=">= 100")
+    rolled_back = report.within("rollback")
+    took = max(0.0, rolled_back.last_answer_of(candidate) - back)
+    figures.record(
+        "canary", "command to last answer of what was rolled back", took, "s", wanted="< 10"
+    )
+    ratio = report.within("promotion").p99 / report.within("steady").p99
+    figures.record("canary", "p99 in promotion / steady", ratio, wanted="<= 2")
+    assert report.failed == 0, str(report)
+    assert report.rate >= 100, str(report)
+    assert took < 10
+    assert inference_services(cluster) == [candidate]
+
+
+def test_a_header_pins_a_request_to_a_version_whatever_the_weights(cluster, canary):
+    both(cluster, canary, weight=0)
+    for version in (canary.stable, canary.candidate):
+        report = ask(cluster.forecasts.pinned(version), 500)
+        assert report.failed == 0, str(report)
+        assert report.versions == {str(version): 500}
+
+
+def test_a_path_pins_a_request_to_a_version(cluster, canary):
+    from dataclasses import replace
+
+    both(cluster, canary, weight=0)
+    path = f"/v2/models/bellwether/versions/{canary.candidate}/infer"
+    report = ask(replace(cluster.forecasts, path=path), 200)
+    assert report.versions == {str(canary.candidate): 200}
+
+
+def test_a_version_with_weight_is_not_deleted(cluster, canary):
+    refused = cluster.rollout("delete", str(canary.stable))
+    assert refused.code == 2, refused.output
+    assert "weight" in refused.output
+    assert inference_services(cluster) == [canary.stable]
+
+
+def test_weights_make_a_hundred_and_know_their_versions(cluster, canary):
+    assert cluster.rollout("weight", "9999", "10").code != 0
+    assert cluster.rollout("weight", str(canary.stable), "101").code == 2
+    assert cluster.weights() == {canary.stable: 100}
+
+
+def test_a_canary_that_never_becomes_ready_gets_no_weight_and_says_why(
+    cluster, canary, lost_version
+):
+    with Load(cluster.forecasts) as load:
+        failed = cluster.rollout("start", str(lost_version), "--weight", "10", seconds=400)
+    assert failed.code != 0, failed.output
+    said = failed.output.lower()
+    assert "storage" in said or "bundle" in said, failed.output
+    assert cluster.weights().get(lost_version, 0) == 0
+    assert load.report.failed == 0, str(load.report)
+    assert load.report.share(canary.stable) == 100
+    cluster.rollout("delete", str(lost_version)).expect()
+
+
+@pytest.fixture
+def lost_version(cluster):
+    """A registered version whose bundle is not in the store."""
+    version = cluster.register(NO_SUCH_BUNDLE, {"bundle_digest": "0" * 64, "kind": "ridge"})
+    yield version
+    cluster.unregister(version)
+
+
+def test_run_takes_a_canary_through_every_step_by_itself(cluster, canary, figures):
+    with Load(cluster.forecasts) as load:
+        start = time.monotonic()
+        ended = cluster.rollout("run", str(canary.candidate), seconds=400).expect()
+        figures.record("canary", "rollout run to 100 %", time.monotonic() - start, "s")
+    assert load.report.failed == 0, str(load.report)
+    assert cluster.weights().get(canary.candidate) == 100, ended.output
+    tags = eventually(
+        "the registry knows the outcome",
+        lambda: cluster.versions()[canary.candidate]["tags"].get("rollout"),
+        seconds=10,
+    )
+    assert tags == "serving"
+
+
+def test_rollback_tells_the_registry_why(cluster, canary):
+    both(cluster, canary, weight=50)
+    cluster.rollout("rollback", "--why", "coverage fell to 71 %").expect()
+    assert cluster.weights()[canary.stable] == 100
+    tags = cluster.versions()[canary.candidate]["tags"]
+    assert tags["rollout"] == "rolled back"
+    assert tags["rollout_reason"] == "coverage fell to 71 %"
+
+
+def test_prometheus_knows_wanted_and_observed_weights(cluster, canary):
+    both(cluster, canary, weight=25)
+
+    def told():
+        found = cluster.prometheus_query("bellwether_route_weight")
+        return {labels["model_version"]: value for labels, value in found}
+
+    wanted = {str(canary.stable): 75, str(canary.candidate): 25}
+    eventually("the weights are in Prometheus", lambda: told() == wanted, seconds=30)
+    alone(cluster, canary.stable)

@@ -1,0 +1,185 @@
+"""Versions that grow and shrink with load, and pods that leave without losing a request."""
+
+import contextlib
+import json
+import threading
+import time
+
+import pytest
+
+from tests.e2e.cluster import eventually
+from tests.e2e.installation import install
+from tests.e2e.load import Load
+from tests.e2e.stage import alone, both
+
+BUSY = 900.0
+"""Requests a second that are more than two pods of 100m want at 70 %."""
+
+
+@pytest.fixture
+def served(cluster, versions):
+    """The stable version, alone."""
+    alone(cluster, versions.stable)
+    return versions.stable
+
+
+def pods_of(version):
+    return f"serving.kserve.io/inferenceservice=bellwether-v{version}"
+
+
+def autoscaler_of(cluster, version):
+    return cluster.get("hpa", f"bellwether-v{version}-predictor")
+
+
+def server_of(cluster, pod):
+    """Status of the container that serves."""
+    containers = cluster.get("pod", pod)["status"]["containerStatuses"]
+    return next(one for one in containers if one["name"] == "kserve-container")
+
+
+def kill_server(cluster, pod):
+    """SIGKILL the server in this pod, and wait until it is back."""
+    before = server_of(cluster, pod)
+    cluster.node.kill(before["containerID"])
+
+    def back():
+        now = server_of(cluster, pod)
+        return now["ready"] and now["restartCount"] > before["restartCount"]
+
+    eventually("the killed server runs again and is ready", back, seconds=90)
+
+
+@contextlib.contextmanager
+def fewest_ready(cluster, version):
+    """The fewest ready endpoints seen while the block runs, as a list of one."""
+    name, fewest, stop = f"bellwether-v{version}-predictor", [10**6], threading.Event()
+
+    def look():
+        while not stop.is_set():
+            slices = cluster.get("endpointslices", labels=f"kubernetes.io/service-name={name}")
+            ready = sum(
+                bool(endpoint["conditions"].get("ready"))
+                for one in slices
+                for endpoint in one.get("endpoints") or []
+            )
+            fewest[0] = min(fewest[0], ready)
+            stop.wait(0.25)
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        yield fewest
+    finally:
+        stop.set()
+        watcher.join()
+
+
+def test_every_version_has_an_autoscaler_on_cpu(cluster, versions):
+    both(cluster, versions)
+    for version in (versions.stable, versions.candidate):
+        spec = autoscaler_of(cluster, version)["spec"]
+        (metric,) = spec["metrics"]
+        assert metric["resource"]["name"] == "cpu"
+        assert metric["resource"]["target"]["averageUtilization"] == 70
+        assert (spec["minReplicas"], spec["maxReplicas"]) == (2, 4)
+        budgets = cluster.get("poddisruptionbudgets")
+        assert any(f"bellwether-v{version}" in json.dumps(one["spec"]) for one in budgets)
+
+
+def test_load_scales_out_and_back_and_fails_nothing(cluster, served, figures):
+    with Load(cluster.forecasts, rate=BUSY) as load:
+        start = time.monotonic()
+        eventually(
+            "a third pod is ready",
+            lambda: len(cluster.ready_pods(pods_of(served))) > 2,
+            seconds=150,
+        )
+        figures.record("autoscaling", "load to third ready pod", time.monotonic() - start, "s")
+        load.watch("with three", 5)
+    calm = time.monotonic()
+    with Load(cluster.forecasts, rate=50) as after:
+        eventually(
+            "two pods are enough again",
+            lambda: len(cluster.pods(pods_of(served))) == 2,
+            seconds=240,
+        )
+    figures.record("autoscaling", "calm to two pods", time.monotonic() - calm, "s")
+    for report in (load.report, after.report):
+        assert report.failed == 0, str(report)
+
+
+def test_a_rolling_update_never_has_fewer_pods_than_wanted(cluster, served, images, figures):
+    wanted = autoscaler_of(cluster, served)["spec"]["minReplicas"]
+    before = set(cluster.ready_pods(pods_of(served)))
+    with Load(cluster.forecasts) as load, fewest_ready(cluster, served) as fewest:
+        install(cluster, images, "--set-string=podAnnotations.example\\.com/exercise=rolling")
+        cluster.rollout("sync").expect()
+        eventually(
+            "every pod is a new one",
+            lambda: (
+                len(now := set(cluster.ready_pods(pods_of(served)))) >= wanted and not now & before
+            ),
+            seconds=120,
+        )
+    figures.record(
+        "autoscaling", "fewest ready in a rolling update", fewest[0], wanted=f">= {wanted}"
+    )
+    assert fewest[0] >= wanted
+    assert load.report.failed == 0, str(load.report)
+
+
+def test_deleting_a_pod_fails_no_request(cluster, served, figures):
+    with Load(cluster.forecasts) as load:
+        for _ in range(2):
+            (pod, *_) = cluster.ready_pods(pods_of(served))
+            cluster.delete("pod", pod, "--wait=true")
+            eventually(
+                "two pods are ready",
+                lambda: len(cluster.ready_pods(pods_of(served))) >= 2,
+                seconds=60,
+            )
+    figures.record("drain", "failed when pods were deleted", load.report.failed, wanted="0")
+    assert load.report.failed == 0, str(load.report)
+
+
+def test_draining_the_node_of_our_pods_keeps_one_and_fails_no_request(cluster, served, figures):
+    def evict(pod):
+        body = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": pod, "namespace": cluster.namespace},
+        }
+        path = f"/api/v1/namespaces/{cluster.namespace}/pods/{pod}/eviction"
+        return cluster.run(
+            "kubectl", "create", "--raw", path, "--filename", "-", text=json.dumps(body)
+        )
+
+    with Load(cluster.forecasts) as load:
+        first, second, *_ = cluster.ready_pods(pods_of(served))
+        assert evict(first).code == 0
+        refused = evict(second)
+        assert refused.code != 0, "the budget lets both pods go at once"
+        assert "disruption budget" in refused.output
+        eventually(
+            "the drain goes on when another pod is ready",
+            lambda: evict(second).code == 0,
+            seconds=60,
+        )
+        eventually(
+            "two pods are ready", lambda: len(cluster.ready_pods(pods_of(served))) >= 2, seconds=60
+        )
+    figures.record("drain", "failed when pods were evicted", load.report.failed, wanted="0")
+    assert load.report.failed == 0, str(load.report)
+
+
+def test_a_killed_server_costs_at_most_one_request_in_a_thousand(cluster, served, figures):
+    if cluster.node is None:
+        pytest.skip("SIGKILL needs the machine under the cluster; here is none")
+    with Load(cluster.forecasts) as load:
+        for _ in range(2):
+            (pod, *_) = cluster.ready_pods(pods_of(served))
+            kill_server(cluster, pod)
+            load.watch("after", 5)
+    share = 100 * load.report.failed / load.report.sent
+    figures.record("drain", "failed when servers were killed", share, "%", wanted="<= 0.1")
+    assert share <= 0.1, str(load.report)

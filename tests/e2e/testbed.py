@@ -1,0 +1,207 @@
+"""The cluster that CI has: a single real node without a network, brought up and filled with images.
+
+What it consists of is the testbed's own business (its folder is only read); here stands what has
+to happen, and what may happen at the same time.
+"""
+
+import contextlib
+import os
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.e2e import machine
+from tests.e2e.cluster import ROOT, Cluster
+from tests.e2e.figures import FOLDER, Figures
+
+CACHE = Path("/var/cache/testbed")
+DEBIAN_IMAGES = Path.home() / ".cache/testbed/images"
+BASE_IMAGE = "python:3.11-slim-bookworm"
+SERVICE_IMAGES = {
+    "postgres": "docker.io/library/postgres:15-bookworm",
+    "pushgateway": "docker.io/prom/pushgateway:v1.5.1",
+}
+PARTS = ("pipeline", "serving", "ui")
+PLATFORM = {
+    "envoy-gateway-system": "envoy-gateway",
+    "kserve": "kserve-controller-manager",
+    "minio": "minio",
+    "monitoring": "prometheus-operator",
+}
+
+
+@dataclass(frozen=True)
+class Testbed:
+    """The scripts of one testbed folder."""
+
+    folder: Path
+
+    __test__ = False  # not a test, whatever pytest thinks of its name
+
+    def run(self, script: str, *words: str, seconds: float = 600) -> str:
+        """Run one of its scripts; what it said."""
+        # TESTBED names the folder for us, and the script for the scripts.
+        variables = {**os.environ, "TESTBED": str(self.folder / "testbed")}
+        done = subprocess.run(
+            [str(self.folder / script), *words],
+            check=False,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=seconds,
+            env=variables,
+        )
+        assert done.returncode == 0, f"{script} {' '.join(words)}:\n{done.stdout[-4000:]}"
+        return done.stdout
+
+    @property
+    def running(self) -> bool:
+        asked = subprocess.run(
+            [str(self.folder / "testbed"), "status"],
+            check=False,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+        )
+        return asked.returncode == 0
+
+    def cluster(self) -> Cluster:
+        """How the tests speak to it."""
+        kubeconfig = Path(self.run("testbed", "kubeconfig").strip())
+        return Cluster(kubeconfig, (CACHE / "bin", CACHE / "addons-bin"), node=self)
+
+    def start(self) -> None:
+        """Bring the node and the platform up; what is up stays as it is."""
+        if not self.running:
+            self.run("testbed", "up")
+        if not self._has_platform():
+            self.run("addons/addons", "up")
+        self.run("addons/addons", "unpack", "helm")
+
+    def _has_platform(self) -> bool:
+        cluster = self.cluster()
+        ready = [
+            cluster.run(
+                *("kubectl", "--namespace", namespace, "wait", f"deployment/{name}"),
+                *("--for=condition=Available", "--timeout=1s"),
+            ).code
+            == 0
+            for namespace, name in PLATFORM.items()
+        ]
+        return all(ready) and cluster.exists("prometheus", "testbed", namespace="monitoring")
+
+    def kill(self, container: str) -> None:
+        """SIGKILL to a container's first process, as the kernel does when memory runs out.
+
+        Args:
+            container: its id as a pod's status has it, containerd://...
+        """
+        identity = container.removeprefix("containerd://")
+        tasks = [line.split() for line in self.run("testbed", "ctr", "tasks", "ls").splitlines()]
+        (process,) = (task[1] for task in tasks if task[0] == identity)
+        node = Path("/run/testbed/init.pid").read_text().strip()
+        subprocess.run(
+            ["nsenter", "--target", node, "--pid", "--mount", "kill", "-KILL", process], check=True
+        )
+
+    def load(self, names: dict[str, Path | None]) -> None:
+        """Load images the node lacks: from an archive, or from Docker by name."""
+        there = set(self.run("testbed", "ctr", "images", "ls", "-q").split())
+        missing = {name: path for name, path in names.items() if in_full(name) not in there}
+        archives = [str(path) for path in missing.values() if path]
+        with tempfile.TemporaryDirectory() as folder:
+            if built := [name for name, path in missing.items() if not path]:
+                # One archive for all: layers that images share are carried once.
+                archives.append(f"{folder}/images.tar")
+                docker("save", "--output", archives[-1], *built)
+            if archives:
+                self.run("testbed", "load", *archives)
+
+
+def in_full(image: str) -> str:
+    """An image's name with its registry, as the node lists it."""
+    first, *rest = image.split("/")
+    if rest and ("." in first or ":" in first):
+        return image
+    return f"docker.io/{image}" if rest else f"docker.io/library/{image}"
+
+
+@dataclass(frozen=True)
+class Images:
+    """Tags of our three images, each named after its content: part -> repository:tag."""
+
+    names: dict[str, str]
+
+    def tag(self, part: str) -> str:
+        return self.names[part].rpartition(":")[2]
+
+
+def docker(*words: str, seconds: float = 600) -> str:
+    done = subprocess.run(
+        ["docker", *words],
+        check=False,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        cwd=ROOT,
+    )
+    assert done.returncode == 0, f"docker {' '.join(words)}:\n{done.stdout}{done.stderr}"
+    return done.stdout.strip()
+
+
+def build_our_images(figures: Figures) -> Images:
+    """Build the three images and name each after its content, so that new content is rolled out."""
+    from bellwether.images import build_images
+
+    names = {}
+    for built in build_images():
+        part = built.recipe.name
+        identity = docker("image", "inspect", built.image, "--format", "{{.Id}}")
+        names[part] = f"bellwether/{part}:{identity.removeprefix('sha256:')[:12]}"
+        docker("tag", built.image, names[part])
+        figures.record("images", f"build of {part}", built.seconds, "s")
+        wanted = f"<= {built.recipe.budget / 1e6:,.0f}"
+        figures.record("images", f"size of {part}, unpacked", built.size / 1e6, "MB", wanted=wanted)
+    return Images(names)
+
+
+def make_images(testbed: Testbed, figures: Figures) -> Images:
+    """All images: the base, ours, and those of the data services."""
+    # One after the other: debian-image makes its common root only once.
+    if not docker("images", "--quiet", BASE_IMAGE):
+        testbed.run("debian-image", "python", "--docker")
+    images = build_our_images(figures)
+    for name in SERVICE_IMAGES:
+        if not (DEBIAN_IMAGES / f"{name}.tar").exists():
+            testbed.run("debian-image", name)
+    return images
+
+
+@contextlib.contextmanager
+def started(folder: Path, figures: Figures) -> Iterator[tuple[Cluster, "Future[Images]"]]:
+    """The cluster, up and with every image loaded; taken down again if it was not up before."""
+    testbed = Testbed(folder)
+    FOLDER.mkdir(exist_ok=True)
+    machine.install_programs()
+    was_running = testbed.running
+    with machine.docker_engine(FOLDER / "dockerd.log"):
+        try:
+            with ThreadPoolExecutor() as pool:
+                start = time.monotonic()
+                images = pool.submit(make_images, testbed, figures)
+                pool.submit(testbed.start).result()
+                figures.record("cluster", "start with its platform", time.monotonic() - start, "s")
+                archives = {
+                    full: DEBIAN_IMAGES / f"{name}.tar" for name, full in SERVICE_IMAGES.items()
+                }
+                testbed.load(dict.fromkeys(images.result().names.values()) | archives)
+                figures.record("cluster", "ready with all images", time.monotonic() - start, "s")
+            yield testbed.cluster(), images
+        finally:
+            if not was_running and os.environ.get("E2E_KEEP") != "1":
+                testbed.run("testbed", "down")

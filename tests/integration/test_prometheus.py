@@ -1,0 +1,87 @@
+"""Instant queries against a real Prometheus, and its failures in words."""
+
+import subprocess
+import time
+import urllib.request
+
+import pytest
+
+from forecasting.adapters.prometheus import Prometheus
+from forecasting.errors import Unavailable
+from tests.integration.conftest import free_port
+from tests.programs import program
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A real Prometheus that scrapes itself every second."""
+    binary = program("prometheus", package="prometheus")
+    folder = tmp_path_factory.mktemp("prometheus")
+    port = free_port()
+    (folder / "prometheus.yml").write_text(
+        "global: {scrape_interval: 1s}\n"
+        "scrape_configs:\n"
+        f"- {{job_name: itself, static_configs: [{{targets: ['127.0.0.1:{port}']}}]}}\n"
+    )
+    log = (folder / "log").open("wb")
+    command = [
+        *(binary, f"--config.file={folder / 'prometheus.yml'}"),
+        *(f"--storage.tsdb.path={folder / 'data'}", f"--web.listen-address=127.0.0.1:{port}"),
+    ]
+    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
+    url = f"http://127.0.0.1:{port}"
+    try:
+        for _ in range(300):
+            assert process.poll() is None, (folder / "log").read_text()
+            try:
+                urllib.request.urlopen(f"{url}/-/ready", timeout=1).close()
+                break
+            except OSError:
+                time.sleep(0.1)
+        yield url
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+        log.close()
+
+
+@pytest.fixture
+def prometheus(server):
+    prometheus = Prometheus(server)
+    yield prometheus
+    prometheus.close()
+
+
+def test_a_vector_is_read_by_label(prometheus):
+    query = 'label_replace(vector(3), "who", "a", "", "") or label_replace(vector(4), "who", "b", "", "")'
+    assert prometheus.by_label(query, "who") == {"a": 3.0, "b": 4.0}
+
+
+def test_a_value_that_is_nan_or_missing_is_none(prometheus):
+    assert prometheus.value("vector(0) / vector(0)") is None
+    assert prometheus.value("no_such_metric") is None
+    assert prometheus.value("vector(2.5)") == 2.5
+
+
+def test_a_scraped_counter_can_be_asked_for(prometheus):
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        if prometheus.by_label("up", "job") == {"itself": 1.0}:
+            return
+        time.sleep(0.2)
+    raise AssertionError("never scraped")
+
+
+def test_a_query_it_refuses_is_said_in_its_own_words(prometheus):
+    with pytest.raises(Unavailable, match="parse error"):
+        prometheus.value("sum(")
+    with pytest.raises(Unavailable, match="must give a vector"):
+        prometheus.value("1 + 1")
+
+
+def test_a_prometheus_that_is_down_is_said():
+    gone = Prometheus(f"http://127.0.0.1:{free_port()}", timeout=1)
+    with pytest.raises(Unavailable, match="Prometheus must be reachable"):
+        gone.value("up")

@@ -123,11 +123,10 @@ def _monitoring_tab() -> list[Any]:
     tiles = _html(views.loading("Reading the drift history ..."), elem_id="bw-drift")
     parts: list[Any] = [tiles]
     with gr.Row(elem_classes="bw-charts", visible=False) as upper:
-        for name in ("skill", "coverage"):
+        for name in ("skill", "coverage", "error"):
             parts += _chart(name)
     with gr.Row(elem_classes="bw-charts", visible=False) as lower:
-        for name in ("error", "share"):
-            parts += _chart(name)
+        parts += _chart("share")
     scores = _html("", elem_id="bw-realised")
     return [*parts, upper, lower, scores]
 

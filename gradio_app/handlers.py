@@ -196,7 +196,7 @@ class Page:
             charts.error_chart(shown),
             monitoring.chart_title("Share of columns that drifted", f"{len(runs)} runs", scopes),
             charts.drift_chart(runs),
-            gr.update(visible=True),
+            gr.update(visible=bool(shown)),
             gr.update(visible=True),
             monitoring.realised(last) if last.realised else monitoring.nothing_due(last),
         ]
@@ -219,7 +219,7 @@ class Page:
                 Notice(
                     "Trainings are not started from this page",
                     "Here they run on a schedule.",
-                    "Use the pipeline, or bellwether train",
+                    "Start one now: kubectl create job --from=cronjob/bellwether-training now",
                 )
             )
         current = self.retraining.current()

@@ -427,6 +427,7 @@ class Rollout:
         config, started = self.config, time.monotonic()
         hopeless_since: float | None = None
         told = ""
+        before: Mapping[str, int] | None = None
         while True:
             seen = self.cluster.seen(config, version)
             if seen is not None and seen.settled:
@@ -443,10 +444,18 @@ class Rollout:
                 if seen is None
                 else self.cluster.trouble(seen)
             )
+            # What failed before we looked is tried again by the kubelet, with pauses of up to five
+            # minutes; it is hopeless only when it fails under our eyes, too.
+            failures = seen.failures if seen else {}
+            before = failures if before is None else before
+            left_over = failures and all(
+                0 < count == before.get(pod) for pod, count in failures.items()
+            )
             if trouble.found != told:
                 self.tell(f"version {version}: {trouble.found}")
                 told = trouble.found
-            hopeless_since = (hopeless_since or now) if trouble.hopeless else None
+            hopeless = trouble.hopeless and not left_over
+            hopeless_since = (hopeless_since or now) if hopeless else None
             given_up = hopeless_since is not None and now - hopeless_since > GIVE_UP_SECONDS
             if given_up or now - started > self.ready_seconds:
                 raise self._never_ready(version, trouble, now - started)

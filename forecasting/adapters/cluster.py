@@ -22,7 +22,7 @@ from forecasting.adapters.version_manifests import (
     Object,
     RolloutConfig,
     Wanted,
-    companions,
+    disruption_budget,
     grpc_rules,
     http_rules,
     inference_service,
@@ -155,9 +155,9 @@ class Cluster:
         made = inference_service(config, wanted, self.namespace)
         name = made["metadata"]["name"]
         service = self._apply(f"{self._isvcs}/{name}", made)
-        for one in companions(config, service):
-            place = f"apis/{one['apiVersion']}/namespaces/{self.namespace}/{one['kind'].lower()}s"
-            self._apply(f"{place}/{name}", one)
+        if budget := disruption_budget(config, service):
+            budgets = f"apis/policy/v1/namespaces/{self.namespace}/poddisruptionbudgets"
+            self._apply(f"{budgets}/{name}", budget)
 
     def delete_version(
         self, config: RolloutConfig, version: int, *, patience: float = 120.0

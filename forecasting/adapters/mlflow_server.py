@@ -117,6 +117,13 @@ def upgrade_schema(url: str) -> None:
 
 
 def _unavailable(url: str, found: str) -> RegistryUnavailable:
+    if "/mlflow-artifacts/" in found:
+        # The server is there and hands files on; what does not answer is the store behind it.
+        return RegistryUnavailable(
+            "MLflow must be able to keep a run's files in its artifact store",
+            f"{url}: {found}",
+            "Check the object store that MLflow writes to, and MLflow's log; then try again",
+        )
     return RegistryUnavailable(
         "the MLflow server must answer",
         f"{url}: {found}",

@@ -13,6 +13,7 @@ from typing import IO, Final, Self
 from forecasting.errors import Unavailable
 
 START_SECONDS: Final = 20.0
+POD_SECONDS: Final = 5
 _SAID: Final = re.compile(rb"Forwarding from 127\.0\.0\.1:(\d+)")
 
 
@@ -78,6 +79,8 @@ class PortForward:
         command = [
             *(kubectl, *(("--context", self.context) if self.context else ())),
             *("--namespace", self.namespace, "port-forward", "--address", "127.0.0.1"),
+            # kubectl waits in silence, a minute by default, for a pod to forward to.
+            f"--pod-running-timeout={POD_SECONDS}s",
             *(f"service/{self.service}", f":{self.port}"),
         ]
         with tempfile.TemporaryFile() as complaints:
@@ -92,6 +95,8 @@ class PortForward:
                 self.close()
                 complaints.seek(0)
                 words = complaints.read(2_000).decode(errors="replace").strip()
+                if words.endswith("timed out waiting for the condition"):
+                    words = f"no pod behind it runs, waited {POD_SECONDS} s"
                 raise self._failed(words or said.decode(errors="replace") or "it said nothing")
             self._local = int(match[1])
 

@@ -73,6 +73,17 @@ class Seen:
         return sum(int(one.get("restartCount", 0)) for pod in self.pods for one in _statuses(pod))
 
     @property
+    def failures(self) -> dict[str, int]:
+        """Restarts in each pod that is not ready, by its name."""
+        return {
+            str(pod["metadata"]["name"]): sum(
+                int(one.get("restartCount", 0)) for one in _statuses(pod)
+            )
+            for pod in self.pods
+            if _condition(pod, "Ready").get("status") != "True"
+        }
+
+    @property
     def settled(self) -> bool:
         """Whether it runs as its InferenceService wants it, everywhere, and takes requests.
 
@@ -203,7 +214,8 @@ def _complaint(log: str) -> str:
 def _about_bundle(words: str) -> bool:
     lowered = words.lower()
     return "bundle" in lowered and any(
-        one in lowered for one in ("digest", "sha-256", "manifest", "format", "parity", "damaged")
+        one in lowered
+        for one in ("digest", "sha-256", "manifest", "format", "parity", "damaged", "model.onnx")
     )
 
 

@@ -139,11 +139,12 @@ class RegistryReader:
             UnknownVersion: the registry has no such run.
             RegistryUnavailable: the registry cannot be reached or answers with an error.
         """
-        found = self._get("/api/2.0/mlflow/runs/get", run_id=run_id)
+        found = self._get("/api/2.0/mlflow/runs/get", run_id=run_id) if run_id else None
         if found is None:
             raise UnknownVersion(
                 "a version's run must be in the registry",
-                f"{self.model} has a version of run {run_id!r}, which is gone",
+                f"{self.model} has a version "
+                + (f"of run {run_id!r}, which is gone" if run_id else "that no run made"),
                 "Register the version again",
             )
         return str(found["run"]["info"]["artifact_uri"])

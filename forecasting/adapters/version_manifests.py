@@ -39,7 +39,7 @@ class RolloutConfig:
         prometheus_url, pushgateway_url: as pods reach them; "" when there is none.
         service_port, grpc_port: of the Services KServe makes.
         registry_service, registry_port: the registry's Service.
-        inference_service, disruption_budget, autoscaler: the templates; the latter two may be empty.
+        inference_service, disruption_budget: the templates; the latter may be empty.
     """
 
     route: str
@@ -56,7 +56,6 @@ class RolloutConfig:
     registry_port: int
     inference_service: Object
     disruption_budget: Object
-    autoscaler: Object
 
     @classmethod
     def parse(cls, name: str, data: Mapping[str, str]) -> "RolloutConfig":
@@ -85,9 +84,6 @@ class RolloutConfig:
                 inference_service=_mapping(yaml.safe_load(data["inferenceservice.yaml"])),
                 disruption_budget=_mapping(
                     yaml.safe_load(data.get("poddisruptionbudget.yaml") or "{}")
-                ),
-                autoscaler=_mapping(
-                    yaml.safe_load(data.get("horizontalpodautoscaler.yaml") or "{}")
                 ),
             )
         except (KeyError, TypeError, ValueError, yaml.YAMLError) as error:
@@ -188,52 +184,38 @@ def read_wanted(service: Mapping[str, Any]) -> Wanted:
     )
 
 
-def companions(config: RolloutConfig, service: Mapping[str, Any]) -> list[Object]:
-    """What goes with a version and ends with it: disruption budget, autoscaler, as templates say.
+def disruption_budget(config: RolloutConfig, service: Mapping[str, Any]) -> Object | None:
+    """The budget that goes with a version and ends with it; None when the template is empty.
 
     Args:
-        config: holds the templates; an empty one makes nothing.
+        config: holds the template.
         service: the InferenceService as the cluster has it, with its uid.
     """
+    if not config.disruption_budget:
+        return None
     owner = service["metadata"]
-    name = owner["name"]
-    made = []
-    if config.disruption_budget:
-        budget = _owned(config.disruption_budget, service, "policy/v1", "PodDisruptionBudget")
-        budget["spec"]["selector"] = {"matchLabels": {INFERENCE_SERVICE: name}}
-        made.append(budget)
-    if config.autoscaler:
-        scaler = _owned(config.autoscaler, service, "autoscaling/v2", "HorizontalPodAutoscaler")
-        scaler["spec"]["scaleTargetRef"] = {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "name": f"{name}-predictor",
-        }
-        made.append(scaler)
-    return made
-
-
-def _owned(template: Object, service: Mapping[str, Any], api: str, kind: str) -> Object:
-    owner = service["metadata"]
-    said = template.get("metadata", {})
-    version = owner["labels"][MODEL_VERSION]
-    metadata = {
+    said = config.disruption_budget.get("metadata", {})
+    owned_by = {
+        "apiVersion": service["apiVersion"],
+        "kind": service["kind"],
         "name": owner["name"],
-        "namespace": owner["namespace"],
-        "labels": {**said.get("labels", {}), MODEL_VERSION: version},
-        "ownerReferences": [
-            {
-                "apiVersion": service["apiVersion"],
-                "kind": service["kind"],
-                "name": owner["name"],
-                "uid": owner["uid"],
-            }
-        ],
+        "uid": owner["uid"],
     }
-    if said.get("annotations"):
-        metadata["annotations"] = said["annotations"]
-    spec = copy.deepcopy(template.get("spec", {}))
-    return {"apiVersion": api, "kind": kind, "metadata": metadata, "spec": spec}
+    return {
+        "apiVersion": "policy/v1",
+        "kind": "PodDisruptionBudget",
+        "metadata": {
+            "name": owner["name"],
+            "namespace": owner["namespace"],
+            "labels": {**said.get("labels", {}), MODEL_VERSION: owner["labels"][MODEL_VERSION]},
+            "annotations": said.get("annotations", {}),
+            "ownerReferences": [owned_by],
+        },
+        "spec": {
+            **copy.deepcopy(config.disruption_budget.get("spec", {})),
+            "selector": {"matchLabels": {INFERENCE_SERVICE: owner["name"]}},
+        },
+    }
 
 
 def http_rules(traffic: Traffic, model: str, port: int) -> list[Object]:

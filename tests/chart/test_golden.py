@@ -65,6 +65,7 @@ def test_the_application_is_the_project_in_its_version():
 
 
 def test_every_object_carries_the_labels_and_nothing_is_left_out_of_a_namespace():
+    version = yaml.safe_load((CHART / "Chart.yaml").read_text())["version"]
     for profile in PROFILES:
         for made in render(profile):
             labels, name = made["metadata"]["labels"], made["metadata"]["name"]
@@ -72,7 +73,7 @@ def test_every_object_carries_the_labels_and_nothing_is_left_out_of_a_namespace(
             assert labels["app.kubernetes.io/instance"] == "bellwether", name
             assert labels["app.kubernetes.io/part-of"] == "bellwether", name
             assert labels["app.kubernetes.io/managed-by"] == "Helm", name
-            assert labels["helm.sh/chart"] == "bellwether-0.1.0", name
+            assert labels["helm.sh/chart"] == f"bellwether-{version}", name
             cluster_wide = made["kind"] in {"GatewayClass", "ClusterStorageContainer"}
             assert cluster_wide or made["metadata"]["namespace"] == "bellwether", name
 

@@ -109,12 +109,6 @@ def test_a_version_runs_in_standard_mode_without_routes_of_its_own():
     assert budget["spec"] == {"minAvailable": 1}
 
 
-def test_an_autoscaler_of_our_own_takes_the_place_of_kserves():
-    service, _, scaler = rollout_templates(render("", "serving.autoscaler=own"))
-    assert service["metadata"]["annotations"]["serving.kserve.io/autoscalerClass"] == "external"
-    assert scaler["spec"]["behavior"]["scaleDown"]["stabilizationWindowSeconds"] == 120
-
-
 def test_the_rollout_is_told_where_everything_is():
     data = one(render(), "ConfigMap", "bellwether-rollout")["data"]
     assert json.loads(data["rollout.json"]) == {

@@ -54,9 +54,8 @@ def test_without_a_rollout_nothing_has_a_token():
     assert [container["name"] for container in made["containers"]] == ["train"]
 
 
-@pytest.mark.parametrize("settings", [(), ("serving.autoscaler=own",)])
-def test_no_right_is_a_wildcard_and_none_is_cluster_wide(settings):
-    rendered = render("", *settings)
+def test_no_right_is_a_wildcard_and_none_is_cluster_wide():
+    rendered = render()
     assert not [o for o in rendered if o["kind"].startswith("ClusterRole")]
     for role in (o for o in rendered if o["kind"] == "Role"):
         for rule in role["rules"]:

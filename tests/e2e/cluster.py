@@ -331,14 +331,15 @@ class Cluster:
         found = self.registry("registered-models/alias", name="bellwether", alias=alias)
         return int(found["model_version"]["version"])
 
-    def register(self, source: str, tags: dict[str, str]) -> int:
-        """Register a version of ours by hand; its number."""
-        made = self._change_registry(
+    def register(self, source: str, tags: dict[str, str], *, run: str = "") -> int:
+        """Register a version of ours by hand, as made by this run; its number."""
+        made = self.change_registry(
             "POST",
             "model-versions/create",
             {
                 "name": "bellwether",
                 "source": source,
+                **({"run_id": run} if run else {}),
                 "tags": [{"key": key, "value": value} for key, value in tags.items()],
             },
         )
@@ -346,9 +347,10 @@ class Cluster:
 
     def unregister(self, version: int) -> None:
         body = {"name": "bellwether", "version": str(version)}
-        self._change_registry("DELETE", "model-versions/delete", body)
+        self.change_registry("DELETE", "model-versions/delete", body)
 
-    def _change_registry(self, method: str, path: str, body: dict[str, Any]) -> Any:
+    def change_registry(self, method: str, path: str, body: dict[str, Any]) -> Any:
+        """Ask MLflow's REST interface for a change; what it answers."""
         answer = httpx.request(
             method,
             f"http://127.0.0.1:{GATEWAY_PORT}/api/2.0/mlflow/{path}",
@@ -374,7 +376,7 @@ class Cluster:
             int(ref["name"].removeprefix("bellwether-v").removesuffix("-predictor")): ref.get(
                 "weight", 1
             )
-            for ref in rules[-1].get("backendRefs", [])
+            for ref in rules[0].get("backendRefs", [])
         }
 
     def serving(self) -> int:

@@ -22,12 +22,14 @@ def data_services(cluster: Cluster) -> None:
         cluster.wait_for_rollout("deployment", name, namespace=DATA_NAMESPACE)
 
 
-def install(cluster: Cluster, images: Images, *more: str, chart: Path = CHART) -> float:
+def install(
+    cluster: Cluster, images: Images, *more: str, chart: Path = CHART, values: Path = VALUES
+) -> float:
     """Install the chart, or upgrade to it; how many seconds that took until all was ready."""
     start = time.monotonic()
     tags = [f"--set-string=images.{part}.tag={images.tag(part)}" for part in images.names]
     done = cluster.helm(
-        *("upgrade", "--install", RELEASE, str(chart), "--values", str(VALUES)),
+        *("upgrade", "--install", RELEASE, str(chart), "--values", str(values)),
         *tags,
         *more,
         *("--wait", "--timeout", "5m"),

@@ -51,9 +51,17 @@ def alone(cluster: Cluster, version: int) -> None:
 
 
 def both(cluster: Cluster, versions: Versions, *, weight: int = 0) -> None:
-    """The stable version serves, and the candidate is ready beside it with this weight."""
-    alone(cluster, versions.stable)
-    cluster.rollout("start", str(versions.candidate), "--weight", str(weight)).expect()
+    """Both versions run, and the candidate has this weight; nothing that runs is made anew."""
+    running = inference_services(cluster)
+    for version in (versions.stable, versions.candidate):
+        if version not in running or version not in cluster.weights():
+            cluster.rollout("start", str(version), "--weight", "0").expect()
+    wanted = {versions.stable: 100 - weight, versions.candidate: weight}
+    if cluster.weights() != wanted:
+        cluster.rollout("promote", str(versions.stable)).expect()
+    if cluster.weights() != wanted:
+        cluster.rollout("weight", str(versions.candidate), str(weight)).expect()
+    assert cluster.weights() == wanted
 
 
 def inference_services(cluster: Cluster) -> list[int]:

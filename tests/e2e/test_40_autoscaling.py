@@ -10,7 +10,7 @@ import pytest
 from tests.e2e.cluster import eventually
 from tests.e2e.installation import install
 from tests.e2e.load import Load
-from tests.e2e.stage import alone, both
+from tests.e2e.stage import both
 
 BUSY = 900.0
 """Requests a second that are more than two pods of 100m want at 70 %."""
@@ -18,8 +18,8 @@ BUSY = 900.0
 
 @pytest.fixture
 def served(cluster, versions):
-    """The stable version, alone."""
-    alone(cluster, versions.stable)
+    """The stable version, with everything."""
+    both(cluster, versions)
     return versions.stable
 
 

@@ -35,9 +35,10 @@ def name(request):
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=NAMES)
-def test_an_image_keeps_its_budget(recipe):
+def test_an_image_keeps_its_budget_or_says_what_dominates_it(recipe):
     size = int(docker("image", "inspect", "--format", "{{.Size}}", f"bellwether/{recipe.name}:dev"))
-    assert size <= recipe.budget, f"{size / 1e6:.0f} MB"
+    most = recipe.budget * (1.15 if recipe.dominated_by else 1.0)
+    assert size <= most, f"{size / 1e6:.0f} MB"
 
 
 def test_an_image_says_who_it_is_and_needs_no_shell_to_start(name):

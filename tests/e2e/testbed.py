@@ -26,6 +26,9 @@ SERVICE_IMAGES = {
     "pushgateway": "docker.io/prom/pushgateway:v1.5.1",
 }
 PARTS = ("pipeline", "serving", "ui")
+CONTROLLER_ARGUMENTS = "--horizontal-pod-autoscaler-downscale-stabilization=30s"
+"""Five minutes by default; what is tested is that versions shrink, not how long a cluster waits."""
+
 PLATFORM = {
     "envoy-gateway-system": "envoy-gateway",
     "kserve": "kserve-controller-manager",
@@ -45,7 +48,11 @@ class Testbed:
     def run(self, script: str, *words: str, seconds: float = 600) -> str:
         """Run one of its scripts; what it said."""
         # TESTBED names the folder for us, and the script for the scripts.
-        variables = {**os.environ, "TESTBED": str(self.folder / "testbed")}
+        variables = {
+            "TESTBED_KCM_ARGS": CONTROLLER_ARGUMENTS,
+            **os.environ,
+            "TESTBED": str(self.folder / "testbed"),
+        }
         done = subprocess.run(
             [str(self.folder / script), *words],
             check=False,

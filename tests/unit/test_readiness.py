@@ -70,6 +70,17 @@ def test_a_crash_without_a_message_is_told_from_the_log():
     assert "TypeError: it broke" in said.found
 
 
+def test_a_graph_that_cannot_be_parsed_is_a_rejected_bundle_too():
+    log = (
+        "2026-11-21 15:00:00.000 1 bellwether.serving WARNING [predictor.py:_report():224] "
+        "onnxruntime must accept model.onnx: [ONNXRuntimeError] : 7 : INVALID_PROTOBUF : Protobuf "
+        "parsing failed. Fetch the bundle again from the registry, or train again\n"
+    )
+    said = why(seen(pod(container(state={"running": {}}))), log)
+    assert said.corrupted
+    assert said.hopeless
+
+
 def test_a_bundle_that_is_rejected_is_corrupted_and_hopeless():
     log = (
         "2026-11-21 15:00:00.000 1 bellwether.serving WARNING [predictor.py:_report():224] "
@@ -139,3 +150,10 @@ def test_an_endpoint_that_is_ending_does_not_count_as_ready():
         {"endpoints": None},
     ]
     assert seen(endpoints=endpoints).ready_endpoints == 1
+
+
+def test_failures_are_restarts_in_pods_that_are_not_ready():
+    well = pod(container(restarts=4), ready=True)
+    ill = pod(container(restarts=1), init=[container("storage-initializer", 2)])
+    well["metadata"]["name"] = "p-2"
+    assert seen(well, ill).failures == {"p-1": 3}

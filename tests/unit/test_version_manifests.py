@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from forecasting.adapters.version_manifests import (
     RolloutConfig,
     Wanted,
-    companions,
+    disruption_budget,
     grpc_rules,
     http_rules,
     inference_service,
@@ -115,24 +115,19 @@ def test_pods_carry_the_templates_digest_and_it_changes_with_the_template():
     assert one["metadata"]["annotations"][key] != two["metadata"]["annotations"][key]
 
 
-def test_disruption_budget_and_autoscaler_go_with_their_version():
-    scaler = {"horizontalpodautoscaler.yaml": "spec: {maxReplicas: 4}"}
-    config = RolloutConfig.parse("x", {**data(), **scaler})
-    service = inference_service(config, WANTED, "here")
+def test_a_disruption_budget_goes_with_its_version():
+    service = inference_service(CONFIG, WANTED, "here")
     service["metadata"]["uid"] = "u-1"
-    budget, scaler = companions(config, service)
-    for made in (budget, scaler):
-        assert made["metadata"]["name"] == "bellwether-v7"
-        assert made["metadata"]["ownerReferences"][0]["uid"] == "u-1"
+    budget = disruption_budget(CONFIG, service)
+    assert budget["metadata"]["name"] == "bellwether-v7"
+    assert budget["metadata"]["ownerReferences"][0]["uid"] == "u-1"
     selector = {"matchLabels": {"serving.kserve.io/inferenceservice": "bellwether-v7"}}
     assert budget["spec"] == {"minAvailable": 1, "selector": selector}
-    assert scaler["spec"]["maxReplicas"] == 4
-    assert scaler["spec"]["scaleTargetRef"]["name"] == "bellwether-v7-predictor"
 
 
-def test_without_templates_nothing_goes_with_a_version():
+def test_without_a_template_no_budget_goes_with_a_version():
     config = RolloutConfig.parse("x", {**data(), "poddisruptionbudget.yaml": ""})
-    assert companions(config, inference_service(config, WANTED, "here")) == []
+    assert disruption_budget(config, inference_service(config, WANTED, "here")) is None
 
 
 def test_every_version_can_be_asked_by_its_number_and_the_first_rule_splits_and_never_moves():

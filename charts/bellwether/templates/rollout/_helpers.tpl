@@ -12,9 +12,6 @@ metadata:
     networking.kserve.io/visibility: cluster-local
   annotations:
     serving.kserve.io/deploymentMode: Standard
-    {{- if eq .Values.serving.autoscaler "own" }}
-    serving.kserve.io/autoscalerClass: external
-    {{- end }}
 spec:
   predictor:
     serviceAccountName: {{ include "bellwether.fullname" . }}-models
@@ -53,29 +50,6 @@ metadata:
     app.kubernetes.io/managed-by: bellwether-rollout
 spec:
   minAvailable: {{ .Values.serving.podDisruptionBudget.minAvailable }}
-{{- end -}}
-
-{{/* A version's own autoscaler, where KServe's is not wanted; the rollout adds name, target and owner. */}}
-{{- define "bellwether.rollout.horizontalPodAutoscaler" -}}
-apiVersion: autoscaling/v2
-kind: HorizontalPodAutoscaler
-metadata:
-  namespace: {{ .Release.Namespace }}
-  labels:
-    {{- include "bellwether.selector" (dict "root" . "component" "model") | nindent 4 }}
-    app.kubernetes.io/part-of: bellwether
-    app.kubernetes.io/managed-by: bellwether-rollout
-spec:
-  minReplicas: {{ .Values.serving.minReplicas }}
-  maxReplicas: {{ .Values.serving.maxReplicas }}
-  metrics:
-    - type: Resource
-      resource:
-        name: cpu
-        target: {type: Utilization, averageUtilization: {{ .Values.serving.cpuTarget }}}
-  behavior:
-    scaleDown:
-      stabilizationWindowSeconds: {{ .Values.serving.scaleDownSeconds }}
 {{- end -}}
 
 {{- define "bellwether.rollout.json" -}}

@@ -1,0 +1,241 @@
+"""Drift, measured by the clock: from the object store to Prometheus, the page, and an alert."""
+
+import contextlib
+import json
+from datetime import UTC, datetime
+
+import pytest
+import yaml
+
+from tests.e2e.cluster import Cluster, eventually
+from tests.e2e.installation import VALUES, install
+from tests.e2e.stage import alone
+
+CRONJOB = "bellwether-drift"
+RUNS = "bellwether/lake/drift"
+SCHEDULED_AT = "batch.kubernetes.io/cronjob-scheduled-timestamp"
+LAST_SUCCESS = 'bellwether_job_last_success_timestamp_seconds{job_name="drift"}'
+ALLOWED_AGE = 90
+"""Seconds a success may be old here: a run every minute is younger, and hours are not waited for."""
+
+NOWHERE = {"bellwether.example/nowhere": "true"}
+
+
+@pytest.fixture(scope="module")
+def every_minute(cluster, images, versions):
+    """Drift is measured every minute, and found missing after one and a half."""
+    alone(cluster, versions.stable)
+    install(
+        cluster,
+        images,
+        "--set-string=drift.schedule=* * * * *",
+        f"--set=monitoring.thresholds.driftAgeSeconds={ALLOWED_AGE}",
+        "--set-string=monitoring.thresholds.jobStaleFor=5s",
+    )
+    yield
+    install(cluster, images)
+
+
+@pytest.fixture(scope="module")
+def scheduled(cluster, every_minute):
+    """A job that the schedule started, nobody else, and that is complete."""
+
+    def complete():
+        jobs = [
+            job
+            for job in cluster.get("jobs", labels="app.kubernetes.io/component=drift")
+            if SCHEDULED_AT in job["metadata"].get("annotations", {})
+            and job["status"].get("succeeded")
+        ]
+        return sorted(jobs, key=lambda job: job["metadata"]["annotations"][SCHEDULED_AT])
+
+    return eventually("a scheduled drift job is complete", complete, seconds=150, every=2)[-1]
+
+
+def newest_run(cluster: Cluster) -> str:
+    """Folder of the newest whole run in the object store."""
+    whole = [path for path in cluster.s3.find(RUNS) if path.endswith("/summary.json")]
+    return max(whole).removesuffix("/summary.json")
+
+
+def summary_of(cluster: Cluster, run: str):
+    return json.loads(cluster.s3.cat(f"{run}/summary.json"))
+
+
+def seconds_between(earlier: str, later: str) -> float:
+    """Between two instants as Kubernetes writes them."""
+    return (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds()
+
+
+def seconds_of(summary) -> float:
+    return datetime.fromisoformat(summary["measured_at"]).timestamp()
+
+
+def live_alerts(cluster: Cluster) -> dict[str, float]:
+    """Alerts about the drift job that fire now."""
+    found = cluster.prometheus_query('ALERTS{alertstate="firing", job_name="drift"}')
+    return {labels["alertname"]: value for labels, value in found}
+
+
+def test_the_job_s_schedule_is_exact_and_its_runs_never_overlap(cluster, every_minute):
+    spec = cluster.get("cronjob", CRONJOB)["spec"]
+    assert spec["schedule"] == "* * * * *"
+    assert spec["timeZone"] == "Etc/UTC"
+    assert spec["startingDeadlineSeconds"] == 300
+    assert spec["concurrencyPolicy"] == "Forbid"
+    assert spec["suspend"] is False
+    assert spec["jobTemplate"]["spec"]["activeDeadlineSeconds"] == 900
+
+
+def test_the_clock_starts_it_within_seconds(cluster, scheduled, figures):
+    meta = scheduled["metadata"]
+    assert meta["ownerReferences"][0]["name"] == CRONJOB
+    jobs = cluster.get("jobs", labels="app.kubernetes.io/component=drift")
+    late = [
+        seconds_between(
+            one["metadata"]["annotations"][SCHEDULED_AT], one["metadata"]["creationTimestamp"]
+        )
+        for one in jobs
+        if SCHEDULED_AT in one["metadata"].get("annotations", {})
+    ]
+    took = seconds_between(meta["creationTimestamp"], scheduled["status"]["completionTime"])
+    figures.record("drift", "scheduled time to start", min(late), "s")
+    figures.record("drift", "scheduled job, start to end", took, "s")
+    # When a schedule is changed, the run that the new one would have had is started late, once.
+    assert 0 <= min(late) < 5
+
+
+def test_it_compares_what_was_trained_with_what_is_served(cluster, versions, scheduled):
+    summary = summary_of(cluster, newest_run(cluster))
+    latest = json.loads(cluster.s3.cat(f"bellwether/lake/prices/{summary['dataset']}/latest.json"))
+    assert summary["snapshot"] in json.dumps(latest)
+    assert summary["model_version"] == str(versions.stable)
+    features = next(one for one in summary["scopes"] if one["scope"] == "features")
+    assert features["reference_rows"] > features["current_rows"] > 0
+    assert features["columns"]
+    assert all(isinstance(one["score"], float) for one in features["columns"])
+
+
+def test_its_report_is_in_the_object_store_and_on_the_page(cluster, scheduled):
+    def same():
+        run = newest_run(cluster)
+        stored = cluster.s3.cat(f"{run}/report.html")
+        (features,) = (
+            one for one in summary_of(cluster, run)["scopes"] if one["scope"] == "features"
+        )
+        columns = {one["column"] for one in features["columns"]}
+        # Evidently's page: what draws it, and a graph for every column.
+        assert b"window.drawDashboard(" in stored
+        assert not {one for one in columns if one.encode() not in stored}
+        shown = cluster.page_request("/reports/drift/features")
+        assert shown.status_code == 200, shown.text[:500]
+        assert shown.headers["content-type"].startswith("text/html")
+        assert "default-src 'none'" in shown.headers["content-security-policy"]
+        return shown.content == stored
+
+    # A run that ends between the two readings is read again.
+    assert eventually("the page shows the newest report", same, seconds=20)
+
+
+def test_its_figures_are_in_prometheus(cluster, scheduled):
+    def told():
+        summary = summary_of(cluster, newest_run(cluster))
+        assert [value for _, value in cluster.prometheus_query(LAST_SUCCESS)] == [
+            pytest.approx(seconds_of(summary), abs=1)
+        ]
+        features = next(one for one in summary["scopes"] if one["scope"] == "features")
+        of_features = '{job="drift", scope="features"}'
+        scores = {
+            labels["column"]: value
+            for labels, value in cluster.prometheus_query(f"bellwether_drift_score{of_features}")
+        }
+        wanted = {one["column"]: pytest.approx(one["score"]) for one in features["columns"]}
+        assert scores == wanted
+        ((_, detected),) = cluster.prometheus_query(f"bellwether_drift_detected{of_features}")
+        assert detected == features["drifted"]
+        return True
+
+    eventually("Prometheus has what the newest run found", told, seconds=40, every=1)
+
+
+@contextlib.contextmanager
+def stuck(cluster: Cluster):
+    """From now on the schedule's pods fit on no node, and wait for one."""
+    place = "/spec/jobTemplate/spec/template/spec/nodeSelector"
+
+    def patch(operation):
+        words = ("patch", "cronjob", CRONJOB, "--type=json", f"--patch={json.dumps([operation])}")
+        cluster.kubectl(*words)
+
+    patch({"op": "add", "path": place, "value": NOWHERE})
+    try:
+        yield
+    finally:
+        patch({"op": "remove", "path": place})
+        for job in cluster.get("cronjob", CRONJOB)["status"].get("active", []):
+            spec = cluster.get("job", job["name"])["spec"]["template"]["spec"]
+            if spec.get("nodeSelector") == NOWHERE:
+                cluster.delete("job", job["name"], "--cascade=foreground", "--wait")
+
+
+def test_a_store_that_cannot_be_reached_fails_the_job_in_words(cluster, every_minute):
+    def lose_the_store(job):
+        job["spec"]["backoffLimit"] = 0
+        (container,) = job["spec"]["template"]["spec"]["containers"]
+        (address,) = (one for one in container["env"] if one["name"] == "AWS_ENDPOINT_URL")
+        address["value"] = "http://minio.minio:9"
+
+    name = "e2e-drift-without-store"
+    before = set(cluster.s3.find(RUNS))
+    cluster.start_job(CRONJOB, name, change=lose_the_store)
+    ended = eventually("the job ends", lambda: cluster.job_outcome(name), seconds=120, every=1)
+    said = cluster.job_logs(name)
+    assert ended == "Failed", said
+    (pod,) = cluster.get("pods", labels=f"job-name={name}")
+    (status,) = pod["status"]["containerStatuses"]
+    assert status["state"]["terminated"]["exitCode"] == 3, said
+    assert "Traceback" not in said
+    assert "s3://bellwether/lake" in said
+    stamps = {path.split("/")[3] for path in set(cluster.s3.find(RUNS)) - before}
+    assert len(stamps) <= 2, "only the schedule's own runs may have written meanwhile"
+    cluster.delete("job", name, "--cascade=foreground")
+
+
+def test_a_job_that_is_stuck_raises_an_alert_and_one_good_run_ends_it(cluster, scheduled, figures):
+    allowed = 'job_name:bellwether_job_allowed_age_seconds:max{job_name="drift"}'
+    eventually(
+        "Prometheus has the test's limit",
+        lambda: cluster.prometheus_query(f"{allowed} == {ALLOWED_AGE}"),
+        seconds=120,
+        every=2,
+    )
+    eventually("no alert before", lambda: not live_alerts(cluster), seconds=90, every=2)
+    with stuck(cluster):
+        began = datetime.now(UTC)
+        firing = eventually("the alert fires", lambda: live_alerts(cluster), seconds=180, every=1)
+        took = (datetime.now(UTC) - began).total_seconds()
+        assert set(firing) == {"BellwetherJobStale"}
+        ((_, age),) = cluster.prometheus_query(f"time() - {LAST_SUCCESS}")
+        assert age > ALLOWED_AGE
+        waiting = [
+            pod
+            for pod in cluster.pods("app.kubernetes.io/component=drift")
+            if pod["status"]["phase"] == "Pending"
+        ]
+        assert len(waiting) == 1, "Forbid keeps one waiting pod from becoming many"
+    figures.record("drift", "stuck job to alert", took, "s", wanted="<= 120")
+    figures.record("drift", "age of the last success then", age, "s", wanted=f"> {ALLOWED_AGE}")
+    assert took <= 120
+    cluster.start_job(CRONJOB, "e2e-drift-again")
+    cluster.finish_job("e2e-drift-again", seconds=90)
+    eventually("the alert ends", lambda: not live_alerts(cluster), seconds=60, every=1)
+    cluster.delete("job", "e2e-drift-again", "--cascade=foreground")
+
+
+def test_the_chart_s_own_limits_allow_two_missed_runs():
+    """What the tests lower is, as delivered, longer than the schedule by more than a run."""
+    values = yaml.safe_load((VALUES.parents[2] / "charts/bellwether/values.yaml").read_text())
+    thresholds = values["monitoring"]["thresholds"]
+    assert values["drift"]["schedule"] == "0 * * * *"
+    assert thresholds["driftAgeSeconds"] >= 3 * 3600
+    assert thresholds["jobStaleFor"] == "5m"

@@ -136,8 +136,8 @@ class Network:
     nodes: list[Any] = field(default_factory=list)
     namespaces: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def look(self, cluster: Cluster) -> list[Any]:
-        """Note who is there now; the pods."""
+    def look(self, cluster: Cluster) -> None:
+        """Note who is there now, beside those who were."""
         everything = json.loads(
             cluster.kubectl(
                 *("get", "pods,services,endpointslices,nodes,namespaces"),
@@ -154,7 +154,6 @@ class Network:
         self.namespaces = {
             one["metadata"]["name"]: one["metadata"]["labels"] for one in kinds["Namespace"]
         }
-        return kinds["Pod"]
 
     def end(self, address: str) -> End:
         """Who has this address."""
@@ -310,6 +309,7 @@ class Watch:
         self._insides: dict[str, Inside] = {}
         self._execs: list[subprocess.Popen[str]] = []
         self._threads: list[threading.Thread] = []
+        self._looking = threading.Thread(target=self._keep_looking, daemon=True)
         self._stop = threading.Event()
         self._report: Report | None = None
 
@@ -320,8 +320,9 @@ class Watch:
         return self._report
 
     def __enter__(self) -> Self:
+        self._network.look(self._cluster)
         self._look()
-        self._start(self._keep_looking)
+        self._looking.start()
         return self
 
     def __exit__(
@@ -331,7 +332,7 @@ class Watch:
         trace: TracebackType | None,
     ) -> None:
         self._stop.set()
-        self._threads[0].join()
+        self._looking.join()
         self._network.look(self._cluster)
         for process in self._execs:
             assert process.stdin is not None
@@ -342,28 +343,26 @@ class Watch:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
-        for thread in self._threads[1:]:
+        for thread in self._threads:
             thread.join()
         self._report = Report(list(self._insides.values()), self._network)
 
-    def _start(self, what: Any, *words: Any) -> None:
-        self._threads.append(threading.Thread(target=what, args=words, daemon=True))
-        self._threads[-1].start()
-
     def _keep_looking(self) -> None:
-        while not self._stop.wait(0.5):
+        # Not oftener, and only at our own pods: kubectl itself would be the load.
+        while not self._stop.wait(1):
             self._look()
 
     def _look(self) -> None:
-        for pod in self._network.look(self._cluster):
-            if pod["metadata"]["namespace"] != self._cluster.namespace:
-                continue
+        for pod in self._cluster.get("pods"):
+            self._network.pods[pod["metadata"]["uid"]] = pod
             for container in _running(pod):
                 identity = container["containerID"]
                 if identity not in self._insides:
                     inside = Inside(pod, container["name"])
                     self._insides[identity] = inside
-                    self._start(self._look_into, inside)
+                    thread = threading.Thread(target=self._look_into, args=(inside,), daemon=True)
+                    self._threads.append(thread)
+                    thread.start()
 
     def _look_into(self, inside: Inside) -> None:
         process = subprocess.Popen(
@@ -380,12 +379,13 @@ class Watch:
         )
         self._execs.append(process)
         assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("{"):
-                inside.facts = json.loads(line)
-            elif line.startswith(("before ", "during ")) and line.endswith("\n"):
-                when, _, row = line.partition(" ")
-                inside.rows.append((when == "before", parse(row)))
+        with process.stdout:
+            for line in process.stdout:
+                if line.startswith("{"):
+                    inside.facts = json.loads(line)
+                elif line.startswith(("before ", "during ")) and line.endswith("\n"):
+                    when, _, row = line.partition(" ")
+                    inside.rows.append((when == "before", parse(row)))
 
 
 def _running(pod: Any) -> Iterable[Any]:

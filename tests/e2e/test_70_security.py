@@ -217,7 +217,7 @@ def watched(cluster, versions, served):
     """Everything at work at once, watched from inside: load, jobs, a new version, readers."""
     jobs = {f"e2e-watched-{job}": f"bellwether-{job}" for job in ("training", "refresh", "drift")}
     try:
-        with Watch(cluster) as watch, Load(cluster.forecasts, rate=60) as load:
+        with Watch(cluster) as watch, Load(cluster.forecasts, rate=30) as load:
             cluster.rollout("start", str(versions.candidate), "--weight", "0").expect()
             ask_over_grpc()
             for name, cronjob in jobs.items():

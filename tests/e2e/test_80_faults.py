@@ -294,24 +294,3 @@ def test_five_minutes_without_kserves_controller_fail_no_forecast(
     # It does its work again: its webhook lets a version through, whose status it writes.
     cluster.rollout("start", str(versions.candidate), "--weight", "0").expect()
     assert cluster.weights() == {versions.stable: 100, versions.candidate: 0}
-
-
-# with the controller again
-
-
-def test_a_model_server_killed_for_its_memory_costs_at_most_one_request_in_a_thousand(
-    cluster, versions, figures
-):
-    if cluster.node is None:
-        pytest.skip("SIGKILL needs the machine under the cluster; here is none")
-    alone(cluster, versions.stable)
-    with Load(cluster.forecasts) as load:
-        (pod, *_) = cluster.ready_pods(pods_of(versions.stable))
-        start = time.monotonic()
-        state = kill(cluster, pod, "kserve-container")
-        figures.record("faults", "server: killed until ready", time.monotonic() - start, "s")
-        assert state["lastState"]["terminated"]["exitCode"] == 137
-        load.watch("after", 3)
-    share = 100 * load.report.failed / load.report.sent
-    figures.record("faults", "failed when a server was killed", share, "%", wanted="<= 0.1")
-    assert share <= 0.1, str(load.report)

@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from tests.e2e.cluster import DATA_NAMESPACE, DOMAIN, NAMESPACE, ROOT, Cluster, eventually
+from tests.e2e.cluster import DATA_NAMESPACE, DOMAIN, ROOT, Cluster, eventually
 from tests.e2e.figures import Figures
 from tests.e2e.testbed import Images
 
@@ -59,7 +59,11 @@ def prepare(cluster: Cluster, images: Images, figures: Figures) -> None:
     )
 
 
-def memory_mib(cluster: Cluster, namespace: str = NAMESPACE) -> float:
-    """Memory of a namespace's pods as the metrics server sees it."""
-    lines = cluster.run("kubectl", "top", "pods", "--no-headers", "-n", namespace).expect().output
-    return sum(float(line.split()[2].removesuffix("Mi")) for line in lines.strip().splitlines())
+def memory_mib(cluster: Cluster) -> dict[str, float]:
+    """Memory of each namespace's pods, as the metrics server sees it."""
+    lines = cluster.run("kubectl", "top", "pods", "--all-namespaces", "--no-headers").expect()
+    used: dict[str, float] = {}
+    for line in lines.output.strip().splitlines():
+        namespace, _, _, memory = line.split()
+        used[namespace] = used.get(namespace, 0.0) + float(memory.removesuffix("Mi"))
+    return used

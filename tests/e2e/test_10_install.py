@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.e2e.cluster import DOMAIN
-from tests.e2e.installation import install, memory_mib
+from tests.e2e.installation import install
 
 OURS = "app.kubernetes.io/instance=bellwether"
 
@@ -66,7 +66,3 @@ def test_the_release_keeps_no_secret_in_its_values(cluster):
         for value in cluster.secret(name).values():
             # "bellwether" and "testbed" are names too; passwords are not.
             assert len(value) < 12 or value not in said
-
-
-def test_what_it_costs_at_rest(cluster, figures):
-    figures.record("memory", "platform at rest, no model served", memory_mib(cluster), "MiB")

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from tests.e2e.cluster import eventually
-from tests.e2e.installation import install
+from tests.e2e.cluster import NAMESPACE, eventually
+from tests.e2e.installation import install, memory_mib
 from tests.e2e.load import Load
 from tests.e2e.stage import both
 
@@ -84,6 +84,13 @@ def test_every_version_has_an_autoscaler_on_cpu(cluster, versions):
         assert (spec["minReplicas"], spec["maxReplicas"]) == (2, 4)
         budgets = cluster.get("poddisruptionbudgets")
         assert any(f"bellwether-v{version}" in json.dumps(one["spec"]) for one in budgets)
+
+
+def test_what_two_versions_and_their_platform_cost_in_memory(cluster, served, figures):
+    used = memory_mib(cluster)
+    figures.record("memory", "ours: MLflow, page, 2 versions x 2 pods", used[NAMESPACE], "MiB")
+    figures.record("memory", "with gateway, KServe, stores, Prometheus", sum(used.values()), "MiB")
+    assert used[NAMESPACE] > 0
 
 
 def test_load_scales_out_and_back_and_fails_nothing(cluster, served, figures):

@@ -33,7 +33,6 @@ ALERT = 'ALERTS{alertname="BellwetherBundleRejected", alertstate="firing"}'
 
 SEEN_FLOWS = {
     ("envoy-gateway-system", "page", 7860),
-    ("envoy-gateway-system", "mlflow", 5000),
     ("envoy-gateway-system", "model", 8080),
     ("envoy-gateway-system", "model", 8081),
     ("monitoring", "model", 8080),

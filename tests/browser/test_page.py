@@ -149,10 +149,10 @@ def test_a_new_prediction_appears_in_the_live_feed_by_itself(visit, page_url, pl
     newest = rows.first.inner_text()
     other = visit(f"{page_url}/?symbol={SYMBOLS[1]}&days=3")
     expect(other.locator("#bw-panel")).to_contain_text("P(rise)")
-    # A question of an earlier reader may come in late, and first.
+    # The feed's own page asks for the first symbol when it opens; that row may come in first.
     window.wait_for_function(
         "([text, symbol]) => { const row = document.querySelector('#bw-feed tbody tr');"
-        " return row.innerText !== text && row.cells[0].innerText === symbol; }",
+        " return row.innerText !== text && row.querySelector('td').innerText === symbol; }",
         arg=[newest, SYMBOLS[1]],
     )
     cells = rows.first.locator("td").all_inner_texts()

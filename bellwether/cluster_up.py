@@ -7,7 +7,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from bellwether.console import console, say
-from bellwether.installer import check_skips, install, installed_release, mend, uninstall
+from bellwether.installer import (
+    check_skips,
+    install,
+    installed_release,
+    mend,
+    uninstall,
+    waiting_for,
+)
 from bellwether.platform_list import CHARTS, Release, merged, platform_releases
 from bellwether.steps import Step, Steps
 from bellwether.tools import Cluster, ask, follow, run
@@ -204,15 +211,9 @@ def _install_ours(plan: Plan, releases: Sequence[Release], step: Step) -> None:
             *(part for path in values for part in ("--values", str(path))),
             *(part for setting in plan.settings for part in ("--set", setting)),
         ),
-        lambda _: step.doing(_waiting(plan)),
+        lambda _: step.doing(waiting_for(plan.cluster, plan.namespace)),
     )
     step.outcome = f"in {plan.namespace}"
-
-
-def _waiting(plan: Plan) -> str:
-    from bellwether.installer import waiting_for
-
-    return waiting_for(plan.cluster, plan.namespace)
 
 
 def secrets_needed(values: Mapping[str, Any], settings: Sequence[str]) -> list[str]:

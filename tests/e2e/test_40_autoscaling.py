@@ -8,6 +8,7 @@ import time
 import pytest
 
 from tests.e2e.cluster import NAMESPACE, eventually
+from tests.e2e.faults import evict, kill
 from tests.e2e.installation import install, memory_mib
 from tests.e2e.load import Load
 from tests.e2e.stage import both
@@ -29,24 +30,6 @@ def pods_of(version):
 
 def autoscaler_of(cluster, version):
     return cluster.get("hpa", f"bellwether-v{version}-predictor")
-
-
-def server_of(cluster, pod):
-    """Status of the container that serves."""
-    containers = cluster.get("pod", pod)["status"]["containerStatuses"]
-    return next(one for one in containers if one["name"] == "kserve-container")
-
-
-def kill_server(cluster, pod):
-    """SIGKILL the server in this pod, and wait until it is back."""
-    before = server_of(cluster, pod)
-    cluster.node.kill(before["containerID"])
-
-    def back():
-        now = server_of(cluster, pod)
-        return now["ready"] and now["restartCount"] > before["restartCount"]
-
-    eventually("the killed server runs again and is ready", back, seconds=90)
 
 
 @contextlib.contextmanager
@@ -150,26 +133,15 @@ def test_deleting_a_pod_fails_no_request(cluster, served, figures):
 
 
 def test_draining_the_node_of_our_pods_keeps_one_and_fails_no_request(cluster, served, figures):
-    def evict(pod):
-        body = {
-            "apiVersion": "policy/v1",
-            "kind": "Eviction",
-            "metadata": {"name": pod, "namespace": cluster.namespace},
-        }
-        path = f"/api/v1/namespaces/{cluster.namespace}/pods/{pod}/eviction"
-        return cluster.run(
-            "kubectl", "create", "--raw", path, "--filename", "-", text=json.dumps(body)
-        )
-
     with Load(cluster.forecasts) as load:
         first, second, *_ = cluster.ready_pods(pods_of(served))
-        assert evict(first).code == 0
-        refused = evict(second)
+        assert evict(cluster, first).code == 0
+        refused = evict(cluster, second)
         assert refused.code != 0, "the budget lets both pods go at once"
         assert "disruption budget" in refused.output
         eventually(
             "the drain goes on when another pod is ready",
-            lambda: evict(second).code == 0,
+            lambda: evict(cluster, second).code == 0,
             seconds=60,
         )
         eventually(
@@ -185,7 +157,7 @@ def test_a_killed_server_costs_at_most_one_request_in_a_thousand(cluster, served
     with Load(cluster.forecasts) as load:
         for _ in range(2):
             (pod, *_) = cluster.ready_pods(pods_of(served))
-            kill_server(cluster, pod)
+            kill(cluster, pod, "kserve-container")
             load.watch("after", 5)
     share = 100 * load.report.failed / load.report.sent
     figures.record("drain", "failed when servers were killed", share, "%", wanted="<= 0.1")

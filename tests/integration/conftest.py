@@ -1,5 +1,6 @@
 """Real servers for the integration tests, started once and stopped cleanly."""
 
+import contextlib
 import os
 import pwd
 import shutil
@@ -22,6 +23,25 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def serving(command, url, log):
+    """Run a Prometheus-like server as long as the block lasts; yields its address when ready."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            for _ in range(300):
+                assert process.poll() is None, log.read_text()
+                try:
+                    urllib.request.urlopen(f"{url}/-/ready", timeout=1).close()
+                    break
+                except OSError:
+                    time.sleep(0.1)
+            yield url
+        finally:
+            process.terminate()
+            process.wait(timeout=20)
 
 
 @dataclass

@@ -1,14 +1,12 @@
 """Instant queries against a real Prometheus, and its failures in words."""
 
-import subprocess
 import time
-import urllib.request
 
 import pytest
 
 from forecasting.adapters.prometheus import Prometheus
 from forecasting.errors import Unavailable
-from tests.integration.conftest import free_port
+from tests.integration.conftest import free_port, serving
 from tests.programs import program
 
 pytestmark = pytest.mark.integration
@@ -25,26 +23,12 @@ def server(tmp_path_factory):
         "scrape_configs:\n"
         f"- {{job_name: itself, static_configs: [{{targets: ['127.0.0.1:{port}']}}]}}\n"
     )
-    log = (folder / "log").open("wb")
     command = [
         *(binary, f"--config.file={folder / 'prometheus.yml'}"),
         *(f"--storage.tsdb.path={folder / 'data'}", f"--web.listen-address=127.0.0.1:{port}"),
     ]
-    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(300):
-            assert process.poll() is None, (folder / "log").read_text()
-            try:
-                urllib.request.urlopen(f"{url}/-/ready", timeout=1).close()
-                break
-            except OSError:
-                time.sleep(0.1)
+    with serving(command, f"http://127.0.0.1:{port}", folder / "log") as url:
         yield url
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
-        log.close()
 
 
 @pytest.fixture

@@ -1,15 +1,13 @@
 """Batch metrics in a real Pushgateway: one group per job."""
 
 import json
-import subprocess
-import time
 import urllib.request
 
 import pytest
 
 from forecasting import metrics
 from forecasting.adapters.batch_metrics import Sample, publish
-from tests.integration.conftest import free_port
+from tests.integration.conftest import free_port, serving
 from tests.programs import program
 
 pytestmark = pytest.mark.integration
@@ -21,24 +19,9 @@ def gateway(tmp_path):
     names = ("prometheus-pushgateway", "pushgateway")
     binary = program(*names, package="prometheus-pushgateway")
     port = free_port()
-    log = (tmp_path / "pushgateway.log").open("wb")
-    process = subprocess.Popen(
-        [binary, f"--web.listen-address=127.0.0.1:{port}"], stdout=log, stderr=subprocess.STDOUT
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(200):
-            assert process.poll() is None, (tmp_path / "pushgateway.log").read_text()
-            try:
-                urllib.request.urlopen(f"{url}/-/ready", timeout=1).close()
-                break
-            except OSError:
-                time.sleep(0.05)
+    command = [binary, f"--web.listen-address=127.0.0.1:{port}"]
+    with serving(command, f"http://127.0.0.1:{port}", tmp_path / "pushgateway.log") as url:
         yield url
-    finally:
-        process.terminate()
-        process.wait(timeout=10)
-        log.close()
 
 
 def scrape(url):

@@ -29,6 +29,11 @@ def inside(name, *command):
     )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def built(images):
+    """Built from this tree, by a Docker engine that runs."""
+
+
 @pytest.fixture(params=NAMES)
 def name(request):
     return request.param

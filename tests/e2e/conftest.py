@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e import testbed
+from tests.e2e.absence import Absence, without_controller
 from tests.e2e.cluster import ROOT, Cluster
 from tests.e2e.figures import Figures
 from tests.e2e.installation import prepare
@@ -27,10 +28,13 @@ ORDER = (
     "test_20_training",
     "test_30_canary",
     "test_40_autoscaling",
-    "test_50_drift",
+    "test_50_object_store",
+    # from here on KServe's controller is away
+    "test_55_drift",
     "test_monitoring",
+    "test_60_faults",
+    # and from here on it is back
     "test_70_security",
-    "test_80_faults",
     "test_90_upgrade",
 )
 
@@ -108,3 +112,10 @@ def cluster(
 def versions(cluster: Cluster, figures: Figures) -> Versions:
     """Champion and challenger, trained in the cluster."""
     return trained(cluster, figures)
+
+
+@pytest.fixture(scope="session")
+def absence(cluster: Cluster, versions: Versions) -> Iterator[Absence]:
+    """KServe's controller is away, and forecasts are asked for, until its last test ends that."""
+    with without_controller(cluster, versions) as begun:
+        yield begun

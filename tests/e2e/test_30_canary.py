@@ -6,6 +6,7 @@ import time
 import pytest
 
 from tests.e2e.cluster import eventually
+from tests.e2e.grpc_calls import versions_that_answer
 from tests.e2e.load import Load, ask
 from tests.e2e.poison import registered
 from tests.e2e.stage import alone, both, inference_services
@@ -19,9 +20,9 @@ MANY = 10_000
 
 
 def enough(percent: int) -> int:
-    """So many requests that chance alone is a point off once in 15,000 times (4 sigma)."""
+    """So many requests that chance alone is a point off once in 1,000 times (3.3 sigma)."""
     share = percent / 100
-    return max(MANY, math.ceil(share * (1 - share) * (4 / (POINT / 100)) ** 2))
+    return max(MANY, math.ceil(share * (1 - share) * (3.3 / (POINT / 100)) ** 2))
 
 
 @pytest.fixture
@@ -171,3 +172,15 @@ def test_prometheus_knows_wanted_and_observed_weights(cluster, canary):
 
     wanted = {str(canary.stable): 75, str(canary.candidate): 25}
     eventually("the weights are in Prometheus", lambda: told() == wanted, seconds=30)
+
+
+def test_the_weights_hold_over_grpc_as_well(cluster, canary, figures):
+    both(cluster, canary, weight=25)
+    count = 2_000
+    seen = versions_that_answer("AAPL", count)
+    assert set(seen) == {str(canary.stable), str(canary.candidate)}
+    share = 100 * seen[str(canary.candidate)] / count
+    figures.record(
+        "canary", f"observed share over gRPC at 25 % of {count:,}", share, "%", wanted="25 +- 4"
+    )
+    assert abs(share - 25) <= 4  # 4 sigma of so many answers

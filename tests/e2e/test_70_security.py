@@ -17,6 +17,7 @@ import pytest
 from tests.chart.restricted import own_violations, violations
 from tests.e2e.cluster import DOMAIN, GATEWAY_PORT, Outcome, eventually
 from tests.e2e.connections import Watch
+from tests.e2e.grpc_calls import server_ready
 from tests.e2e.load import Load, Report
 from tests.e2e.network import Policies
 from tests.e2e.poison import MARKER, PICKLE, POISONS, Poison, bundle_of, registered
@@ -214,7 +215,7 @@ def watched(cluster, versions, served):
     jobs = {f"e2e-watched-{job}": f"bellwether-{job}" for job in ("training", "refresh", "drift")}
     try:
         with Watch(cluster) as watch, Load(cluster.forecasts, rate=30) as load:
-            ask_over_grpc()
+            assert server_ready()
             for name, cronjob in jobs.items():
                 change = starting(versions.candidate) if cronjob == "bellwether-training" else None
                 cluster.start_job(cronjob, name, change=change)
@@ -256,19 +257,6 @@ def read_the_page(cluster, version):
     }
     for name, data in (("_forecast_or_known", ["AAPL", 5, "champion"]), ("_feed", [None])):
         press(known[name], data)
-
-
-def ask_over_grpc():
-    """A question that reaches a model server on its second port."""
-    import grpc
-    from kserve.protocol.grpc import grpc_predict_v2_pb2_grpc as services
-
-    from serving.kserve_parts import grpc_predict_v2_pb2 as messages
-
-    host = [("grpc.default_authority", f"grpc.{DOMAIN}")]
-    with grpc.insecure_channel(f"127.0.0.1:{GATEWAY_PORT}", options=host) as channel:
-        ask = services.GRPCInferenceServiceStub(channel).ServerReady
-        assert ask(messages.ServerReadyRequest(), timeout=10).ready
 
 
 def press(number, data):

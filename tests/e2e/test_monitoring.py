@@ -7,6 +7,7 @@ import time
 import httpx
 import pytest
 
+from tests.e2e.absence import Absence
 from tests.e2e.cluster import PROMETHEUS_ADDRESS, Cluster, eventually
 from tests.monitoring.expressions import Expression, expressions, rules
 
@@ -40,7 +41,7 @@ def asked(cluster: Cluster, installed) -> list[Expression]:
 
 
 @pytest.fixture(scope="module")
-def traffic(cluster: Cluster) -> None:
+def traffic(cluster: Cluster, absence: Absence) -> None:
     """Forecasts over three scrapes, so that rates have something to count."""
     target = cluster.forecasts
     with httpx.Client(

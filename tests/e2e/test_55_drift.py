@@ -1,4 +1,7 @@
-"""Drift, measured by the clock: from the object store to Prometheus, the page, and an alert."""
+"""Drift, measured by the clock: from the object store to Prometheus, the page, and an alert.
+
+Nothing of it needs KServe's controller, so all of it happens while that is away.
+"""
 
 import contextlib
 import json
@@ -9,7 +12,6 @@ import yaml
 
 from tests.e2e.cluster import Cluster, eventually
 from tests.e2e.installation import VALUES, install
-from tests.e2e.stage import alone
 
 CRONJOB = "bellwether-drift"
 RUNS = "bellwether/lake/drift"
@@ -22,9 +24,8 @@ NOWHERE = {"bellwether.example/nowhere": "true"}
 
 
 @pytest.fixture(scope="module")
-def every_minute(cluster, images, versions):
+def every_minute(cluster, images, absence):
     """Drift is measured every minute, and found missing after one and a half."""
-    alone(cluster, versions.stable)
     install(
         cluster,
         images,

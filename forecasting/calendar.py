@@ -14,7 +14,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,9 @@ from numpy.typing import NDArray
 
 from forecasting.errors import InvalidPrices, InvalidSettings
 from forecasting.schema import INTERVALS
+
+if TYPE_CHECKING:
+    from exchange_calendars import ExchangeCalendar
 
 Nanoseconds: TypeAlias = NDArray[np.int64]
 """Instants since 1970 in UTC, or dates at midnight; the smallest int64 where there is none."""
@@ -62,15 +65,28 @@ _YEARS_AHEAD: Final = 3
 
 
 @dataclass(frozen=True)
-class _Sessions:
-    """Sessions of one calendar in time order; instants in UTC nanoseconds."""
+class Sessions:
+    """Sessions of one calendar in time order; dates and UTC instants, each [s] nanoseconds.
+
+    Attributes:
+        zone: IANA zone of the exchange.
+        days: trading dates.
+        opens: when each opens.
+        closes: when each closes.
+        full_closes: when it would close if it were no half day.
+        break_starts: when its lunch break begins, if it has one.
+        break_ends: when its lunch break ends.
+        known: how many sessions come from the exchange; those after them are weekdays.
+    """
 
     zone: str
     days: Nanoseconds
     opens: Nanoseconds
     closes: Nanoseconds
+    full_closes: Nanoseconds
     break_starts: Nanoseconds
     break_ends: Nanoseconds
+    known: int
 
 
 def nanoseconds(moments: "pd.DatetimeIndex | pd.Series[pd.Timestamp]") -> Nanoseconds:
@@ -88,12 +104,19 @@ def exchange_of(symbol: str) -> str:
         return WEEKDAYS
     if ticker.endswith("=F"):
         return "us_futures"
-    return INDICES.get(ticker) or SUFFIXES.get(ticker.rpartition(".")[2], NEW_YORK)
+    _, dot, suffix = ticker.rpartition(".")
+    # Without a dot there is no suffix: F is Ford, not Frankfurt.
+    return INDICES.get(ticker) or (SUFFIXES.get(suffix, NEW_YORK) if dot else NEW_YORK)
 
 
 def exchange_timezone(symbol: str) -> str:
     """IANA zone of the exchange a ticker trades at."""
     return _sessions(exchange_of(symbol)).zone
+
+
+def sessions_of(exchange: str, interval: str = "1d") -> Sessions:
+    """Every session of a calendar named as by `exchange_of`, for bars of an interval."""
+    return _sessions(exchange if interval == "1d" else _intraday(exchange))
 
 
 def session_close(symbol: str, session: dt.date) -> dt.datetime:
@@ -155,7 +178,7 @@ def session_bars(
 ) -> tuple[pd.DatetimeIndex, pd.DatetimeIndex]:
     """Closes (UTC) and sessions of every bar between two trading dates, both included."""
     exchange = exchange_of(symbol)
-    table = _sessions(exchange if interval == "1d" else _intraday(exchange))
+    table = sessions_of(exchange, interval)
     days = nanoseconds(pd.DatetimeIndex([first, last]).normalize())
     begin, end = np.searchsorted(table.days, days[0]), np.searchsorted(table.days, days[1], "right")
     if interval == "1d":
@@ -217,7 +240,7 @@ def _next_closes(calendar: str, last: int, interval: str, n: int) -> tuple[dt.da
     return tuple(moment.to_pydatetime().replace(tzinfo=dt.UTC) for moment in moments)
 
 
-def _closes_within(table: _Sessions, session: int, interval: str) -> Iterator[int]:
+def _closes_within(table: Sessions, session: int, interval: str) -> Iterator[int]:
     """Closes of the bars of one session; bars that lie in the lunch break do not exist."""
     step, end = _step(interval), int(table.closes[session])
     for start in range(int(table.opens[session]), end, step):
@@ -240,7 +263,7 @@ def _intraday(exchange: str) -> str:
 
 
 @lru_cache(maxsize=64)
-def _sessions(calendar: str) -> _Sessions:
+def _sessions(calendar: str) -> Sessions:
     """Every session of a calendar, read once per process."""
     if calendar == CURRENCY_HOURS:
         end = pd.Timestamp.now() + pd.DateOffset(years=_YEARS_AHEAD)
@@ -252,13 +275,16 @@ def _sessions(calendar: str) -> _Sessions:
     except ValueError:  # a calendar that begins later than 1990
         exchange = exchange_calendars.get_calendar(calendar)
     schedule = exchange.schedule
-    known = _Sessions(
+    closes = nanoseconds(schedule["close"])
+    known = Sessions(
         zone=str(exchange.tz),
         days=nanoseconds(schedule.index),
         opens=nanoseconds(schedule["open"]),
-        closes=nanoseconds(schedule["close"]),
+        closes=closes,
+        full_closes=_full_closes(exchange, schedule.index, closes),
         break_starts=nanoseconds(schedule["break_start"]),
         break_ends=nanoseconds(schedule["break_end"]),
+        known=len(schedule),
     )
     last = pd.Timestamp(int(known.days[-1]))
     frequency = "D" if calendar == AROUND_THE_CLOCK else "B"
@@ -268,7 +294,7 @@ def _sessions(calendar: str) -> _Sessions:
     return _joined(known, _usual_times(calendar, ahead))
 
 
-def _usual_times(calendar: str, days: pd.DatetimeIndex) -> _Sessions:
+def _usual_times(calendar: str, days: pd.DatetimeIndex) -> Sessions:
     """Sessions on the given dates at the calendar's present opening hours."""
     if calendar == CURRENCY_HOURS:
         zone, opens, closes = "America/New_York", dt.time(17), dt.time(17)
@@ -282,14 +308,30 @@ def _usual_times(calendar: str, days: pd.DatetimeIndex) -> _Sessions:
         open_days = days + pd.Timedelta(days=exchange.open_offset)
         close_days = days + pd.Timedelta(days=exchange.close_offset)
     nothing = np.full(len(days), _NO_TIME, dtype=np.int64)
-    return _Sessions(
+    ends = _at(close_days, closes, zone)
+    return Sessions(
         zone=zone,
         days=nanoseconds(days),
         opens=_at(open_days, opens, zone),
-        closes=_at(close_days, closes, zone),
+        closes=ends,
+        full_closes=ends,
         break_starts=nothing,
         break_ends=nothing,
+        known=len(days),
     )
+
+
+def _full_closes(
+    exchange: "ExchangeCalendar", days: pd.DatetimeIndex, closes: Nanoseconds
+) -> Nanoseconds:
+    """Closes in which half days close at the time that was usual then."""
+    full = closes.copy()
+    early = days.isin(exchange.early_closes)
+    for since, time in exchange.close_times:
+        these = early if since is None else early & (days >= pd.Timestamp(since))
+        usual = days[these] + pd.Timedelta(days=exchange.close_offset)
+        full[these] = _at(usual, time, str(exchange.tz))
+    return full
 
 
 def _at(days: pd.DatetimeIndex, time: dt.time, zone: str) -> Nanoseconds:
@@ -298,12 +340,14 @@ def _at(days: pd.DatetimeIndex, time: dt.time, zone: str) -> Nanoseconds:
     return nanoseconds(local)
 
 
-def _joined(first: _Sessions, then: _Sessions) -> _Sessions:
-    return _Sessions(
+def _joined(first: Sessions, then: Sessions) -> Sessions:
+    return Sessions(
         zone=first.zone,
         days=np.concatenate([first.days, then.days]),
         opens=np.concatenate([first.opens, then.opens]),
         closes=np.concatenate([first.closes, then.closes]),
+        full_closes=np.concatenate([first.full_closes, then.full_closes]),
         break_starts=np.concatenate([first.break_starts, then.break_starts]),
         break_ends=np.concatenate([first.break_ends, then.break_ends]),
+        known=first.known,
     )

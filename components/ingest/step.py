@@ -2,20 +2,24 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from components.artifacts import Artifact
 from components.report import PROGRESS, reported, tell
 from components.symbols import listed
 from forecasting.errors import InvalidSettings
+from forecasting.faults import FAULTS
 from forecasting.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from forecasting.adapters.ingest import Ingested
     from forecasting.adapters.snapshot import Snapshot
+
+_SHOWN: Final = 100
+"""Findings that a report lists one by one."""
 
 
 @reported("ingest")
@@ -34,7 +38,8 @@ def run(
     Raises:
         UnknownSymbol: the source does not know a symbol.
         SourceUnavailable: it failed, and no recent snapshot may stand in.
-        InvalidPrices: the bars as a whole, or too many of a symbol's, break the price contract.
+        InvalidPrices: the bars as a whole, or too many of a symbol's, break a rule of
+            `forecasting.faults`.
         InvalidSettings: there is no such source, or it does not have such bars.
     """
     from forecasting.adapters.ingest import ingest_prices
@@ -55,9 +60,15 @@ def run(
     for note in done.notes:
         tell("ingest", "", PROGRESS, message=note)
     Path(prices.path).write_bytes(snapshot.to_bytes())
-    prices.metadata.update(_words(snapshot), fallback=done.fallback)
-    report = _quality(lake.quarantine(snapshot), snapshot, done.notes, done.repairs)
-    Path(quality.path).write_text(report)
+    faulty = lake.quarantine(snapshot)
+    prices.metadata.update(
+        _words(snapshot),
+        fallback=done.fallback,
+        quarantined=dict(Counter(faulty["fault"])),
+        repaired=dict(done.repairs),
+        reported=dict(Counter(finding.fault for finding in done.findings)),
+    )
+    Path(quality.path).write_text(_quality(faulty, done))
     return snapshot.id
 
 
@@ -86,10 +97,9 @@ def _words(snapshot: "Snapshot") -> dict[str, object]:
     }
 
 
-def _quality(
-    faulty: "pd.DataFrame", snapshot: "Snapshot", notes: tuple[str, ...], repairs: Mapping[str, int]
-) -> str:
+def _quality(faulty: "pd.DataFrame", done: "Ingested") -> str:
     """What a person wants to know of a snapshot's quality, as Markdown."""
+    snapshot = done.snapshot
     lines = [
         f"## {snapshot.rows} bars of {len(snapshot.symbols)} symbols, {len(faulty)} in quarantine",
         "",
@@ -99,15 +109,21 @@ def _quality(
             f"fetched {snapshot.fetched_at:%Y-%m-%d %H:%M} UTC."
         ),
         "",
-        *(f"- {note}" for note in notes),
+        *(f"- {note}" for note in done.notes),
     ]
     if len(faulty):
         counts = Counter(zip(faulty["symbol"], faulty["fault"], strict=True))
-        lines += ["", "| symbol | fault | bars |", "|---|---|---:|"]
+        lines += ["", "| symbol | fault | bars | rule |", "|---|---|---:|---|"]
         lines += [
-            f"| {symbol} | {fault} | {count} |" for (symbol, fault), count in sorted(counts.items())
+            f"| {symbol} | {fault} | {count} | {FAULTS[fault].rule} |"
+            for (symbol, fault), count in sorted(counts.items())
         ]
-    if repairs:
-        mended = ", ".join(f"{count} {name}" for name, count in sorted(repairs.items()))
+    if done.findings:
+        lines += ["", "| symbol | told, not taken out | what was found |", "|---|---|---|"]
+        lines += [f"| {one.symbol} | {one.fault} | {one.said} |" for one in done.findings[:_SHOWN]]
+        if len(done.findings) > _SHOWN:
+            lines += ["", f"And {len(done.findings) - _SHOWN} more."]
+    if done.repairs:
+        mended = ", ".join(f"{count} {name}" for name, count in sorted(done.repairs.items()))
         lines += ["", f"Mended without loss: {mended}."]
     return "\n".join(lines) + "\n"

@@ -21,6 +21,7 @@ RESTATED_SHARE = 0.05
 
 _NUMBERS = (*OHLCV, *ACTIONS)
 _PRICES = [_NUMBERS.index(name) for name in (*OHLC, "split")]
+_ACTIONS = [_NUMBERS.index(name) for name in ACTIONS]
 
 
 def snapshot_id(prices: pd.DataFrame, origin: Origin) -> str:
@@ -75,7 +76,11 @@ def new_and_restated(
     is_new[: len(held)] = False
     is_new[again] = False
     quarantine = both.take(again[restated]).reset_index(drop=True)
-    quarantine["fault"] = pd.Series(["restated_bar"] * len(quarantine), dtype=object)
+    of_actions = changed[:, _ACTIONS].any(axis=1) & (
+        changed.sum(axis=1) == changed[:, _ACTIONS].sum(axis=1)
+    )
+    names = np.where(of_actions & ~moved, "restated_dividend", "restated_bar")[restated]
+    quarantine["fault"] = pd.Series(names, dtype=object)
     quarantine["detail"] = pd.Series(
         [
             _difference(numbers[before], numbers[after], flags)
@@ -87,6 +92,13 @@ def new_and_restated(
     )
     quarantine["row"] = again[restated] - len(held)
     return both[is_new].reset_index(drop=True), quarantine
+
+
+def not_among(bars: pd.DataFrame, others: pd.DataFrame, interval: str) -> pd.DataFrame:
+    """Bars of which `others` hold no bar of the same symbol and session (close, if intraday)."""
+    key = [SYMBOL, SESSION if interval == "1d" else TIMESTAMP]
+    there = pd.MultiIndex.from_frame(bars[key]).isin(pd.MultiIndex.from_frame(others[key]))
+    return bars[~there].reset_index(drop=True)
 
 
 def new_faults(known: pd.DataFrame, found: list[pd.DataFrame]) -> pd.DataFrame:
@@ -141,5 +153,9 @@ def _refuse_other_history(symbols: NDArray[np.object_], repriced: NDArray[np.boo
 
 def _difference(before: NDArray[np.float64], after: NDArray[np.float64], at: Rows) -> str:
     pairs = zip(_NUMBERS, before, after, at, strict=True)
-    listed = [f"{name} was {was:g} and is {now:g}" for name, was, now, differs in pairs if differs]
+    listed = [
+        FAULTS["restated_bar"].message.format(column=name, before=f"{was:g}", after=f"{now:g}")
+        for name, was, now, differs in pairs
+        if differs
+    ]
     return ", ".join(listed) or "closes at another time than the bar held"

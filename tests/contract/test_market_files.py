@@ -86,7 +86,7 @@ def test_dates_cut_and_unknown_symbols_are_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "must not be empty"),
+        ("", "an answer must hold bars"),
         ("date,symbol,open,high,low,close,volume\n", "only a header"),
         ("date,symbol,open,high,low\n2025-11-26,A,1,2,1\n", "lacks close, volume"),
         (GOOD.replace("Ticker", "Close "), "one close column"),

@@ -21,6 +21,8 @@ from forecasting.errors import InvalidPrices, InvalidSettings
     ("symbol", "exchange"),
     [
         ("AAPL", "XNYS"),
+        ("F", "XNYS"),
+        ("T", "XNYS"),
         ("BRK-B", "XNYS"),
         ("BRK.B", "XNYS"),
         ("^GSPC", "XNYS"),

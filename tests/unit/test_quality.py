@@ -1,6 +1,6 @@
 """Every fault is named, quarantined or refused, and never reaches the clean bars."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import numpy as np
 import pandas as pd
@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forecasting.calendar import session_bars
 from forecasting.errors import InvalidPrices, InvalidSettings, ShortHistory
 from forecasting.faults import FAULTS, QUARANTINE_COLUMNS, STALE_RUN
 from forecasting.quality import judge, require_history
@@ -18,7 +19,9 @@ NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
 def bars(symbols: tuple[str, ...] = ("AAPL", "MSFT"), count: int = 100) -> pd.DataFrame:
     chance = np.random.default_rng(7)
-    days = pd.bdate_range("2025-06-02", periods=count)
+    closes, days = session_bars("AAPL", date(2015, 1, 2), date(2026, 5, 29), "1d")
+    first = int(days.searchsorted(pd.Timestamp("2025-06-02"))) if count < 200 else 0
+    closes, days = closes[first : first + count], days[first : first + count]
     frames = []
     for symbol in symbols:
         close = 100 * np.exp(chance.normal(0, 0.01, count).cumsum())
@@ -27,13 +30,13 @@ def bars(symbols: tuple[str, ...] = ("AAPL", "MSFT"), count: int = 100) -> pd.Da
             pd.DataFrame(
                 {
                     "symbol": symbol,
-                    "timestamp": days.tz_localize("UTC") + pd.Timedelta(hours=21),
+                    "timestamp": closes,
                     "session": days,
                     "open": opened,
                     "high": np.maximum(opened, close) * 1.004,
                     "low": np.minimum(opened, close) * 0.996,
                     "close": close,
-                    "volume": 1e6,
+                    "volume": 1e6 * np.exp(chance.normal(0, 0.3, count)).round(3),
                     "dividend": 0.0,
                     "split": 1.0,
                 }
@@ -118,7 +121,9 @@ def test_of_copies_that_disagree_none_stays() -> None:
 
 def test_two_bars_of_one_session_are_duplicates_if_daily_and_not_if_hourly() -> None:
     frame = bars()
-    later = frame.iloc[[5]].assign(timestamp=frame["timestamp"].iloc[5] - pd.Timedelta(hours=1))
+    later = frame.iloc[[5]].assign(
+        timestamp=frame["timestamp"].iloc[5] - pd.Timedelta(minutes=9), volume=7.0
+    )
     both = pd.concat([frame, later], ignore_index=True)
     assert judge(both, now=NOW).faults == {"duplicate_bar": 2}
     assert judge(both, now=NOW, interval="1h").faults == {}
@@ -250,7 +255,12 @@ def test_too_short_a_history_is_refused_by_name() -> None:
 
 def test_every_fault_has_a_rule_and_a_known_action() -> None:
     assert all(fault.rule for fault in FAULTS.values())
-    assert {fault.action for fault in FAULTS.values()} == {"quarantine", "repair", "refuse"}
+    assert {fault.action for fault in FAULTS.values()} == {
+        "quarantine",
+        "repair",
+        "report",
+        "refuse",
+    }
 
 
 INJECTED = {

@@ -1,11 +1,14 @@
 """A table of prices as a user keeps it: its headers, numbers and times, with errors by cell."""
 
+import gzip
 import warnings
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from forecasting.errors import InvalidPrices
+from forecasting.faults import FAULTS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +26,7 @@ HEADERS: Final = {
 }
 """Our column -> headers it is known by, in lower case with underscores for spaces."""
 
+_AGAIN: Final = "Get the file again"
 _NEEDED: Final = ("date", "open", "high", "low", "close", "volume")
 _COLUMN_OF: Final = {header: column for column, known in HEADERS.items() for header in known}
 
@@ -117,7 +121,7 @@ def read_table(file: Path) -> Table:
     """
     rows = _read(file)
     if rows.empty:
-        raise InvalidPrices("a file of prices must have rows", f"{file} has only a header")
+        raise InvalidPrices(FAULTS["empty_answer"].rule, f"{file} has only a header (empty_answer)")
     headers: dict[str, str] = {}
     for header in map(str, rows.columns):
         column = _column_of(header)
@@ -133,7 +137,8 @@ def read_table(file: Path) -> Table:
     if missing:
         raise InvalidPrices(
             f"a file of prices needs the columns {', '.join(_NEEDED)}",
-            f"{file} lacks {', '.join(missing)}; it has {', '.join(map(str, rows.columns))}",
+            f"{file} lacks {', '.join(missing)}; it has {', '.join(map(str, rows.columns))} "
+            "(renamed_column)",
             "Rename its columns",
         )
     ours = {header: column for column, header in headers.items()}
@@ -151,6 +156,7 @@ def _read(file: Path) -> "pd.DataFrame":
         if file.suffix == ".parquet":
             rows = pd.read_parquet(file)
             return rows if isinstance(rows.index, pd.RangeIndex) else rows.reset_index()
+        _refuse_pages_and_stumps(file)
         headers = pd.read_csv(file, nrows=0).columns
         # A ticker of digits only, 0050, is no number.
         text: dict[Any, type[str]] = {h: str for h in headers if _column_of(h) == "symbol"}
@@ -158,13 +164,40 @@ def _read(file: Path) -> "pd.DataFrame":
             warnings.simplefilter("error", pd.errors.ParserWarning)
             return pd.read_csv(file, dtype=text, low_memory=False, index_col=False)
     except pd.errors.EmptyDataError as error:
-        raise InvalidPrices("a file of prices must not be empty", f"{file} is") from error
+        raise InvalidPrices(
+            FAULTS["empty_answer"].rule, f"{file} is empty (empty_answer)"
+        ) from error
     except (pd.errors.ParserError, pd.errors.ParserWarning) as error:
         raise InvalidPrices(
             "every row must have as many columns as the header", f"{file}: {error}"
+        ) from error
+    except (EOFError, zlib.error) as error:
+        raise InvalidPrices(
+            FAULTS["truncated_answer"].rule, f"{file}: {error} (truncated_answer)", _AGAIN
         ) from error
     except (OSError, ValueError) as error:  # UnicodeDecodeError and ArrowInvalid are ValueErrors
         raise InvalidPrices(
             "a file of prices must be readable CSV in UTF-8 or Parquet",
             f"{file}: {type(error).__name__}: {error}",
         ) from error
+
+
+def _refuse_pages_and_stumps(file: Path) -> None:
+    """Refuse a web page, and a CSV file whose last row stops before its line does.
+
+    A number that was cut is still a number, so the missing end of the line is all there is to see.
+    """
+    opener = gzip.open if file.suffix == ".gz" else open
+    with opener(file, "rb") as data:
+        text = data.read()
+    if text.lstrip()[:1] == b"<":
+        raise InvalidPrices(
+            FAULTS["html_answer"].rule, f"{file} begins {text.lstrip()[:40]!r} (html_answer)"
+        )
+    if text.strip() and not text.endswith((b"\n", b"\r")):
+        last = text.rsplit(b"\n", 1)[-1]
+        raise InvalidPrices(
+            FAULTS["truncated_answer"].rule,
+            f"{file} ends within its last row, {last[-60:]!r} (truncated_answer)",
+            "Get the file again; if that row is whole, end it with a line break",
+        )

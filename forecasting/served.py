@@ -72,6 +72,7 @@ class ServedFeatures:
         bars_held: bars behind each symbol's features, int64 [S].
         target_times: closes of the MAX_HORIZON bars that follow each symbol's last row,
             int64 ns [S, 30]; zeros for a symbol without rows.
+        fallback: who stood in because the price source failed, a sentence; "" when nobody did.
     """
 
     spec: dict[str, Any]
@@ -93,6 +94,7 @@ class ServedFeatures:
     scale: NDArray[np.float64]
     bars_held: NDArray[np.int64]
     target_times: NDArray[np.int64]
+    fallback: str = ""
 
     @property
     def clock(self) -> DataClock:
@@ -166,6 +168,8 @@ class ServedFeatures:
             **{name: getattr(self, name) for name in (*_TEXTS, *_FLAGS)},
             **{name: getattr(self, name).astimezone(UTC).isoformat() for name in _TIMES},
         }
+        if self.fallback:
+            header["fallback"] = self.fallback
         text = json.dumps(header, sort_keys=True, separators=(",", ":"))
         arrays: dict[str, NDArray[Any]] = {"header": np.frombuffer(text.encode(), dtype=np.uint8)}
         arrays |= {name: getattr(self, name) for name in _DTYPES if name != "header"}
@@ -266,6 +270,7 @@ def serve_features(
     fetched_at: datetime,
     created_at: datetime,
     horizon_times: Callable[[str, datetime], Sequence[datetime]],
+    fallback: str = "",
     keep: int = KEEP,
 ) -> ServedFeatures:
     """Keep the last usable rows of every symbol for the model server.
@@ -282,6 +287,7 @@ def serve_features(
         created_at: now, aware UTC.
         horizon_times: (symbol, close of its last usable bar) to the closes of the MAX_HORIZON
             bars that follow, aware; `forecasting.calendar.horizon_times` with the interval bound.
+        fallback: who stood in because the price source failed, a sentence, or "".
         keep: rows kept of each symbol.
 
     Raises:
@@ -327,6 +333,7 @@ def serve_features(
         scale=table.scale[rows],
         bars_held=np.bincount(table.codes, minlength=symbols).astype(np.int64),
         target_times=ahead,
+        fallback=fallback,
     )
 
 
@@ -337,6 +344,8 @@ def _read_header(header: Any) -> dict[str, Any]:
     expected: dict[str, type] = {"spec": dict, "symbols": list, "format": str}
     expected |= dict.fromkeys((*_TEXTS, *_TIMES), str)
     expected |= dict.fromkeys(_FLAGS, bool)
+    if isinstance(header.get("fallback"), str):
+        expected["fallback"] = str
     if set(header) != set(expected):
         raise ValueError(f"the header differs in {sorted(set(header) ^ set(expected))}")
     for name, kind in expected.items():
@@ -348,6 +357,7 @@ def _read_header(header: Any) -> dict[str, Any]:
     if any(time.tzinfo is None for time in times.values()):
         raise ValueError("a time has no zone")
     read = {name: header[name] for name in ("spec", *_TEXTS, *_FLAGS)}
+    read["fallback"] = header.get("fallback", "")
     return {**read, **times, "symbols": tuple(header["symbols"])}
 
 

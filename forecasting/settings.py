@@ -99,6 +99,21 @@ class Settings(BaseSettings):
     source_base_url: str = ""
     """Address of the price provider's web service; default: the provider's own."""
 
+    tiingo_token: Annotated[str, Field(repr=False)] = ""
+    """Token of a Tiingo account; the source tiingo needs it."""
+
+    tinvest_token: Annotated[str, Field(repr=False)] = ""
+    """Token of T-Invest (T-Bank); the source tinvest needs it, and reading is all it must allow."""
+
+    fallback_source: str = ""
+    """Second price provider, asked when the first fails; its bars are taken where both agreed."""
+
+    fallback_base_url: str = ""
+    """Address of the second provider's web service; default: the provider's own."""
+
+    compare_sources: bool = True
+    """Whether the second provider's newest bars are compared although the first answered."""
+
     last_good_days: Annotated[float, Field(ge=0)] = 7.0
     """Oldest snapshot that may stand in when a source fails or limits us, in days."""
 

@@ -224,7 +224,12 @@ class Desk:
         if served is None:
             return Status(ready, detail)
         where = Provenance(
-            served.source, served.interval, served.replay, served.synthetic, served.snapshot_id
+            served.source,
+            served.interval,
+            served.replay,
+            served.synthetic,
+            served.snapshot_id,
+            served.fallback,
         )
         return Status(ready, detail, served.last_bar, served.clock.age_seconds(), where)
 

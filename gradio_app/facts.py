@@ -33,6 +33,7 @@ class Provenance:
         replay: whether the prices are historical and replayed as if current.
         synthetic: whether the prices were generated.
         snapshot: content hash of the price snapshot.
+        fallback: who stood in because the price source failed, a sentence; "" when nobody did.
     """
 
     source: str
@@ -40,6 +41,7 @@ class Provenance:
     replay: bool
     synthetic: bool
     snapshot: str = ""
+    fallback: str = ""
 
 
 @dataclass(frozen=True)

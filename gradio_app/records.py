@@ -65,7 +65,12 @@ def forecast_of(answer: "SymbolForecast", seconds: float) -> Forecast:
         version=answer.model_version,
         kind=answer.model_kind,
         provenance=Provenance(
-            answer.source, answer.interval, answer.replay, answer.synthetic, answer.snapshot
+            answer.source,
+            answer.interval,
+            answer.replay,
+            answer.synthetic,
+            answer.snapshot,
+            answer.fallback,
         ),
         seconds=seconds,
     )

@@ -69,6 +69,8 @@ def _source(provenance: Provenance) -> str:
         tags = ' <b class="bw-tag bw-warn">SYNTHETIC</b>'
     elif provenance.replay:
         tags = ' <b class="bw-tag">REPLAY</b>'
+    if provenance.fallback:
+        tags += f' <b class="bw-tag bw-warn" title="{escape(provenance.fallback)}">FALLBACK</b>'
     return f"<span>source {escape(provenance.source)}{tags}</span>"
 
 
@@ -88,6 +90,8 @@ def banner(forecast: Forecast | None) -> str:
                 f"Real prices that end on {when}, shown as if that bar had just closed.",
             )
         )
+    if forecast.provenance.fallback:
+        lines.append(("warn", "Fallback", forecast.provenance.fallback))
     if forecast.stale:
         lines.append(("warn", "Stale", f"The newest bar is of {when}. Newer prices are overdue."))
     return "".join(

@@ -148,6 +148,8 @@ class Version:
                 "synthetic": served.synthetic,
                 "snapshot": served.snapshot_id,
             }
+            if served.fallback:
+                parameters["fallback"] = served.fallback
             return cls(number, alias, dataset, bundle, features, "", parameters)
         return cls(number, alias, dataset, bundle, None, problem)
 

@@ -22,6 +22,8 @@ def run(*, snapshot: str, dataset: str, table: Artifact) -> str:
 
     lake = Lake(Settings().lake)
     held = lake.snapshot(dataset, snapshot)
+    record = lake.last_fetch(dataset)
+    newest = lake.latest(dataset).id == held.id
     described = TrainingTable.load(Path(table.path))
     served = serve_features(
         described.features,
@@ -33,6 +35,7 @@ def run(*, snapshot: str, dataset: str, table: Artifact) -> str:
         synthetic=held.synthetic,
         fetched_at=held.fetched_at,
         created_at=datetime.now(UTC),
+        fallback=record.sentence if record and newest else "",
         horizon_times=lambda symbol, last: horizon_times(symbol, last, held.interval),
     )
     return lake.publish_features(dataset, served)

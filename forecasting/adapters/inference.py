@@ -58,6 +58,7 @@ class SymbolForecast:
         model_version, model_kind: what answered.
         interval, source, snapshot: which bars it answered from.
         replay, synthetic: whether prices are historical; whether they are made up.
+        fallback: who stood in because the price source failed, a sentence; "" when nobody did.
     """
 
     symbol: str
@@ -77,6 +78,7 @@ class SymbolForecast:
     snapshot: str
     replay: bool
     synthetic: bool
+    fallback: str = ""
 
 
 class InferenceClient:
@@ -343,6 +345,7 @@ def _forecasts(answer: Mapping[str, Any]) -> list[SymbolForecast]:
             snapshot=str(about["snapshot"]),
             replay=bool(about["replay"]),
             synthetic=bool(about["synthetic"]),
+            fallback=str(about.get("fallback", "")),
         )
         for i in range(n)
     ]

@@ -3,11 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from forecasting.adapters.lake import Lake
 from forecasting.adapters.market.fallback import fetch_or_last_good
 from forecasting.adapters.market.source import PriceSource
 from forecasting.adapters.snapshot import Snapshot
+from forecasting.errors import NotReady
+from forecasting.faults import Finding
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 @dataclass(frozen=True)
@@ -16,15 +22,17 @@ class Ingested:
 
     Attributes:
         snapshot: the newest snapshot of the data set.
-        notes: what there is to know about the prices, in sentences.
+        notes: what there is to know about the prices, in sentences; the snapshot has them too.
         fallback: whether the source failed and the last good snapshot stands in.
         repairs: blemishes mended without loss, by name; see `forecasting.faults`.
+        findings: what is told of bars that stay.
     """
 
     snapshot: Snapshot
     notes: tuple[str, ...]
     fallback: bool
     repairs: Mapping[str, int]
+    findings: tuple[Finding, ...] = ()
 
 
 def ingest_prices(
@@ -49,7 +57,8 @@ def ingest_prices(
     Raises:
         UnknownSymbol: the source does not know a symbol.
         SourceUnavailable: it failed, and no recent snapshot may stand in.
-        InvalidPrices: the bars as a whole, or too many of a symbol's, break the price contract.
+        InvalidPrices: the bars as a whole, or too many of a symbol's, break a rule of
+            `forecasting.faults`.
         InvalidSettings: the data set holds another source or interval.
     """
     from forecasting.quality import judge
@@ -64,7 +73,10 @@ def ingest_prices(
     )
     if fetched.fallback:
         return Ingested(lake.latest(dataset), fetched.notes, fallback=True, repairs={})
-    judged = judge(fetched.bars, now=datetime.now(UTC), interval=interval)
+    judged = judge(
+        fetched.bars, now=datetime.now(UTC), interval=interval, held=_held(lake, dataset)
+    )
+    notes = (*fetched.notes, *judged.notes)
     snapshot = lake.append(
         dataset,
         judged,
@@ -73,6 +85,21 @@ def ingest_prices(
         synthetic=source.synthetic,
         interval=interval,
         fetched_at=fetched.fetched_at,
-        notes=fetched.notes,
+        notes=notes,
+        provider=fetched.provider,
     )
-    return Ingested(snapshot, fetched.notes, fallback=False, repairs=dict(judged.repairs))
+    return Ingested(
+        snapshot,
+        notes,
+        fallback=False,
+        repairs=dict(judged.repairs),
+        findings=judged.findings,
+    )
+
+
+def _held(lake: Lake, dataset: str) -> "pd.DataFrame | None":
+    """Bars of the newest snapshot, if there is one."""
+    try:
+        return lake.read(lake.latest(dataset))
+    except NotReady:
+        return None

@@ -4,6 +4,7 @@
     prices/<dataset>/quarantine/<digest>.parquet   faulty bars, with the names of their faults
     prices/<dataset>/snapshots/<id>-<fetch time>-<digest>.json   which parts make a snapshot
     prices/<dataset>/latest.json                   pointer to the newest manifest
+    prices/<dataset>/fetch.json                    how the newest fetch went
     features/<dataset>/<sha256>.npz                served features
     features/<dataset>/latest.json                 pointer to the newest ones
 
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING
 import orjson
 
 from forecasting.adapters.blobs import Blobs
+from forecasting.adapters.fetch_record import FetchRecord
 from forecasting.adapters.snapshot import Origin, Part, Snapshot, content_digest
 from forecasting.errors import (
     InvalidSettings,
@@ -63,11 +65,15 @@ class Lake:
         interval: str,
         fetched_at: datetime,
         notes: Sequence[str] = (),
+        provider: str = "",
     ) -> Snapshot:
         """Add the bars that are not held yet, and make the result the latest snapshot.
 
         A bar that is held stays as it is: the same bar with other values goes to the quarantine
         as `restated_bar`. Bars that say nothing new leave the id as it was; the fetch time moves.
+
+        The bars of a provider that stands in for the source are kept apart, in parts that carry its
+        name; each gives way to the source's own bar as soon as the source has it.
 
         Raises:
             InvalidSettings: the data set holds another source or interval.
@@ -91,14 +97,18 @@ class Lake:
         if previous:
             _refuse_mixture(previous, origin)
             known = self.read(previous)
+            parts, quarantined = previous.parts, previous.quarantined
+            if previous.providers and not provider:
+                parts = self._given_way(previous, judged.clean)
+                known = in_order(self._parts(previous, "parts", parts))
             fresh, restated = new_and_restated(known, judged.clean, interval)
             faulty = new_faults(self.quarantine(previous), [faulty, restated])
-            if fresh.empty and faulty.empty and fetched_at <= previous.fetched_at:
+            nothing_new = fresh.empty and faulty.empty and parts == previous.parts
+            if nothing_new and fetched_at <= previous.fetched_at:
                 return previous
             held = in_order(pd.concat([known, fresh], ignore_index=True))
-            parts, quarantined = previous.parts, previous.quarantined
             fetched_at = max(fetched_at, previous.fetched_at)
-        parts += self._put(dataset, "parts", fresh)
+        parts += self._put(dataset, "parts", fresh, provider)
         quarantined += self._put(dataset, "quarantine", faulty)
         snapshot = Snapshot(
             id=snapshot_id(held, origin),
@@ -112,7 +122,7 @@ class Lake:
             last=_instant(held[TIMESTAMP].max()),
             rows=len(held),
             fetched_at=fetched_at.astimezone(UTC),
-            notes=tuple(notes),
+            notes=(*notes, *_told(source, parts)),
             parts=parts,
             quarantined=quarantined,
         )
@@ -186,6 +196,30 @@ class Lake:
         if wanted:
             prices = prices[prices[SYMBOL].isin(wanted)].reset_index(drop=True)
         return validate_prices(prices)
+
+    def own_bars(self, snapshot: Snapshot) -> "pd.DataFrame":
+        """Prices of a snapshot without those of providers that stood in for its source.
+
+        Raises:
+            SnapshotCorrupted: as `read`.
+        """
+        from forecasting.adapters.bars import in_order
+
+        own = tuple(part for part in snapshot.parts if not part.provider)
+        return in_order(self._parts(snapshot, "parts", own))
+
+    def record_fetch(self, dataset: str, record: FetchRecord) -> None:
+        """Remember how the newest fetch into a data set went."""
+        self._blobs.write(f"prices/{_checked(dataset)}/fetch.json", record.to_bytes())
+
+    def last_fetch(self, dataset: str) -> FetchRecord | None:
+        """How the newest fetch into a data set went, or None when there was none.
+
+        Raises:
+            SnapshotCorrupted: the record is damaged.
+        """
+        data = self._blobs.read_if_there(f"prices/{_checked(dataset)}/fetch.json")
+        return None if data is None else FetchRecord.from_bytes(data)
 
     def quarantine(self, snapshot: Snapshot) -> "pd.DataFrame":
         """Faulty bars met on the way to a snapshot: `faults.QUARANTINE_COLUMNS`."""
@@ -280,13 +314,32 @@ class Lake:
                 "a pointer must name an id and a digest", f"{folder}/latest.json: {error}", _RESTORE
             ) from error
 
-    def _put(self, dataset: str, folder: str, frame: "pd.DataFrame") -> tuple[Part, ...]:
+    def _given_way(self, held: Snapshot, own: "pd.DataFrame") -> tuple[Part, ...]:
+        """The parts that are left when the source's own bars take the place of a stand-in's."""
+        from forecasting.adapters.bars import not_among
+
+        left: tuple[Part, ...] = ()
+        for part in held.parts:
+            if not part.provider:
+                left += (part,)
+                continue
+            frame = self._parts(held, "parts", (part,))
+            rest = not_among(frame, own, held.interval)
+            if len(rest) == len(frame):
+                left += (part,)
+            else:
+                left += self._put(held.dataset, "parts", rest, part.provider)
+        return left
+
+    def _put(
+        self, dataset: str, folder: str, frame: "pd.DataFrame", provider: str = ""
+    ) -> tuple[Part, ...]:
         """Write a frame as one part, unless it is empty or there already."""
         from forecasting.adapters.bars import to_parquet
 
         if frame.empty:
             return ()
-        part = Part(content_digest(frame), len(frame))
+        part = Part(content_digest(frame), len(frame), provider)
         name = f"prices/{_checked(dataset)}/{folder}/{part.digest}.parquet"
         if not self._blobs.exists(name):
             self._blobs.write(name, to_parquet(frame))
@@ -329,6 +382,19 @@ def _refuse_mixture(held: Snapshot, origin: Origin) -> None:
             f"{held.dataset!r} holds {held.origin}, and these are {origin}",
             "Name another data set",
         )
+
+
+def _told(source: str, parts: Sequence[Part]) -> tuple[str, ...]:
+    """What a reader has to know of bars that are not the source's own."""
+    rows: dict[str, int] = {}
+    for part in parts:
+        if part.provider:
+            rows[part.provider] = rows.get(part.provider, 0) + part.rows
+    return tuple(
+        f"{count} bars are of {provider}, which stood in for {source}; each gives way to {source}'s "
+        "own."
+        for provider, count in sorted(rows.items())
+    )
 
 
 def _instant(stamp: "pd.Timestamp") -> datetime:

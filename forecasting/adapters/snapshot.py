@@ -23,10 +23,13 @@ class Part:
     Attributes:
         digest: SHA-256 of its content (not of its bytes: compression may change), its name too.
         rows: how many rows it holds.
+        provider: who gave its bars, when that was not the snapshot's source but one that stood in
+            for it; else "".
     """
 
     digest: str
     rows: int
+    provider: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,11 @@ class Snapshot:
         """Where the prices are from."""
         return Origin(self.source, self.replay, self.synthetic, self.interval)
 
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """Who stood in for the source and whose bars are still held, sorted; mostly nobody."""
+        return tuple(sorted({part.provider for part in self.parts if part.provider}))
+
     def facts(self) -> dict[str, object]:
         """What the snapshot is, in words that two fetches of the same bars share."""
         return {
@@ -105,8 +113,12 @@ class Snapshot:
         }
 
     def to_bytes(self) -> bytes:
-        """The manifest, as canonical JSON."""
-        return orjson.dumps({"format": FORMAT, **asdict(self)}, option=orjson.OPT_SORT_KEYS)
+        """The manifest, as canonical JSON; parts of the source itself do not name a provider."""
+        written = {"format": FORMAT, **asdict(self)}
+        for part in (*written["parts"], *written["quarantined"]):
+            if not part["provider"]:
+                del part["provider"]
+        return orjson.dumps(written, option=orjson.OPT_SORT_KEYS)
 
     @classmethod
     def from_bytes(cls, data: bytes) -> "Snapshot":

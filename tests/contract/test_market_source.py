@@ -19,6 +19,7 @@ from forecasting.adapters.market import (
     source_names,
 )
 from forecasting.adapters.market.retry import with_retries
+from forecasting.adapters.market.survivorship import Survivorship
 from forecasting.errors import InvalidSettings, RateLimited, SourceUnavailable, UnknownSymbol
 from forecasting.quality import judge
 from forecasting.schema import INTERVALS
@@ -26,7 +27,7 @@ from forecasting.settings import Settings
 
 
 def test_every_own_source_is_listed_and_keeps_the_protocol(tmp_path: Path) -> None:
-    own = ("files", "sample", "synthetic", "yahoo")
+    own = ("ccxt", "files", "sample", "synthetic", "tiingo", "tinvest", "yahoo")
     assert set(own) <= set(source_names())
     for name in own:
         options = {"path": tmp_path} if name == "files" else {}
@@ -36,7 +37,9 @@ def test_every_own_source_is_listed_and_keeps_the_protocol(tmp_path: Path) -> No
 
 
 def test_an_unknown_source_and_an_unknown_option_are_refused_with_what_there_is() -> None:
-    with pytest.raises(InvalidSettings, match="files, sample, synthetic, yahoo"):
+    with pytest.raises(
+        InvalidSettings, match="ccxt, files, sample, synthetic, tiingo, tinvest, yahoo"
+    ):
         open_source("bloomberg", Settings())
     with pytest.raises(InvalidSettings, match="takes the options: seed, count, bars"):
         open_source("synthetic", Settings(), colour="red")
@@ -140,6 +143,17 @@ def test_what_the_caller_did_wrong_is_not_tried_again() -> None:
     assert clock.slept == []
 
 
+def test_every_result_says_how_its_symbols_were_chosen_even_if_the_source_does_not() -> None:
+    bars, now = pd.DataFrame(), datetime.now(UTC)
+    assert "does not say how its symbols were chosen" in FetchResult(bars, now).notes[-1]
+    declared = FetchResult(bars, now, ("A note.",), survivorship=Survivorship("hindsight"))
+    assert declared.notes[0] == "A note."
+    assert declared.notes[1].startswith("Survivorship: the symbols were chosen afterwards")
+    assert FetchResult(bars, now, declared.notes).notes == declared.notes
+    made_up = open_source("synthetic", Settings()).fetch(["A"], None, None, "1d")
+    assert "nothing here that could have failed" in made_up.notes[-1]
+
+
 class Down:
     """A source that fails as it is told to."""
 
@@ -184,6 +198,7 @@ def test_the_last_good_snapshot_stands_in_and_says_why(held: Lake) -> None:
     assert result.fetched_at == held.latest("default").fetched_at
     assert "synthetic failed (the provider must answer: HTTP 500)" in result.notes[0]
     assert f"{result.fetched_at:%Y-%m-%d %H:%M}" in result.notes[0]
+    assert sum(note.startswith("Survivorship: ") for note in result.notes) == 1
     last = result.bars["session"].max().date()
     assert len(stand_in(held, start=last).bars) == 1
 

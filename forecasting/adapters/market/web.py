@@ -1,0 +1,168 @@
+"""JSON over HTTP from one provider: within its budget, tried again, and over by the deadline."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+from forecasting.adapters.market.answers import LATER, Reply, data_of
+from forecasting.adapters.market.budget import Budget
+from forecasting.adapters.market.retry import with_retries
+from forecasting.errors import InvalidSettings, RateLimited, SourceUnavailable
+from forecasting.faults import FAULTS
+
+T = TypeVar("T")
+
+REQUEST_SECONDS: Final = 10.0
+CONNECT_SECONDS: Final = 5.0
+WORKERS: Final = 4
+"""Requests that may be under way at once: enough to hide the network, too few to be a burden."""
+
+_LARGEST: Final = 64 * 2**20  # bytes; ten years of hourly bars are a fiftieth of it
+
+
+class Web:
+    """A provider's web service for the length of one fetch; threads may share it.
+
+    Args:
+        provider: its name, as users write it.
+        address: its base URL.
+        headers: what every request carries, e.g. the token. Never part of a message.
+        seconds: time for everything, retries and waiting included.
+        limit_phrase: as in `answers.data_of`.
+    """
+
+    def __init__(
+        self,
+        provider: str,
+        address: str,
+        *,
+        headers: Mapping[str, str],
+        seconds: float,
+        limit_phrase: str = "",
+    ) -> None:
+        import httpx
+
+        self.provider = provider
+        self.seconds = seconds
+        self.until = time.monotonic() + seconds
+        self._limit_phrase = limit_phrase
+        try:
+            self._client = httpx.Client(base_url=address, headers=dict(headers))
+        except (httpx.InvalidURL, ValueError, TypeError) as error:
+            raise InvalidSettings(
+                f"{provider} needs a web address", f"{address!r}: {error}", "Mend the setting"
+            ) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._client.close()
+
+    def ask(
+        self,
+        path: str,
+        *,
+        about: str,
+        budget: Budget,
+        params: Mapping[str, str] | None = None,
+        body: Mapping[str, object] | None = None,
+    ) -> tuple[int, Any]:
+        """Status below 500 and JSON of one answer; POST when there is a body.
+
+        Raises:
+            SourceUnavailable: it failed until the attempts or the time ran out.
+            RateLimited: it asks us to wait longer than we may.
+        """
+        return with_retries(
+            partial(self._once, path, about, budget, params, body), deadline=self.until
+        )
+
+    def each(self, call: Callable[[str], T], names: Sequence[str]) -> list[T]:
+        """`call` for every name, some at once, in the order of the names.
+
+        Raises:
+            BellwetherError: the first failure in that order; what has not begun is not asked.
+        """
+        with ThreadPoolExecutor(min(WORKERS, len(names))) as pool:
+            tasks = [pool.submit(call, name) for name in names]
+            try:
+                return [task.result() for task in tasks]
+            except BaseException:
+                self.until = 0.0  # those under way do not try again
+                for task in tasks:
+                    task.cancel()
+                raise
+
+    def _once(
+        self,
+        path: str,
+        about: str,
+        budget: Budget,
+        params: Mapping[str, str] | None,
+        body: Mapping[str, object] | None,
+    ) -> tuple[int, Any]:
+        budget.take(until=self.until)
+        reply = self._reply(path, about, params, body)
+        try:
+            return reply.status, data_of(reply, limit_phrase=self._limit_phrase)
+        except RateLimited as limited:
+            budget.close_for(limited.retry_after or 0.0)
+            raise
+
+    def _reply(
+        self,
+        path: str,
+        about: str,
+        params: Mapping[str, str] | None,
+        body: Mapping[str, object] | None,
+    ) -> Reply:
+        import httpx
+
+        left = max(0.1, min(REQUEST_SECONDS, self.until - time.monotonic()))
+        late = time.monotonic() + left
+        try:
+            with self._client.stream(
+                "GET" if body is None else "POST",
+                path,
+                params=params,
+                json=body,
+                timeout=httpx.Timeout(left, connect=min(left, CONNECT_SECONDS)),
+            ) as response:
+                content = bytearray()
+                for chunk in response.iter_bytes():
+                    content += chunk
+                    if time.monotonic() > late or len(content) > _LARGEST:
+                        raise SourceUnavailable(
+                            f"{self.provider} must answer in {left:.0f} s and {_LARGEST >> 20} MB",
+                            f"{about}: {len(content)} bytes so far",
+                            LATER,
+                        )
+                headers = {name.lower(): value for name, value in response.headers.items()}
+                return Reply(self.provider, about, response.status_code, headers, bytes(content))
+        except httpx.TimeoutException as error:
+            raise SourceUnavailable(
+                f"{self.provider} must answer in time",
+                f"{about}: {type(error).__name__} after {left:.1f} s",
+                f"{LATER}, or raise BELLWETHER_SOURCE_DEADLINE_SECONDS",
+            ) from error
+        except (httpx.RemoteProtocolError, httpx.DecodingError) as error:
+            raise SourceUnavailable(
+                FAULTS["truncated_answer"].rule,
+                f"{self.provider}, {about}: {error} (truncated_answer)",
+                LATER,
+            ) from error
+        except httpx.HTTPError as error:
+            raise SourceUnavailable(
+                f"{self.provider} must be reachable",
+                f"{self._client.base_url.host}, {about}: {type(error).__name__}: {error}",
+                "Check the network, or take another source",
+            ) from error

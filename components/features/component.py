@@ -23,7 +23,7 @@ def features(
         symbols: tickers separated by commas; empty for all of the snapshot.
         train_until: ISO date or instant; later bars are left out. Empty for none.
         table: features and horizon returns, one row per bar.
-        reference: the newest feature rows, what drift is measured against later.
+        reference: feature rows of whole histories, what drift is measured against later.
     """
     from components.features.step import run
 

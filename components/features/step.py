@@ -1,4 +1,4 @@
-"""The features step: snapshot -> features, horizon returns and the drift reference."""
+"""The features step: snapshot -> features, horizon returns, drift reference, and a leak check."""
 
 from datetime import UTC, date, datetime, time
 from pathlib import Path
@@ -11,11 +11,14 @@ from forecasting.errors import InvalidSettings, ShortHistory
 from forecasting.settings import Settings
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
+    from forecasting.adapters.snapshot import Snapshot
     from forecasting.features import FeatureSpec, FeatureTable
 
-REFERENCE_ROWS = 5_000
+REFERENCE_ROWS = 20_000
 
 
 @reported("features")
@@ -39,7 +42,10 @@ def run(
 
     from components.training_table import TrainingTable, iso
     from forecasting.adapters.lake import Lake
+    from forecasting.adapters.vintages import known_times
     from forecasting.features import FeatureSpec, build_features
+    from forecasting.leaks import check_table
+    from forecasting.point_in_time import describe_as_known
     from forecasting.quality import require_history
     from forecasting.schema import MAX_HORIZON
     from forecasting.targets import horizon_returns
@@ -52,14 +58,32 @@ def run(
     spec = FeatureSpec(interval=held.interval, symbols=tuple(sorted(named or held.symbols)))
     if named:
         require_history(prices, spec.warmup_bars)
-    described = build_features(prices, spec)
+
+    def describe(panel: "pd.DataFrame") -> "FeatureTable":
+        return build_features(panel, spec)
+
+    def label(panel: "pd.DataFrame") -> "NDArray[np.float32]":
+        return horizon_returns(panel, range(1, MAX_HORIZON + 1)).astype(np.float32)
+
+    came = known_times(lake, held, prices)
+    described = describe_as_known(describe, prices, came)
     if not described.usable.any():
         raise ShortHistory(
             f"a forecast needs {spec.warmup_bars} bars of a symbol, and prices that move",
             f"none of {len(described.symbols)} symbols has a usable row",
             "Ingest a longer history",
         )
-    returns = horizon_returns(prices, range(1, MAX_HORIZON + 1)).astype(np.float32)
+    returns = label(prices)
+    leaks = check_table(
+        describe,
+        label,
+        described,
+        returns,
+        prices,
+        came,
+        held=until(lake.read(held), train_until) if named else None,
+        declared=_declared(held),
+    )
     origin = {
         **held.facts(),
         "symbols": list(described.symbols),
@@ -69,7 +93,12 @@ def run(
     }
     TrainingTable(described, returns, spec, origin).save(Path(table.path))
     rows = _write_reference(described, spec, Path(reference.path))
-    table.metadata.update(origin, features=len(spec.names), spec_digest=spec.digest)
+    table.metadata.update(
+        origin,
+        features=len(spec.names),
+        spec_digest=spec.digest,
+        leaks=[finding.to_dict() for finding in leaks],
+    )
     reference.metadata.update(snapshot=held.id, rows=rows)
 
 
@@ -100,11 +129,20 @@ def until(prices: "pd.DataFrame", train_until: str) -> "pd.DataFrame":
     return kept.reset_index(drop=True)
 
 
-def _write_reference(table: "FeatureTable", spec: "FeatureSpec", path: Path) -> int:
-    """Write usable rows of bars spread evenly over the training, as Parquet; how many?
+def _declared(held: "Snapshot") -> str:
+    """What the source says about the choice of its symbols; "" where it says nothing."""
+    from forecasting.adapters.market.survivorship import MARK, UNDECLARED
 
-    Whole bars are drawn, all symbols of each, so that many symbols do not shorten the span: drift
-    is measured against all that the model learned from, not against its last days.
+    told = [note for note in held.notes if note.startswith(MARK)]
+    said = [note.removeprefix(MARK) for note in told if note != UNDECLARED.sentence]
+    return " ".join(said)
+
+
+def _write_reference(table: "FeatureTable", spec: "FeatureSpec", path: Path) -> int:
+    """Write usable rows of whole histories as Parquet; how many?
+
+    Symbols are left out, evenly, until REFERENCE_ROWS are left, but no date is: limits of drift
+    come from windows of consecutive dates, and all that the model learned from is to be in it.
     """
     import numpy as np
 
@@ -112,10 +150,10 @@ def _write_reference(table: "FeatureTable", spec: "FeatureSpec", path: Path) -> 
 
     frame = table.to_frame()
     usable = frame[frame["usable"]].sort_values([TIMESTAMP, SYMBOL], kind="stable")
-    instants = usable[TIMESTAMP].unique()
-    wanted = min(max(REFERENCE_ROWS * len(instants) // len(usable), 1), len(instants))
-    drawn = instants[np.linspace(0, len(instants) - 1, wanted).round().astype(int)]
-    sample = usable[usable[TIMESTAMP].isin(drawn)]
+    symbols = np.sort(usable[SYMBOL].unique())
+    wanted = min(max(REFERENCE_ROWS * len(symbols) // len(usable), 1), len(symbols))
+    drawn = symbols[np.linspace(0, len(symbols) - 1, wanted).round().astype(int)]
+    sample = usable[usable[SYMBOL].isin(drawn)]
     draft = path.with_name(f".{path.name}.part")
     sample[[TIMESTAMP, SYMBOL, *spec.names]].to_parquet(draft, index=False)
     draft.replace(path)

@@ -1,11 +1,24 @@
-"""The train step: features -> out-of-sample forecasts and a bundle of one candidate."""
+"""The train step: features -> out-of-sample forecasts and a bundle of one candidate, leak checked."""
 
 import json
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 from components.artifacts import Artifact, ScalarMetrics
 from components.report import PROGRESS, THREADS, reported, tell
+
+if TYPE_CHECKING:
+    from forecasting.out_of_sample import OutOfSample
+    from forecasting.training import Examples
+
+_FEW_TREES: Final[dict[str, dict[str, Any]]] = {
+    "random_forest": {"n_estimators": 10},
+    "xgboost": {"n_estimators": 15},
+    "lightgbm": {"n_estimators": 15},
+    "catboost": {"iterations": 15},
+}
+"""A leak shows in few trees as well as in many."""
 
 
 @reported("train", label="candidate")
@@ -31,29 +44,50 @@ def run(
     from components.provenance import git_revision
     from components.training_table import TrainingTable
     from forecasting.bundle import write_bundle
+    from forecasting.leaks import check_forecasts
     from forecasting.targets import SignalRule
-    from forecasting.training import train_candidate
+    from forecasting.training import Examples, train_on_examples
 
     learned_from = TrainingTable.load(Path(table.path))
+    examples = Examples.of(learned_from.features, learned_from.returns)
     rule = SignalRule()
-    trained = train_candidate(
+    threads = int(os.environ.get(THREADS, "0")) or None
+    trained = train_on_examples(
         candidate,
-        learned_from.features,
-        learned_from.returns,
+        examples,
         seed=seed,
         folds=folds,
         tuning_trials=tuning_trials,
         select_features=select_features,
-        signal=rule,
-        threads=int(os.environ.get(THREADS, "0")) or None,
+        signal_horizon=rule.horizon,
+        cost=rule.cost,
+        threads=threads,
         progress=lambda message: tell("train", candidate, PROGRESS, message=message),
     )
+
+    def walked_again(part: "Examples") -> "OutOfSample":
+        return train_on_examples(
+            candidate,
+            part,
+            params=_FEW_TREES.get(candidate),
+            seed=seed,
+            folds=min(folds, 3),
+            tuning_trials=min(tuning_trials, 1),
+            select_features=select_features,
+            threads=threads,
+        ).out_of_sample
+
+    tell("train", candidate, PROGRESS, message=f"{candidate}: looking for leaks")
+    leaks = check_forecasts(walked_again, examples, seed=seed)
     origin = {**learned_from.origin, "folds": folds, "git_revision": git_revision()}
     info = write_bundle(Path(bundle.path), trained, learned_from.spec, training=origin, signal=rule)
     trained.out_of_sample.save(Path(out_of_sample.path))
     bundle.metadata.update(kind=trained.kind, digest=info.digest)
     out_of_sample.metadata.update(
-        kind=trained.kind, rows=len(trained.out_of_sample), trials=trained.trials
+        kind=trained.kind,
+        rows=len(trained.out_of_sample),
+        trials=trained.trials,
+        leaks=[leaks.to_dict()],
     )
     figures = {
         "seconds": round(trained.seconds, 2),

@@ -116,7 +116,7 @@ def test_a_run_keeps_parameters_scores_pictures_and_the_drift_reference(trained,
     kept = client.download_artifacts(run_id, "reference/reference.parquet", str(tmp_path))
     reference = pd.read_parquet(kept)
     assert list(reference.columns[:2]) == ["timestamp", "symbol"]
-    assert 1_000 < len(reference) <= 5_000
+    assert 1_000 < len(reference) <= 20_000
     assert reference["timestamp"].max() <= pd.Timestamp("2022-12-31", tz="UTC")
     span = reference["timestamp"].max() - reference["timestamp"].min()
     assert span > pd.Timedelta(days=5 * 365)  # drawn from all of the training, not its end
@@ -140,6 +140,19 @@ def test_the_report_and_the_verdict_are_files_people_can_open(trained):
     assert trained.outcome.report.read_text().lstrip().lower().startswith("<!doctype html")
     verdict = trained.outcome.verdict_file.read_text()
     assert trained.outcome.verdict in verdict.splitlines()[0].lower()
+
+
+def test_every_leak_check_is_a_gate_of_the_verdict_and_held(trained):
+    from forecasting.leak_findings import RULES
+
+    evidence = trained.outcome.report.parent / "evidence" / "decision.json"
+    gates = {gate["name"]: gate for gate in json.loads(evidence.read_text())["verdict"]["gates"]}
+    assert set(RULES) <= set(gates)
+    assert [name for name in RULES if not gates[name]["passed"]] == []
+    told = trained.outcome.verdict_file.read_text()
+    assert all(rule in told for rule in RULES.values())
+    assert "Survivorship" not in gates["universe_keeps_its_dead"]["found"]
+    assert "declared: " in gates["universe_keeps_its_dead"]["found"]
 
 
 def test_every_step_is_seen_to_start_and_to_end(trained):

@@ -1,0 +1,80 @@
+"""What a leak check came to, in words, and which checks there have to be."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from forecasting.errors import Corrupted
+
+ECHO: Final = 0.7
+"""Rank correlation of a feature with a coming bar's return that no honest feature reaches: the
+bounce between bid and ask, the strongest effect there is, stays below 0.5 (Roll, 1984)."""
+
+RULES: Final = {
+    "features_survive_truncation": "features of the past must not change when later bars are cut off",
+    "features_ignore_the_future": "features of the past must not change when later bars are others",
+    "labels_lie_ahead": "a label of h bars must depend on the h bars after its row, on all of them "
+    "and on none besides",
+    "labels_not_in_features": "no feature may tell the return of a bar that has not closed "
+    f"(rank correlation below {ECHO:g})",
+    "prices_as_known_then": "a row must use prices as they were known at its close, not as they "
+    "were delivered or restated later",
+    "universe_keeps_its_dead": "symbols must not be chosen for having survived, unless that is declared",
+    "forecasts_ignore_the_future": "walk-forward forecasts must not change when later rows and "
+    "labels are others",
+}
+"""Every check by name, with its rule. All must be made, and pass, before a promotion."""
+
+
+@dataclass(frozen=True)
+class LeakFinding:
+    """What one check came to.
+
+    Attributes:
+        check: its name, a key of RULES.
+        leaks: whether it found a leak, or could not be made.
+        found: what was found, in words.
+    """
+
+    check: str
+    leaks: bool
+    found: str
+
+    @property
+    def rule(self) -> str:
+        """What has to hold."""
+        return RULES[self.check]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Ready for JSON; `from_dict` is the inverse."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "LeakFinding":
+        """The finding that `to_dict` wrote.
+
+        Raises:
+            Corrupted: it is none.
+        """
+        if set(values) != {"check", "leaks", "found"} or values["check"] not in RULES:
+            raise Corrupted(
+                "a finding of the leak check has the fields check, leaks and found",
+                str(dict(values)),
+                "Run the pipeline again",
+            )
+        return cls(str(values["check"]), bool(values["leaks"]), str(values["found"]))
+
+
+def finding(check: str, wrong: Sequence[str], looked: str) -> LeakFinding:
+    """A finding from what went wrong, "" where nothing did, and what was looked at."""
+    told = [words for words in wrong if words]
+    if not told:
+        return LeakFinding(check, False, f"none do ({looked})")
+    more = f"; and {len(told) - 1} more like it" if len(told) > 1 else ""
+    return LeakFinding(check, True, told[0] + more)
+
+
+def gaps(findings: Sequence[LeakFinding]) -> list[LeakFinding]:
+    """A failed finding for every check that was not made."""
+    made = {finding.check for finding in findings}
+    return [LeakFinding(name, True, "the check was not made") for name in RULES if name not in made]

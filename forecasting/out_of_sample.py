@@ -30,7 +30,7 @@ class OutOfSample:
         close: float64 [n] last close, raw.
         scale: float64 [n] volatility of one bar's log return, known at the bar's close.
         loc: float64 [n, K] locations of the standardised return at the knots.
-        quantiles: float32 [n, H, Q] log return quantiles, calibrated on earlier folds only.
+        quantiles: float32 [n, H, Q] log return quantiles, calibrated on outcomes known by then.
         probability_above_cost: float32 [n, 2] P(r > cost) and P(r > -cost) at the signal horizon;
             P(r < -cost) is one minus the second.
         realised: float32 [n, H] log total returns; NaN where the future is not known yet.

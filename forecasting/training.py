@@ -1,4 +1,4 @@
-"""Training one candidate: walk forward, calibrate on earlier folds only, refit on everything."""
+"""Training one candidate: walk forward, calibrate on what was known, refit on everything."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from forecasting.calibration import calibrate
-from forecasting.errors import InvalidInput, InvalidSettings, ShortHistory
-from forecasting.forecast import KNOTS, Floats, QuantileTable
+from forecasting.errors import InvalidSettings
+from forecasting.examples import Examples, at_knots
+from forecasting.forecast import Floats, QuantileTable
 from forecasting.models import Forecaster, make_forecaster
 from forecasting.out_of_sample import OutOfSample
+from forecasting.recalibration import Recalibrated, Schedule, recalibrate
 from forecasting.schema import MAX_HORIZON, QUANTILE_LEVELS
 from forecasting.selection import select_features as choose_features
 from forecasting.splits import Fold, walk_forward
-from forecasting.tuning import Window, tune
+from forecasting.tuning import tune
 
 if TYPE_CHECKING:
     from forecasting.features import FeatureTable
@@ -24,81 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Examples", "OutOfSample", "TrainedCandidate", "train_candidate", "train_on_examples"]
 
-_KNOT_COLUMNS: Final = np.array(KNOTS) - 1
 _SAMPLE_ROWS: Final = 32
 _CHUNK: Final = 65_536
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Rows to learn from: features known at a bar's close beside the returns that followed.
-
-    Attributes:
-        symbols: the symbols `codes` count.
-        names: the k feature names.
-        codes: int32 [n] symbol of each row.
-        timestamps: int64 [n] bar closes, ns.
-        close: float64 [n] last close, raw.
-        scale: float64 [n] volatility of one bar's log return, positive.
-        x: float32 [n, k] features, finite.
-        returns: float32 [n, H] log total returns, NaN where the future is not known.
-    """
-
-    symbols: tuple[str, ...]
-    names: tuple[str, ...]
-    codes: NDArray[np.int32]
-    timestamps: NDArray[np.int64]
-    close: Floats
-    scale: Floats
-    x: NDArray[np.float32]
-    returns: NDArray[np.float32]
-
-    def __len__(self) -> int:
-        return len(self.codes)
-
-    @classmethod
-    def of(cls, table: "FeatureTable", returns: NDArray[np.floating]) -> "Examples":
-        """The usable rows of a feature table with their returns [n, H], row by row.
-
-        Raises:
-            InvalidInput: the two do not have the same rows, or H is not MAX_HORIZON.
-            ShortHistory: no row is usable.
-        """
-        if returns.shape != (len(table.codes), MAX_HORIZON):
-            raise InvalidInput(
-                "training needs the returns of every row of the feature table",
-                f"returns {returns.shape}, table {len(table.codes)} rows, {MAX_HORIZON} horizons",
-                "Compute them from the same prices: horizon_returns(prices, range(1, 31))",
-            )
-        rows = np.flatnonzero(table.usable & np.isfinite(table.scale) & (table.scale > 0))
-        if not len(rows):
-            raise ShortHistory(
-                "training needs rows past the features' warm-up",
-                f"0 of {len(table.codes)} bars",
-                "Give a longer history",
-            )
-        return cls(
-            symbols=tuple(table.symbols),
-            names=tuple(table.names),
-            codes=table.codes[rows],
-            timestamps=table.timestamps[rows],
-            close=table.close[rows],
-            scale=table.scale[rows],
-            x=np.ascontiguousarray(table.values[rows], dtype=np.float32),
-            returns=returns[rows].astype(np.float32, copy=False),
-        )
-
-    def standardised(self) -> NDArray[np.float32]:
-        """Returns [n, H] over scale * sqrt(h)."""
-        root = np.sqrt(np.arange(1.0, self.returns.shape[1] + 1))
-        z = np.empty_like(self.returns)
-        np.divide(self.returns, self.scale[:, None], out=z, casting="same_kind")
-        np.divide(z, root, out=z, casting="same_kind")
-        return z
-
-    def window(self, rows: NDArray[np.intp], z: Floats) -> Window:
-        """The part of the examples a search may look at."""
-        return Window(self.x[rows], z[rows], self.timestamps[rows], self.codes[rows])
 
 
 @dataclass(frozen=True)
@@ -107,7 +35,7 @@ class TrainedCandidate:
 
     Attributes:
         forecaster: fitted on the columns `columns` of every example whose future is known.
-        calibration: [H, G] quantiles of all folds' residuals.
+        calibration: [H, G] what the walk's calibration had come to at the end of the data.
         baseline: [H, G] the random walk's, on the same rows.
         out_of_sample: walk-forward forecasts of the second fold on.
         trials: settings tried before these were chosen; 1 without a search.
@@ -226,8 +154,10 @@ def train_on_examples(
     """Walk forward, calibrate and refit, on arrays.
 
     Search and selection look only at the first fold's training window, once; what they choose
-    is used in every fold, so all test spans lie ahead of every decision. A span's quantiles
-    rest on residuals whose returns were known when it began. Arguments as in `train_candidate`.
+    is used in every fold, so all test spans lie ahead of every decision. Models are fitted once a
+    fold; quantiles are renewed every week from outcomes known by then, as by a weekly training
+    (see `recalibration`), and the last renewal is what is served. Arguments as in
+    `train_candidate`.
     """
     begun = time.perf_counter()
     tell = progress or _silent
@@ -237,7 +167,7 @@ def train_on_examples(
         )
     steps = walk_forward(examples.timestamps, examples.codes, folds=folds, rolling=rolling)
     z = examples.standardised()
-    knots = z[:, _KNOT_COLUMNS].astype(np.float64)
+    knots = at_knots(z)
     window = examples.window(steps[0].train, knots)
     chosen, trials = make_forecaster(kind, params, threads=threads).params, 1
     if tuning_trials and kind != "random_walk":
@@ -258,24 +188,20 @@ def train_on_examples(
         columns = choose_features(kind, window, params=chosen, seed=seed, threads=threads)
     x = examples.x if len(columns) == len(examples.names) else examples.x[:, columns]
 
-    loc = np.full((len(examples), len(KNOTS)), np.nan)
-    for step in steps:
-        tell(f"{kind}: fold {step.number} of {folds}")
-        model = make_forecaster(kind, chosen, threads=threads)
-        model.fit(x[step.train], knots[step.train], seed=seed)
-        loc[step.test] = model.locate(x[step.test])
-    symmetric = kind == "random_walk"
-    evidence = _evidence(
-        examples, steps, z, loc, symmetric=symmetric, signal_horizon=signal_horizon, cost=cost
+    loc = walk_locations(
+        kind, x, knots, steps, params=chosen, seed=seed, threads=threads, progress=tell
     )
     tell(f"{kind}: calibrating and refitting on all {len(examples)} bars")
-    tested = np.sort(np.concatenate([step.test for step in steps]))
+    schedule = Schedule.of(examples.timestamps, examples.codes, steps, MAX_HORIZON)
+    null = recalibrate(z, np.zeros_like(loc), steps, schedule, symmetric=True)
+    own = null if kind == "random_walk" else recalibrate(z, loc, steps, schedule)
+    evidence = _evidence(examples, schedule, own, loc, signal_horizon=signal_horizon, cost=cost)
     final = make_forecaster(kind, chosen, threads=threads).fit(x, knots, seed=seed)
     spread = np.linspace(0, len(examples) - 1, min(_SAMPLE_ROWS, len(examples))).astype(np.intp)
     return TrainedCandidate(
         forecaster=final,
-        calibration=calibrate(z[tested], loc[tested], symmetric=symmetric),
-        baseline=calibrate(z[tested], np.zeros_like(loc[tested]), symmetric=True),
+        calibration=own.final,
+        baseline=null.final,
         out_of_sample=OutOfSample(
             kind=kind,
             params=chosen,
@@ -293,30 +219,60 @@ def train_on_examples(
     )
 
 
+def walk_locations(
+    kind: str,
+    x: NDArray[np.float32],
+    knots: Floats,
+    steps: list[Fold],
+    *,
+    params: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    threads: int | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Floats:
+    """Locations [n, K] of every test row, each from the model of its own fold; NaN elsewhere.
+
+    Args:
+        kind: the candidate.
+        x: float32 [n, k] features.
+        knots: float64 [n, K] standardised returns at the knots, NaN where unknown.
+        steps: the folds.
+        params: its parameters.
+        seed: of everything random.
+        threads: for the library.
+        progress: told in a few words what is being done.
+    """
+    loc = np.full(knots.shape, np.nan)
+    for step in steps:
+        (progress or _silent)(f"{kind}: fold {step.number} of {len(steps)}")
+        model = make_forecaster(kind, params, threads=threads)
+        model.fit(x[step.train], knots[step.train], seed=seed)
+        loc[step.test] = model.locate(x[step.test])
+    return loc
+
+
 def _evidence(
     examples: Examples,
-    steps: list[Fold],
-    z: NDArray[np.float32],
+    schedule: Schedule,
+    calibrated: Recalibrated,
     loc: Floats,
     *,
-    symmetric: bool,
     signal_horizon: int,
     cost: float,
 ) -> dict[str, Any]:
-    """The arrays of `OutOfSample`: the second fold on, each calibrated on the folds before it."""
+    """The arrays of `OutOfSample`: the second fold on, each row under its own renewal."""
     fold = np.zeros(len(examples), dtype=np.int16)
-    for step in steps:
-        fold[step.test] = step.number
+    for number, test in zip(schedule.folds, schedule.renewals, strict=True):
+        fold[test] = number
     rows = np.flatnonzero(fold >= 2)
     place = np.full(len(examples), -1, dtype=np.intp)
     place[rows] = np.arange(len(rows))
     quantiles = np.empty((len(rows), MAX_HORIZON, len(QUANTILE_LEVELS)), dtype=np.float32)
     beyond = np.empty((len(rows), 2), dtype=np.float32)
-    for step in steps[1:]:
-        earlier = step.known[(fold[step.known] > 0) & (fold[step.known] < step.number)]
-        table = QuantileTable.of(calibrate(z[earlier], loc[earlier], symmetric=symmetric))
-        for start in range(0, len(step.test), _CHUNK):  # bounds the float64 working memory
-            part = step.test[start : start + _CHUNK]
+    for test, calibration in calibrated.spans:
+        table = QuantileTable.of(calibration)
+        for start in range(0, len(test), _CHUNK):  # bounds the float64 working memory
+            part = test[start : start + _CHUNK]
             at, scale = place[part], examples.scale[part]
             quantiles[at] = table.returns(loc[part], scale)
             above, below = table.beyond(loc[part], scale, cost, signal_horizon)

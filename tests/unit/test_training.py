@@ -6,11 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecasting.calibration import calibrate
 from forecasting.errors import Corrupted, InvalidInput, InvalidSettings, ShortHistory
 from forecasting.features import FeatureSpec, build_features
 from forecasting.forecast import KNOTS, probability_above, quantile_returns
 from forecasting.models import make_forecaster
+from forecasting.recalibration import Schedule, recalibrate
 from forecasting.schema import MAX_HORIZON
 from forecasting.splits import label_ends, walk_forward
 from forecasting.targets import SignalRule, horizon_returns
@@ -105,8 +105,8 @@ def test_every_candidate_forecasts_the_same_rows(examples, ridge):
     assert (walk.out_of_sample.loc == 0).all()
 
 
-def test_quantiles_and_probabilities_rest_on_the_earlier_folds_residuals_alone(examples):
-    """A slow twin of the whole walk for the third fold."""
+def test_quantiles_and_probabilities_are_those_of_each_renewals_own_calibration(examples):
+    """A slow twin of the whole walk for the third fold; `recalibrate` has a twin of its own."""
     steps = walk_forward(examples.timestamps, examples.codes, folds=3)
     z = examples.returns / examples.scale[:, None] / np.sqrt(np.arange(1, MAX_HORIZON + 1))
     knots = z[:, [knot - 1 for knot in KNOTS]]
@@ -114,22 +114,31 @@ def test_quantiles_and_probabilities_rest_on_the_earlier_folds_residuals_alone(e
     for step in steps:
         model = make_forecaster("ridge").fit(examples.x[step.train], knots[step.train], seed=0)
         loc[step.test] = model.locate(examples.x[step.test])
-    last = steps[-1]
-    closed = label_ends(examples.timestamps, examples.codes, 35) < last.test_start
-    earlier = closed & (examples.timestamps >= steps[0].test_start)
-    calibration = calibrate(z[earlier], loc[earlier])
-    quantiles = quantile_returns(loc[last.test], examples.scale[last.test], calibration)
-    chances = [
-        probability_above(loc[last.test], examples.scale[last.test], calibration, cost)[:, 9]
-        for cost in (0.004, -0.004)
-    ]
-    forecasts = train_on_examples(
-        "ridge", examples, folds=3, signal_horizon=10, cost=0.004
-    ).out_of_sample
-    rows = forecasts.fold == 3
-    assert np.allclose(forecasts.quantiles[rows], quantiles, rtol=1e-5, atol=1e-7)
-    assert np.allclose(forecasts.probability_above_cost[rows], np.array(chances).T, atol=1e-5)
+    schedule = Schedule.of(examples.timestamps, examples.codes, steps, MAX_HORIZON)
+    walked = recalibrate(z, loc, steps, schedule)
+    trained = train_on_examples("ridge", examples, folds=3, signal_horizon=10, cost=0.004)
+    forecasts = trained.out_of_sample
     assert (forecasts.signal_horizon, forecasts.cost) == (10, 0.004)
+    assert np.allclose(trained.calibration, walked.final, atol=1e-5)
+    compared = 0
+    for rows, calibration in walked.spans:
+        quantiles = quantile_returns(loc[rows], examples.scale[rows], calibration)
+        chances = [
+            probability_above(loc[rows], examples.scale[rows], calibration, cost)[:, 9]
+            for cost in (0.004, -0.004)
+        ]
+        for row, own, above, not_below in zip(rows, quantiles, *chances, strict=True):
+            at = np.flatnonzero(
+                (forecasts.codes == examples.codes[row])
+                & (forecasts.timestamps == examples.timestamps[row])
+            )
+            assert len(at) == 1
+            assert np.allclose(forecasts.quantiles[at[0]], own, rtol=1e-5, atol=1e-7)
+            assert np.allclose(
+                forecasts.probability_above_cost[at[0]], [above, not_below], atol=1e-5
+            )
+            compared += 1
+    assert compared == len(forecasts)
 
 
 def test_ninety_per_cent_intervals_hold_about_ninety_per_cent():

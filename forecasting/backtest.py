@@ -22,12 +22,12 @@ from numpy.typing import NDArray
 from forecasting.errors import InvalidInput, InvalidSettings
 from forecasting.forecast import sides
 from forecasting.out_of_sample import OutOfSample
+from forecasting.sharpe import sharpe_error
 
 Reals: TypeAlias = NDArray[np.float64]
 
 _DAY = 86_400_000_000_000
 _YEAR_DAYS = 365.25
-EULER_GAMMA = 0.5772156649015329
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,8 @@ class Backtest:
         costs: sum of costs paid, as a share of the account.
         skew: skewness of daily returns.
         kurtosis: kurtosis of daily returns; 3 for the normal distribution.
+        deflated_sharpe: probability that the true ratio is above 0 although this was the best of
+            all trials; NaN where nothing was picked.
     """
 
     name: str
@@ -66,11 +68,17 @@ class Backtest:
     costs: float
     skew: float
     kurtosis: float
+    deflated_sharpe: float = float("nan")
 
     @property
     def days(self) -> int:
         """Number of daily returns."""
         return int(self.equity.size)
+
+    @property
+    def daily_sharpe(self) -> float:
+        """`sharpe` of one daily return, not annualised."""
+        return self.sharpe / float(np.sqrt(self.days / _years(self.dates)))
 
 
 def run_backtest(
@@ -168,14 +176,12 @@ def backtest_signals(
     days = forecasts.timestamps[order] // _DAY
     dates, day = np.unique(days, return_inverse=True)
     daily: Reals = np.bincount(day, weights=net * weight).astype(np.float64)
-    years = float(dates[-1] - dates[0] + 1) / _YEAR_DAYS
     held = float(np.abs(position[known]).mean())
     return _account(
         name,
         delay,
         dates.astype("datetime64[D]"),
         daily,
-        years=years,
         traded=float(traded.sum() * weight),
         costs=float(traded.sum() * weight * unit_cost),
         exposure=held,
@@ -207,54 +213,6 @@ def max_drawdown(equity: Reals) -> float:
     return float(np.max(1 - path / np.maximum.accumulate(path)))
 
 
-def sharpe_error(
-    sharpe: float, observations: int, skew: float = 0.0, kurtosis: float = 3.0
-) -> float:
-    """Standard error of a Sharpe ratio per observation (not annualised).
-
-    Lo (2002, eq. 9) for normal returns, sqrt((1 + S^2/2) / T); with skewness and kurtosis the
-    form of Mertens (2002): sqrt((1 - skew S + (kurtosis - 1)/4 S^2) / (T - 1)).
-    """
-    if observations < 2:
-        return float("nan")
-    spread = 1 - skew * sharpe + (kurtosis - 1) / 4 * sharpe * sharpe
-    return float(np.sqrt(max(spread, 0.0) / (observations - 1)))
-
-
-def deflated_sharpe(
-    sharpe: float,
-    *,
-    observations: int,
-    trials: int,
-    trial_variance: float,
-    skew: float = 0.0,
-    kurtosis: float = 3.0,
-) -> float:
-    """Probability that the true Sharpe ratio is above zero, given that the best of N was kept.
-
-    Bailey & Lopez de Prado (2014), "The deflated Sharpe ratio", eqs. 1 and 2. All per
-    observation, not annualised.
-
-    Args:
-        sharpe: the kept strategy's ratio.
-        observations: returns behind it.
-        trials: how many were tried, N.
-        trial_variance: variance of the ratios over the trials.
-        skew: of the returns.
-        kurtosis: of the returns; 3 for the normal distribution.
-    """
-    from scipy.special import ndtr, ndtri
-
-    expected_best = 0.0
-    if trials > 1:
-        expected_best = float(np.sqrt(trial_variance)) * (
-            (1 - EULER_GAMMA) * float(ndtri(1 - 1 / trials))
-            + EULER_GAMMA * float(ndtri(1 - 1 / (trials * np.e)))
-        )
-    error = sharpe_error(sharpe, observations, skew, kurtosis)
-    return float(ndtr((sharpe - expected_best) / error)) if error > 0 else float("nan")
-
-
 def _delayed(wanted: Reals, begins: NDArray[np.bool_], delay: int) -> Reals:
     """Each symbol's positions, `delay` rows later; flat until the first order is filled."""
     if delay == 0:
@@ -271,13 +229,13 @@ def _account(
     dates: NDArray[np.datetime64],
     daily: Reals,
     *,
-    years: float,
     traded: float,
     costs: float,
     exposure: float,
 ) -> Backtest:
     equity: Reals = np.cumprod(1 + daily, dtype=np.float64)
     deviation = float(daily.std(ddof=1)) if daily.size > 1 else 0.0
+    years = _years(dates)
     per_year = daily.size / years
     nan = float("nan")
     ratio = error = skew = kurtosis = nan
@@ -303,3 +261,8 @@ def _account(
         skew=skew,
         kurtosis=kurtosis,
     )
+
+
+def _years(dates: NDArray[np.datetime64]) -> float:
+    """Years from the first date to the last, both counted."""
+    return float((dates[-1] - dates[0]) / np.timedelta64(1, "D") + 1) / _YEAR_DAYS

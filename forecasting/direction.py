@@ -110,7 +110,7 @@ def rank_correlation(
     """Information coefficient of a forecast for the outcomes.
 
     With eight symbols or more: Spearman's correlation across symbols per period, averaged, with
-    a Newey-West t statistic (lag h - 1). With fewer: one correlation over all rows, whose t
+    a t statistic that knows the overlap (`long_run_variance`). With fewer: one correlation over all rows, whose t
     statistic counts a row as 1/h of an observation because forecasts overlap.
 
     Args:
@@ -134,9 +134,9 @@ def rank_correlation(
     series = series[np.isfinite(series)]
     if series.size < 3:
         return RankCorrelation(nothing, nothing, int(series.size))
-    variance = long_run_variance(series, horizon - 1) / series.size
+    variance, _ = long_run_variance(series, horizon)
     value = float(series.mean())
-    statistic = value / np.sqrt(variance) if variance > 0 else nothing
+    statistic = value / np.sqrt(variance / series.size) if variance > 0 else nothing
     return RankCorrelation(value, float(statistic), int(series.size))
 
 

@@ -9,19 +9,30 @@ from numpy.typing import NDArray
 
 from forecasting.backtest import Backtest, buy_and_hold, run_backtest
 from forecasting.direction import HitRate, RankCorrelation
+from forecasting.direction_scores import direction_of, ranks_of
 from forecasting.errors import InvalidInput
 from forecasting.out_of_sample import OutOfSample
-from forecasting.scorecard import NULL_MODEL, Score, direction_of, ranks_of, ratio, scores_of
+from forecasting.scorecard import NULL_MODEL, Score, ratio, scores_of
 from forecasting.scoring import Reals, panel_of, tally
 from forecasting.significance import (
+    DRAWS,
     DieboldMariano,
     diebold_mariano,
     model_confidence_set,
     superior_predictive_ability,
 )
+from forecasting.trials import (
+    deflated_accounts,
+    deflated_p_value,
+    effective_trials,
+    settings_tried,
+)
 
 DELAYS = (0, 1, 2)
 """Bars between signal and execution that are backtested; 1 is the result, the others show why."""
+
+SLIPPAGE = 0.0002
+"""Share of the value that a trade loses beside fees: two basis points, for liquid daily closes."""
 
 
 @dataclass(frozen=True)
@@ -41,12 +52,15 @@ class CandidateEvaluation:
         below: share of outcomes at or below each quantile, shape [H, Q]; `levels` if honest.
         hit_rate: directional accuracy per reported horizon and the signal's.
         information_coefficient: rank correlation per reported horizon and the signal's.
+        symbol_hit_rate: directional accuracy of each symbol at the signal's horizon.
+        symbol_information_coefficient: rank correlation of each symbol over time, there as well.
         brier: Brier score of P(rise) at the signal horizon; one half always scores 0.25.
         brier_skill: 1 - brier / the random walk's.
         confusion: signals said (rows) and come (columns): sell, hold, buy; shape [3, 3].
         signal_accuracy: share of signals that came true, net of costs.
         signal_base_rate: share of the commonest outcome: what always saying it would score.
         confidence_set_p: p-value of the model's place in the model confidence set.
+        deflated_p: `overall.p_value` deflated by the settings tried; see `forecasting.trials`.
         backtests: account after costs per delay in `DELAYS`.
         series: mean scaled pinball loss per period, NaN where unknown, shape [T].
     """
@@ -63,12 +77,15 @@ class CandidateEvaluation:
     below: Reals
     hit_rate: dict[int, HitRate]
     information_coefficient: dict[int, RankCorrelation]
+    symbol_hit_rate: dict[str, HitRate]
+    symbol_information_coefficient: dict[str, RankCorrelation]
     brier: float
     brier_skill: float
     confusion: NDArray[np.int64]
     signal_accuracy: float
     signal_base_rate: float
     confidence_set_p: float
+    deflated_p: float
     backtests: dict[int, Backtest]
     series: Reals
 
@@ -83,14 +100,17 @@ class Evaluation:
         horizons: horizons that are reported, bars.
         signal_horizon: horizon of the trading signal, bars.
         cost: its round-trip cost, log return.
+        slippage: what a trade loses beside it in the backtests, as a share of its value.
         threshold: probability a signal's side needs.
         symbols: names.
         instants: periods, int64 ns UTC, shape [T].
         periods: periods with a known outcome.
-        overlap: periods the longest forecast spans; the bootstrap's block.
-        spa_p_value: Hansen's test that no candidate beats the random walk.
+        overlap: periods the longest forecast spans.
+        spa_p_value: Hansen's test that no challenger beats the random walk.
+        effective_trials: independent trials that the searched settings are worth, at least 1.
         buy_and_hold: the account that never trades again.
-        seed: of the bootstraps.
+        seed: of the tests' random numbers.
+        incumbent: a candidate that is only compared with, never a challenger; "" for none.
     """
 
     candidates: dict[str, CandidateEvaluation]
@@ -98,14 +118,17 @@ class Evaluation:
     horizons: tuple[int, ...]
     signal_horizon: int
     cost: float
+    slippage: float
     threshold: float
     symbols: tuple[str, ...]
     instants: NDArray[np.int64]
     periods: int
     overlap: int
     spa_p_value: float
+    effective_trials: float
     buy_and_hold: Backtest
     seed: int
+    incumbent: str = ""
 
     @property
     def benchmark(self) -> CandidateEvaluation:
@@ -114,8 +137,8 @@ class Evaluation:
 
     @property
     def challengers(self) -> tuple[str, ...]:
-        """Names of the candidates other than the random walk, least loss first."""
-        names = [name for name in self.candidates if name != NULL_MODEL]
+        """Names of the candidates that may be promoted, least loss first."""
+        names = [name for name in self.candidates if name not in {NULL_MODEL, self.incumbent}]
         return tuple(sorted(names, key=lambda n: (self.candidates[n].overall.pinball, n)))
 
     @property
@@ -135,34 +158,9 @@ class Evaluation:
 
     def metrics(self, name: str) -> dict[str, float]:
         """A candidate's finite figures under flat names, for an experiment tracker."""
-        candidate = self.candidates[name]
-        figures = dict(_score_figures(candidate.overall))
-        for horizon in self.horizons:
-            score = candidate.by_horizon[horizon]
-            figures |= {
-                f"{key}_h{horizon:02d}": value
-                for key, value in _score_figures(score).items()
-                if key in {"pinball", "skill", "mase", "coverage_50", "coverage_90", "p_value"}
-            }
-            figures[f"directional_accuracy_h{horizon:02d}"] = candidate.hit_rate[horizon].accuracy
-            figures[f"information_coefficient_h{horizon:02d}"] = candidate.information_coefficient[
-                horizon
-            ].value
-        figures |= {
-            "brier": candidate.brier,
-            "brier_skill": candidate.brier_skill,
-            "signal_accuracy": candidate.signal_accuracy,
-            "confidence_set_p": candidate.confidence_set_p,
-            "spa_p_value": self.spa_p_value,
-            "trials": float(candidate.trials),
-            "periods": float(self.periods),
-        }
-        for delay, account in candidate.backtests.items():
-            figures[f"sharpe_delay_{delay}"] = account.sharpe
-            figures[f"annual_return_delay_{delay}"] = account.annual_return
-        account = candidate.backtests[1]
-        figures |= {"max_drawdown": account.max_drawdown, "turnover": account.turnover}
-        return {key: float(value) for key, value in figures.items() if np.isfinite(value)}
+        from forecasting.evaluation_record import metrics
+
+        return metrics(self, name)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything but the series and equity curves, ready for JSON; null for not finite."""
@@ -177,8 +175,10 @@ def evaluate(
     alpha: float = 0.05,
     horizons: Sequence[int] = (1, 5, 10, 20, 30),
     threshold: float = 0.55,
+    slippage: float = SLIPPAGE,
     trials: Mapping[str, int] | None = None,
-    repetitions: int = 1_000,
+    incumbent: str = "",
+    repetitions: int = DRAWS,
     seed: int = 0,
 ) -> Evaluation:
     """Score every candidate and test the differences.
@@ -186,19 +186,23 @@ def evaluate(
     Skill, Diebold-Mariano, SPA and the confidence set all rest on the mean pinball loss divided
     by the volatility known at the forecast's origin times sqrt(h), averaged over the symbols of
     a period. The overall figures average all horizons 1..H with weights 1/h (the evidence they
-    carry); the longest overlap H - 1 bars, which variances and bootstrap blocks span.
+    carry); the longest overlap H - 1 bars, which the tests know.
 
     Args:
         candidates: name -> walk-forward forecasts on identical rows; the random walk among them.
         alpha: significance level, recorded for the reader.
         horizons: horizons to report, bars; those beyond the forecasts' longest are left out.
         threshold: probability a signal's side needs.
+        slippage: what a trade loses beside the signal's cost, as a share of its value.
         trials: configurations tried per candidate; 1 where it does not say.
-        repetitions: of each bootstrap.
-        seed: of the bootstraps.
+        incumbent: name of a candidate that is there to be compared with only, such as a champion
+            of a kind that was not trained as a challenger; "" for none.
+        repetitions: simulated values behind the p-values of SPA and the confidence set.
+        seed: of the tests' random numbers.
 
     Raises:
-        InvalidInput: no random walk among the candidates, or their rows differ.
+        InvalidInput: the random walk or the incumbent is not among the candidates, or their
+            rows differ.
         ShortHistory: no outcome is known yet.
     """
     if NULL_MODEL not in candidates:
@@ -206,6 +210,12 @@ def evaluate(
             "every evaluation has the random walk to beat",
             f"candidates are {', '.join(candidates) or 'none'}",
             f"Train the candidate {NULL_MODEL} as well",
+        )
+    if incumbent and incumbent not in candidates:
+        raise InvalidInput(
+            "an incumbent is compared on the same forecasts",
+            f"{incumbent} is not among {', '.join(candidates)}",
+            "Forecast the same rows with it (forecasting.incumbent)",
         )
     panel = panel_of(candidates)
     reported = tuple(h for h in horizons if 1 <= h <= panel.horizon)
@@ -218,19 +228,29 @@ def evaluate(
     known = np.isfinite(series[NULL_MODEL])
     losses = np.stack([values[known] for values in series.values()], axis=1)
     names = list(candidates)
-    place = names.index(NULL_MODEL)
+    challengers = [name for name in names if name not in {NULL_MODEL, incumbent}]
+    null_losses = losses[:, names.index(NULL_MODEL)]
+    rivals = losses[:, [names.index(name) for name in challengers]]
+    in_set = model_confidence_set(losses, overlap=overlap, draws=repetitions, seed=seed)
     spa = float("nan")
-    if len(names) > 1:
+    if challengers:
         spa = superior_predictive_ability(
-            losses[:, place],
-            np.delete(losses, place, axis=1),
-            block=overlap,
-            repetitions=repetitions,
-            seed=seed,
+            null_losses, rivals, overlap=overlap, draws=repetitions, seed=seed
         )
-        in_set = model_confidence_set(losses, block=overlap, repetitions=repetitions, seed=seed)
-    else:
-        in_set = np.ones(1)
+    tried = {name: int((trials or {}).get(name, 1)) for name in names}
+    searched = effective_trials(
+        settings_tried({name: tried[name] for name in challengers}), null_losses[:, None] - rivals
+    )
+    accounts = {
+        name: {
+            delay: run_backtest(one, threshold=threshold, delay=delay, slippage=slippage)
+            for delay in DELAYS
+        }
+        for name, one in candidates.items()
+    }
+    accounts |= deflated_accounts(
+        {name: accounts[name] for name in challengers}, sum(tried[name] for name in challengers)
+    )
     first = candidates[NULL_MODEL]
     null_direction = direction_of(first, panel, ranks, threshold)
     evaluated: dict[str, CandidateEvaluation] = {}
@@ -241,7 +261,7 @@ def evaluate(
         evaluated[name] = CandidateEvaluation(
             kind=forecasts.kind,
             params=dict(forecasts.params),
-            trials=int((trials or {}).get(name, 1)),
+            trials=tried[name],
             overall=scores.overall,
             by_horizon=scores.by_horizon,
             by_symbol=scores.by_symbol,
@@ -251,15 +271,16 @@ def evaluate(
             below=scores.below,
             hit_rate=direction.hit_rate,
             information_coefficient=direction.information_coefficient,
+            symbol_hit_rate=direction.symbol_hit_rate,
+            symbol_information_coefficient=direction.symbol_information_coefficient,
             brier=direction.brier,
             brier_skill=1 - ratio(direction.brier, null_direction.brier),
             confusion=direction.confusion,
             signal_accuracy=direction.signal_accuracy,
             signal_base_rate=direction.signal_base_rate,
             confidence_set_p=float(in_set[index]),
-            backtests={
-                delay: run_backtest(forecasts, threshold=threshold, delay=delay) for delay in DELAYS
-            },
+            deflated_p=deflated_p_value(scores.overall.p_value, searched),
+            backtests=accounts[name],
             series=series[name],
         )
     return Evaluation(
@@ -268,18 +289,15 @@ def evaluate(
         horizons=reported,
         signal_horizon=first.signal_horizon,
         cost=first.cost,
+        slippage=slippage,
         threshold=threshold,
         symbols=panel.symbols,
         instants=panel.instants,
         periods=int(known.sum()),
         overlap=overlap,
         spa_p_value=spa,
-        buy_and_hold=buy_and_hold(first),
+        effective_trials=searched,
+        buy_and_hold=buy_and_hold(first, slippage=slippage),
         seed=seed,
+        incumbent=incumbent,
     )
-
-
-def _score_figures(score: Score) -> dict[str, float]:
-    from dataclasses import asdict
-
-    return {key: float(value) for key, value in asdict(score).items()}

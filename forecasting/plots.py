@@ -55,7 +55,7 @@ def skill_by_horizon(evaluation: "Evaluation") -> Painter:
     """Skill against the random walk per horizon; filled markers are significant."""
 
     def paint(figure: Any, dress: Dress) -> None:
-        axes = _axes(figure, dress, "horizon (bars)", "skill (%)")
+        axes = styled_axes(figure, dress, "horizon (bars)", "skill (%)")
         axes.axhline(0, color=dress.ink, linewidth=1.2, label="random walk")
         for place, name in enumerate(evaluation.challengers):
             scores = evaluation.candidates[name].by_horizon
@@ -69,7 +69,7 @@ def skill_by_horizon(evaluation: "Evaluation") -> Painter:
                 horizons[~sure], skill[~sure], mark, color=hue, markersize=4,
                 markerfacecolor=dress.paper,
             )  # fmt: skip
-        _legend(axes, dress)
+        styled_legend(axes, dress)
 
     return paint
 
@@ -78,7 +78,7 @@ def coverage_by_horizon(evaluation: "Evaluation", band: tuple[float, float]) -> 
     """Coverage of the 90 % and 50 % intervals per horizon, and the band the gate asks for."""
 
     def paint(figure: Any, dress: Dress) -> None:
-        axes = _axes(figure, dress, "horizon (bars)", "outcomes inside (%)")
+        axes = styled_axes(figure, dress, "horizon (bars)", "outcomes inside (%)")
         axes.axhspan(100 * band[0], 100 * band[1], color=dress.faint, alpha=0.6, linewidth=0)
         for nominal in (50, 90):
             axes.axhline(nominal, color=dress.ink, linewidth=0.8, linestyle=(0, (1, 2)))
@@ -93,7 +93,7 @@ def coverage_by_horizon(evaluation: "Evaluation", band: tuple[float, float]) -> 
             axes.plot(horizons, [100 * scores[h].coverage_50 for h in horizons], color=hue,
                       linewidth=width, linestyle="--")  # fmt: skip
         axes.set_ylim(30, 102)
-        _legend(axes, dress, loc="center right")
+        styled_legend(axes, dress, loc="center right")
 
     return paint
 
@@ -107,15 +107,17 @@ def calibration(evaluation: "Evaluation", name: str) -> Painter:
         weight = np.array([candidate.by_horizon[h].forecasts for h in sorted(candidate.by_horizon)])
         known = weight > 0
         pooled = np.average(candidate.below[known], axis=0, weights=weight[known])
-        left = _axes(figure, dress, "nominal level (%)", "observed (%)", place=121)
+        left = styled_axes(figure, dress, "nominal level (%)", "observed (%)", place=121)
         left.plot([0, 100], [0, 100], color=dress.ink, linewidth=0.8, linestyle=(0, (1, 2)))
         shown = [h for h in (evaluation.horizons[0], evaluation.horizons[-1]) if weight[h - 1]]
         for place, horizon in enumerate(dict.fromkeys(shown)):
             left.plot(100 * levels, 100 * candidate.below[horizon - 1], MARKERS[place],
                       linestyle="-", color=dress.hues[place], markersize=4, linewidth=1.3,
                       label=f"h = {horizon}")  # fmt: skip
-        _legend(left, dress, loc="upper left")
-        right = _axes(figure, dress, "forecast probability bin", "outcomes / expected", place=122)
+        styled_legend(left, dress, loc="upper left")
+        right = styled_axes(
+            figure, dress, "forecast probability bin", "outcomes / expected", place=122
+        )
         edges = np.r_[0, levels, 1]
         density = np.diff(np.r_[0, pooled, 1]) / np.diff(edges)
         right.bar(100 * edges[:-1], density, width=100 * np.diff(edges), align="edge",
@@ -130,7 +132,7 @@ def equity(evaluation: "Evaluation", name: str) -> Painter:
     """The account after costs for each delay, and buy and hold."""
 
     def paint(figure: Any, dress: Dress) -> None:
-        axes = _axes(figure, dress, "", "account (start = 1)")
+        axes = styled_axes(figure, dress, "", "account (start = 1)")
         hold = evaluation.buy_and_hold
         axes.plot(hold.dates, hold.equity, color=dress.ink, linewidth=1, label="buy and hold")
         styles = {0: (0, (1, 1.5)), 1: "-", 2: (0, (5, 2))}
@@ -141,7 +143,7 @@ def equity(evaluation: "Evaluation", name: str) -> Painter:
             axes.plot(account.dates, account.equity, color=dress.hues[(place + 1) % 3],
                       linewidth=2.0 if delay == 1 else 1.2, linestyle=styles.get(delay, "-"),
                       label=words)  # fmt: skip
-        _legend(axes, dress, loc="upper left")
+        styled_legend(axes, dress, loc="upper left")
 
     return paint
 
@@ -158,7 +160,7 @@ def forecasts_beside_outcomes(
         dates = forecasts.timestamps[at].astype("datetime64[ns]").astype("datetime64[s]")
         quantiles = 100 * np.expm1(forecasts.quantiles[at, column].astype(np.float64))
         came = 100 * np.expm1(forecasts.realised[at, column].astype(np.float64))
-        axes = _axes(figure, dress, "", f"{column + 1}-bar return (%)")
+        axes = styled_axes(figure, dress, "", f"{column + 1}-bar return (%)")
         for low, high, shade in ((0.05, 0.95, 0.22), (0.25, 0.75, 0.35)):
             axes.fill_between(
                 dates,
@@ -170,7 +172,7 @@ def forecasts_beside_outcomes(
         median = quantiles[:, level_index(0.5, forecasts.levels)]
         axes.plot(dates, median, color=dress.hues[0], linewidth=1.2, label="median")
         axes.plot(dates, came, ".", color=dress.hues[1], markersize=3, label="what came")
-        _legend(axes, dress, loc="upper left", columns=4)
+        styled_legend(axes, dress, loc="upper left", columns=4)
 
     return paint
 
@@ -187,7 +189,8 @@ def _png(paint: Painter, dress: Dress, height: float) -> str:
     return b64encode(buffer.getvalue()).decode("ascii")
 
 
-def _axes(figure: Any, dress: Dress, x: str, y: str, *, place: int = 111) -> Any:
+def styled_axes(figure: Any, dress: Dress, x: str, y: str, *, place: int = 111) -> Any:
+    """Axes with named sides, a faint grid and the dress's colours; `place` as in matplotlib."""
     axes = figure.add_subplot(place, facecolor=dress.paper)
     axes.set_xlabel(x, color=dress.ink, fontsize=9)
     axes.set_ylabel(y, color=dress.ink, fontsize=9)
@@ -200,7 +203,8 @@ def _axes(figure: Any, dress: Dress, x: str, y: str, *, place: int = 111) -> Any
     return axes
 
 
-def _legend(axes: Any, dress: Dress, *, loc: str = "best", columns: int = 1) -> None:
+def styled_legend(axes: Any, dress: Dress, *, loc: str = "best", columns: int = 1) -> None:
+    """A legend in the dress's colours, where anything is labelled."""
     handles, labels = axes.get_legend_handles_labels()
     if labels:
         axes.legend(

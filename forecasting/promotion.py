@@ -30,7 +30,7 @@ class PromotionPolicy:
 
     alpha: float = 0.05
     champion_alpha: float = 0.05
-    coverage: tuple[float, float] = (0.85, 0.95)
+    coverage: tuple[float, float] = (0.87, 0.93)
     min_periods: int = 250
     min_spans: float = 8.0
 
@@ -44,7 +44,7 @@ class PromotionPolicy:
                 )
         if not 0 <= self.coverage[0] < self.coverage[1] <= 1:
             raise InvalidSettings(
-                "a coverage band rises within 0 to 1", f"{self.coverage}", "Give (0.85, 0.95)"
+                "a coverage band rises within 0 to 1", f"{self.coverage}", "Give (0.87, 0.93)"
             )
 
 
@@ -133,12 +133,14 @@ def decide(
     The challenger is the candidate, other than the random walk, with the least mean scaled
     pinball loss over all horizons (weighted 1/h), symbols and folds. It was picked for being the best, so its
     own Diebold-Mariano test is not enough: Hansen's SPA test over all candidates must reject
-    "none beats the random walk" as well, and that test counts the picking.
+    "none beats the random walk" as well, and that test counts the picking. Settings that a search
+    tried leave no losses for that test, so the Diebold-Mariano p-value must also hold deflated by
+    their number, as if they had been picked on the test spans; see `forecasting.trials`.
 
     Args:
         evaluation: all candidates on the same forecasts.
-        champion: the champion's name among the candidates; None, or the random walk, when
-            nothing better was ever promoted.
+        champion: the champion's name among the candidates, as a challenger or as the incumbent;
+            None, or the random walk, when nothing better was ever promoted.
         policy: what has to be shown; the defaults of `PromotionPolicy` otherwise.
         further: gates judged elsewhere (e.g. leak checks) that must hold as well.
     """
@@ -156,6 +158,7 @@ def decide(
         _enough_evidence(evaluation, policy),
         _beats_random_walk(evaluation, name, policy),
         _survives_selection(evaluation, policy),
+        _survives_trials(evaluation, name, policy),
         _no_horizon_worse(evaluation, name, policy),
         _not_worse_than(evaluation, name, champion, policy),
         _honest_intervals(evaluation, name, policy),
@@ -194,15 +197,28 @@ def _beats_random_walk(evaluation: Evaluation, name: str, policy: PromotionPolic
 
 
 def _survives_selection(evaluation: Evaluation, policy: PromotionPolicy) -> GateResult:
-    challengers, trials = len(evaluation.challengers), evaluation.trials
+    challengers = len(evaluation.challengers)
     return GateResult(
         "survives_selection",
         evaluation.spa_p_value < policy.alpha,
         "must still beat it after counting that the best was picked "
         f"(Hansen's SPA, p below {policy.alpha:g})",
         f"p {_p(evaluation.spa_p_value)} over {challengers} "
-        f"{'candidate' if challengers == 1 else 'candidates'}, "
-        f"{trials} {'trial' if trials == 1 else 'trials'} recorded",
+        f"{'candidate' if challengers == 1 else 'candidates'}",
+    )
+
+
+def _survives_trials(evaluation: Evaluation, name: str, policy: PromotionPolicy) -> GateResult:
+    deflated, trials = evaluation.candidates[name].deflated_p, evaluation.trials
+    searched = trials > len(evaluation.challengers)
+    worth = f", worth {evaluation.effective_trials:.1f} independent ones" if searched else ""
+    return GateResult(
+        "survives_trials",
+        deflated < policy.alpha,
+        "must still beat it after counting the settings that were tried "
+        f"(p deflated by Sidak's formula, below {policy.alpha:g})",
+        f"p {_p(deflated)} after {trials} {'trial' if trials == 1 else 'trials'}"
+        + (worth or ", none of them by a search"),
     )
 
 
@@ -234,7 +250,7 @@ def _not_worse_than(
         found = "the champion is the random walk; see above"
         return GateResult("not_worse_than_champion", True, rule, found)
     if champion not in evaluation.candidates:
-        found = f"the champion {champion} was not evaluated on these folds"
+        found = f"the champion {champion} was not forecast on these folds"
         return GateResult("not_worse_than_champion", False, rule, found)
     if champion == name:
         found = f"{name} is the champion's own method, trained anew"

@@ -12,6 +12,7 @@ from forecasting.out_of_sample import OutOfSample
 from forecasting.promotion import GateResult, PromotionPolicy, Verdict
 from forecasting.report_style import METHODS, STYLE
 from forecasting.report_tables import (
+    account_sentence,
     backtest_table,
     candidates_table,
     confusion_table,
@@ -69,7 +70,8 @@ def verdict_markdown(verdict: Verdict, evaluation: Evaluation) -> str:
         for gate in verdict.gates
     ]
     lines += ["", "| candidate | skill | p | MASE | 90 % coverage |", "|---|---:|---:|---:|---:|"]
-    for name in (*evaluation.challengers, NULL_MODEL):
+    incumbent = (evaluation.incumbent,) if evaluation.incumbent else ()
+    for name in (*evaluation.challengers, *incumbent, NULL_MODEL):
         score = evaluation.candidates[name].overall
         lines.append(
             f"| {name.replace('_', ' ')} | {skill_text(score.skill)} | {p_text(score.p_value)} "
@@ -79,8 +81,8 @@ def verdict_markdown(verdict: Verdict, evaluation: Evaluation) -> str:
         f"Skill: share of the random walk's pinball loss saved, over {evaluation.periods} "
         f"out-of-sample periods and {len(evaluation.symbols)} symbols; p: one-sided "
         f"Diebold-Mariano. Hansen's SPA p {p_text(evaluation.spa_p_value)}; "
-        f"{verdict.trials} trials recorded."
-    )
+        f"{verdict.trials} trials. {account_sentence(evaluation, verdict.candidate)}"
+    ).rstrip()
     lines += ["", closing, ""]
     return "\n".join(lines)
 
@@ -197,6 +199,9 @@ def _facts(evaluation: Evaluation, verdict: Verdict, meta: ReportMeta) -> str:
     symbols = ", ".join(evaluation.symbols[:12])
     if len(evaluation.symbols) > 12:
         symbols += f" and {len(evaluation.symbols) - 12} more"
+    trials = str(verdict.trials)
+    if evaluation.effective_trials > 1:
+        trials += f" (settings searched: worth {evaluation.effective_trials:.1f} independent ones)"
     facts = {
         "Source": meta.source + (f" ({meta.label})" if meta.label else ""),
         "Forecasts made": f"{first} to {last}",
@@ -207,7 +212,7 @@ def _facts(evaluation: Evaluation, verdict: Verdict, meta: ReportMeta) -> str:
         "Data set": meta.dataset,
         "Seed": str(meta.seed),
         "Code": meta.git_revision,
-        "Trials": str(verdict.trials),
+        "Trials": trials,
         "SPA p-value": p_text(evaluation.spa_p_value),
     }
     cells = "".join(

@@ -60,12 +60,14 @@ twice the integral of that loss over all levels, by the midpoint rule. Horizons 
 weights 1/h, because of forecasts h bars ahead only one in h is new evidence. Skill is one minus the loss
 over the random walk's. The random walk forecasts no move, with its own calibrated intervals.</p>
 <p>Tests work on one number per period, the mean over symbols, because symbols that move together
-are not independent evidence. Diebold and Mariano's statistic uses a Newey-West variance that
-spans the overlap of the forecasts, the correction of Harvey, Leybourne and Newbold, and
-Student's t, one-sided. Hansen's SPA test and the model confidence set use the stationary
-bootstrap in blocks as long as the longest forecast. The directional hit rate counts only
-forecasts that do not overlap, and its Wilson interval their effective number. Sharpe intervals
-follow Lo and Mertens.</p>
+are not independent evidence. Diebold and Mariano's statistic divides the mean gain by a long-run
+deviation from the slowest cosines of the series, as many as the overlap of the forecasts allows,
+and is judged by Student's t with that many degrees of freedom, one-sided (Coroneo and Iacone). Hansen's
+SPA test, which counts that the best candidate was picked, and the model confidence set take the
+laws of their statistics from the same asymptotics. Settings that a search tried never saw the test spans; the p-value is deflated by
+their effective number all the same (Sidak; Bailey and Lopez de Prado). The directional hit rate
+counts only forecasts that do not overlap, and its Wilson interval their effective number. Sharpe
+intervals follow Lo and Mertens, deflated Sharpe ratios Bailey and Lopez de Prado.</p>
 <p>What this cannot say: the symbols were chosen by hand and have survived, so their past is
 kinder than the market's; the backtest assumes fills at the close after one bar, fixed costs and
 no limit on size; daily rebalancing to equal shares is free; past skill, where there is any, may

@@ -10,6 +10,7 @@ from forecasting import plots
 from forecasting.evaluation import Evaluation
 from forecasting.forecast import SIGNALS
 from forecasting.scorecard import NULL_MODEL, Score
+from forecasting.trials import JUDGED_DELAY
 
 _MOST_SYMBOLS: Final = 40
 """Symbols listed one by one; beyond, the best and the worst are."""
@@ -28,7 +29,8 @@ def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]], emphasis: in
 
 def candidates_table(evaluation: Evaluation, judged: str) -> str:
     """Every candidate's overall figures, the judged one marked."""
-    names = (*evaluation.challengers, NULL_MODEL)
+    incumbent = (evaluation.incumbent,) if evaluation.incumbent else ()
+    names = (*evaluation.challengers, *incumbent, NULL_MODEL)
     horizon = evaluation.signal_horizon
     rows = []
     for name in names:
@@ -41,24 +43,24 @@ def candidates_table(evaluation: Evaluation, judged: str) -> str:
                 in_words(name),
                 skill_text(score.skill),
                 p_text(score.p_value),
+                p_text(candidate.deflated_p),
                 p_text(candidate.confidence_set_p),
                 number_text(score.crps, 4),
                 number_text(score.mase, 4),
                 interval_text(hits.accuracy, hits.low, hits.high) if hits else "-",
                 number_text(rank.value, 3) if rank else "-",
                 number_text(candidate.brier, 4),
-                share_text(score.coverage_50),
                 share_text(score.coverage_90),
             )
         )
     heads = (
-        "candidate", "skill", "p", "MCS p", "CRPS", "MASE", "direction",
-        "IC", "Brier", "50 %", "90 %",
+        "candidate", "skill", "p", "deflated", "MCS p", "CRPS", "MASE", "direction",
+        "IC", "Brier", "90 %",
     )  # fmt: skip
     note = (
         "<p>Losses are in units of the volatility known when the forecast was made, over all "
         "horizons with weights 1/h. p: chance of such a lead over the random walk by luck "
-        "(Diebold-Mariano). "
+        "(Diebold-Mariano); deflated: after counting the settings that were tried. "
         "MCS p: above the level, the model is among the best. Below 1, MASE is better than the "
         "random walk, which names no direction. Direction (95 % interval in brackets), rank "
         f"correlation (IC) and Brier score of a rise are at {horizon} bars.</p>"
@@ -83,21 +85,57 @@ def backtest_table(evaluation: Evaluation, judged: str) -> str:
                 f"{account.total_return:+.1%}",
                 f"{account.annual_return:+.1%}",
                 sharpe,
+                share_text(account.deflated_sharpe),
                 f"{account.max_drawdown:.1%}",
                 f"{account.turnover:.1f}",
                 f"{account.exposure:.0%}",
                 f"{account.costs:.1%}",
             )
         )
-    heads = ("", "return", "per year", "Sharpe", "drawdown", "turnover / year", "invested", "costs")
+    heads = (
+        "", "return", "per year", "Sharpe", "deflated", "drawdown", "turnover / year", "invested",
+        "costs",
+    )  # fmt: skip
+    trials = "one trial" if evaluation.trials == 1 else f"the best of {evaluation.trials} trials"
     note = (
-        f"<p>Long or flat, equal shares, {evaluation.cost:.2%} per round trip. A buy is kept "
-        f"until a sell or for {evaluation.signal_horizon} bars. ±: 95 % interval. The line that "
-        "counts trades one bar after the signal; if the result lives only at once, it is the "
-        "closing price's noise, not foresight.</p>"
+        f"<p>{_delay_words(evaluation, judged)} Long or flat, equal shares, fees of "
+        f"{evaluation.cost:.2%} per round trip and slippage of {evaluation.slippage:.2%} per "
+        f"trade. A buy is kept until a sell or for {evaluation.signal_horizon} bars. ±: 95 % "
+        f"interval. Deflated: probability that the true Sharpe ratio is above 0, given that this "
+        f"was {trials} (Bailey and Lopez de Prado). The line that counts trades one bar after the "
+        "signal; if the result lives only at once, it is the closing price's noise, not "
+        "foresight.</p>"
     )
     picture = plots.picture(plots.equity(evaluation, judged), "Account after costs")
     return picture + _table(heads, rows, 1) + note
+
+
+def account_sentence(evaluation: Evaluation, judged: str | None) -> str:
+    """The judged candidate's Sharpe ratio after costs, deflated; "" if its signal never traded."""
+    if judged is None:
+        return ""
+    account = evaluation.candidates[judged].backtests[JUDGED_DELAY]
+    if not np.isfinite(account.sharpe):
+        return "Its signal never traded."
+    return (
+        f"Its signal, after costs and a bar's delay: Sharpe {account.sharpe:.2f} ± "
+        f"{1.96 * account.sharpe_error:.2f}, above 0 with probability "
+        f"{share_text(account.deflated_sharpe)} after counting the trials."
+    )
+
+
+def _delay_words(evaluation: Evaluation, judged: str) -> str:
+    """What waiting for one bar does to the account, in a sentence."""
+    accounts = evaluation.candidates[judged].backtests
+    at_once, later = accounts[0], accounts[1]
+    if not (np.isfinite(at_once.sharpe) and np.isfinite(later.sharpe)):
+        return "The signal never trades."
+    return (
+        f"A bar's delay moves the Sharpe ratio from {at_once.sharpe:.2f} to {later.sharpe:.2f} "
+        f"and the return per year from {at_once.annual_return:+.1%} to "
+        f"{later.annual_return:+.1%}; buying and holding made "
+        f"{evaluation.buy_and_hold.annual_return:+.1%} at {evaluation.buy_and_hold.sharpe:.2f}."
+    )
 
 
 def confusion_table(evaluation: Evaluation, judged: str) -> str:
@@ -125,13 +163,15 @@ def confusion_table(evaluation: Evaluation, judged: str) -> str:
 
 def symbols_table(evaluation: Evaluation, judged: str) -> str:
     """The judged candidate symbol by symbol, best first."""
-    scores = evaluation.candidates[judged].by_symbol
+    candidate = evaluation.candidates[judged]
+    scores = candidate.by_symbol
     names = sorted(scores, key=lambda name: -scores[name].skill)
     low = sum(score.p_value < evaluation.alpha for score in scores.values())
     chance = evaluation.alpha * len(scores)
     note = (
         f"<p>{low} of {len(scores)} symbols have a p below {evaluation.alpha:g}; about "
-        f"{chance:.1f} would by chance. No symbol is picked on this table.</p>"
+        f"{chance:.1f} would by chance. No symbol is picked on this table. Direction and IC are "
+        f"at {evaluation.signal_horizon} bars.</p>"
     )
     if len(names) > _MOST_SYMBOLS:
         half = _MOST_SYMBOLS // 2
@@ -143,13 +183,20 @@ def symbols_table(evaluation: Evaluation, judged: str) -> str:
             f"{scores[name].forecasts:,}",
             skill_text(scores[name].skill),
             p_text(scores[name].p_value),
+            number_text(scores[name].crps, 4),
             number_text(scores[name].mase, 4),
+            interval_text(hits.accuracy, hits.low, hits.high),
+            number_text(candidate.symbol_information_coefficient[name].value, 3),
             share_text(scores[name].coverage_50),
             share_text(scores[name].coverage_90),
         )
         for name in names
+        for hits in (candidate.symbol_hit_rate[name],)
     ]
-    return _table(("symbol", "forecasts", "skill", "p", "MASE", "50 %", "90 %"), rows) + note
+    heads = (
+        "symbol", "forecasts", "skill", "p", "CRPS", "MASE", "direction", "IC", "50 %", "90 %",
+    )  # fmt: skip
+    return _table(heads, rows) + note
 
 
 def in_words(name: str) -> str:

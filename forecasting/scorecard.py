@@ -1,24 +1,12 @@
 """Turns sums of losses into scores: per horizon, symbol and fold, each beside the random walk."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from forecasting.direction import (
-    HitRate,
-    RankCorrelation,
-    brier_score,
-    confusion,
-    hit_rate,
-    outcome_ranks,
-    rank_correlation,
-)
-from forecasting.forecast import sides
-from forecasting.losses import level_index
-from forecasting.out_of_sample import OutOfSample
 from forecasting.scoring import Panel, Reals, Tally, horizon_weights
 from forecasting.significance import diebold_mariano
 
@@ -76,18 +64,6 @@ class Scores:
     skill_by_fold: dict[int, float]
     coverage_by_fold: dict[int, float]
     below: Reals
-
-
-@dataclass(frozen=True)
-class Direction:
-    """A candidate's direction figures; see `CandidateEvaluation`."""
-
-    hit_rate: dict[int, HitRate]
-    information_coefficient: dict[int, RankCorrelation]
-    brier: float
-    confusion: Counts
-    signal_accuracy: float
-    signal_base_rate: float
 
 
 def ratio(part: float, whole: float) -> float:
@@ -164,63 +140,6 @@ def scores_of(
     return Scores(overall, by_horizon, by_symbol, skill_by_fold, coverage_by_fold, below)
 
 
-def ranks_of(panel: Panel, horizons: Sequence[int]) -> dict[int, Reals]:
-    """Ranks of the outcomes at these horizons, for every candidate's rank correlation."""
-    return {
-        horizon: outcome_ranks(
-            panel.realised[:, horizon - 1].astype(np.float64) / panel.scale,
-            panel.periods,
-            symbols=len(panel.symbols),
-        )
-        for horizon in horizons
-    }
-
-
-def direction_of(
-    forecasts: OutOfSample, panel: Panel, ranks: Mapping[int, Reals], threshold: float
-) -> Direction:
-    """Score a candidate's direction, its probability of a rise and its signal.
-
-    P(rise) is the mean of P(r > cost) and P(r > -cost): the distribution between the two points
-    taken as straight, which a band of a few basis points allows.
-
-    Args:
-        forecasts: the candidate's.
-        panel: the rows behind them.
-        ranks: `ranks_of` the panel; its horizons are scored.
-        threshold: probability a signal's side needs.
-    """
-    middle = level_index(0.5, forecasts.levels)
-    hits: dict[int, HitRate] = {}
-    correlations: dict[int, RankCorrelation] = {}
-    for horizon, outcomes in ranks.items():
-        median = forecasts.quantiles[:, horizon - 1, middle].astype(np.float64)
-        came = panel.realised[:, horizon - 1].astype(np.float64)
-        ahead = panel.lags(horizon) + 1
-        hits[horizon] = hit_rate(median, came, panel.periods, horizon=ahead)
-        correlations[horizon] = rank_correlation(
-            median / panel.scale, outcomes, panel.periods, horizon=ahead, symbols=len(panel.symbols)
-        )
-    column = min(forecasts.signal_horizon, panel.horizon) - 1
-    came = panel.realised[:, column].astype(np.float64)
-    known = np.isfinite(came)
-    above = forecasts.probability_above_cost[known, 0].astype(np.float64)
-    not_below = forecasts.probability_above_cost[known, 1].astype(np.float64)
-    came = came[known]
-    said = sides(above, 1 - not_below, threshold)
-    outcome = (came > forecasts.cost).astype(np.int8) - (came < -forecasts.cost).astype(np.int8)
-    table = confusion(said, outcome)
-    total = float(table.sum())
-    return Direction(
-        hit_rate=hits,
-        information_coefficient=correlations,
-        brier=brier_score((above + not_below) / 2, came > 0),
-        confusion=table,
-        signal_accuracy=ratio(float(np.trace(table)), total),
-        signal_base_rate=ratio(float(table.sum(axis=0).max()), total),
-    )
-
-
 def _test(own: Reals, rival: Reals | None, ahead: int) -> tuple[float, float]:
     if rival is None:
         return float("nan"), float("nan")
@@ -270,16 +189,17 @@ def _symbol_score(
     weights = horizon_weights(count.size)
     known = float(count @ weights)
     pinball = float(own.symbol_pinball[code] @ weights)
+    crps = float(own.symbol_crps[code] @ weights)
     error = float(own.symbol_error[code] @ weights)
     total, nan = float(count.sum()), float("nan")
     return Score(
         forecasts=int(total),
         pinball=ratio(pinball, known),
-        crps=nan,
+        crps=ratio(crps, known),
         mae=ratio(error, known),
         mase=ratio(error, float(null.symbol_error[code] @ weights)),
         skill=1 - ratio(pinball, float(null.symbol_pinball[code] @ weights)),
-        crps_skill=nan,
+        crps_skill=1 - ratio(crps, float(null.symbol_crps[code] @ weights)),
         coverage_50=ratio(float(own.symbol_inside[0.5][code].sum()), total),
         coverage_90=ratio(float(own.symbol_inside[0.9][code].sum()), total),
         width_50=nan,

@@ -88,6 +88,7 @@ class Tally:
         pinball: sum of scaled mean pinball losses, shape [T, H].
         crps: sum of scaled CRPS, shape [T, H].
         symbol_pinball: sum of scaled mean pinball losses, shape [S, H].
+        symbol_crps: sum of scaled CRPS, shape [S, H].
         symbol_error: sum of absolute errors of the median, log return, shape [S, H].
         symbol_inside: outcomes inside the central interval, per nominal coverage, each [S, H].
         below: outcomes at or below each quantile, shape [H, Q].
@@ -100,6 +101,7 @@ class Tally:
     pinball: Reals
     crps: Reals
     symbol_pinball: Reals
+    symbol_crps: Reals
     symbol_error: Reals
     symbol_inside: dict[float, Reals]
     below: Reals
@@ -192,7 +194,7 @@ def tally(candidate: OutOfSample, panel: Panel) -> Tally:
     weight = horizon_weights(horizon).astype(np.float32)
     times, names = panel.instants.size, len(panel.symbols)
     count, pinball, crps, period_inside = (np.zeros((times, horizon)) for _ in range(4))
-    symbol_pinball, symbol_error = np.zeros((names, horizon)), np.zeros((names, horizon))
+    symbol_pinball, symbol_crps, symbol_error = (np.zeros((names, horizon)) for _ in range(3))
     symbol_inside = {band: np.zeros((names, horizon)) for band in BANDS}
     below = np.zeros((horizon, levels.size))
     width = {band: np.zeros(horizon) for band in BANDS}
@@ -225,6 +227,7 @@ def tally(candidate: OutOfSample, panel: Panel) -> Tally:
         pinball += by_period @ loss[:, :, 0]
         crps += by_period @ loss[:, :, 1]
         symbol_pinball += by_symbol @ loss[:, :, 0]
+        symbol_crps += by_symbol @ loss[:, :, 1]
         symbol_error += by_symbol @ (np.abs(error[:, :, middle]) * known)
         not_above = error <= 0
         below += np.count_nonzero(not_above & known[:, :, None], axis=0)
@@ -235,8 +238,8 @@ def tally(candidate: OutOfSample, panel: Panel) -> Tally:
             if band == 0.9:
                 period_inside += by_period @ within
     return Tally(
-        count, pinball, crps, symbol_pinball, symbol_error, symbol_inside, below, width,
-        row_pinball, period_inside,
+        count, pinball, crps, symbol_pinball, symbol_crps, symbol_error, symbol_inside, below,
+        width, row_pinball, period_inside,
     )  # fmt: skip
 
 

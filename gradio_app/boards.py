@@ -16,7 +16,7 @@ VERDICTS: Final = {
     "refuse": ("warn", "Refuse"),
     "default": ("info", "Default"),
 }
-BAND: Final = (0.85, 0.95)
+BAND: Final = (0.87, 0.93)
 """Realised coverage of a 90 % interval that counts as kept."""
 
 

@@ -176,7 +176,7 @@ def error_chart(shown: Sequence[Track]) -> go.Figure:
 def coverage_chart(shown: Sequence[Track]) -> go.Figure:
     """Share of outcomes inside the 90 % interval, cumulated, per model version."""
     figure = go.Figure()
-    figure.add_hrect(y0=0.85, y1=0.95, fillcolor="rgba(138,148,160,0.18)", line_width=0)
+    figure.add_hrect(y0=0.87, y1=0.93, fillcolor="rgba(138,148,160,0.18)", line_width=0)
     _by_version(figure, shown, "coverage", "%{y:.1%}")
     _level(figure, 0.9)
     _frame(figure, SMALL_HEIGHT)

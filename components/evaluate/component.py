@@ -28,7 +28,7 @@ def evaluate(
         table: features and horizon returns the candidates learned from.
         horizon: longest forecast that is weighed, in bars.
         alpha: significance level of the gates.
-        seed: seed of the bootstrap.
+        seed: seed of the random numbers of the tests.
         report: the walk-forward report with plots, self-contained.
         verdict: promote or refuse, because.
         metrics: the scores of every candidate.

@@ -18,7 +18,10 @@ DECISION: Final = "decision.json"
 PLOTS: Final = "plots"
 
 _HORIZONS = (1, 5, 10, 20)
-_SHOWN = ("skill", "p_value", "crps", "mase", "coverage_50", "coverage_90", "sharpe_delay_1")
+_SHOWN = (
+    *("skill", "p_value", "deflated_p", "crps", "mase", "coverage_50", "coverage_90"),
+    *("sharpe_delay_1", "deflated_sharpe"),
+)
 _SIDES = ["sell", "hold", "buy"]
 
 
@@ -40,9 +43,13 @@ def run(
 
     Raises:
         InvalidInput: the random walk is not among the candidates, or their rows differ.
+        Corrupted: what the leak checks found cannot be read.
+        BundleRejected: the champion's manifest is not the one the registry promises.
         ShortHistory: no outcome is known yet.
         RegistryUnavailable: MLflow, which knows the champion, cannot be reached.
     """
+    from components.evaluate.incumbent import incumbent_of
+    from components.evaluate.leak_gates import leak_gates
     from components.provenance import git_revision
     from forecasting.evaluation import evaluate
     from forecasting.out_of_sample import OutOfSample
@@ -57,15 +64,22 @@ def run(
         kind = str(artifact.metadata["kind"])
         forecasts[kind] = OutOfSample.load(Path(artifact.path))
         trials[kind] = int(artifact.metadata["trials"])
+    rival, held = None, None
+    if champion:
+        rival, held = incumbent_of(champion, forecasts, table, seed=seed)
+        if held:
+            forecasts[rival] = held
     evaluation = evaluate(
         forecasts,
         alpha=alpha,
         horizons=(*(h for h in _HORIZONS if h < horizon), horizon),
         trials=trials,
         seed=seed,
+        incumbent=rival if rival and held else "",
     )
     policy = PromotionPolicy(alpha=alpha)
-    decided = decide(evaluation, champion.kind if champion else None, policy)
+    gates = leak_gates(table, out_of_sample)
+    decided = decide(evaluation, rival, policy, further=gates)
     told = {key: table.metadata[key] for key in ("source", "snapshot", "dataset", "interval")}
     meta = ReportMeta(
         **told,

@@ -2,16 +2,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.stats import norm
 
 from forecasting.backtest import (
     backtest_signals,
     buy_and_hold,
-    deflated_sharpe,
     max_drawdown,
     positions,
     run_backtest,
-    sharpe_error,
 )
 from forecasting.errors import InvalidInput, InvalidSettings
 from forecasting.planted import planted_forecasts
@@ -141,32 +138,6 @@ def test_slippage_costs_more():
 def test_max_drawdown_counts_the_first_fall_from_one():
     assert max_drawdown(np.array([0.8, 1.2, 0.9, 1.3])) == pytest.approx(0.25)
     assert max_drawdown(np.array([1.1, 1.2])) == 0
-
-
-def test_sharpe_error_is_lo_s_for_normal_returns_and_holds_in_simulation():
-    assert sharpe_error(0.1, 1001) == pytest.approx(np.sqrt((1 + 0.1**2 / 2) / 1000))
-    rng = np.random.default_rng(5)
-    draws = rng.normal(0.2, 1, (4000, 120))
-    ratios = draws.mean(axis=1) / draws.std(axis=1, ddof=1)
-    assert sharpe_error(0.2, 120) == pytest.approx(ratios.std(), rel=0.05)
-
-
-def test_deflated_sharpe_is_the_published_example():
-    # Bailey & Lopez de Prado (2014), numerical example: DSR 0.9004 for 100 trials.
-    value = deflated_sharpe(
-        2.5 / np.sqrt(250),
-        observations=1250,
-        trials=100,
-        trial_variance=0.5 / 250,
-        skew=-3,
-        kurtosis=10,
-    )
-    assert value == pytest.approx(0.9004, abs=5e-5)
-
-
-def test_deflated_sharpe_of_a_single_trial_is_the_probabilistic_one():
-    value = deflated_sharpe(0.05, observations=501, trials=1, trial_variance=0.0)
-    assert value == pytest.approx(norm.cdf(0.05 / sharpe_error(0.05, 501)))
 
 
 def test_a_negative_delay_and_an_unknown_future_are_refused(walks):

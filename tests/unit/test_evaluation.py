@@ -180,7 +180,9 @@ def test_the_record_is_json_with_null_for_what_is_unknown(evaluation):
     assert set(ridge["by_horizon"]) == {str(h) for h in range(1, 31)}
     assert len(ridge["confusion"]) == 3
     assert ridge["backtests"]["1"]["first"] == "2015-01-02"
-    assert record["signal"] == {"horizon": 5, "cost": 0.001, "threshold": 0.55}
+    assert record["signal"] == {
+        "horizon": 5, "cost": 0.001, "slippage": 0.0002, "threshold": 0.55,
+    }  # fmt: skip
     assert "series" not in ridge
 
 
@@ -207,3 +209,35 @@ def test_the_same_seed_gives_the_same_evidence(candidates, evaluation):
 def test_a_longer_search_is_remembered(candidates):
     counted = evaluate(candidates, trials={"ridge": 40}, repetitions=50)
     assert counted.trials == 41
+
+
+def test_every_statistic_stands_for_each_symbol_as_well(candidates, evaluation):
+    from scipy.stats import spearmanr
+
+    scored = evaluation.candidates["ridge"]
+    forecasts = candidates["ridge"]
+    rows = np.flatnonzero(forecasts.codes == 2)
+    said, came = forecasts.quantiles[rows, 4, 2], forecasts.realised[rows, 4]
+    known = np.isfinite(came)
+    rank = scored.symbol_information_coefficient["SYM002"].value
+    scale = forecasts.scale[rows]
+    expected = spearmanr((said / scale)[known], (came / scale)[known]).statistic
+    assert rank == pytest.approx(expected, abs=1e-6)
+    hits = np.sign(said[known][::5]) == np.sign(came[known][::5])
+    assert scored.symbol_hit_rate["SYM002"].accuracy == pytest.approx(hits.mean())
+    by_symbol = [scored.by_symbol[name].crps for name in evaluation.symbols]
+    assert np.mean(by_symbol) == pytest.approx(scored.overall.crps, rel=1e-6)
+
+
+def test_an_incumbent_that_was_not_forecast_is_refused(candidates):
+    with pytest.raises(InvalidInput, match="catboost is not among"):
+        evaluate(candidates, incumbent="catboost")
+
+
+def test_metrics_hold_the_deflated_figures():
+    forecasts = planted_forecasts(signal=0.1, periods=250, symbols=2, candidates=("ridge",))
+    evaluation = evaluate(forecasts, repetitions=50)
+    metrics = evaluation.metrics("ridge")
+    assert {"deflated_p", "deflated_sharpe", "trials_of_all", "sharpe_delay_0"} <= set(metrics)
+    assert {"directional_accuracy_low_h05", "crps_h05", "mae_h05"} <= set(metrics)
+    assert "deflated_sharpe" not in evaluation.metrics("random_walk")

@@ -91,6 +91,33 @@ def test_the_delay_of_a_bar_is_shown_beside_buy_and_hold(page):
         assert line in text
 
 
+def test_the_page_says_what_a_bars_delay_and_the_trials_do_to_the_account():
+    forecasts = planted_forecasts(signal=0.2, periods=400, candidates=("ridge",), seed=1)
+    evaluation = evaluate(forecasts, trials={"ridge": 30}, repetitions=50)
+    case = (forecasts, evaluation, decide(evaluation))
+    reader = Balance()
+    reader.feed(page_of(case))
+    text = " ".join(reader.text)
+    at_once, later = (evaluation.candidates["ridge"].backtests[delay] for delay in (0, 1))
+    assert (
+        f"A bar's delay moves the Sharpe ratio from {at_once.sharpe:.2f} to {later.sharpe:.2f}"
+        in text
+    )
+    assert "given that this was the best of 30 trials" in text
+    assert f"{later.deflated_sharpe:.1%}" in text
+    assert "30 (settings searched: worth 30.0 independent ones)" in text
+    markdown = verdict_markdown(case[2], evaluation)
+    assert f"above 0 with probability {later.deflated_sharpe:.1%}" in markdown
+
+
+def test_an_incumbent_is_shown_beside_the_candidates():
+    forecasts = planted_forecasts(signal=0, periods=300, candidates=("ridge", "catboost"), seed=1)
+    evaluation = evaluate(forecasts, incumbent="catboost", repetitions=50)
+    verdict = decide(evaluation, "catboost")
+    assert "| catboost |" in verdict_markdown(verdict, evaluation)
+    assert "<td>catboost</td>" in page_of((forecasts, evaluation, verdict))
+
+
 def test_the_same_evidence_gives_the_same_page(refused, page):
     assert page_of(refused) == page
 

@@ -1,5 +1,8 @@
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy import stats
 
 from forecasting.direction import (
@@ -13,11 +16,12 @@ from forecasting.direction import (
 )
 from forecasting.errors import InvalidInput
 from forecasting.significance import (
-    bootstrap_generator,
+    cosines,
     diebold_mariano,
     holm,
     long_run_variance,
     model_confidence_set,
+    smoothing,
     superior_predictive_ability,
 )
 
@@ -27,39 +31,73 @@ def overlapping(rng, periods, horizon, mean=0.0):
     return np.convolve(news, np.ones(horizon), "valid")[:periods] / np.sqrt(horizon) + mean
 
 
-def test_long_run_variance_equals_the_double_loop():
-    series = overlapping(np.random.default_rng(0), 60, 4)
-    centred, lags, slow = series - series.mean(), 5, 0.0
-    for i in range(60):
-        for j in range(60):
-            if abs(i - j) <= lags:
-                slow += (1 - abs(i - j) / (lags + 1)) * centred[i] * centred[j] / 60
-    assert long_run_variance(series, lags) == pytest.approx(slow, rel=1e-12)
-
-
-@pytest.mark.parametrize("horizon", [1, 5, 30])
-def test_diebold_mariano_equals_statsmodels_hac_regression_with_the_small_sample_factor(horizon):
+def textbook_p(series, horizon):
+    """Newey-West at the overlap's lags and the factor of Harvey, Leybourne & Newbold (1997)."""
     import statsmodels.api as sm
 
-    periods = 300
-    series = overlapping(np.random.default_rng(horizon), periods, horizon, mean=0.2)
+    periods = len(series)
     fit = sm.OLS(series, np.ones(periods)).fit(
         cov_type="HAC", cov_kwds={"maxlags": horizon - 1, "use_correction": False}
     )
     factor = (periods + 1 - 2 * horizon + horizon * (horizon - 1) / periods) / periods
-    expected = fit.tvalues[0] * np.sqrt(factor)
+    return stats.t.sf(fit.tvalues[0] * np.sqrt(factor), periods - 1)
+
+
+def test_cosine_coefficients_are_the_discrete_cosine_transform():
+    from scipy.fft import dct
+
+    series = np.random.default_rng(0).normal(3, 1, (90, 2))
+    expected = dct(series, type=2, axis=0, norm="ortho")[1:8]
+    np.testing.assert_allclose(cosines(series, 7), expected, atol=1e-10)
+
+
+def test_long_run_variance_is_what_a_regression_on_cosines_finds():
+    import statsmodels.api as sm
+
+    series, overlap = overlapping(np.random.default_rng(1), 200, 5), 5
+    count = smoothing(200, overlap)
+    t = (np.arange(200) + 0.5) / 200
+    waves = [np.sqrt(2) * np.cos(np.pi * j * t) for j in range(1, count + 1)]
+    fit = sm.OLS(series, np.column_stack([np.ones(200), *waves])).fit()
+    variance, freedom = long_run_variance(series, overlap)
+    assert freedom == count == 13
+    assert variance == pytest.approx(200 * np.mean(fit.params[1:] ** 2), rel=1e-9)
+
+
+def test_long_run_variance_agrees_with_statsmodels_hac_where_there_are_many_spans():
+    import statsmodels.api as sm
+
+    series = overlapping(np.random.default_rng(2), 60_000, 5)
+    fit = sm.OLS(series, np.ones(60_000)).fit(cov_type="HAC", cov_kwds={"maxlags": 100})
+    theirs = float(fit.cov_params()[0, 0]) * 60_000
+    assert theirs == pytest.approx(5, rel=0.15)  # the sum of five equal moves' covariances
+    assert long_run_variance(series, 5)[0] == pytest.approx(theirs, rel=0.15)
+
+
+@pytest.mark.parametrize("horizon", [1, 5, 30])
+def test_diebold_mariano_is_the_mean_over_its_error_and_students_t(horizon):
+    from scipy.fft import dct
+
+    periods = 300
+    series = overlapping(np.random.default_rng(horizon), periods, horizon, mean=0.2)
+    freedom = {1: 17, 5: 17, 30: 5}[horizon]  # 0.4 * 300^(2/3) = 17.9; 300 / 60 = 5
+    error = np.sqrt(np.mean(dct(series, norm="ortho")[1 : freedom + 1] ** 2) / periods)
     result = diebold_mariano(series, horizon=horizon)
-    assert result.statistic == pytest.approx(expected, rel=1e-10)
-    assert result.p_value == pytest.approx(stats.t.sf(expected, periods - 1), rel=1e-8)
+    assert result.freedom == freedom
+    assert result.statistic == pytest.approx(series.mean() / error, rel=1e-10)
+    assert result.p_value == pytest.approx(stats.t.sf(series.mean() / error, freedom), rel=1e-8)
     assert result.periods == periods
 
 
-def test_one_step_diebold_mariano_is_the_t_test():
-    series = np.random.default_rng(4).normal(0.1, 1, 80)
-    expected = stats.ttest_1samp(series, 0, alternative="greater")
-    result = diebold_mariano(series, horizon=1)
-    assert result.statistic == pytest.approx(expected.statistic, rel=1e-9)
-    assert result.p_value == pytest.approx(expected.pvalue, rel=1e-7)
+def test_diebold_mariano_decides_like_the_textbook_where_forecasts_do_not_overlap():
+    rng = np.random.default_rng(4)
+    pairs = []
+    for _ in range(200):
+        series = rng.normal(0.03, 1, 4_000)
+        pairs.append((diebold_mariano(series, horizon=1).p_value, textbook_p(series, 1)))
+    ours, theirs = np.array(pairs).T
+    assert np.abs(ours - theirs).mean() < 0.02
+    assert np.mean((ours < 0.05) == (theirs < 0.05)) > 0.9
 
 
 def test_diebold_mariano_leaves_unknown_periods_out():
@@ -73,44 +111,71 @@ def test_diebold_mariano_says_nothing_about_too_few_periods():
     assert np.isnan(diebold_mariano(np.array([]), horizon=1).p_value)
 
 
-def test_equal_forecasts_are_no_evidence():
+def test_equal_forecasts_are_no_evidence_and_a_lead_that_never_fails_is():
     assert diebold_mariano(np.zeros(100), horizon=5).p_value == 0.5
+    assert diebold_mariano(np.full(100, 0.1), horizon=5).p_value == 0
 
 
-def test_diebold_mariano_holds_its_level_on_overlapping_forecasts_without_skill():
+def test_diebold_mariano_holds_its_level_where_the_textbook_does_not():
     rng = np.random.default_rng(6)
-    runs = [diebold_mariano(overlapping(rng, 500, 5), horizon=5).p_value for _ in range(1000)]
-    # Bartlett weights lean to the liberal side under overlap; far from the 18 % without them.
-    assert 0.03 < np.mean(np.array(runs) < 0.05) < 0.11
+    runs = [overlapping(rng, 500, 5) for _ in range(1000)]
+    ours = np.mean([diebold_mariano(run, horizon=5).p_value < 0.05 for run in runs])
+    textbook = np.mean([textbook_p(run, 5) < 0.05 for run in runs])
+    assert 0.03 < ours < 0.07
+    assert textbook > 0.07
 
 
-def test_spa_equals_hansens_studentised_statistic_written_out():
-    from arch.bootstrap import StationaryBootstrap
+@given(
+    arrays(np.float64, st.integers(40, 120), elements=st.floats(-1e3, 1e3, width=32)),
+    st.floats(0.001, 1000),
+)
+def test_the_unit_of_losses_does_not_matter(series, unit):
+    one, two = (diebold_mariano(factor * series, horizon=3) for factor in (1.0, unit))
+    np.testing.assert_allclose(one.p_value, two.p_value, atol=1e-6)
+    worse = diebold_mariano(-series, horizon=3)
+    np.testing.assert_allclose(one.p_value + worse.p_value, 1, atol=1e-9)
 
+
+def test_spa_equals_its_law_drawn_out_one_statistic_at_a_time():
     rng = np.random.default_rng(7)
     benchmark = rng.normal(1, 1, 200)
-    models = benchmark[:, None] - rng.normal([0.10, -0.3, 0.02], [0.5, 3, 1], (200, 3))
-    block, repetitions = 5, 400
+    models = benchmark[:, None] - rng.normal([0.10, -3, 0.02], [0.5, 3, 1], (200, 3))
     gains = benchmark[:, None] - models
-    spread = np.array([np.sqrt(long_run_variance(g, block)) for g in gains.T])
-    best = max(0.0, np.max(np.sqrt(200) * gains.mean(0) / spread))
-    p = 1 / block
-    kappa = [(1 - i / 200) * (1 - p) ** i + i / 200 * (1 - p) ** (200 - i) for i in range(1, 200)]
-    centred = (gains - gains.mean(0)) / spread
-    omega = (centred**2).mean(0) + sum(
-        2 * k * (centred[:-i] * centred[i:]).sum(0) / 200 for i, k in enumerate(kappa, 1)
-    )
-    kept = gains.mean(0) / spread >= -np.sqrt(omega / 200 * 2 * np.log(np.log(200)))
+    freedom = smoothing(200, 5)
+    found, kept = [], []
+    for gain in gains.T:
+        ratio = diebold_mariano(gain, horizon=5).statistic
+        found.append(ratio)
+        kept.append(ratio > -np.sqrt(2 * np.log(np.log(200))))
+    assert kept == [True, False, True]  # the second is too bad to have been the best
+    related = np.corrcoef(np.r_[cosines(gains, freedom), -cosines(gains, freedom)][:, kept].T)
     beyond = 0
-    for (index,), _ in StationaryBootstrap(
-        block, np.arange(200), seed=bootstrap_generator(3)
-    ).bootstrap(repetitions):
-        drawn = gains[index].mean(0) - np.where(kept, gains.mean(0), 0.0)
-        beyond += np.max(np.sqrt(200) * drawn / spread) > best
-    ours = superior_predictive_ability(
-        benchmark, models, block=block, repetitions=repetitions, seed=3
-    )
-    assert ours == pytest.approx(beyond / repetitions, abs=1e-12)
+    for _ in range(20_000):
+        draws = rng.multivariate_normal(np.zeros(2), related, freedom + 1)
+        beyond += max(draws[0] / np.sqrt((draws[1:] ** 2).mean(axis=0))) > max(found)
+    ours = superior_predictive_ability(benchmark, models, overlap=5, draws=20_000)
+    assert 0.01 < ours < 0.5
+    assert ours == pytest.approx(beyond / 20_000, abs=0.01)
+
+
+def test_spa_of_a_single_model_is_diebold_mariano():
+    rng = np.random.default_rng(16)
+    gain = overlapping(rng, 400, 5, mean=0.2)
+    ours = superior_predictive_ability(gain, np.zeros((400, 1)), overlap=5, draws=40_000)
+    assert ours == pytest.approx(diebold_mariano(gain, horizon=5).p_value, abs=0.01)
+
+
+def test_spa_agrees_with_arch_where_losses_are_independent():
+    from arch.bootstrap import SPA
+
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        benchmark = rng.normal(1, 1, 3_000)
+        models = benchmark[:, None] - rng.normal(0.01, 1, (3_000, 3))
+        theirs = SPA(benchmark, models, block_size=1, reps=2_000, seed=np.random.default_rng(0))
+        theirs.compute()
+        ours = superior_predictive_ability(benchmark, models, overlap=1)
+        assert ours == pytest.approx(theirs.pvalues["consistent"], abs=0.06)
 
 
 def test_an_erratic_model_does_not_hide_a_good_one_from_spa():
@@ -118,7 +183,7 @@ def test_an_erratic_model_does_not_hide_a_good_one_from_spa():
     benchmark = rng.normal(1, 0.1, 400)
     good = benchmark - rng.normal(0.1, 0.3, 400)
     erratic = benchmark - rng.normal(-0.5, 30, 400)
-    p_value = superior_predictive_ability(benchmark, np.stack([good, erratic], axis=1), block=5)
+    p_value = superior_predictive_ability(benchmark, np.stack([good, erratic], axis=1), overlap=5)
     assert p_value < 0.01
 
 
@@ -127,22 +192,24 @@ def test_spa_is_the_same_for_the_same_seed_and_counts_the_picking():
     benchmark = rng.normal(1, 0.1, 400)
     lucky = benchmark - rng.normal(0.02, 0.2, 400)
     crowd = benchmark[:, None] - rng.normal(0, 0.2, (400, 30))
-    alone = superior_predictive_ability(benchmark, lucky[:, None], block=1, seed=1)
+    alone = superior_predictive_ability(benchmark, lucky[:, None], overlap=1, seed=1)
     picked = superior_predictive_ability(
-        benchmark, np.column_stack([lucky, crowd]), block=1, seed=1
+        benchmark, np.column_stack([lucky, crowd]), overlap=1, seed=1
     )
-    again = superior_predictive_ability(benchmark, np.column_stack([lucky, crowd]), block=1, seed=1)
+    again = superior_predictive_ability(
+        benchmark, np.column_stack([lucky, crowd]), overlap=1, seed=1
+    )
     assert picked == again
     assert alone < picked
 
 
-def test_spa_does_not_judge_two_blocks_or_refuses_gaps():
+def test_spa_judges_neither_too_few_spans_nor_gaps():
     losses = np.random.default_rng(10).normal(size=(50, 2))
-    assert np.isnan(superior_predictive_ability(losses[:, 0], losses[:, 1:], block=30))
-    assert superior_predictive_ability(losses[:, 0], losses[:, :1], block=5) == 1.0
+    assert np.isnan(superior_predictive_ability(losses[:, 0], losses[:, 1:], overlap=30))
+    assert superior_predictive_ability(losses[:, 0], losses[:, :1], overlap=5) == 1.0
     losses[3, 1] = np.nan
     with pytest.raises(InvalidInput, match="1 of 50 are not finite"):
-        superior_predictive_ability(losses[:, 0], losses[:, 1:], block=5)
+        superior_predictive_ability(losses[:, 0], losses[:, 1:], overlap=5)
 
 
 def test_the_confidence_set_drops_a_clearly_worse_model_and_keeps_twins_together():
@@ -150,10 +217,35 @@ def test_the_confidence_set_drops_a_clearly_worse_model_and_keeps_twins_together
     common = rng.normal(1, 0.3, 400)
     fine = common + rng.normal(0, 0.1, 400)
     losses = np.column_stack([fine, fine, common + rng.normal(0.3, 0.1, 400)])
-    p_values = model_confidence_set(losses, block=5, repetitions=300)
+    p_values = model_confidence_set(losses, overlap=5)
     assert p_values[0] == p_values[1] == 1
     assert p_values[2] < 0.05
-    assert model_confidence_set(losses[:, :2], block=5).tolist() == [1, 1]
+    assert model_confidence_set(losses[:, :2], overlap=5).tolist() == [1, 1]
+
+
+def test_the_confidence_set_agrees_with_arch_where_losses_are_independent():
+    from arch.bootstrap import MCS
+
+    for seed in range(3):
+        rng = np.random.default_rng(seed)
+        losses = rng.normal([1.0, 1.01, 1.04, 1.1], 1, (3_000, 4))
+        theirs = MCS(
+            losses, 0.05, reps=2_000, block_size=1, method="max", seed=np.random.default_rng(0)
+        )
+        theirs.compute()
+        expected = theirs.pvalues["Pvalue"].sort_index().to_numpy()
+        ours = model_confidence_set(losses, overlap=1)
+        np.testing.assert_allclose(ours, expected, atol=0.06)
+
+
+def test_the_confidence_set_of_two_models_is_a_two_sided_test():
+    rng = np.random.default_rng(17)
+    gain = overlapping(rng, 400, 5, mean=0.15)
+    one = diebold_mariano(gain, horizon=5)
+    p_values = model_confidence_set(np.column_stack([gain, np.zeros(400)]), overlap=5)
+    assert p_values[1] == 1
+    assert p_values[0] == pytest.approx(2 * min(one.p_value, 1 - one.p_value), abs=0.02)
+    assert np.isnan(model_confidence_set(rng.normal(size=(50, 2)), overlap=30)).all()
 
 
 def test_holm_adjusts_like_statsmodels_and_leaves_the_unknown_unknown():

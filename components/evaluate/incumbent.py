@@ -1,0 +1,76 @@
+"""The champion beside the candidates, when none of them is it: its method on the same test spans."""
+
+import os
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from components.artifacts import Artifact
+from components.report import THREADS
+from forecasting.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from forecasting.adapters.registry_reader import VersionRecord
+    from forecasting.out_of_sample import OutOfSample
+
+
+def incumbent_of(
+    champion: "VersionRecord",
+    forecasts: "Mapping[str, OutOfSample]",
+    table: Artifact,
+    *,
+    seed: int,
+) -> "tuple[str, OutOfSample | None]":
+    """Name of the champion in the evaluation, and its forecasts where no candidate's are its own.
+
+    Args:
+        champion: version of the registry.
+        forecasts: the candidates', the random walk's among them.
+        table: training table they learned from.
+        seed: of everything random.
+
+    Raises:
+        BundleRejected: the champion's manifest is not the one the registry promises.
+        RegistryUnavailable: MLflow cannot be reached.
+        InvalidSettings: the champion's kind needs a package that is not installed.
+    """
+    from components.training_table import TrainingTable
+    from forecasting.incumbent import forecast_as_incumbent
+    from forecasting.scorecard import NULL_MODEL
+    from forecasting.targets import SignalRule
+
+    kind = champion.kind
+    if kind == NULL_MODEL:
+        return kind, None
+    params = _manifest_of(champion)["params"]
+    if kind in forecasts and dict(forecasts[kind].params) == dict(params):
+        return kind, None
+    learned = TrainingTable.load(Path(table.path))
+    beside = forecasts[NULL_MODEL]
+    walked = forecast_as_incumbent(
+        kind,
+        params,
+        learned.features,
+        learned.returns,
+        beside=beside,
+        signal=SignalRule(horizon=beside.signal_horizon, cost=beside.cost),
+        seed=seed,
+        threads=int(os.environ.get(THREADS, "0")) or None,
+    )
+    return (kind if kind not in forecasts else f"{kind}_v{champion.version}"), walked
+
+
+def _manifest_of(champion: "VersionRecord") -> "dict[str, Any]":
+    from forecasting.adapters.registry_reader import RegistryReader
+    from forecasting.bundle import read_manifest
+
+    settings = Settings()
+    reader = RegistryReader(settings.registry_url, settings.registered_model)
+    try:
+        with TemporaryDirectory() as folder:
+            bundle = reader.download_bundle(champion, Path(folder) / "bundle")
+            return read_manifest(bundle, expected_digest=champion.bundle_digest)[1]
+    finally:
+        reader.close()

@@ -229,42 +229,32 @@ def page() -> None:
 @app.command()
 def drift(
     dataset: Annotated[str, typer.Option(help="Name in the lake. Default: the champion's.")] = "",
-    method: Annotated[
-        str, typer.Option(help="Statistic of numeric columns: wasserstein, psi, ks, ...")
-    ] = "wasserstein",
-    threshold: Annotated[
-        float, typer.Option(help="Score at which a numeric column counts as drifted.")
-    ] = 0.75,
-    share: Annotated[
-        float, typer.Option(help="Share of drifted columns at which the whole has drifted.")
-    ] = 0.5,
-    current_bars: Annotated[int, typer.Option(help="Newest bars a symbol that are compared.")] = 60,
-    min_coverage: Annotated[
-        float, typer.Option(help="Smallest realised coverage of the 90 % interval.")
-    ] = 0.75,
-    min_skill: Annotated[
-        float, typer.Option(help="Smallest realised skill against the random walk.")
-    ] = -0.10,
+    false_alarms: Annotated[
+        float, typer.Option(help="Share of runs that may flag a scope though nothing changed.")
+    ] = 0.05,
+    level_bars: Annotated[
+        int, typer.Option(help="Newest bars a symbol held against the champion's training.")
+    ] = 60,
+    change_bars: Annotated[
+        int, typer.Option(help="Newest bars a symbol held against those just before them.")
+    ] = 10,
     exit_zero: ExitZero = False,
 ) -> None:
     """Measure drift, realised error and coverage; exit code 11 says that drift was found.
 
-    The thresholds are not calibrated yet: on persistent features every fixed one cries wolf or
-    sleeps, so look at the report before acting on the verdict.
+    Limits are calibrated on the champion's own training features: see
+    docs/decisions/0011-drift-thresholds.md.
     """
     from bellwether.work import measure_drift
     from forecasting.adapters.drift_job import DriftOptions
-    from forecasting.drift_rules import ColumnRule, DriftRules
+    from forecasting.drift_rules import DriftRules
     from forecasting.settings import Settings
 
     with errors_in_words():
         rules = DriftRules(
-            numeric=ColumnRule(method, threshold),
-            share=share,
-            min_coverage=min_coverage,
-            min_skill=min_skill,
+            false_alarms=false_alarms, level_bars=level_bars, change_bars=change_bars
         )
-        options = DriftOptions(dataset=dataset, current_bars=current_bars, rules=rules)
+        options = DriftOptions(dataset=dataset, rules=rules)
         drifted = measure_drift(Settings(), options)
     if drifted and not exit_zero:
         raise typer.Exit(EXIT_DRIFT)

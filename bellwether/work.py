@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bellwether.console import console, say, table
-from forecasting.errors import Unavailable
+from forecasting.errors import SnapshotCorrupted, Unavailable
 from forecasting.settings import Settings
 from pipelines.local import (
     REFRESH_STEPS,
@@ -37,7 +37,7 @@ def train_models(settings: Settings, params: TrainingParams) -> TrainingOutcome:
         BellwetherError: the error of the step that failed.
     """
     outcome = run_training_visibly(settings, params)
-    _tell_success(settings, "training")
+    _tell_success(settings, "training", params.dataset)
     refresh_features(settings, params)
     return outcome
 
@@ -78,7 +78,7 @@ def refresh_features(settings: Settings, params: RefreshParams) -> RefreshOutcom
         f"[green]✓[/] Features of snapshot {outcome.snapshot} are published "
         f"({outcome.seconds:.0f} s)"
     )
-    _tell_success(settings, "refresh")
+    _tell_success(settings, "refresh", params.dataset)
     return outcome
 
 
@@ -141,8 +141,10 @@ def measure_drift(settings: Settings, options: "DriftOptions") -> bool:
             why = scope.not_measured[0].reason if scope.not_measured else "nothing to compare"
             rows.append((scope.scope, "not measured", "", why))
             continue
-        worst = sorted((c for c in scope.columns if c.drifted), key=lambda c: -c.score)[:3]
-        why = ", ".join(f"{column.column} {column.score:.2f}" for column in worst)
+        worst = sorted(
+            (c for c in scope.columns if c.drifted), key=lambda c: -abs(c.score - c.threshold)
+        )[:3]
+        why = ", ".join(f"{c.column} {c.score:.2f} (limit {c.threshold:.2f})" for c in worst)
         state = "[red]drifted[/]" if scope.drifted else "steady"
         rows.append((scope.scope, state, f"{scope.share:.0%}", why))
     console.print(
@@ -164,27 +166,31 @@ def measure_drift(settings: Settings, options: "DriftOptions") -> bool:
         console.print(table("Forecasts whose day has come", heads, scores))
     for note in summary.notes:
         say(f"[dim]· {note}[/]")
+    if summary.retrain:
+        say(f"[yellow]A training is due: {summary.retrain}.[/]")
     say(f"Report: {outcome.folder}; metrics: {outcome.published}")
     return summary.drifted
 
 
-def _tell_success(settings: Settings, job: str) -> None:
-    """Publish when a job ended well.
+def _tell_success(settings: Settings, job: str, dataset: str) -> None:
+    """Publish when a job ended well, and how its fetch went.
 
     The job's work is done and stays done when the Pushgateway is down: that is said, not raised,
     and an alert on the age of the last success sees it if it lasts.
     """
     from forecasting.adapters.batch_metrics import publish
+    from forecasting.adapters.lake import Lake
 
     try:
+        record = Lake(settings.lake).last_fetch(dataset)
         publish(
             job,
-            (),
+            record.samples(dataset) if record else (),
             gateway_url=settings.pushgateway_url,
             file=settings.metrics_file(job),
             succeeded_at=time.time(),
         )
-    except Unavailable as error:
+    except (SnapshotCorrupted, Unavailable) as error:
         say(f"[yellow]![/] The time of this success was not published: {error}")
 
 

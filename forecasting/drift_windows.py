@@ -1,88 +1,148 @@
-"""Which rows are the reference and which are current: of features, and of the model's answers."""
+"""What is held against what: of the features, and of the model's answers."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
+from forecasting.drift_compare import Sample
+from forecasting.drift_panel import DriftPanel
+from forecasting.drift_rules import Look
 from forecasting.errors import InvalidInput
 from forecasting.feature_spec import FeatureSpec
 from forecasting.schema import QUANTILE_LEVELS, SYMBOL, TIMESTAMP
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from forecasting.served import ServedFeatures
 
 
-def feature_windows(
-    reference: pd.DataFrame, served: "ServedFeatures", bars: int
-) -> tuple[pd.DataFrame, pd.DataFrame, tuple[str, ...]]:
-    """The champion's training features and the newest served ones, of the symbols both hold.
+@dataclass(frozen=True, eq=False)
+class View:
+    """One look at a panel.
+
+    Attributes:
+        look: which bars.
+        reference: what the newest bars are held against: the whole history, or the bars before.
+        current: the newest bars.
+        history: where the limits come from; it holds nothing of the window that is judged.
+    """
+
+    look: Look
+    reference: Sample
+    current: Sample
+    history: DriftPanel
+
+
+def feature_panels(
+    reference: "pd.DataFrame", served: "ServedFeatures"
+) -> tuple[DriftPanel, DriftPanel, tuple[str, ...]]:
+    """The champion's training features and the served ones, of the symbols both hold.
 
     Args:
         reference: timestamp, symbol and feature columns; rows the champion was trained on.
         served: what the model server answers from.
-        bars: newest served bars per symbol.
 
     Returns:
-        Feature columns of the reference, of the current rows, and notes on what was left out.
+        The history, the served rows, and notes on what was left out.
 
     Raises:
         InvalidInput: no served symbol with rows is in the reference.
     """
-    stops = served.offsets[1:]
-    counts = np.minimum(np.diff(served.offsets), bars)
-    codes = np.repeat(np.arange(len(counts)), counts)
-    first = np.concatenate(([0], np.cumsum(counts)[:-1]))
-    rows = (stops - counts)[codes] + np.arange(codes.size) - first[codes]
-    names = FeatureSpec.from_dict(served.spec).names
-    values = np.take(served.values, rows, axis=0).astype(np.float64)
-    current = pd.DataFrame(values, columns=list(names))
-    symbols = np.asarray(served.symbols, dtype=object)[codes]
-    known = reference[SYMBOL].astype(str).to_numpy(dtype=object)
-    common = set(symbols) & set(known)
+    counts = np.diff(served.offsets)
+    recent = DriftPanel.of_rows(
+        np.repeat(np.asarray(served.symbols, dtype=np.str_), counts),
+        served.timestamps,
+        np.asarray(served.values, dtype=np.float64),
+        FeatureSpec.from_dict(served.spec).names,
+    )
+    features = reference.drop(columns=[SYMBOL, TIMESTAMP])
+    history = DriftPanel.of_rows(
+        reference[SYMBOL].to_numpy(dtype=np.str_),
+        _nanoseconds(reference[TIMESTAMP]),
+        _numbers(features),
+        [str(name) for name in features.columns],
+    )
+    common = set(recent.symbols) & set(history.symbols)
     if not common:
         raise InvalidInput(
             "served symbols must be among those the champion was trained on",
-            f"served {', '.join(sorted(set(symbols))) or 'none'}; "
-            f"trained on {', '.join(sorted(set(known)))}",
+            f"served {', '.join(recent.symbols) or 'none'}; "
+            f"trained on {', '.join(history.symbols)}",
             "Train on the symbols that are served",
         )
     notes = []
     for what, left in (
-        ("served but unknown to the champion", set(symbols) - common),
-        ("trained on but not served", set(known) - common),
+        ("served but not in the champion's reference", set(recent.symbols) - common),
+        ("in the champion's reference but not served", set(history.symbols) - common),
     ):
         if left:
-            notes.append(f"{len(left)} symbols {what} are left out: {', '.join(sorted(left)[:10])}")
-    mine = np.isin(symbols, list(common))
-    seen = int((_nanoseconds(reference[TIMESTAMP]).max() >= served.timestamps[rows][mine]).sum())
-    if seen:
-        notes.append(
-            f"{seen} of {int(mine.sum())} current feature rows lie in the champion's training span"
-        )
-    features = reference.drop(columns=[SYMBOL, TIMESTAMP])[np.isin(known, list(common))]
-    return features.reset_index(drop=True), current[mine].reset_index(drop=True), tuple(notes)
+            named = ", ".join(sorted(left)[:10])
+            notes.append(f"{len(left)} symbols {what} are not compared: {named}")
+    history, recent = history.of_symbols(common), recent.of_symbols(common)
+    return history, recent, tuple(notes)
 
 
-def prediction_windows(
-    forecasts: Sequence[Mapping[str, Any]], *, horizon: int, instants: int
-) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """One model version's earlier answers, and its newest ones.
+def feature_views(
+    history: DriftPanel, recent: DriftPanel, looks: Sequence[Look]
+) -> tuple[list[View], tuple[str, ...]]:
+    """Every look at the served features, and notes on it.
 
-    The newest `instants` distinct as-of instants are current, or the newer half if there are
-    fewer than twice as many; the instants before them are the reference. A forecast asked for
-    more than once counts once.
+    Args:
+        history: the champion's training features.
+        recent: the served ones.
+        looks: at levels and at changes.
+    """
+    views = []
+    notes: list[str] = []
+    for look in looks:
+        newest, before = recent.newest(look)
+        first, last = recent.span(look)
+        earlier = history.before(first)
+        seen = int(((history.instants >= first) & (history.instants <= last)).sum())
+        if seen and not look.before:
+            notes.append(
+                f"the newest {look.newest} bars reach into the champion's training span, whose "
+                f"{seen} rows of those dates are left out of the reference"
+            )
+        reference = Sample(recent.names, before)
+        if not look.before:
+            reference = Sample(history.names, earlier.values)
+        views.append(View(look, reference, Sample(recent.names, newest), earlier))
+    return views, tuple(notes)
+
+
+def answer_views(answers: DriftPanel, looks: Sequence[Look]) -> list[View]:
+    """Every look at a model's answers: the newest against earlier ones.
+
+    Limits come from the answers before the window that is judged, so a short log has none.
+
+    Args:
+        answers: the answers of one version, from `answer_panel`.
+        looks: at levels and at changes.
+    """
+    views = []
+    for look in looks:
+        newest, before = answers.newest(look)
+        history = answers.before(answers.span(look)[0])
+        reference = Sample(answers.names, before if look.before else history.values)
+        views.append(View(look, reference, Sample(answers.names, newest), history))
+    return views
+
+
+def answer_panel(forecasts: Sequence[Mapping[str, Any]], *, horizon: int) -> DriftPanel:
+    """What a model said, one row per symbol and as-of instant; asked again counts once.
 
     Args:
         forecasts: mappings with symbol, as_of (unix nanoseconds), last_close, quantiles [h, Q]
             (prices) and probability_of_rise [h].
         horizon: the horizon looked at, in bars; forecasts that do not reach it are left out.
-        instants: most as-of instants that count as current.
 
     Returns:
-        Reference and current, with the columns median_return, interval_width (log return of p95
-        over p05) and probability_of_rise, at the horizon.
+        The columns median_return, interval_width (log return of p95 over p05) and
+        probability_of_rise, at the horizon.
     """
     seen: dict[tuple[int, str], tuple[float, float, float]] = {}
     low, middle, high = (QUANTILE_LEVELS.index(level) for level in (0.05, 0.5, 0.95))
@@ -95,19 +155,24 @@ def prediction_windows(
             _log_ratio(quantiles[high], quantiles[low]),
             float(one["probability_of_rise"][horizon - 1]),
         )
-    columns = ["median_return", "interval_width", "probability_of_rise"]
-    frame = pd.DataFrame(list(seen.values()), columns=columns, dtype=np.float64)
-    as_of = np.array([instant for instant, _ in seen], dtype=np.int64)
-    distinct = np.unique(as_of)
-    newest = min(instants, distinct.size // 2)
-    is_current = as_of >= distinct[distinct.size - newest] if newest else as_of < 0
-    return (
-        frame[~is_current].reset_index(drop=True),
-        frame[is_current].reset_index(drop=True),
+    return DriftPanel.of_rows(
+        [symbol for _, symbol in seen],
+        [instant for instant, _ in seen],
+        np.array(list(seen.values()), dtype=np.float64).reshape(len(seen), 3),
+        ("median_return", "interval_width", "probability_of_rise"),
     )
 
 
+def _numbers(frame: "pd.DataFrame") -> np.ndarray[Any, np.dtype[np.float64]]:
+    import pandas as pd
+
+    columns = [pd.to_numeric(frame[name], errors="coerce") for name in frame.columns]
+    return np.stack([column.to_numpy(dtype=np.float64) for column in columns], axis=1)
+
+
 def _nanoseconds(column: "pd.Series[Any]") -> np.ndarray[Any, np.dtype[np.int64]]:
+    import pandas as pd
+
     instants = pd.to_datetime(column, utc=True).astype("datetime64[ns, UTC]")
     return np.asarray(instants.astype("int64"), dtype=np.int64)
 

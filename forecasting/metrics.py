@@ -88,6 +88,17 @@ DRIFT_DETECTED: Final = Metric(
 DRIFT_SCORE: Final = Metric(
     "bellwether_drift_score", "gauge", "Drift statistic of one column.", ("scope", "column")
 )
+DRIFT_THRESHOLD: Final = Metric(
+    "bellwether_drift_threshold",
+    "gauge",
+    "Calibrated limit of one column's drift statistic.",
+    ("scope", "column"),
+)
+RETRAINING_DUE: Final = Metric(
+    "bellwether_retraining_due",
+    "gauge",
+    "1 when drift has lasted, and the budget allows a training.",
+)
 REALISED_ERROR: Final = Metric(
     "bellwether_realised_pinball_loss",
     "gauge",
@@ -120,6 +131,24 @@ JOB_SUCCESS_TIMESTAMP: Final = Metric(
 )
 QUARANTINED: Final = Metric(
     "bellwether_quarantined_bars", "gauge", "Bars in quarantine, by fault.", ("fault",)
+)
+FETCH_FALLBACK: Final = Metric(
+    "bellwether_prices_fallback",
+    "gauge",
+    "1 when the newest fetch failed and this stood in: second_provider or last_good.",
+    ("dataset", "kind"),
+)
+PROVIDER_DISAGREEMENT: Final = Metric(
+    "bellwether_provider_disagreement_share",
+    "gauge",
+    "Share of common bars whose close differs between the source and a second provider.",
+    ("dataset", "provider"),
+)
+PROVIDER_ACTIONS: Final = Metric(
+    "bellwether_provider_differing_actions",
+    "gauge",
+    "Dividends and splits that differ between the source and a second provider.",
+    ("dataset", "provider"),
 )
 ROUTE_WEIGHT: Final = Metric(
     "bellwether_route_weight",

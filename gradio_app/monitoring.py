@@ -3,14 +3,19 @@
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from html import escape
+from typing import Final
 
-from forecasting.drift import DriftSummary
+from forecasting.drift import ColumnDrift, DriftSummary
+from forecasting.drift_rules import CHANGE_OF
 from forecasting.realised import RealisedScore
 from gradio_app import wording
 from gradio_app.boards import BAND, link, table
 from gradio_app.charts import strokes
 from gradio_app.facts import Notice
 from gradio_app.views import notice
+
+_NEAREST: Final = 8
+_SIGNS: Final = {"wasserstein": "below", "at_least": "at least", "at_most": "at most"}
 
 
 def tiles(
@@ -38,7 +43,30 @@ def tiles(
         _covered(score, horizon),
         served,
     ]
-    return _tiles(shown) + _run_notes(run, report_url)
+    return _tiles(shown) + _run_notes(run, report_url) + limits(run)
+
+
+def limits(run: DriftSummary) -> str:
+    """Scores beside their calibrated limits: what passed, then what came nearest."""
+    entries = [(scope.scope, column) for scope in run.scopes for column in scope.columns]
+    entries.sort(key=lambda entry: (not entry[1].drifted, -_nearness(entry[1])))
+    rows = [
+        f"<tr><th scope='row'>{escape(scope)}</th><td class='bw-left'>{escape(column.column)}</td>"
+        f"<td>{column.score:.3f}</td><td>{_SIGNS[column.method]} {column.threshold:.3f}</td>"
+        f"<td>{'past it' if column.drifted else 'within'}</td></tr>"
+        for scope, column in entries[:_NEAREST]
+        if column.method in _SIGNS
+    ]
+    if not rows:
+        return ""
+    heads = ("Watched", "Column", "Score", "Limit", "Verdict")
+    return table("Nearest to their limits", heads, rows, left=(1,))
+
+
+def _nearness(column: ColumnDrift) -> float:
+    """1 at the limit, more beyond it."""
+    far = column.score - column.threshold
+    return 1 + (-far if column.method == "at_least" else far) / max(abs(column.threshold), 1e-9)
 
 
 def _covered(score: RealisedScore | None, horizon: int) -> tuple[str, str, str, str]:
@@ -68,8 +96,15 @@ def _run_notes(run: DriftSummary, report_url: str) -> str:
     notes = [escape(wording.sentence(note)) for note in run.notes]
     if run.waiting:
         notes.append(f"{run.waiting:,} forecasts wait for their day.")
-    if report_url:
+    if run.retrain:
+        notes.append(f"A training is due: {escape(run.retrain)}.")
+    judged = [c.column for s in run.scopes if s.scope == "features" for c in s.columns]
+    changes = [column for column in judged if column.startswith(CHANGE_OF)]
+    if report_url and len(changes) < len(judged):
         notes.append(link(report_url, "Open the drift report"))
+    if report_url and changes:
+        latest = f"{report_url.rsplit('/', 1)[0]}/changes"
+        notes.append(link(latest, "Open the report on the last few bars"))
     return f'<p class="bw-aside">{" ".join(notes)}</p>' if notes else ""
 
 

@@ -22,7 +22,12 @@ REPORT_POLICY: Final = (
 )
 """Reports are files from the registry and the lake: they may draw, and reach nothing else."""
 
-DRIFT_PAGES: Final = {"features": "report.html", "predictions": "predictions.html"}
+DRIFT_PAGES: Final = {
+    "features": "report.html",
+    "changes": "changes.html",
+    "predictions": "predictions.html",
+    "prediction-changes": "prediction-changes.html",
+}
 
 Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Any, Any], Awaitable[None]]

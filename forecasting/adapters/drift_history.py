@@ -1,9 +1,11 @@
 """What every drift run found, kept in the lake: one folder a run, never changed afterwards.
 
-drift/20260102T030405000000Z/report.html       Evidently's page on the features
+drift/20260102T030405000000Z/report.html       Evidently's page on the features' level
                              report.json       the same figures
-                             predictions.html  and on the predictions, if there were enough
-                             predictions.json
+                             changes.html      and on the last few bars against those before
+                             changes.json
+                             predictions.html  the same of the answers, if the log is long enough:
+                             prediction-changes.html, and their .json
                              realised.json     realised loss and coverage by as-of instant
                              summary.json      written last: a folder without it is no run
 """

@@ -1,7 +1,7 @@
 """One run of the drift job: fetch, measure, keep, publish. What a CronJob calls."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,25 +12,34 @@ from forecasting.adapters.batch_metrics import Sample, publish
 from forecasting.adapters.drift_history import KEPT_REPORTS, DriftHistory
 from forecasting.adapters.drift_inputs import DriftInputs, gather
 from forecasting.adapters.lake import Lake
-from forecasting.drift import (
-    Comparison,
-    DriftSummary,
-    ScopeDrift,
-    compare,
-    judge_columns,
-    judge_realised,
-    nothing_measured,
-)
+from forecasting.drift import DriftSummary, ScopeDrift
+from forecasting.drift_compare import compare
+from forecasting.drift_null import TooShort, calibrate
 from forecasting.drift_rules import DriftRules
-from forecasting.drift_windows import feature_windows, prediction_windows
-from forecasting.errors import EXIT_DRIFT, InvalidInput, InvalidSettings
+from forecasting.drift_verdicts import Looked, judge_coverage, judge_error, judge_looks
+from forecasting.drift_windows import (
+    View,
+    answer_panel,
+    answer_views,
+    feature_panels,
+    feature_views,
+)
+from forecasting.errors import EXIT_DRIFT, InvalidInput, InvalidSettings, ShortHistory
 from forecasting.maturity import SCORED_HORIZONS
 from forecasting.realised import RealisedPoint, RealisedScore, by_instant, score
+from forecasting.retraining_policy import RetrainingPolicy, reason_to_retrain
 
 if TYPE_CHECKING:
     from forecasting.settings import Settings
 
 JOB: Final = "drift"
+
+FEATURE_PAGES: Final = ("report", "changes")
+ANSWER_PAGES: Final = ("predictions", "prediction-changes")
+"""Evidently's pages of a run: levels, then changes."""
+
+_RUNS_REMEMBERED: Final = 24 * 8
+"""Runs the retraining policy looks back on: a week of hourly ones, and a day."""
 
 
 @dataclass(frozen=True)
@@ -39,24 +48,25 @@ class DriftOptions:
 
     Attributes:
         dataset: data set in the lake; "" takes the one the champion was trained on.
-        current_bars: newest bars per symbol that count as current (90 are kept at most).
         horizons: horizons, in bars, whose matured forecasts are scored.
         log_rows: newest rows of the prediction log that are read.
-        rules: thresholds.
+        rules: what is watched (90 bars a symbol are served at most), and how often a run may be
+            wrong.
+        retraining: when drift asks for a training.
         kept_reports: runs whose HTML pages are kept.
     """
 
     dataset: str = ""
-    current_bars: int = 60
     horizons: tuple[int, ...] = SCORED_HORIZONS
     log_rows: int = 50_000
     rules: DriftRules = field(default_factory=DriftRules)
+    retraining: RetrainingPolicy = field(default_factory=RetrainingPolicy)
     kept_reports: int = KEPT_REPORTS
 
     def __post_init__(self) -> None:
-        if min(self.current_bars, self.log_rows, self.kept_reports, *self.horizons) < 1:
+        if min(self.log_rows, self.kept_reports, *self.horizons) < 1:
             raise InvalidSettings(
-                "current_bars, log_rows, kept_reports and horizons must be at least 1", str(self)
+                "log_rows, kept_reports and horizons must be at least 1", str(self)
             )
 
 
@@ -85,11 +95,12 @@ def run_drift(
 ) -> DriftOutcome:
     """Measure drift and realised error once, keep the report, publish the metrics.
 
-    Three scopes. *features*: the champion's training features against the newest served bars, of
-    the symbols both hold. *predictions*: the champion's newest logged forecasts against its
-    earlier ones (they say that its answers change, not that they differ from training, where a
-    model that has seen its rows is too sure of itself). *realised*: forecasts whose day has come
-    against prices, per model version and horizon.
+    Four scopes. *features*: the newest served bars against the champion's training features, and
+    the last few of them against those just before, of the symbols both hold. *predictions*: the
+    same of the champion's logged forecasts, against its earlier ones (they say that its answers
+    change, not that they differ from training, where a model that has seen its rows is too sure
+    of itself). *error* and *coverage*: the champion's forecasts whose day has come, against the
+    random walk's and against what its intervals promise.
 
     The run is kept in the lake first and published last, so a job that fails has neither a half
     of a run nor a time of success.
@@ -134,10 +145,12 @@ def run_drift(
             unpriced=seen.matured.unpriced,
             notes=tuple(seen.notes),
         )
+        history = DriftHistory(settings.lake)
+        earlier = history.summaries(newest=_RUNS_REMEMBERED)
+        why = reason_to_retrain([*earlier, summary], options.retraining, now=now)
+        summary = replace(summary, retrain=why)
         faults = Lake(settings.lake).quarantine(seen.snapshot)["fault"].value_counts()
-        kept = DriftHistory(settings.lake).record(
-            summary, points, reports, kept_reports=options.kept_reports
-        )
+        kept = history.record(summary, points, reports, kept_reports=options.kept_reports)
     samples = list(summary_samples(summary))
     samples += [Sample(metrics.QUARANTINED, (str(k),), float(n)) for k, n in faults.items()]
     published = publish(
@@ -157,7 +170,10 @@ def summary_samples(summary: DriftSummary) -> Iterable[Sample]:
             yield Sample(metrics.DRIFT_SHARE, (scope.scope,), scope.share)
             yield Sample(metrics.DRIFT_DETECTED, (scope.scope,), float(scope.drifted))
         for column in scope.columns:
-            yield Sample(metrics.DRIFT_SCORE, (scope.scope, column.column), column.score)
+            labels = (scope.scope, column.column)
+            yield Sample(metrics.DRIFT_SCORE, labels, column.score)
+            yield Sample(metrics.DRIFT_THRESHOLD, labels, column.threshold)
+    yield Sample(metrics.RETRAINING_DUE, (), float(bool(summary.retrain)))
     for entry in summary.realised:
         labels = (entry.model_version, str(entry.horizon))
         yield Sample(metrics.REALISED_ERROR, labels, entry.pinball)
@@ -170,42 +186,60 @@ def summary_samples(summary: DriftSummary) -> Iterable[Sample]:
 def _measure(
     seen: DriftInputs, options: DriftOptions, work: Path, reports: dict[str, Path]
 ) -> tuple[tuple[ScopeDrift, ...], tuple[RealisedScore, ...], tuple[RealisedPoint, ...]]:
-    """Judge the three scopes; files to keep are added to `reports`, notes to `seen.notes`."""
+    """Judge the four scopes; files to keep are added to `reports`, notes to `seen.notes`."""
     rules, version = options.rules, seen.champion.version
-    reference, current, notes = feature_windows(seen.reference, seen.served, options.current_bars)
-    seen.notes.extend(notes)
-    compared = compare(reference, current, rules)
-    features = _judged("features", compared, options, work, reports, name="report")
-    earlier, newest = prediction_windows(
+    looks = (rules.level, rules.change)
+    history, recent, notes = feature_panels(seen.reference, seen.served)
+    views, more = feature_views(history, recent, looks)
+    seen.notes.extend((*notes, *more))
+    looked = [
+        _looked(view, rules, work / name, reports, what="served features")
+        for view, name in zip(views, FEATURE_PAGES, strict=True)
+    ]
+    answers = answer_panel(
         [one for one in seen.answers if one["model_version"] == version],
         horizon=seen.bundles[version].signal.horizon,
-        instants=options.current_bars,
     )
-    try:
-        compared = compare(earlier, newest, rules, what="logged forecasts")
-    except InvalidInput as error:
-        predictions = nothing_measured("predictions", f"{error.rule}: {error.found}")
-    else:
-        predictions = _judged("predictions", compared, options, work, reports, name="predictions")
+    said = [
+        _looked_if_enough(view, rules, work / name, reports)
+        for view, name in zip(answer_views(answers, looks), ANSWER_PAGES, strict=True)
+    ]
     baselines = {one: bundle.baseline.spread for one, bundle in seen.bundles.items()}
-    scores = score(seen.matured, baselines)
-    realised = judge_realised(scores, rules, model_version=version)
-    return (features, predictions, realised), scores, by_instant(seen.matured, baselines)
+    points = by_instant(seen.matured, baselines)
+    scopes = (
+        judge_looks("features", looked),
+        judge_looks("predictions", said),
+        judge_error(points, rules, model_version=version),
+        judge_coverage(points, rules, model_version=version),
+    )
+    return scopes, score(seen.matured, baselines), points
 
 
-def _judged(
-    scope: str,
-    compared: Comparison,
-    options: DriftOptions,
-    work: Path,
-    reports: dict[str, Path],
-    *,
-    name: str,
-) -> ScopeDrift:
+def _looked(
+    view: View, rules: DriftRules, page: Path, reports: dict[str, Path], *, what: str
+) -> Looked | TooShort:
+    """Calibrate one look, and let Evidently score the columns that have a limit."""
     from forecasting.adapters.drift_report import measure
 
-    html, figures = work / f"{name}.html", work / f"{name}.json"
-    share = options.rules.share
-    scores = measure(compared, share=share, html=html, json_file=figures)
+    compared = compare(view.reference, view.current, rules, what=what)
+    # Half of the false alarms for each of the two looks (Bonferroni).
+    limits = calibrate(
+        view.history, view.look, compared.columns, false_alarms=rules.false_alarms / 2
+    )
+    if isinstance(limits, TooShort):
+        return limits
+    html, figures = page.with_suffix(".html"), page.with_suffix(".json")
+    limited = compared.of([name for name in compared.columns if name in limits.thresholds])
+    scores = measure(limited, limits.thresholds, html=html, json_file=figures)
     reports |= {html.name: html, figures.name: figures}
-    return judge_columns(scope, compared, scores, share=share)
+    return Looked(compared, limits, scores)
+
+
+def _looked_if_enough(
+    view: View, rules: DriftRules, page: Path, reports: dict[str, Path]
+) -> Looked | TooShort:
+    """Look at logged answers; a young log, or one of answers that never vary, is no failure."""
+    try:
+        return _looked(view, rules, page, reports, what="logged forecasts")
+    except (InvalidInput, ShortHistory) as error:
+        return TooShort(view.look, f"{error.rule}: {error.found}")

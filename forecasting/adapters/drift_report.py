@@ -5,37 +5,41 @@ The only module that imports evidently, whose interface changes between releases
 
 import json
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 
-from forecasting.drift import Comparison
+from forecasting.drift_compare import Comparison, Sample
+from forecasting.drift_rules import METHOD
 
 SMALLEST_SPREAD: Final = 0.01
 """Evidently divides the Wasserstein distance by the reference's standard deviation, but never by
 less than 0.001; columns below ten times that are multiplied by a power of ten first."""
 
 
-def measure(compared: Comparison, *, share: float, html: Path, json_file: Path) -> dict[str, float]:
+def measure(
+    compared: Comparison, thresholds: Mapping[str, float], *, html: Path, json_file: Path
+) -> dict[str, float]:
     """Score every column with Evidently and write its report.
 
     Args:
-        compared: the measurable columns of reference and current, from `drift.compare`.
-        share: share of drifted columns from which the page calls the whole drifted.
+        compared: the measurable columns of reference and current, from `drift_compare.compare`.
+        thresholds: by column, the distance at which it counts as drifted, as the page shows it.
         html: file to write the page to; it needs no network.
         json_file: file to write the same figures to.
 
     Returns:
         Score by column; NaN where the statistic is undefined.
     """
-    names = {column: _shown(column, compared) for column in compared.rules}
+    names = {column: _shown(column, compared.reference) for column in compared.columns}
     with warnings.catch_warnings():
         # Deprecations between evidently, litestar and numpy; and numpy's own warnings about
         # bins without rows, which come back as NaN and are named by the caller.
         warnings.simplefilter("ignore")
-        snapshot = _run(compared, names, share)
+        snapshot = _run(compared, names, thresholds)
         snapshot.save_html(str(html))
         figures = snapshot.dict()
     # Evidently's own writer leaves NaN in the file, which is no JSON.
@@ -44,40 +48,36 @@ def measure(compared: Comparison, *, share: float, html: Path, json_file: Path) 
     return {column: scores.get(name, float("nan")) for column, (name, _) in names.items()}
 
 
-def _run(compared: Comparison, names: dict[str, tuple[str, float]], share: float) -> Any:
+def _run(
+    compared: Comparison, names: dict[str, tuple[str, float]], thresholds: Mapping[str, float]
+) -> Any:
     from evidently import DataDefinition, Dataset, Report
     from evidently.presets import DataDriftPreset
 
-    categorical = [names[column][0] for column in compared.categorical]
-    numeric = [name for name, _ in names.values() if name not in categorical]
-    definition = DataDefinition(numerical_columns=numeric, categorical_columns=categorical)
-    rules = {names[column][0]: rule for column, rule in compared.rules.items()}
+    shown = [name for name, _ in names.values()]
+    definition = DataDefinition(numerical_columns=shown, categorical_columns=[])
     preset = DataDriftPreset(
-        columns=list(rules),
-        drift_share=share,
-        per_column_method={name: rule.method for name, rule in rules.items()},
-        per_column_threshold={name: rule.threshold for name, rule in rules.items()},
+        columns=shown,
+        drift_share=1 / len(shown),  # one column is enough: thresholds allow for their number
+        per_column_method=dict.fromkeys(shown, METHOD),
+        per_column_threshold={name: thresholds[column] for column, (name, _) in names.items()},
     )
     return Report([preset], include_tests=False).run(
-        Dataset.from_pandas(_table(compared.current, compared, names), definition),
-        Dataset.from_pandas(_table(compared.reference, compared, names), definition),
+        Dataset.from_pandas(_table(compared.current, names), definition),
+        Dataset.from_pandas(_table(compared.reference, names), definition),
     )
 
 
-def _table(
-    frame: pd.DataFrame, compared: Comparison, names: dict[str, tuple[str, float]]
-) -> pd.DataFrame:
-    shown: dict[str, Any] = {}
-    for column, (name, factor) in names.items():
-        values = frame[column].to_numpy() * factor
-        shown[name] = [f"{v:g}" for v in values] if column in compared.categorical else values
-    return pd.DataFrame(shown)
+def _table(sample: Sample, names: dict[str, tuple[str, float]]) -> pd.DataFrame:
+    return pd.DataFrame(
+        {name: sample.column(column) * factor for column, (name, factor) in names.items()}
+    )
 
 
-def _shown(column: str, compared: Comparison) -> tuple[str, float]:
+def _shown(column: str, reference: Sample) -> tuple[str, float]:
     """Name and factor a column is measured under."""
-    spread = float(np.nanstd(compared.reference[column].to_numpy()))
-    if compared.rules[column].method != "wasserstein" or spread >= SMALLEST_SPREAD or spread <= 0:
+    spread = float(np.nanstd(reference.column(column)))
+    if spread >= SMALLEST_SPREAD or spread <= 0:
         return column, 1.0
     power = int(np.ceil(np.log10(SMALLEST_SPREAD / spread)))
     return f"{column} (x 1e{power})", float(10.0**power)

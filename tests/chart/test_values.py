@@ -11,8 +11,11 @@ from tests.chart.rendering import CHART, one, pods, refusal, render
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 TEMPLATES = {path: path.read_text() for path in (CHART / "templates").rglob("*") if path.is_file()}
 
-OF_PODS = {"BUNDLE_URL", "BUNDLE_DIGEST", "MODEL_VERSION", "PREDICTION_LOG_URL"}
-"""Settings that a pod has of its own: the bundle's, and an address with a password in it."""
+OF_PODS = {
+    "BUNDLE_URL", "BUNDLE_DIGEST", "MODEL_VERSION", "PREDICTION_LOG_URL",
+    "TIINGO_TOKEN", "TINVEST_TOKEN",
+}  # fmt: skip
+"""Settings that a pod has of its own: the bundle's, and what has or is a secret."""
 
 
 def leaves(node, path=()):
@@ -71,7 +74,10 @@ def test_settings_and_the_charts_own_variables_are_together_the_programs_fields(
 
 
 def test_every_free_setting_is_taken_and_understood(monkeypatch):
-    examples = {"keep_forecasts": "false", "page_user": "ann", "source_base_url": "http://x"}
+    examples = {
+        "keep_forecasts": "false", "compare_sources": "false", "page_user": "ann",
+        "source_base_url": "http://x", "fallback_source": "tiingo", "fallback_base_url": "http://y",
+    }  # fmt: skip
     free = [name for name in Settings.model_fields if name not in ADDRESSES]
     sets = [f"settings.{camel(name)}={examples.get(name, '100')}" for name in free]
     data = one(render("", *sets), "ConfigMap", "bellwether-settings")["data"]
@@ -80,7 +86,7 @@ def test_every_free_setting_is_taken_and_understood(monkeypatch):
     settings = Settings()
     assert settings.keep_forecasts is False
     assert {str(getattr(settings, n)).removesuffix(".0") for n in free} == {
-        "100", "ann", "http://x", "False",
+        "100", "ann", "http://x", "tiingo", "http://y", "False",
     }  # fmt: skip
 
 
@@ -92,6 +98,24 @@ def test_the_settings_of_pods_are_given_to_pods():
         for variable in container.get("env", [])
     }
     assert {"BELLWETHER_PREDICTION_LOG_URL", "BELLWETHER_BUNDLE_URL"} <= found
+
+
+def test_tokens_of_price_providers_come_from_a_secret_and_only_to_jobs():
+    def variables(*settings):
+        return {
+            (name, variable["name"])
+            for name, spec in pods(render("", *settings))
+            for container in spec["containers"]
+            for variable in container.get("env", [])
+            if variable["name"].endswith("_TOKEN")
+        }
+
+    assert variables() == set()
+    given = variables("providers.existingSecret=accounts")
+    assert {variable for _, variable in given} == {
+        "BELLWETHER_TIINGO_TOKEN", "BELLWETHER_TINVEST_TOKEN",
+    }  # fmt: skip
+    assert "not allowed" in refusal("settings.tiingoToken=abc")
 
 
 def test_a_password_is_known_before_the_address_that_needs_it():

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import pytest
 import yaml
 
+from forecasting.drift_rules import CHANGE_OF
 from tests.e2e.cluster import Cluster, eventually
 from tests.e2e.installation import VALUES, install
 
@@ -114,7 +115,8 @@ def test_it_compares_what_was_trained_with_what_is_served(cluster, versions, sch
     features = next(one for one in summary["scopes"] if one["scope"] == "features")
     assert features["reference_rows"] > features["current_rows"] > 0
     assert features["columns"]
-    assert all(isinstance(one["score"], float) for one in features["columns"])
+    assert all(one["score"] >= 0 and one["threshold"] > 0 for one in features["columns"])
+    assert 0 < features["false_alarms"] < 0.2
 
 
 def test_its_report_is_in_the_object_store_and_on_the_page(cluster, scheduled):
@@ -125,7 +127,9 @@ def test_its_report_is_in_the_object_store_and_on_the_page(cluster, scheduled):
             one for one in summary_of(cluster, run)["scopes"] if one["scope"] == "features"
         )
         columns = {one["column"] for one in features["columns"]}
-        # Evidently's page: what draws it, and a graph for every column.
+        # Evidently's page: what draws it, and a graph for every column; changes have another page.
+        columns = {one for one in columns if not one.startswith(CHANGE_OF)}
+        assert columns
         assert b"window.drawDashboard(" in stored
         assert not {one for one in columns if one.encode() not in stored}
         shown = cluster.page_request("/reports/drift/features")
@@ -146,12 +150,11 @@ def test_its_figures_are_in_prometheus(cluster, scheduled):
         ]
         features = next(one for one in summary["scopes"] if one["scope"] == "features")
         of_features = '{job="drift", scope="features"}'
-        scores = {
-            labels["column"]: value
-            for labels, value in cluster.prometheus_query(f"bellwether_drift_score{of_features}")
-        }
-        wanted = {one["column"]: pytest.approx(one["score"]) for one in features["columns"]}
-        assert scores == wanted
+        for metric, figure in (("drift_score", "score"), ("drift_threshold", "threshold")):
+            found = cluster.prometheus_query(f"bellwether_{metric}{of_features}")
+            assert {labels["column"]: value for labels, value in found} == {
+                one["column"]: pytest.approx(one[figure]) for one in features["columns"]
+            }
         ((_, detected),) = cluster.prometheus_query(f"bellwether_drift_detected{of_features}")
         assert detected == features["drifted"]
         return True

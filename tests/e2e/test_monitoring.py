@@ -11,7 +11,9 @@ from tests.e2e.absence import Absence
 from tests.e2e.cluster import PROMETHEUS_ADDRESS, Cluster, eventually
 from tests.monitoring.expressions import Expression, expressions, rules
 
-YOUNG = re.compile(r"bellwether_(realised_\w+|matured_forecasts)")
+YOUNG = re.compile(
+    r"bellwether_(realised_\w+|matured_forecasts|drift_\w+\{[^}]*scope=\"(error|coverage)\"[^}]*\})"
+)
 """Made by the drift job only when a forecast's day has come, which a young installation waits for."""
 
 FAILURES = {"Bellwether: Rollouts"}

@@ -18,7 +18,7 @@ from forecasting.adapters.predictions import Answered, PredictionLog
 from forecasting.adapters.registry import CandidateRun, Registry
 from forecasting.bundle import load_bundle, write_bundle
 from forecasting.calendar import horizon_times
-from forecasting.drift_rules import ColumnRule, DriftRules
+from forecasting.drift_rules import DriftRules
 from forecasting.errors import (
     EXIT_DRIFT,
     InvalidInput,
@@ -110,7 +110,7 @@ def world(mlflow_server, tmp_path_factory):
         registered_model=f"drift-{next(_names)}",
     )
     fetched = open_source("sample", settings).fetch(
-        ["AAPL", "AMZN", "NFLX"], date(2019, 1, 1), None, "1d"
+        ["AAPL", "AMZN", "NFLX"], date(2013, 1, 1), None, "1d"
     )
     now = datetime.now(UTC)
     judged = judge(fetched.bars, now=now, interval="1d")
@@ -185,6 +185,16 @@ def runs(settings):
     return folder.summaries()
 
 
+def history_of(settings):
+    return DriftHistory(settings.lake)
+
+
+def columns_of(history):
+    """What Evidently's own figures say of every column."""
+    metrics = json.loads(history.report("report.json"))["metrics"]
+    return [one for one in metrics if "column" in one["config"]]
+
+
 def test_a_run_measures_every_scope_and_keeps_its_report(settings_with_log, world, gateway):
     settings = settings_with_log.model_copy(update={"pushgateway_url": gateway})
     outcome = run_drift(settings)
@@ -195,13 +205,26 @@ def test_a_run_measures_every_scope_and_keeps_its_report(settings_with_log, worl
     features = summary.scope("features")
     assert features.share is not None
     assert features.current_rows == 3 * 60
-    assert {c.method for c in features.columns} <= {"wasserstein", "jensenshannon"}
+    assert {c.method for c in features.columns} == {"wasserstein"}
+    names = {c.column for c in features.columns}
+    assert {"intraday_range", "change of intraday_range"} <= names
+    assert 0.05 <= features.false_alarms <= 0.1
     watched = {entry.column for entry in features.not_measured}
     assert {"month_sin", "symbol_AAPL"} <= watched
-    assert summary.scope("predictions").share is not None
-    assert summary.scope("realised").columns
+    predictions = summary.scope("predictions")
+    assert predictions.share is None
+    assert {entry.column for entry in predictions.not_measured} == {"*", "change of *"}
+    assert "19 are needed" in predictions.not_measured[-1].reason
+    assert {c.column for c in summary.scope("error").columns} == {"skill_h1", "skill_h5"}
+    assert {c.column for c in summary.scope("coverage").columns} == {"coverage_h1", "coverage_h5"}
     assert outcome.exit_code == (EXIT_DRIFT if summary.drifted else 0)
     assert not [note for note in summary.notes if "training span" in note]
+    judged = {entry["config"]["column"]: entry for entry in columns_of(history_of(settings))}
+    by_name = {c.column: c for c in features.columns}
+    for shown, entry in judged.items():
+        column = by_name[shown.split(" (x ")[0]]
+        assert entry["value"] == pytest.approx(column.score)
+        assert entry["config"]["threshold"] == pytest.approx(column.threshold)
 
     by_horizon = {score.horizon: score for score in summary.realised}
     assert set(by_horizon) == {1, 5, 10, 20, 30}
@@ -219,7 +242,7 @@ def test_a_run_measures_every_scope_and_keeps_its_report(settings_with_log, worl
     assert len([p for p in points if p.horizon == 1]) == REPLAYED
     page = history.report()
     assert page.startswith(b"\n<!DOCTYPE html>") or b"<html" in page[:2000]
-    assert history.report("predictions.html") is not None
+    assert b"<html" in history.report("changes.html")[:2000]
     assert json.loads(history.report("report.json"))["metrics"]
     lines = scrape(gateway)
     assert any(line.startswith("bellwether_drift_share") for line in lines)
@@ -262,6 +285,8 @@ def test_an_empty_prediction_log_is_named_and_features_are_still_measured(settin
     text = settings.batch_metrics_file.read_text()
     assert 'bellwether_drift_share{scope="features"}' in text
     assert 'scope="predictions"' not in text
+    assert 'bellwether_drift_threshold{column="intraday_range",scope="features"}' in text
+    assert "bellwether_retraining_due 0.0" in text
     assert "bellwether_realised" not in text.replace("# HELP", "").split("bellwether_job")[0]
     assert outcome.published == str(settings.batch_metrics_file)
 
@@ -279,12 +304,28 @@ def test_prices_from_another_world_are_drift_with_its_own_exit_code(settings):
     )
 
 
-def test_thresholds_are_the_callers(settings):
-    strict = DriftRules(numeric=ColumnRule("wasserstein", 0.0001))
-    lax = DriftRules(numeric=ColumnRule("wasserstein", 1000.0), share=1.0)
-    assert run_drift(settings, DriftOptions(rules=strict)).exit_code == EXIT_DRIFT
-    assert run_drift(settings, DriftOptions(rules=lax)).exit_code == 0
+def test_the_share_of_false_alarms_is_the_callers(settings):
+    strict = run_drift(settings, DriftOptions(rules=DriftRules(false_alarms=0.01))).summary
+    lax = run_drift(settings, DriftOptions(rules=DriftRules(false_alarms=0.5))).summary
+    limits = [
+        {c.column: c.threshold for c in one.scope("features").columns} for one in (strict, lax)
+    ]
+    assert all(limits[0][name] > limits[1][name] for name in limits[0])
     assert len(runs(settings)) == 2
+
+
+def test_a_champion_with_a_short_reference_gets_reasons_instead_of_limits(settings, monkeypatch):
+    from forecasting.adapters import drift_inputs
+
+    fetched = drift_inputs.fetch_reference
+    monkeypatch.setattr(
+        drift_inputs,
+        "fetch_reference",
+        lambda *given: fetched(*given).sort_values("timestamp").tail(3 * 150),
+    )
+    features = run_drift(settings).summary.scope("features")
+    assert (features.columns, features.drifted, features.false_alarms) == ((), False, None)
+    assert "150 bars of history" in features.not_measured[-1].reason
 
 
 @pytest.mark.parametrize(
@@ -316,7 +357,7 @@ def test_a_part_that_is_missing_is_named_and_no_success_is_claimed(
 
 def test_too_few_served_bars_are_a_short_history_and_leave_nothing(settings):
     with pytest.raises(ShortHistory, match="6 rows of served features"):
-        run_drift(settings, DriftOptions(current_bars=2))
+        run_drift(settings, DriftOptions(rules=DriftRules(level_bars=2)))
     assert runs(settings) == []
     assert not settings.batch_metrics_file.exists()
 

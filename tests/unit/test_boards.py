@@ -5,7 +5,7 @@ import pandas as pd
 
 from forecasting.adapters.ledger import Promotion
 from forecasting.adapters.registry_reader import VersionRecord
-from forecasting.drift import NotMeasured, ScopeDrift
+from forecasting.drift import ColumnDrift, NotMeasured, ScopeDrift
 from forecasting.realised import RealisedPoint
 from gradio_app import boards, charts, monitoring, wording
 from gradio_app.handlers import scored_horizon
@@ -147,6 +147,39 @@ def test_the_tiles_name_the_columns_that_moved_and_the_promise_kept():
     for words in ("Drift Found", "50 % rsi_0, rsi_1", "covered 91.2 %", "330 forecasts of v1",
                   "12 forecasts wait for their day.", "Open the drift report"):  # fmt: skip
         assert words in shown
+
+
+def test_scores_stand_beside_their_limits_what_passed_first():
+    columns = (
+        ColumnDrift("rsi_14", "wasserstein", 0.10, 0.40, drifted=False),
+        ColumnDrift("change of intraday_range", "wasserstein", 1.25, 0.8, drifted=True),
+        ColumnDrift("log_return_1", "wasserstein", 0.39, 0.40, drifted=False),
+    )
+    coverage = (ColumnDrift("coverage_h5", "at_least", 0.86, 0.81, drifted=False),)
+    scopes = (
+        ScopeDrift("features", columns, (), 500, 60, drifted=True),
+        ScopeDrift("coverage", coverage, (), 0, 60, drifted=False),
+    )
+    shown = text_of(monitoring.limits(drift_run(scopes=scopes))).strip()
+    assert shown.endswith(
+        "features change of intraday_range 1.250 below 0.800 past it "
+        "features log_return_1 0.390 below 0.400 within "
+        "coverage coverage_h5 0.860 at least 0.810 within "
+        "features rsi_14 0.100 below 0.400 within"
+    )
+    assert monitoring.limits(drift_run(scopes=())) == ""
+
+
+def test_only_reports_that_were_made_are_linked():
+    def told(*names):
+        columns = tuple(ColumnDrift(n, "wasserstein", 0.1, 0.4, drifted=False) for n in names)
+        scope = ScopeDrift("features", columns, (), 500, 60, drifted=False)
+        return monitoring.tiles(drift_run(scopes=(scope,)), "/reports/drift/features", None, 5)
+
+    assert "/reports/drift/changes" not in told("rsi_14")
+    assert "/reports/drift/features" not in told("change of rsi_14")
+    assert "/reports/drift/changes" in told("rsi_14", "change of rsi_14")
+    assert "reports" not in told()
 
 
 def test_a_scope_that_could_not_be_measured_is_not_called_stable():

@@ -3,54 +3,64 @@
 import json
 
 import numpy as np
-import pandas as pd
 import pytest
 
-from forecasting.drift import (
+from forecasting.drift import DriftSummary
+from forecasting.drift_compare import Sample, compare
+from forecasting.drift_null import Limits, TooShort
+from forecasting.drift_rules import DriftRules, Look
+from forecasting.drift_verdicts import (
     INFINITE_DISTANCE,
-    DriftSummary,
-    compare,
-    judge_columns,
-    judge_realised,
-    nothing_measured,
+    Looked,
+    judge_coverage,
+    judge_error,
+    judge_looks,
 )
-from forecasting.drift_rules import ColumnRule, DriftRules
 from forecasting.errors import InvalidInput, InvalidSettings, ShortHistory
-from forecasting.realised import RealisedScore
+from forecasting.realised import RealisedPoint, RealisedScore
+
+LEVEL, CHANGE = Look("level", 60), Look("change", 10, 30)
 
 
 def columns(rows, seed=0, **extra):
     rng = np.random.default_rng(seed)
-    frame = pd.DataFrame({"return_1": rng.normal(size=rows), "rsi_14": rng.normal(size=rows)})
-    return frame.assign(**extra)
+    held = {"return_1": rng.normal(size=rows), "rsi_14": rng.normal(size=rows), **extra}
+    values = [np.broadcast_to(np.asarray(one, dtype=float), rows) for one in held.values()]
+    return Sample(tuple(held), np.stack(values, axis=1))
 
 
 def reasons(compared):
     return {entry.column: entry.reason for entry in compared.not_measured}
 
 
-def a_score(version="3", horizon=1, dates=60, coverage=0.9, skill=0.01):
-    return RealisedScore(
-        version, horizon, dates * 6, dates, 0.004, 0.0041, skill, coverage, 0.5, 0.01
-    )
+def looked(scores, look=LEVEL, *, thresholds=None, unlimited=None, **extra):
+    compared = compare(columns(500, **extra), columns(60, seed=1, **extra), DriftRules())
+    limits = {"return_1": 0.5, "rsi_14": 0.5} if thresholds is None else thresholds
+    return Looked(compared, Limits(look, limits, unlimited or {}, 600, 40.0, 0.025), scores)
 
 
-def test_columns_that_both_sides_hold_are_compared_by_the_numeric_rule():
+def instants(coverage=0.9, loss=0.004, baseline=0.004, count=60, version="3", horizon=1):
+    """Realised figures whose coverage is as asked, its misses spread over the instants."""
+    missed = np.diff(np.floor(np.arange(count + 1) * (1 - coverage) + 1e-9)).astype(bool)
+    swing = 1 + 0.3 * np.sin(np.arange(count))
+    return [
+        RealisedPoint(
+            version, horizon, n, 6, loss * swing[n],
+            None if baseline is None else baseline * swing[n], float(not missed[n]),
+        )
+        for n in range(count)
+    ]  # fmt: skip
+
+
+def a_score(version="3", horizon=1, skill=0.01):
+    return RealisedScore(version, horizon, 360, 60, 0.004, 0.0041, skill, 0.9, 0.5, 0.01)
+
+
+def test_columns_that_both_sides_hold_are_compared():
     compared = compare(columns(500), columns(60, seed=1), DriftRules())
-    assert list(compared.rules) == ["return_1", "rsi_14"]
-    assert compared.rules["rsi_14"] == DriftRules().numeric
+    assert compared.columns == ("return_1", "rsi_14")
     assert compared.not_measured == ()
-
-
-def test_a_column_with_few_values_is_compared_as_categories():
-    compared = compare(columns(500, flag=np.arange(500) % 2), columns(60, flag=1.0), DriftRules())
-    assert compared.categorical == ("flag",)
-    assert compared.rules["flag"] == DriftRules().categorical
-
-
-def test_a_rule_of_its_own_goes_before_the_general_ones():
-    rules = DriftRules(columns={"rsi_14": ColumnRule("ks", 0.01)})
-    assert compare(columns(500), columns(60), rules).rules["rsi_14"].method == "ks"
+    assert compared.of(["rsi_14"]).current.values.shape == (60, 1)
 
 
 @pytest.mark.parametrize(
@@ -61,13 +71,12 @@ def test_a_rule_of_its_own_goes_before_the_general_ones():
         (np.nan, 2.0, "100% of its reference values are missing"),
         (np.linspace(0, 1, 500), np.nan, "100% of its current values are missing"),
         (np.linspace(0, 1, 500), np.inf, "100% of its current values are missing"),
-        ("text", 2.0, "100% of its reference values are missing"),
     ],
 )
 def test_a_column_that_cannot_be_measured_is_named_with_its_reason(before, now, reason):
     compared = compare(columns(500, odd=before), columns(60, odd=now), DriftRules())
     assert reasons(compared) == {"odd": reason}
-    assert "odd" not in compared.reference.columns
+    assert "odd" not in compared.reference.names
 
 
 def test_a_column_that_only_one_side_holds_is_named():
@@ -87,11 +96,11 @@ def test_calendar_and_identity_are_not_watched():
 
 def test_a_column_that_stands_still_now_is_measured():
     compared = compare(columns(500), columns(60, rsi_14=0.0), DriftRules())
-    assert "rsi_14" in compared.rules
+    assert "rsi_14" in compared.columns
 
 
 def test_too_few_current_rows_are_a_short_history():
-    with pytest.raises(ShortHistory, match="at least 30 current rows: 5 rows of served features"):
+    with pytest.raises(ShortHistory, match="at least 10 current rows: 5 rows of served features"):
         compare(columns(500), columns(5), DriftRules())
 
 
@@ -101,96 +110,131 @@ def test_no_current_rows_at_all_are_a_short_history():
 
 
 def test_too_small_a_reference_is_refused():
-    with pytest.raises(InvalidInput, match="at least 30 rows: 3 rows"):
+    with pytest.raises(InvalidInput, match="at least 10 rows: 3 rows"):
         compare(columns(3), columns(60), DriftRules())
 
 
 def test_frames_without_a_common_column_are_refused():
+    other = Sample(("other",), np.arange(60.0)[:, None])
     with pytest.raises(InvalidInput, match="none of 3 columns"):
-        compare(columns(500), pd.DataFrame({"other": np.arange(60.0)}), DriftRules())
+        compare(columns(500), other, DriftRules())
 
 
-def test_the_scope_drifts_when_the_share_of_its_columns_does():
-    compared = compare(columns(500), columns(60), DriftRules())
-    half = judge_columns("features", compared, {"return_1": 0.9, "rsi_14": 0.1}, share=0.5)
-    assert (half.share, half.drifted) == (0.5, True)
-    assert [c.drifted for c in half.columns] == [True, False]
-    more = judge_columns("features", compared, {"return_1": 0.9, "rsi_14": 0.1}, share=0.6)
-    assert not more.drifted
+def test_one_column_past_its_limit_is_enough_for_the_scope():
+    scope = judge_looks("features", [looked({"return_1": 0.6, "rsi_14": 0.1})])
+    assert (scope.share, scope.drifted, scope.false_alarms) == (0.5, True, 0.025)
+    assert [(c.column, c.threshold, c.drifted) for c in scope.columns] == [
+        ("return_1", 0.5, True), ("rsi_14", 0.5, False),
+    ]  # fmt: skip
+    assert not judge_looks("features", [looked({"return_1": 0.4, "rsi_14": 0.1})]).drifted
 
 
-def test_a_p_value_drifts_from_below():
-    rule = ColumnRule("ks", 0.05)
-    assert rule.drifted(0.01)
-    assert not rule.drifted(0.5)
+def test_both_looks_are_judged_and_share_the_false_alarms():
+    calm = {"return_1": 0.1, "rsi_14": 0.1}
+    scope = judge_looks("features", [looked(calm), looked({**calm, "rsi_14": 0.9}, CHANGE)])
+    assert [c.column for c in scope.columns if c.drifted] == ["change of rsi_14"]
+    assert len(scope.columns) == 4
+    assert scope.false_alarms == 0.05
+
+
+def test_a_look_without_limits_is_named_as_not_measured_rather_than_stable():
+    scope = judge_looks("features", [TooShort(CHANGE, "no limit can be set: ...")])
+    assert (scope.share, scope.drifted, scope.false_alarms) == (None, False, None)
+    assert reasons(scope) == {"change of *": "no limit can be set: ..."}
+
+
+def test_a_column_without_a_limit_is_named_as_not_measured():
+    one = looked({"rsi_14": 0.1}, thresholds={"rsi_14": 0.5}, unlimited={"return_1": "too long"})
+    assert reasons(judge_looks("features", [one])) == {"return_1": "too long"}
 
 
 def test_a_score_that_is_missing_or_nan_is_not_measured_rather_than_stable():
-    compared = compare(columns(500), columns(60), DriftRules())
-    scope = judge_columns("features", compared, {"rsi_14": float("nan")}, share=0.5)
+    scope = judge_looks("features", [looked({"rsi_14": float("nan")})])
     assert scope.columns == ()
     assert scope.share is None
     assert not scope.drifted
-    assert {entry.column for entry in scope.not_measured} == {"return_1", "rsi_14"}
+    assert set(reasons(scope)) == {"return_1", "rsi_14"}
 
 
 def test_an_infinite_distance_is_drift_that_json_can_hold():
-    compared = compare(columns(500), columns(60), DriftRules())
-    scope = judge_columns("features", compared, {"return_1": float("inf")}, share=0.5)
+    scope = judge_looks("features", [looked({"return_1": float("inf")})])
     assert scope.columns[0].score == INFINITE_DISTANCE
     assert scope.columns[0].drifted
 
 
-def test_low_coverage_of_the_champion_is_an_alarm():
-    scope = judge_realised((a_score(coverage=0.6),), DriftRules(), model_version="3")
+@pytest.mark.parametrize(("coverage", "method"), [(0.6, "at_least"), (1.0, "at_most")])
+def test_coverage_of_the_champion_that_is_off_is_an_alarm(coverage, method):
+    points = instants(coverage, count=400)
+    scope = judge_coverage(points, DriftRules(), model_version="3")
+    (column,) = scope.columns
+    assert (column.column, column.method, column.drifted) == ("coverage_h1", method, True)
+    assert column.score == pytest.approx(coverage)
     assert scope.drifted
-    assert [c.column for c in scope.columns if c.drifted] == ["coverage_h1"]
+    assert scope.current_rows == 2_400
 
 
-def test_poor_skill_of_the_champion_is_an_alarm():
-    scope = judge_realised((a_score(skill=-0.4),), DriftRules(), model_version="3")
-    assert [c.column for c in scope.columns if c.drifted] == ["skill_h1"]
+def test_coverage_as_promised_is_no_alarm_and_few_quiet_days_prove_nothing():
+    assert not judge_coverage(instants(0.9), DriftRules(), model_version="3").drifted
+    assert not judge_coverage(instants(1.0), DriftRules(), model_version="3").drifted
 
 
-def test_another_versions_coverage_is_no_alarm():
-    scope = judge_realised(
-        (a_score(version="2", coverage=0.1), a_score()), DriftRules(), model_version="3"
-    )
-    assert not scope.drifted
+def test_forecasts_worse_than_the_random_walk_are_an_alarm():
+    scope = judge_error(instants(loss=0.006), DriftRules(), model_version="3")
+    (column,) = scope.columns
+    assert (column.column, column.method, column.drifted) == ("skill_h1", "at_least", True)
+    assert column.score == pytest.approx(-0.5)
+    assert not judge_error(instants(loss=0.003), DriftRules(), model_version="3").drifted
 
 
-def test_forecasts_of_few_instants_raise_no_alarm_and_are_named():
-    scope = judge_realised((a_score(dates=19, coverage=0.1),), DriftRules(), model_version="3")
+def test_the_random_walk_itself_is_never_worse_than_itself():
+    points = instants(loss=0.004 * (1 + 1e-12))
+    assert not judge_error(points, DriftRules(), model_version="3").drifted
+
+
+@pytest.mark.parametrize("judge", [judge_coverage, judge_error])
+def test_another_versions_outcomes_are_no_alarm(judge):
+    theirs = instants(0.1, loss=0.1, version="2", count=400)
+    assert not judge([*theirs, *instants()], DriftRules(), model_version="3").drifted
+
+
+@pytest.mark.parametrize("judge", [judge_coverage, judge_error])
+def test_forecasts_of_few_instants_raise_no_alarm_and_are_named(judge):
+    scope = judge(instants(0.1, loss=0.1, count=19), DriftRules(), model_version="3")
     assert not scope.drifted
     assert scope.columns == ()
     assert scope.not_measured[0].reason == "matured forecasts of 19 instants, 20 are needed"
 
 
+def test_long_horizons_need_more_instants_than_short_ones():
+    rules = DriftRules(watched_horizons=(30,))
+    scope = judge_coverage(instants(0.1, horizon=30), rules, model_version="3")
+    assert scope.not_measured[0].reason == (
+        "matured forecasts of 60 instants are too few that overlap 30 bars"
+    )
+
+
 def test_skill_without_a_known_random_walk_is_named_as_not_measured():
-    scope = judge_realised((a_score(skill=None),), DriftRules(), model_version="3")
-    assert "skill_h1" in {entry.column for entry in scope.not_measured}
+    scope = judge_error(instants(baseline=None), DriftRules(), model_version="3")
+    assert reasons(scope)["skill_h1"] == "the random walk of this version is not known"
 
 
 @pytest.mark.parametrize(
-    ("build", "match"),
+    ("change", "match"),
     [
-        (lambda: ColumnRule("magic", 0.1), "must be one of"),
-        (lambda: ColumnRule("psi", -1.0), "positive"),
-        (lambda: ColumnRule("psi", float("nan")), "positive"),
-        (lambda: DriftRules(share=0.0), "share"),
-        (lambda: DriftRules(max_missing=1.0), "max_missing"),
-        (lambda: DriftRules(min_rows=1), "min_rows"),
-        (lambda: DriftRules(categorical=ColumnRule("wasserstein", 1.0)), "categorical"),
-        (lambda: DriftRules(numeric=ColumnRule("ks", 1.0)), "p-value"),
+        ({"false_alarms": 0.0}, "false_alarms"),
+        ({"false_alarms": 0.6}, "false_alarms"),
+        ({"max_missing": 1.0}, "max_missing"),
+        ({"min_rows": 1}, "min_rows"),
+        ({"level_bars": 0}, "level_bars must be at least 1"),
+        ({"before_bars": 0}, "before_bars must be at least 1"),
     ],
 )
-def test_rules_that_make_no_sense_are_refused(build, match):
+def test_rules_that_make_no_sense_are_refused(change, match):
     with pytest.raises(InvalidSettings, match=match):
-        build()
+        DriftRules(**change)
 
 
 def test_a_summary_survives_json():
-    compared = compare(columns(500, odd=1.0), columns(60, odd=1.0), DriftRules())
     summary = DriftSummary(
         measured_at="2026-01-02T03:04:05+00:00",
         data_now="2020-01-02T21:00:00+00:00",
@@ -201,13 +245,15 @@ def test_a_summary_survives_json():
         replay=True,
         synthetic=False,
         scopes=(
-            judge_columns("features", compared, {"return_1": 0.9, "rsi_14": 0.1}, share=0.5),
-            nothing_measured("predictions", "the log is empty"),
-            judge_realised((a_score(),), DriftRules(), model_version="3"),
+            judge_looks("features", [looked({"return_1": 0.9, "rsi_14": 0.1}, odd=1.0)]),
+            judge_looks("predictions", [TooShort(LEVEL, "the log is empty")]),
+            judge_error(instants(), DriftRules(), model_version="3"),
+            judge_coverage(instants(), DriftRules(), model_version="3"),
         ),
         realised=(a_score(), a_score(horizon=5, skill=None)),
         waiting=7,
         notes=("one",),
+        retrain="drift of features lasted 3 bars of version 3",
     )
     read = DriftSummary.from_dict(json.loads(json.dumps(summary.to_dict(), allow_nan=False)))
     assert read == summary

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from forecasting.adapters.drift_history import DriftHistory
-from forecasting.drift import DriftSummary, nothing_measured
+from forecasting.drift import SCOPES, DriftSummary, NotMeasured, ScopeDrift
 from forecasting.errors import InvalidInput, Unavailable
 from forecasting.realised import RealisedPoint
 
@@ -26,8 +26,8 @@ def a_summary(day=0):
         replay=True,
         synthetic=False,
         scopes=tuple(
-            nothing_measured(scope, "nothing yet")
-            for scope in ("features", "predictions", "realised")
+            ScopeDrift(scope, (), (NotMeasured("*", "nothing yet"),), 0, 0, drifted=False)
+            for scope in SCOPES
         ),
         realised=(),
     )

@@ -6,7 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecasting.drift_windows import feature_windows, prediction_windows
+from forecasting.drift_panel import DriftPanel
+from forecasting.drift_rules import Look
+from forecasting.drift_windows import answer_panel, answer_views, feature_panels, feature_views
 from forecasting.errors import InvalidInput
 from forecasting.feature_spec import FeatureSpec
 from forecasting.served import ServedFeatures
@@ -43,38 +45,89 @@ def served(symbols=("A", "B", "C"), rows=(90, 0, 40)):
     )
 
 
-def a_reference(symbols, until):
-    frame = pd.DataFrame(0.0, index=range(len(symbols)), columns=list(NAMES))
-    frame["symbol"] = symbols
-    frame["timestamp"] = pd.to_datetime([until * DAY] * len(symbols), utc=True)
+LEVEL, CHANGE = Look("level", 40), Look("change", 5, 20)
+
+
+def a_reference(symbols, days):
+    frame = pd.DataFrame(0.0, index=range(len(symbols) * len(days)), columns=list(NAMES))
+    frame["symbol"] = np.repeat(symbols, len(days))
+    frame["timestamp"] = pd.to_datetime(np.tile(days, len(symbols)) * DAY, utc=True)
     return frame
 
 
-def test_current_rows_are_the_newest_of_every_symbol_that_has_any():
-    _, current, notes = feature_windows(a_reference(["A", "C"], -1), served(), 60)
-    assert current[NAMES[0]].tolist() == [*range(30, 90), *range(90, 130)]
-    assert list(current.columns) == list(NAMES)
+def views(reference, *looks):
+    history, recent, notes = feature_panels(reference, served())
+    seen, more = feature_views(history, recent, looks)
+    return seen, (*notes, *more)
+
+
+def first_column(sample):
+    return sorted(sample.values[:, 0].tolist())
+
+
+def test_current_rows_are_the_newest_of_every_symbol_that_has_as_many():
+    (level,), notes = views(a_reference(["A", "C"], np.arange(-300, -1)), LEVEL)
+    assert first_column(level.current) == [*range(50, 90)]
+    assert level.current.names == NAMES
+    assert len(level.reference) == 2 * 299
+    # C's bars end 50 days before A's: it is not traded any more.
     assert notes == ()
 
 
-def test_symbols_of_one_side_only_are_left_out_and_named():
-    reference, current, notes = feature_windows(a_reference(["A", "A", "Z"], -1), served(), 5)
-    assert len(reference) == 2
-    assert current[NAMES[0]].tolist() == [85, 86, 87, 88, 89]
+def test_a_look_at_changes_holds_the_newest_bars_against_those_before():
+    (change,), _ = views(a_reference(["A"], np.arange(-300, -1)), CHANGE)
+    assert first_column(change.current) == [*range(85, 90)]
+    assert first_column(change.reference) == [*range(65, 85)]
+    assert len(change.history) == 299
+
+
+def test_bars_that_are_judged_are_no_part_of_what_they_are_held_against():
+    (level,), notes = views(a_reference(["A"], np.arange(-300, 90)), LEVEL)
+    assert len(level.reference) == 300 + 50
     assert notes == (
-        "1 symbols served but unknown to the champion are left out: C",
-        "1 symbols trained on but not served are left out: Z",
+        "1 symbols served but not in the champion's reference are not compared: C",
+        (
+            "the newest 40 bars reach into the champion's training span, whose 40 rows of those "
+            "dates are left out of the reference"
+        ),
     )
 
 
-def test_current_rows_of_the_training_span_are_counted():
-    _, _, notes = feature_windows(a_reference(["A", "C"], 87), served(), 5)
-    assert notes == ("8 of 10 current feature rows lie in the champion's training span",)
+def test_symbols_of_one_side_only_are_left_out_and_named():
+    history, recent, notes = feature_panels(a_reference(["A", "Z"], np.arange(9)), served())
+    assert (history.symbols, recent.symbols) == (("A",), ("A",))
+    assert notes == (
+        "1 symbols served but not in the champion's reference are not compared: C",
+        "1 symbols in the champion's reference but not served are not compared: Z",
+    )
 
 
 def test_no_common_symbol_is_refused():
     with pytest.raises(InvalidInput, match="served A, C; trained on Z"):
-        feature_windows(a_reference(["Z"], 0), served(), 5)
+        feature_panels(a_reference(["Z"], np.arange(3)), served())
+
+
+def test_windows_are_those_of_a_naive_loop():
+    """Two calendars, a late start, an early end: each symbol's newest bars up to each end."""
+    rng = np.random.default_rng(0)
+    spans = {"A": np.arange(60), "B": np.arange(30, 60), "C": np.arange(0, 60, 2)}
+    spans["D"] = np.arange(25)
+    rows = [(name, day, rng.normal()) for name, days in spans.items() for day in days]
+    rows = [rows[place] for place in rng.permutation(len(rows))]
+    names, days, values = zip(*rows, strict=True)
+    panel = DriftPanel.of_rows(names, days, np.array(values)[:, None], ("x",))
+    look = Look("change", 3, 4)
+    ends = np.arange(6, 60, 5)
+    newest, before = panel.windows(ends, look)
+    for place, end in enumerate(ends):
+        wanted_new, wanted_old = [], []
+        for name in spans:
+            mine = sorted((day, x) for other, day, x in rows if other == name and day <= end)
+            if len(mine) >= 7 and mine[-1][0] >= end - 2:
+                wanted_new += [x for _, x in mine[-3:]]
+                wanted_old += [x for _, x in mine[-7:-3]]
+        for found, wanted in ((newest[place], wanted_new), (before[place], wanted_old)):
+            assert sorted(panel.values[found[found >= 0], 0]) == sorted(wanted)
 
 
 def a_forecast(day, symbol="A", median=101.0, horizon=5):
@@ -88,28 +141,23 @@ def a_forecast(day, symbol="A", median=101.0, horizon=5):
 
 
 def test_the_newest_answers_are_compared_with_the_earlier_ones():
-    answers = [a_forecast(day, median=100.0 + day) for day in range(50)]
-    earlier, newest = prediction_windows(answers, horizon=5, instants=20)
-    assert (len(earlier), len(newest)) == (30, 20)
-    assert newest["median_return"].tolist() == pytest.approx(np.log(1 + np.arange(30, 50) / 100))
-    assert newest["interval_width"].iloc[0] == pytest.approx(np.log(110 / 90))
-    assert set(newest["probability_of_rise"]) == {0.6}
-
-
-def test_a_short_log_is_split_in_half():
-    answers = [a_forecast(day) for day in range(11)]
-    earlier, newest = prediction_windows(answers, horizon=5, instants=20)
-    assert (len(earlier), len(newest)) == (6, 5)
+    panel = answer_panel([a_forecast(day, median=100.0 + day) for day in range(50)], horizon=5)
+    level, change = answer_views(panel, (Look("level", 20), CHANGE))
+    assert (len(level.reference), len(level.current)) == (30, 20)
+    assert len(level.history) == 30
+    assert first_column(level.current) == pytest.approx(np.log(1 + np.arange(30, 50) / 100))
+    assert first_column(change.reference) == pytest.approx(np.log(1 + np.arange(25, 45) / 100))
+    assert len(change.history) == 25
+    assert level.current.values[0, 1] == pytest.approx(np.log(110 / 90))
+    assert set(level.current.values[:, 2]) == {0.6}
 
 
 def test_repeated_and_shorter_forecasts_do_not_count():
     answers = [a_forecast(1)] * 9 + [a_forecast(2), a_forecast(3, horizon=4)]
-    earlier, newest = prediction_windows(answers, horizon=5, instants=20)
-    assert (len(earlier), len(newest)) == (1, 1)
+    assert len(answer_panel(answers, horizon=5)) == 2
 
 
-@pytest.mark.parametrize("answers", [[], [a_forecast(1)]])
-def test_a_log_of_one_instant_has_no_current_half(answers):
-    earlier, newest = prediction_windows(answers, horizon=5, instants=20)
-    assert len(earlier) == len(answers)
-    assert newest.empty
+@pytest.mark.parametrize("answers", [[], [a_forecast(1)], [a_forecast(d) for d in range(24)]])
+def test_a_short_log_has_no_current_answers(answers):
+    for view in answer_views(answer_panel(answers, horizon=5), (LEVEL, CHANGE)):
+        assert len(view.current) == 0

@@ -462,29 +462,37 @@ def _model() -> list[Json]:
         ),
         series(
             "Realised skill",
-            "1 - loss / loss of the random walk: above 0 is better than the random walk. The line"
-            " is the alert's threshold.",
+            "1 - loss / loss of the random walk: above 0 is better than the random walk. The dashed"
+            " lines are what chance allows the champion.",
             Query(
                 "max by (model_version, horizon) (bellwether_realised_skill)",
                 "v{{model_version}}, {{horizon}} bars",
             ),
+            Query(
+                'max by (column) (bellwether_drift_threshold{scope="error"})',
+                "limit of {{column}}",
+            ),
             width=8,
             low=None,
-            steps=((_RED, None), (_GREEN, "=@skillLow@")),
+            overrides=[_dashed("limit of .*")],
             runbooks=["BellwetherSkillLow"],
         ),
         series(
             "Realised coverage of the 90 % interval",
             "Share of prices that fell into the interval forecast for them. It should be near 90 %;"
-            " the lines are the alert's thresholds.",
+            " the dashed lines are what chance allows the champion.",
             Query(
                 "max by (model_version, horizon) (bellwether_realised_coverage)",
                 "v{{model_version}}, {{horizon}} bars",
             ),
+            Query(
+                'max by (column) (bellwether_drift_threshold{scope="coverage"})',
+                "limit of {{column}}",
+            ),
             unit="percentunit",
             width=8,
             low=None,
-            steps=((_RED, None), (_GREEN, "=@coverageLow@"), (_YELLOW, "=@coverageHigh@")),
+            overrides=[_dashed("limit of .*")],
             runbooks=["BellwetherCoverageOff"],
         ),
         series(
@@ -498,13 +506,19 @@ def _model() -> list[Json]:
         ),
         series(
             "Drift",
-            "Share of watched columns that drifted, by scope, at the newest drift run.",
+            "Share of watched columns past their calibrated limit, by scope, at the newest drift run:"
+            " one is enough for an alert.",
             Query("max by (scope) (bellwether_drift_share)", "{{scope}}"),
-            Query("max by (scope) (bellwether_drift_detected)", "{{scope}}: drifted as a whole"),
+            Query("max by (scope) (bellwether_drift_detected)", "{{scope}}: past a limit"),
+            Query("max(bellwether_retraining_due)", "training due"),
             unit="percentunit",
             width=8,
-            overrides=[_dashed(".*drifted as a whole")],
-            runbooks=["BellwetherDriftDetected"],
+            overrides=[_dashed(".*past a limit")],
+            runbooks=[
+                "BellwetherFeaturesDrifted",
+                "BellwetherPredictionsDrifted",
+                "BellwetherRetrainingDue",
+            ],
         ),
     ]
 
@@ -551,6 +565,19 @@ def _data() -> list[Json]:
             width=8,
             overrides=[column("last success", unit="s"), column("allowed", unit="s")],
             runbooks=["BellwetherJobStale", "BellwetherJobAbsent"],
+        ),
+        series(
+            "Who gave the prices",
+            "1 while something stands in for the price source, and the share of closes in which a"
+            " second provider differs from it.",
+            Query("max by (dataset, kind) (bellwether_prices_fallback)", "{{dataset}}: {{kind}}"),
+            Query(
+                "max by (dataset, provider) (bellwether_provider_disagreement_share)"
+                ' or label_replace(vector(0), "provider", "no second provider", "", "")',
+                "differs: {{provider}}",
+            ),
+            unit="percentunit",
+            runbooks=["BellwetherPricesFallback"],
         ),
         series(
             "Loads and reloads",

@@ -133,6 +133,12 @@ envFrom:
 env:
   {{- include "bellwether.env.objectStore" .root | nindent 2 }}
   {{- include "bellwether.env.database" .root | nindent 2 }}
+  {{- with .root.Values.providers.existingSecret }}
+  - name: BELLWETHER_TIINGO_TOKEN
+    valueFrom: {secretKeyRef: {name: {{ . }}, key: tiingoToken, optional: true}}
+  - name: BELLWETHER_TINVEST_TOKEN
+    valueFrom: {secretKeyRef: {name: {{ . }}, key: tinvestToken, optional: true}}
+  {{- end }}
   - name: MLFLOW_DISABLE_TELEMETRY
     value: "true"
   - name: PYTHONUNBUFFERED

@@ -10,7 +10,7 @@ SYMBOLS ?=
 SOURCE ?= sample
 PROFILE ?= default
 
-.PHONY: help demo clean-demo test unit browser e2e lint format golden dashboards charts bench images lock screenshots clean kind-up kind-down up down doctor
+.PHONY: help demo clean-demo test unit browser e2e lint format golden dashboards charts bench honesty images lock screenshots clean kind-up kind-down up down doctor
 
 help: ## Explain every target
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  \033[36m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -110,6 +110,9 @@ images: $(VENV)/.dev ## Build the three images; prints their sizes (BASE_IMAGE=.
 	$(BIN)/python -m bellwether.images --base-image $(BASE_IMAGE) --tag $(TAG)
 
 LOCK := $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
+honesty: $(VENV)/.dev ## Count how often each gate is wrong; writes docs/honesty.md (a quarter of an hour)
+	$(BIN)/python -m benchmarks.honesty
+
 lock: | $(UV) ## Resolve the locks anew, with hashes and without addresses
 	$(LOCK) --extra dev -o locks/dev.txt
 	printf 'uv\nhatchling\n' | $(subst pyproject.toml,-,$(LOCK)) --constraint locks/dev.txt -o locks/uv.txt

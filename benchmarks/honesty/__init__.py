@@ -1,0 +1,1 @@
+"""Experiments on our own honesty: how often is each gate wrong?"""

@@ -1,0 +1,44 @@
+"""The bundled real prices as rows to learn from, the way the pipeline's steps make them."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+from forecasting.examples import Examples
+
+
+def universes() -> tuple[str, ...]:
+    """Names of the bundled data sets."""
+    from forecasting.adapters.market.sample import UNIVERSES
+
+    return tuple(UNIVERSES)
+
+
+def words(universe: str) -> str:
+    """What a bundled data set is: symbols and interval."""
+    from forecasting.adapters.market.sample import UNIVERSES
+
+    held = UNIVERSES[universe]
+    return f"{', '.join(held.default)}; {held.interval} bars"
+
+
+def examples_of(universe: str) -> Examples:
+    """Fetch, judge and describe a bundled data set, as ingest and features do."""
+    from forecasting.adapters.market.sample import UNIVERSES, SampleSource
+    from forecasting.feature_spec import FeatureSpec
+    from forecasting.features import build_features
+    from forecasting.quality import judge
+    from forecasting.schema import MAX_HORIZON
+    from forecasting.targets import horizon_returns
+
+    interval = UNIVERSES[universe].interval
+    bars = SampleSource(universe=universe).fetch([], None, None, interval).bars
+    prices = judge(bars, now=datetime.now(UTC), interval=interval).clean
+    symbols = tuple(sorted(str(symbol) for symbol in prices["symbol"].unique()))
+    table = build_features(prices, FeatureSpec(interval=interval, symbols=symbols))
+    returns = horizon_returns(prices, range(1, MAX_HORIZON + 1)).astype("float32")
+    return Examples.of(table, returns)
+
+
+def pairs(kinds: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Every bundled data set with every kind of candidate."""
+    return ((universe, kind) for universe in universes() for kind in kinds)

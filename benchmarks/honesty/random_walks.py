@@ -1,0 +1,131 @@
+"""Price panels whose truth is known: walks nobody can forecast, and the same with some momentum."""
+
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from forecasting.features import FeatureTable
+
+Reals = NDArray[np.float64]
+
+WALKS: Final = {
+    "independent": "normal returns, independent over time",
+    "garch": "GARCH(1,1), a = 0.08, b = 0.90, Student t shocks with 5 degrees of freedom",
+    "regimes": "volatility 1 or 2.5, the same for all symbols, about 250 and 60 bars at a time",
+}
+"""Kinds of walks: how their volatility moves."""
+
+COMMON: Final = 0.45
+"""Share of the shocks' variance that all symbols have in common."""
+
+MEMORY: Final = 10
+"""Bars whose returns carry the planted momentum."""
+
+_LEVEL = 0.012
+_BURN = 100
+_FIRST_CLOSE = "2010-01-04 21:00"
+
+
+def simple_returns(
+    kind: str, *, symbols: int, bars: int, signal: float = 0.0, seed: np.random.SeedSequence
+) -> Reals:
+    """Simple returns per bar, shape [bars, symbols]; a fair game without a signal.
+
+    r_t = v_t (s m_t + sqrt(1 - s^2) e_t): v_t is the volatility of the kind, e_t a shock of mean
+    0 and variance 1 that symbols have partly in common, and m_t the momentum, the sum of the
+    last ten r / v over its standard deviation.
+
+    Args:
+        kind: a key of `WALKS`.
+        symbols: how many.
+        bars: how many.
+        signal: s, the correlation of the best possible one-bar forecast with the return.
+        seed: of everything.
+    """
+    rng = np.random.default_rng(seed)
+    steps = bars + _BURN
+    shock = np.sqrt(COMMON) * _shocks(rng, kind, (steps, 1)) + np.sqrt(1 - COMMON) * _shocks(
+        rng, kind, (steps, symbols)
+    )
+    level = _LEVEL * np.ones(steps)
+    if kind == "regimes":
+        level *= np.where(_regimes(rng, steps), 2.5, 1.0)
+    variance = np.full(symbols, level[0] ** 2)
+    returns, unit = np.zeros((steps, symbols)), np.zeros((steps, symbols))
+    for step in range(steps):
+        if kind == "garch" and step:
+            # A shock beyond ten deviations is no market's; it would dwarf every later bar.
+            last = np.clip(returns[step - 1] ** 2, 0, 100 * variance)
+            variance = 0.02 * _LEVEL**2 + 0.08 * last + 0.90 * variance
+        volatility = np.sqrt(variance) if kind == "garch" else level[step]
+        momentum = unit[max(step - MEMORY, 0) : step].sum(axis=0) / np.sqrt(MEMORY)
+        unit[step] = signal * momentum + np.sqrt(1 - signal**2) * shock[step]
+        returns[step] = np.maximum(volatility * unit[step], -0.5)
+    return returns[_BURN:]
+
+
+def prices_of(returns: Reals, seed: np.random.SeedSequence) -> "pd.DataFrame":
+    """A price frame of weekday bars around closes that earn these simple returns [bars, S]."""
+    import pandas as pd
+
+    rng = np.random.default_rng(seed)
+    bars, symbols = returns.shape
+    close = 50.0 * np.cumprod(1 + returns, axis=0)
+    opening = np.vstack([np.full(symbols, 50.0), close[:-1]])
+    reach = _LEVEL * np.abs(rng.normal(0.0, 0.3, (2, bars, symbols)))
+    stamps = pd.date_range(_FIRST_CLOSE, periods=bars, freq="B", tz="UTC").as_unit("ns")
+    columns = {
+        "open": opening,
+        "high": np.maximum(opening, close) * (1 + reach[0]),
+        "low": np.minimum(opening, close) * (1 - reach[1]),
+        "close": close,
+        "volume": np.round(np.exp(rng.normal(13.0, 0.5, (bars, symbols)))),
+        "dividend": np.zeros((bars, symbols)),
+        "split": np.ones((bars, symbols)),
+    }
+    sessions = stamps.tz_localize(None).normalize()
+    return pd.DataFrame(
+        {
+            "symbol": np.repeat([f"SYM{code:02d}" for code in range(symbols)], bars),
+            "timestamp": np.tile(stamps, symbols),
+            "session": np.tile(sessions, symbols),
+            **{name: values.T.ravel() for name, values in columns.items()},
+        }
+    )
+
+
+def learnable(
+    kind: str, *, symbols: int, bars: int, signal: float = 0.0, seed: np.random.SeedSequence
+) -> "tuple[FeatureTable, NDArray[np.float32]]":
+    """Features and horizon returns [n, 30] of a made-up panel; see `simple_returns`."""
+    from forecasting.feature_spec import FeatureSpec
+    from forecasting.features import build_features
+    from forecasting.schema import MAX_HORIZON
+    from forecasting.targets import horizon_returns
+
+    path, shape = seed.spawn(2)
+    prices = prices_of(
+        simple_returns(kind, symbols=symbols, bars=bars, signal=signal, seed=path), shape
+    )
+    table = build_features(prices, FeatureSpec(symbols=tuple(prices["symbol"].unique())))
+    return table, horizon_returns(prices, range(1, MAX_HORIZON + 1)).astype(np.float32)
+
+
+def _shocks(rng: np.random.Generator, kind: str, shape: tuple[int, int]) -> Reals:
+    """Shocks of mean 0 and variance 1."""
+    if kind == "garch":
+        heavy: Reals = rng.standard_t(5, shape) * np.sqrt(3 / 5)
+        return heavy
+    return rng.standard_normal(shape)
+
+
+def _regimes(rng: np.random.Generator, steps: int) -> NDArray[np.bool_]:
+    """Whether each bar is stormy."""
+    storm = np.zeros(steps, dtype=bool)
+    for step, chance in enumerate(rng.random(steps - 1), 1):
+        storm[step] = chance >= 1 / 60 if storm[step - 1] else chance < 1 / 250
+    return storm

@@ -1,0 +1,279 @@
+"""Which models have skill on the bundled real prices, which do not, and what the gate made of it."""
+
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from benchmarks.honesty import bundled
+from benchmarks.honesty.experiment import Experiment, Finding, Outcome, Plot, Size, Table, Workers
+
+KINDS: Final = ("random_walk", "ridge", "random_forest", "xgboost")
+SEED: Final = 7
+"""The pipeline's own default, as are the folds and all parameters."""
+
+ALPHA: Final = 0.05
+PATHS_OF: Final = "ridge"
+"""The candidate that is also tried on combinatorial paths: fifteen fits are cheap for it alone."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One candidate's figures; Sharpe ratios a year, after costs, with one bar's delay."""
+
+    kind: str
+    skill: float
+    p_value: float
+    skill_at: dict[int, float]
+    coverage: float
+    sharpe: float
+    sharpe_error: float
+    in_confidence_set: float
+
+    @property
+    def has_skill(self) -> bool:
+        """Less loss than the random walk, and too much less to be luck."""
+        return self.skill > 0 and self.p_value < ALPHA
+
+
+@dataclass(frozen=True)
+class Weighed:
+    """What came of one data set."""
+
+    universe: str
+    words: str
+    first: str
+    last: str
+    forecasts: int
+    rows: tuple[Row, ...]
+    buy_and_hold: float
+    spa: float
+    verdict: str
+    gates: tuple[tuple[str, bool, str, str], ...]
+    paths: tuple[float, ...]
+
+    @property
+    def skilled(self) -> tuple[str, ...]:
+        """Names of the candidates that have skill."""
+        return tuple(row.kind for row in self.rows if row.has_skill)
+
+
+def weigh(item: tuple[str, tuple[str, ...], int]) -> Weighed:
+    """Train, weigh and judge the candidates on one data set, as the pipeline does by default."""
+    from forecasting.combinatorial import skill_over_paths
+    from forecasting.evaluation import evaluate
+    from forecasting.promotion import PromotionPolicy, decide
+    from forecasting.training import train_on_examples
+
+    universe, kinds, seed = item
+    examples = bundled.examples_of(universe)
+    trained = {kind: train_on_examples(kind, examples, seed=seed, threads=1) for kind in kinds}
+    evaluation = evaluate(
+        {kind: one.out_of_sample for kind, one in trained.items()},
+        alpha=ALPHA,
+        trials={kind: one.trials for kind, one in trained.items()},
+        seed=seed,
+    )
+    decided = decide(evaluation, None, PromotionPolicy(alpha=ALPHA))
+    rows = []
+    for kind in (*evaluation.challengers, "random_walk"):
+        one = evaluation.candidates[kind]
+        account = one.backtests[1]
+        rows.append(
+            Row(
+                kind=kind,
+                skill=one.overall.skill,
+                p_value=one.overall.p_value,
+                skill_at={h: one.by_horizon[h].skill for h in evaluation.horizons},
+                coverage=one.overall.coverage_90,
+                sharpe=account.sharpe,
+                sharpe_error=account.sharpe_error,
+                in_confidence_set=one.confidence_set_p,
+            )
+        )
+    days = evaluation.instants.astype("datetime64[ns]").astype("datetime64[D]")
+    return Weighed(
+        universe=universe,
+        words=bundled.words(universe),
+        first=str(days[0]),
+        last=str(days[-1]),
+        forecasts=len(trained["random_walk"].out_of_sample),
+        rows=tuple(rows),
+        buy_and_hold=evaluation.buy_and_hold.sharpe,
+        spa=evaluation.spa_p_value,
+        verdict=decided.sentence,
+        gates=tuple((gate.name, gate.passed, gate.rule, gate.found) for gate in decided.gates),
+        paths=tuple(skill_over_paths(PATHS_OF, examples, seed=seed, threads=1).skills.tolist()),
+    )
+
+
+def run(size: Size, workers: Workers, seed: int) -> Outcome:
+    """Weigh every bundled data set; small: one of them, with two candidates."""
+    items = [(universe, KINDS, SEED + seed) for universe in bundled.universes()]
+    if size == "small":
+        items = [("fx-hourly", ("random_walk", "ridge"), SEED + seed)]
+    weighed = workers.map(weigh, items, "training and weighing")
+    story: list[str | Table | Plot] = [
+        (
+            "Each data set goes through the pipeline's defaults: six folds, walk forward, no search, "
+            f"seed {SEED + seed}; only the registry is left out, so that there is no champion but the random "
+            "walk. *Skill* is 1 - pinball loss over the random walk's on the same forecasts, over all "
+            "horizons with weights 1/h; *p* is Diebold and Mariano's, one-sided. A model has skill "
+            f"here if its skill is above 0 with p below {ALPHA:g}; to be promoted it must pass every "
+            "gate."
+        ),
+    ]
+    for one in weighed:
+        story += [f"### {one.universe}", sentences(one), _table(one), _gates(one)]
+    if size == "full":
+        story.append(Plot("skill", _CAPTION, lambda figure, dress: _paint(figure, dress, weighed)))
+    return Outcome(
+        findings=[
+            Finding(
+                f"{one.universe}: models with skill against the random walk",
+                f"{', '.join(_name(kind) for kind in one.skilled) or 'none'}; "
+                f"{one.verdict.partition(',')[0]}",
+            )
+            for one in weighed
+        ],
+        story=story,
+        data={
+            one.universe: {
+                "candidates": {
+                    row.kind: {
+                        "skill": _finite(row.skill),
+                        "p": _finite(row.p_value),
+                        "coverage_90": _finite(row.coverage),
+                        "sharpe": _finite(row.sharpe),
+                    }
+                    for row in one.rows
+                },
+                "spa_p": _finite(one.spa),
+                "verdict": one.verdict,
+                "paths": [round(skill, 5) for skill in one.paths],
+            }
+            for one in weighed
+        },
+    )
+
+
+def sentences(one: Weighed) -> str:
+    """What the figures mean, plainly."""
+    told = [
+        f"{one.words}; {one.forecasts:,} forecasts from each model, made {one.first} to {one.last}."
+    ]
+    for row in one.rows:
+        if row.kind == "random_walk":
+            continue
+        figures = f"skill {row.skill:+.2%}, p {row.p_value:.3f}"
+        if row.has_skill:
+            told.append(f"**{_opening(row.kind)} has skill** ({figures}).")
+        elif row.skill > 0:
+            told.append(
+                f"{_opening(row.kind)} has no skill that could be told from luck ({figures})."
+            )
+        else:
+            told.append(
+                f"{_opening(row.kind)} has no skill: it lost more than the random walk ({figures})."
+            )
+    told.append(
+        "That one of several models looks best by luck is what Hansen's test counts: "
+        f"p {one.spa:.3f}."
+    )
+    low, middle, high = min(one.paths), float(np.median(one.paths)), max(one.paths)
+    told.append(
+        f"On {len(one.paths)} combinatorial paths, whose models learn from later bars too, "
+        f"{_name(PATHS_OF)} has skill {low:+.2%} to {high:+.2%}, median {middle:+.2%}."
+    )
+    told.append(f"The gate: {one.verdict}.")
+    return " ".join(told)
+
+
+def _name(kind: str) -> str:
+    return kind.replace("_", " ").replace("xgboost", "XGBoost")
+
+
+def _opening(kind: str) -> str:
+    name = _name(kind)
+    return name[0].upper() + name[1:]
+
+
+def _finite(value: float) -> float | None:
+    return round(float(value), 5) if np.isfinite(value) else None
+
+
+def _table(one: Weighed) -> Table:
+    horizons = sorted(one.rows[0].skill_at)
+    rows = []
+    for row in one.rows:
+        null = row.kind == "random_walk"
+        sharpe = "no trades" if not np.isfinite(row.sharpe) else (
+            f"{row.sharpe:.2f} ± {1.96 * row.sharpe_error:.2f}"
+        )  # fmt: skip
+        rows.append(
+            [
+                _name(row.kind),
+                "-" if null else f"{row.skill:+.2%}",
+                "-" if null else f"{row.p_value:.3f}",
+                "-" if null else ("yes" if row.has_skill else "no"),
+                *("-" if null else f"{row.skill_at[h]:+.2%}" for h in horizons),
+                f"{row.coverage:.1%}",
+                sharpe,
+            ]
+        )
+    rows.append(["buy and hold", *["-"] * (3 + len(horizons)), "-", f"{one.buy_and_hold:.2f}"])
+    heads = [
+        "model", ">skill", ">p", "has skill", *(f">at {h}" for h in horizons),
+        ">90 % interval held", ">Sharpe after costs (95 %)",
+    ]  # fmt: skip
+    return Table(heads, rows)
+
+
+def _gates(one: Weighed) -> Table:
+    return Table(
+        ["gate", "passed", "rule", "found"],
+        [
+            [name.replace("_", " "), "yes" if passed else "**no**", rule, found]
+            for name, passed, rule, found in one.gates
+        ],
+    )
+
+
+_CAPTION: Final = (
+    "Skill against the random walk over all horizons: filled where it cannot be explained by luck "
+    "(p below 5 %), hollow where it can; the grey bar spans the combinatorial paths of ridge."
+)
+
+
+def _paint(figure: Any, dress: Any, weighed: list[Weighed]) -> None:
+    axes = figure.add_subplot(facecolor=dress.paper)
+    axes.axhline(0, color=dress.ink, linewidth=1.2)
+    for place, one in enumerate(weighed):
+        axes.plot(
+            [place - 0.2, place - 0.2], [100 * min(one.paths), 100 * max(one.paths)],
+            color=dress.faint, linewidth=7, solid_capstyle="butt",
+        )  # fmt: skip
+        for number, kind in enumerate(KINDS[1:]):
+            row = next(row for row in one.rows if row.kind == kind)
+            axes.plot(
+                place + 0.2 * (number - 1), 100 * row.skill, "os^"[number], markersize=7,
+                color=dress.hues[number],
+                markerfacecolor=dress.hues[number] if row.has_skill else dress.paper,
+                label="" if place else _name(kind),
+            )  # fmt: skip
+    axes.set_xticks(range(len(weighed)), [one.universe for one in weighed])
+    axes.set_ylabel("skill (%)", color=dress.ink, fontsize=9)
+    axes.tick_params(colors=dress.ink, labelsize=8)
+    axes.grid(visible=True, axis="y", color=dress.faint, linewidth=0.6)
+    for spine in axes.spines.values():
+        spine.set_color(dress.faint)
+    axes.legend(fontsize=8, labelcolor=dress.ink, frameon=False)
+
+
+EXPERIMENT: Final = Experiment(
+    name="real_prices",
+    title="Real prices",
+    question="Which models have skill against the random walk on the real prices that are bundled, "
+    "which do not, and what did the gate decide?",
+    run=run,
+)

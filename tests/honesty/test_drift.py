@@ -1,0 +1,30 @@
+"""The drift experiment in small: few false alarms, and a doubled volatility is heard in time."""
+
+import pytest
+
+from benchmarks.honesty.drift import EXPERIMENT
+from benchmarks.honesty.experiment import Workers
+from benchmarks.honesty.page import draw
+
+
+@pytest.fixture(scope="module")
+def outcome():
+    return EXPERIMENT.run("small", Workers(), 0)
+
+
+def test_stationary_panels_are_seldom_flagged_and_doubled_volatility_is(outcome):
+    data = outcome.data
+    # At 5 % a panel, three or more of eight are flagged in 0.6 % of the cases.
+    assert data["flagged"] <= 2
+    # At 95 % a panel, fewer than six of eight are heard in 0.6 % of the cases.
+    assert sum(delay <= 10 for delay in data["delays"]["2.0"]) >= 6
+
+
+def test_fixed_defaults_flag_panels_in_which_nothing_has_changed(outcome):
+    assert outcome.data["evidently_defaults"] >= 6
+
+
+def test_its_plot_can_be_drawn(outcome, tmp_path):
+    (plot,) = (piece for piece in outcome.story if hasattr(piece, "paint"))
+    draw(plot, tmp_path / "delay.png")
+    assert (tmp_path / "delay.png").stat().st_size > 5_000

@@ -70,8 +70,8 @@ def git(*words: str) -> bytes:
 
 
 def commit_before(version: str) -> str:
-    """The newest commit whose chart has another version."""
-    for commit in git("log", "--format=%H", "--", "charts/bellwether/Chart.yaml").decode().split():
+    """The newest commit whose chart has another version: that version as it was left."""
+    for commit in git("log", "--format=%H").decode().split():
         found = subprocess.run(
             ["git", "show", f"{commit}:charts/bellwether/Chart.yaml"],
             check=False,

@@ -7,6 +7,7 @@ import numpy as np
 
 from forecasting.errors import InvalidSettings
 from forecasting.evaluation import Evaluation
+from forecasting.schema import COVERAGE_BAND
 from forecasting.scorecard import NULL_MODEL
 from forecasting.significance import holm
 
@@ -30,7 +31,7 @@ class PromotionPolicy:
 
     alpha: float = 0.05
     champion_alpha: float = 0.05
-    coverage: tuple[float, float] = (0.87, 0.93)
+    coverage: tuple[float, float] = COVERAGE_BAND
     min_periods: int = 250
     min_spans: float = 8.0
 
@@ -44,7 +45,7 @@ class PromotionPolicy:
                 )
         if not 0 <= self.coverage[0] < self.coverage[1] <= 1:
             raise InvalidSettings(
-                "a coverage band rises within 0 to 1", f"{self.coverage}", "Give (0.87, 0.93)"
+                "a coverage band rises within 0 to 1", f"{self.coverage}", f"Give {COVERAGE_BAND}"
             )
 
 

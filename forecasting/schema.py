@@ -34,6 +34,9 @@ PRICE_COLUMNS: Final = (SYMBOL, TIMESTAMP, SESSION, *OHLCV, *ACTIONS)
 QUANTILE_LEVELS: Final = (0.05, 0.25, 0.50, 0.75, 0.95)
 """Levels of every published forecast quantile: p05 p25 p50 p75 p95."""
 
+COVERAGE_BAND: Final = (0.87, 0.93)
+"""Where the coverage of an honest 90 % interval lies, ends included."""
+
 MAX_HORIZON: Final = 30
 """Longest forecast, in bars of the model's interval (trading days for daily bars)."""
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from forecasting.adapters.ledger import PENDING, Promotion
 from forecasting.adapters.predictions import LoggedForecast
+from forecasting.schema import COVERAGE_BAND
 from gradio_app import wording
 from gradio_app.facts import ModelCard, Notice
 from gradio_app.retraining import Training
@@ -16,8 +17,7 @@ VERDICTS: Final = {
     "refuse": ("warn", "Refuse"),
     "default": ("info", "Default"),
 }
-BAND: Final = (0.87, 0.93)
-"""Realised coverage of a 90 % interval that counts as kept."""
+"""Class and word of each verdict."""
 
 
 def models(cards: Sequence[ModelCard]) -> str:
@@ -76,7 +76,7 @@ def _skill(card: ModelCard) -> str:
 def _coverage(card: ModelCard) -> str:
     if card.coverage is None:
         return wording.NOTHING
-    kept = BAND[0] <= card.coverage <= BAND[1]
+    kept = COVERAGE_BAND[0] <= card.coverage <= COVERAGE_BAND[1]
     return f"{wording.percent(card.coverage)} <small>{'in band' if kept else 'out of band'}</small>"
 
 

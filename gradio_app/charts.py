@@ -15,6 +15,7 @@ import plotly.graph_objects as go
 
 from forecasting.drift import DriftSummary
 from forecasting.realised import RealisedPoint
+from forecasting.schema import COVERAGE_BAND
 from gradio_app.facts import Floats, Forecast
 
 ACCENT: Final = "#2f81c4"
@@ -176,7 +177,8 @@ def error_chart(shown: Sequence[Track]) -> go.Figure:
 def coverage_chart(shown: Sequence[Track]) -> go.Figure:
     """Share of outcomes inside the 90 % interval, cumulated, per model version."""
     figure = go.Figure()
-    figure.add_hrect(y0=0.87, y1=0.93, fillcolor="rgba(138,148,160,0.18)", line_width=0)
+    low, high = COVERAGE_BAND
+    figure.add_hrect(y0=low, y1=high, fillcolor="rgba(138,148,160,0.18)", line_width=0)
     _by_version(figure, shown, "coverage", "%{y:.1%}")
     _level(figure, 0.9)
     _frame(figure, SMALL_HEIGHT)

@@ -11,7 +11,7 @@ import pandas as pd
 from forecasting.adapters.registry_reader import CHALLENGER
 from forecasting.errors import BellwetherError, UnknownSymbol, UnknownVersion
 from forecasting.realised import RealisedPoint
-from forecasting.schema import MAX_HORIZON
+from forecasting.schema import COVERAGE_BAND, MAX_HORIZON
 from gradio_app import boards, charts, monitoring, views
 from gradio_app.data import Desk
 from gradio_app.facts import Forecast, ModelCard, Notice, Status, notice_of
@@ -181,6 +181,7 @@ class Page:
         shown = charts.tracks(points, horizon)
         names = [f"v{track.version}" for track in shown]
         ahead = f"{horizon} bars ahead, cumulated"
+        low, high = COVERAGE_BAND
         scopes = list(dict.fromkeys(scope.scope for run in runs for scope in run.scopes))
         last = runs[-1]
         report = f"{self.desk.prefix}/reports/drift/features"
@@ -189,7 +190,7 @@ class Page:
             monitoring.chart_title("Realised skill", f"{ahead}; 0 % is the random walk", names),
             charts.skill_chart(shown),
             monitoring.chart_title(
-                "Coverage of the 90 % interval", f"{ahead}; band 85-95 %", names
+                "Coverage of the 90 % interval", f"{ahead}; band {low:.0%} to {high:.0%}", names
             ),
             charts.coverage_chart(shown),
             monitoring.chart_title("Realised pinball loss", ahead, names),

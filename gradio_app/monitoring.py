@@ -8,8 +8,9 @@ from typing import Final
 from forecasting.drift import ColumnDrift, DriftSummary
 from forecasting.drift_rules import CHANGE_OF
 from forecasting.realised import RealisedScore
+from forecasting.schema import COVERAGE_BAND
 from gradio_app import wording
-from gradio_app.boards import BAND, link, table
+from gradio_app.boards import link, table
 from gradio_app.charts import strokes
 from gradio_app.facts import Notice
 from gradio_app.views import notice
@@ -73,7 +74,7 @@ def _covered(score: RealisedScore | None, horizon: int) -> tuple[str, str, str, 
     title = f"90 % interval, {horizon} ahead"
     if score is None:
         return (title, wording.NOTHING, "no forecast has come due yet", "")
-    kept = BAND[0] <= score.coverage <= BAND[1]
+    kept = COVERAGE_BAND[0] <= score.coverage <= COVERAGE_BAND[1]
     detail = f"{score.matured:,} forecasts of v{score.model_version} came due"
     return (title, f"covered {wording.percent(score.coverage)}", detail, "ok" if kept else "warn")
 

@@ -190,7 +190,9 @@ class Page:
             monitoring.chart_title("Realised skill", f"{ahead}; 0 % is the random walk", names),
             charts.skill_chart(shown),
             monitoring.chart_title(
-                "Coverage of the 90 % interval", f"{ahead}; band {low:.0%} to {high:.0%}", names
+                "Coverage of the 90 % interval",
+                f"{ahead}; band {100 * low:.0f} to {100 * high:.0f} %",
+                names,
             ),
             charts.coverage_chart(shown),
             monitoring.chart_title("Realised pinball loss", ahead, names),

@@ -115,7 +115,7 @@ def versions(cluster: Cluster, figures: Figures) -> Versions:
 
 
 @pytest.fixture(scope="session")
-def absence(cluster: Cluster, versions: Versions) -> Iterator[Absence]:
+def absence(cluster: Cluster, images: Images, versions: Versions) -> Iterator[Absence]:
     """KServe's controller is away, and forecasts are asked for, until its last test ends that."""
-    with without_controller(cluster, versions) as begun:
+    with without_controller(cluster, images, versions) as begun:
         yield begun

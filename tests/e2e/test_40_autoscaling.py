@@ -155,10 +155,9 @@ def test_a_killed_server_costs_at_most_one_request_in_a_thousand(cluster, served
     if cluster.node is None:
         pytest.skip("SIGKILL needs the machine under the cluster; here is none")
     with Load(cluster.forecasts) as load:
-        for _ in range(2):
-            (pod, *_) = cluster.ready_pods(pods_of(served))
-            kill(cluster, pod, "kserve-container")
-            load.watch("after", 5)
+        (pod, *_) = cluster.ready_pods(pods_of(served))
+        kill(cluster, pod, "kserve-container")
+        load.watch("after", 5)
     share = 100 * load.report.failed / load.report.sent
-    figures.record("drain", "failed when servers were killed", share, "%", wanted="<= 0.1")
+    figures.record("drain", "failed when a server was killed", share, "%", wanted="<= 0.1")
     assert share <= 0.1, str(load.report)

@@ -43,7 +43,8 @@ Painter = Callable[[Any, Dress], None]
 
 def picture(paint: Painter, alt: str, *, height: float = 3.1) -> str:
     """An HTML <picture> that follows the reader's colour scheme, both images inline."""
-    dark, light = (_png(paint, dress, height) for dress in (DARK, LIGHT))
+    pictures = (png(paint, dress, height=height, dpi=130) for dress in (DARK, LIGHT))
+    dark, light = (b64encode(one).decode("ascii") for one in pictures)
     return (
         '<picture><source media="(prefers-color-scheme: dark)" '
         f'srcset="data:image/png;base64,{dark}">'
@@ -177,16 +178,17 @@ def forecasts_beside_outcomes(
     return paint
 
 
-def _png(paint: Painter, dress: Dress, height: float) -> str:
+def png(paint: Painter, dress: Dress, *, height: float, dpi: int) -> bytes:
+    """A picture 7.6 inches wide and `height` inches high; the same painting, the same bytes."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(7.6, height), dpi=130, layout="constrained", facecolor=dress.paper)
+    figure = Figure(figsize=(7.6, height), dpi=dpi, layout="constrained", facecolor=dress.paper)
     FigureCanvasAgg(figure)
     paint(figure, dress)
     buffer = BytesIO()
     figure.savefig(buffer, format="png", facecolor=dress.paper, metadata={"Software": None})
-    return b64encode(buffer.getvalue()).decode("ascii")
+    return buffer.getvalue()
 
 
 def styled_axes(figure: Any, dress: Dress, x: str, y: str, *, place: int = 111) -> Any:

@@ -7,7 +7,7 @@ from typing import Final
 
 from benchmarks import results
 from benchmarks.honesty.experiment import Experiment, Outcome, Plot, Table
-from forecasting.plots import LIGHT
+from forecasting.plots import LIGHT, png
 
 TOP: Final = Path(__file__).resolve().parent.parent.parent
 PAGE: Final = TOP / "docs" / "honesty.md"
@@ -72,19 +72,8 @@ def _told(name: str, piece: "str | Table | Plot") -> str:
     if isinstance(piece, Table):
         return results.markdown(piece.heads, piece.rows)
     file = IMAGES / f"{name}-{piece.name}.png"
-    draw(piece, file)
+    file.write_bytes(png(piece.paint, LIGHT, height=3.4, dpi=110))
     return f"![{piece.caption}]({file.relative_to(PAGE.parent)})\n\n*{piece.caption}*"
-
-
-def draw(plot: Plot, file: Path) -> None:
-    """Paint one plot into a PNG file."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7.6, 3.4), dpi=110, layout="constrained", facecolor=LIGHT.paper)
-    FigureCanvasAgg(figure)
-    plot.paint(figure, LIGHT)
-    figure.savefig(file, facecolor=LIGHT.paper, metadata={"Software": None})
 
 
 def _anchor(title: str) -> str:

@@ -12,7 +12,6 @@ from forecasting.settings import Settings
 if TYPE_CHECKING:
     from forecasting.adapters.registry_reader import VersionRecord
     from forecasting.evaluation import Evaluation
-    from forecasting.plots import Painter
 
 DECISION: Final = "decision.json"
 PLOTS: Final = "plots"
@@ -139,16 +138,5 @@ def _draw(evaluation: "Evaluation", folder: Path) -> None:
         }
         (folder / kind).mkdir(parents=True)
         for name, painter in pictures.items():
-            _save(painter, folder / kind / f"{name}.png")
-
-
-def _save(paint: "Painter", path: Path) -> None:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    from forecasting.plots import LIGHT
-
-    figure = Figure(figsize=(7.6, 3.4), dpi=100, layout="constrained", facecolor=LIGHT.paper)
-    FigureCanvasAgg(figure)
-    paint(figure, LIGHT)
-    figure.savefig(path, facecolor=LIGHT.paper)
+            image = plots.png(painter, plots.LIGHT, height=3.4, dpi=100)
+            (folder / kind / f"{name}.png").write_bytes(image)

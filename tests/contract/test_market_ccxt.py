@@ -4,7 +4,6 @@ import json
 import math
 import sys
 import time
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from email.utils import format_datetime
 
@@ -27,11 +26,8 @@ from tests.contract.replay_server import (
     data,
     late,
     limited,
-    replaying,
     truncated,
 )
-
-pytest.importorskip("ccxt", reason="pip install 'bellwether[crypto]'")
 
 MILLIS = {"1h": 3_600_000, "2h": 7_200_000, "4h": 14_400_000, "1d": 86_400_000}
 Kline = list[object]
@@ -109,12 +105,6 @@ class Binance:
                 if one <= now
             ]
         )
-
-
-@pytest.fixture
-def server() -> Iterator[Replay]:
-    with replaying() as replay:
-        yield replay
 
 
 @pytest.fixture

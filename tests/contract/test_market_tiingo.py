@@ -1,7 +1,6 @@
 """The tiingo source against a local server that gives Tiingo's documented answers and faults."""
 
 import time
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
 import pandas as pd
@@ -25,7 +24,6 @@ from tests.contract.replay_server import (
     data,
     late,
     limited,
-    replaying,
     truncated,
 )
 
@@ -76,12 +74,6 @@ def recent(count: int = 30, until: datetime | None = None) -> list[Row]:
         end=(until or datetime.now(UTC)).date() - timedelta(days=2), periods=count
     )
     return [row(f"{day:%Y-%m-%d}", 100.0 + i) for i, day in enumerate(days)]
-
-
-@pytest.fixture
-def server() -> Iterator[Replay]:
-    with replaying() as replay:
-        yield replay
 
 
 @pytest.fixture

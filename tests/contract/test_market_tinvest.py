@@ -2,7 +2,6 @@
 
 import re
 import time
-from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
 
@@ -26,7 +25,6 @@ from tests.contract.replay_server import (
     data,
     late,
     limited,
-    replaying,
     truncated,
 )
 
@@ -90,12 +88,6 @@ class Market:
 
     def GetDividends(self, body: dict[str, object]) -> Answer:
         return data({"dividends": self.dividends})
-
-
-@pytest.fixture
-def server() -> Iterator[Replay]:
-    with replaying() as replay:
-        yield replay
 
 
 @pytest.fixture

@@ -64,6 +64,11 @@ def both(cluster: Cluster, versions: Versions, *, weight: int = 0) -> None:
     assert cluster.weights() == wanted
 
 
+def pods_of(version: int) -> str:
+    """What selects the pods of a version."""
+    return f"serving.kserve.io/inferenceservice=bellwether-v{version}"
+
+
 def inference_services(cluster: Cluster) -> list[int]:
     """The versions that have an InferenceService."""
     found = cluster.get("inferenceservices.serving.kserve.io")

@@ -11,7 +11,7 @@ from tests.e2e.cluster import NAMESPACE, eventually
 from tests.e2e.faults import evict, kill
 from tests.e2e.installation import install, memory_mib
 from tests.e2e.load import Load
-from tests.e2e.stage import both
+from tests.e2e.stage import both, pods_of
 
 BUSY = 900.0
 """Requests a second that are more than two pods of 100m want at 70 %."""
@@ -22,10 +22,6 @@ def served(cluster, versions):
     """The stable version, with everything."""
     both(cluster, versions)
     return versions.stable
-
-
-def pods_of(version):
-    return f"serving.kserve.io/inferenceservice=bellwether-v{version}"
 
 
 def autoscaler_of(cluster, version):

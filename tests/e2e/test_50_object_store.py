@@ -6,11 +6,7 @@ from tests.e2e.absence import CANARY
 from tests.e2e.faults import evict_all, gone
 from tests.e2e.load import Load
 from tests.e2e.outages import UNAVAILABLE, failed_training, registered, training_alone
-from tests.e2e.stage import alone
-
-
-def pods_of(version: int) -> str:
-    return f"serving.kserve.io/inferenceservice=bellwether-v{version}"
+from tests.e2e.stage import alone, pods_of
 
 
 def test_without_the_object_store_no_version_starts_and_the_same_command_works_afterwards(

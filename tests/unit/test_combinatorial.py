@@ -11,8 +11,6 @@ from forecasting.errors import InvalidSettings, ShortHistory
 from forecasting.examples import Examples
 from forecasting.schema import MAX_HORIZON
 
-pytest.importorskip("skfolio")
-
 DAY = 86_400 * 10**9
 
 

@@ -72,8 +72,13 @@ def _told(name: str, piece: "str | Table | Plot") -> str:
     if isinstance(piece, Table):
         return results.markdown(piece.heads, piece.rows)
     file = IMAGES / f"{name}-{piece.name}.png"
-    file.write_bytes(png(piece.paint, LIGHT, height=3.4, dpi=110))
+    file.write_bytes(image(piece))
     return f"![{piece.caption}]({file.relative_to(PAGE.parent)})\n\n*{piece.caption}*"
+
+
+def image(plot: Plot) -> bytes:
+    """The PNG of one plot as the page shows it."""
+    return png(plot.paint, LIGHT, height=3.4, dpi=110)
 
 
 def _anchor(title: str) -> str:

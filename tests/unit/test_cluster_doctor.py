@@ -77,11 +77,16 @@ def test_a_gateway_that_does_not_listen_is_a_fault_though_its_routes_are_accepte
 
 
 def test_an_autoscaler_without_metrics_is_a_fault():
-    assert judge_autoscalers({"items": [conditions("a", ScalingActive="True")]}) == (
-        "1 read their metrics"
-    )
+    def autoscaler(active, created="2026-11-21T11:30:00Z"):
+        one = conditions("a", ScalingActive=active)
+        one["metadata"]["creationTimestamp"] = created
+        return {"items": [one]}
+
+    assert judge_autoscalers(autoscaler("True"), NOW) == "1 read their metrics"
     with pytest.raises(BellwetherError, match="metrics-server"):
-        judge_autoscalers({"items": [conditions("a", ScalingActive="False")]})
+        judge_autoscalers(autoscaler("False"), NOW)
+    just_made = autoscaler("False", "2026-11-21T11:59:00Z")
+    assert "were made within" in judge_autoscalers(just_made, NOW)
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,12 @@ E2E_KEEP=1      leave cluster and Docker engine as they are at the end
 import os
 from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from tests.e2e import testbed
+from tests.e2e import drift_schedule, testbed
 from tests.e2e.absence import Absence, without_controller
 from tests.e2e.cluster import ROOT, Cluster
 from tests.e2e.figures import Figures
@@ -27,11 +28,12 @@ ORDER = (
     "test_10_install",
     "test_20_training",
     "test_30_canary",
-    "test_40_autoscaling",
-    "test_50_object_store",
+    "test_40_object_store",
     # from here on KServe's controller is away
+    "test_50_autoscaling",
     "test_55_drift",
     "test_monitoring",
+    "test_58_stale_job",
     "test_60_faults",
     # and from here on it is back
     "test_70_security",
@@ -115,7 +117,22 @@ def versions(cluster: Cluster, figures: Figures) -> Versions:
 
 
 @pytest.fixture(scope="session")
-def absence(cluster: Cluster, images: Images, versions: Versions) -> Iterator[Absence]:
+def absence(cluster: Cluster, versions: Versions) -> Iterator[Absence]:
     """KServe's controller is away, and forecasts are asked for, until its last test ends that."""
-    with without_controller(cluster, images, versions) as begun:
+    with without_controller(cluster, versions) as begun:
         yield begun
+
+
+@pytest.fixture(scope="session")
+def every_minute(cluster: Cluster, absence: Absence) -> Iterator[ExitStack]:
+    """Drift is measured every minute, while this is open."""
+    with ExitStack() as stack:
+        stack.enter_context(drift_schedule.every_minute(cluster))
+        yield stack
+
+
+@pytest.fixture(scope="session")
+def stuck_drift(cluster: Cluster, every_minute: ExitStack) -> drift_schedule.Stuck:
+    """The drift job's pods find no node; what it has pushed before stays."""
+    since = every_minute.enter_context(drift_schedule.stuck(cluster))
+    return drift_schedule.Stuck(since, every_minute.close)

@@ -36,7 +36,7 @@ def test_canary_promotion_rollback_and_deletion_fail_no_request(cluster, version
     stable, candidate = versions.stable, versions.candidate
     alone(cluster, stable)
     with Load(cluster.forecasts) as load:
-        load.watch("steady", 15)
+        load.watch("steady", 10)
         with load.window("start"):
             cluster.rollout("start", str(candidate), "--weight", "0").expect()
         assert cluster.weights() == {stable: 100, candidate: 0}
@@ -55,7 +55,7 @@ def test_canary_promotion_rollback_and_deletion_fail_no_request(cluster, version
             cluster.rollout("promote", str(candidate)).expect()
             time.sleep(5)
         assert cluster.weights() == {stable: 0, candidate: 100}
-        seen = ask(cluster.forecasts, MANY)
+        seen = ask(cluster.forecasts, 1_000)
         assert seen.failed == 0, str(seen)
         assert seen.share(candidate) == 100, str(seen)
         with load.window("rollback"):

@@ -1,62 +1,35 @@
-"""Versions that grow and shrink with load, and pods that leave without losing a request."""
+"""Versions that grow and shrink with load, and pods that leave without losing a request.
 
-import contextlib
+Nothing of it needs KServe's controller, so all of it happens while that is away.
+"""
+
 import json
-import threading
 import time
 
 import pytest
 
+from tests.e2e.absence import CANARY, KILLED
 from tests.e2e.cluster import NAMESPACE, eventually
 from tests.e2e.faults import evict, kill
-from tests.e2e.installation import install, memory_mib
+from tests.e2e.installation import memory_mib
 from tests.e2e.load import Load
-from tests.e2e.stage import both, pods_of
+from tests.e2e.stage import pods_of
 
 BUSY = 900.0
 """Requests a second that are more than two pods of 100m want at 70 %."""
 
 
-@pytest.fixture
-def served(cluster, versions):
-    """The stable version, with everything."""
-    both(cluster, versions)
-    return versions.stable
+@pytest.fixture(scope="module")
+def served(cluster, versions, absence):
+    """The stable version, with everything; afterwards the candidate has its share again."""
+    cluster.rollout("weight", str(versions.candidate), "0").expect()
+    yield versions.stable
+    cluster.rollout("weight", str(versions.candidate), str(CANARY)).expect()
 
 
-def autoscaler_of(cluster, version):
-    return cluster.get("hpa", f"bellwether-v{version}-predictor")
-
-
-@contextlib.contextmanager
-def fewest_ready(cluster, version):
-    """The fewest ready endpoints seen while the block runs, as a list of one."""
-    name, fewest, stop = f"bellwether-v{version}-predictor", [10**6], threading.Event()
-
-    def look():
-        while not stop.is_set():
-            slices = cluster.get("endpointslices", labels=f"kubernetes.io/service-name={name}")
-            ready = sum(
-                bool(endpoint["conditions"].get("ready"))
-                for one in slices
-                for endpoint in one.get("endpoints") or []
-            )
-            fewest[0] = min(fewest[0], ready)
-            stop.wait(0.25)
-
-    watcher = threading.Thread(target=look)
-    watcher.start()
-    try:
-        yield fewest
-    finally:
-        stop.set()
-        watcher.join()
-
-
-def test_every_version_has_an_autoscaler_on_cpu(cluster, versions):
-    both(cluster, versions)
+def test_every_version_has_an_autoscaler_on_cpu(cluster, versions, absence):
     for version in (versions.stable, versions.candidate):
-        spec = autoscaler_of(cluster, version)["spec"]
+        spec = cluster.get("hpa", f"bellwether-v{version}-predictor")["spec"]
         (metric,) = spec["metrics"]
         assert metric["resource"]["name"] == "cpu"
         assert metric["resource"]["target"]["averageUtilization"] == 70
@@ -94,26 +67,6 @@ def test_load_scales_out_and_back_and_fails_nothing(cluster, served, figures):
         assert report.failed == 0, str(report)
 
 
-def test_a_rolling_update_never_has_fewer_pods_than_wanted(cluster, served, images, figures):
-    wanted = autoscaler_of(cluster, served)["spec"]["minReplicas"]
-    before = set(cluster.ready_pods(pods_of(served)))
-    with Load(cluster.forecasts) as load, fewest_ready(cluster, served) as fewest:
-        install(cluster, images, "--set-string=podAnnotations.example\\.com/exercise=rolling")
-        cluster.rollout("sync").expect()
-        eventually(
-            "every pod is a new one",
-            lambda: (
-                len(now := set(cluster.ready_pods(pods_of(served)))) >= wanted and not now & before
-            ),
-            seconds=120,
-        )
-    figures.record(
-        "autoscaling", "fewest ready in a rolling update", fewest[0], wanted=f">= {wanted}"
-    )
-    assert fewest[0] >= wanted
-    assert load.report.failed == 0, str(load.report)
-
-
 def test_deleting_a_pod_fails_no_request(cluster, served, figures):
     with Load(cluster.forecasts) as load:
         for _ in range(2):
@@ -147,10 +100,10 @@ def test_draining_the_node_of_our_pods_keeps_one_and_fails_no_request(cluster, s
     assert load.report.failed == 0, str(load.report)
 
 
-def test_a_killed_server_costs_at_most_one_request_in_a_thousand(cluster, served, figures):
+def test_a_killed_server_costs_at_most_one_request_in_a_thousand(cluster, served, absence, figures):
     if cluster.node is None:
         pytest.skip("SIGKILL needs the machine under the cluster; here is none")
-    with Load(cluster.forecasts) as load:
+    with Load(cluster.forecasts) as load, absence.load.window(KILLED):
         (pod, *_) = cluster.ready_pods(pods_of(served))
         kill(cluster, pod, "kserve-container")
         load.watch("after", 5)

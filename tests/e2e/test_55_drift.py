@@ -3,31 +3,17 @@
 Nothing of it needs KServe's controller, so all of it happens while that is away.
 """
 
-import contextlib
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 
 import pytest
-import yaml
 
 from forecasting.drift_rules import CHANGE_OF
-from tests.e2e.absence import ALLOWED_AGE
 from tests.e2e.cluster import Cluster, eventually
-from tests.e2e.installation import VALUES
+from tests.e2e.drift_schedule import CRONJOB, EVERY_MINUTE, LAST_SUCCESS
 
-CRONJOB = "bellwether-drift"
 RUNS = "bellwether/lake/drift"
 SCHEDULED_AT = "batch.kubernetes.io/cronjob-scheduled-timestamp"
-LAST_SUCCESS = 'bellwether_job_last_success_timestamp_seconds{job_name="drift"}'
-NOWHERE = {"bellwether.example/nowhere": "true"}
-
-
-@pytest.fixture(scope="module")
-def every_minute(cluster, absence):
-    """Drift is measured every minute, and found missing after one and a half."""
-    yield
-    # Nobody looks any more, and it would take CPU from the others.
-    cluster.kubectl("patch", "cronjob", CRONJOB, '--patch={"spec": {"suspend": true}}')
 
 
 @pytest.fixture(scope="module")
@@ -65,15 +51,9 @@ def seconds_of(summary) -> float:
     return datetime.fromisoformat(summary["measured_at"]).timestamp()
 
 
-def live_alerts(cluster: Cluster) -> dict[str, float]:
-    """Alerts about the drift job that fire now."""
-    found = cluster.prometheus_query('ALERTS{alertstate="firing", job_name="drift"}')
-    return {labels["alertname"]: value for labels, value in found}
-
-
 def test_the_job_s_schedule_is_exact_and_its_runs_never_overlap(cluster, every_minute):
     spec = cluster.get("cronjob", CRONJOB)["spec"]
-    assert spec["schedule"] == "* * * * *"
+    assert spec["schedule"] == EVERY_MINUTE
     assert spec["timeZone"] == "Etc/UTC"
     assert spec["startingDeadlineSeconds"] == 300
     assert spec["concurrencyPolicy"] == "Forbid"
@@ -154,26 +134,6 @@ def test_its_figures_are_in_prometheus(cluster, scheduled):
     eventually("Prometheus has what the newest run found", told, seconds=40, every=1)
 
 
-@contextlib.contextmanager
-def stuck(cluster: Cluster):
-    """From now on the schedule's pods fit on no node, and wait for one."""
-    place = "/spec/jobTemplate/spec/template/spec/nodeSelector"
-
-    def patch(operation):
-        words = ("patch", "cronjob", CRONJOB, "--type=json", f"--patch={json.dumps([operation])}")
-        cluster.kubectl(*words)
-
-    patch({"op": "add", "path": place, "value": NOWHERE})
-    try:
-        yield
-    finally:
-        patch({"op": "remove", "path": place})
-        for job in cluster.get("cronjob", CRONJOB)["status"].get("active", []):
-            spec = cluster.get("job", job["name"])["spec"]["template"]["spec"]
-            if spec.get("nodeSelector") == NOWHERE:
-                cluster.delete("job", job["name"], "--cascade=foreground", "--wait")
-
-
 def test_a_store_that_cannot_be_reached_fails_the_job_in_words(cluster, every_minute):
     def lose_the_store(job):
         job["spec"]["backoffLimit"] = 0
@@ -195,43 +155,3 @@ def test_a_store_that_cannot_be_reached_fails_the_job_in_words(cluster, every_mi
     stamps = {path.split("/")[3] for path in set(cluster.s3.find(RUNS)) - before}
     assert len(stamps) <= 2, "only the schedule's own runs may have written meanwhile"
     cluster.delete("job", name, "--cascade=foreground")
-
-
-def test_a_job_that_is_stuck_raises_an_alert_and_one_good_run_ends_it(cluster, scheduled, figures):
-    allowed = 'job_name:bellwether_job_allowed_age_seconds:max{job_name="drift"}'
-    eventually(
-        "Prometheus has the test's limit",
-        lambda: cluster.prometheus_query(f"{allowed} == {ALLOWED_AGE}"),
-        seconds=120,
-        every=2,
-    )
-    eventually("no alert before", lambda: not live_alerts(cluster), seconds=90, every=2)
-    with stuck(cluster):
-        began = datetime.now(UTC)
-        firing = eventually("the alert fires", lambda: live_alerts(cluster), seconds=180, every=1)
-        took = (datetime.now(UTC) - began).total_seconds()
-        assert set(firing) == {"BellwetherJobStale"}
-        ((_, age),) = cluster.prometheus_query(f"time() - {LAST_SUCCESS}")
-        assert age > ALLOWED_AGE
-        waiting = [
-            pod
-            for pod in cluster.pods("app.kubernetes.io/component=drift")
-            if pod["status"]["phase"] == "Pending"
-        ]
-        assert len(waiting) == 1, "Forbid keeps one waiting pod from becoming many"
-    figures.record("drift", "stuck job to alert", took, "s", wanted="<= 120")
-    figures.record("drift", "age of the last success then", age, "s", wanted=f"> {ALLOWED_AGE}")
-    assert took <= 120
-    cluster.start_job(CRONJOB, "e2e-drift-again")
-    cluster.finish_job("e2e-drift-again", seconds=90)
-    eventually("the alert ends", lambda: not live_alerts(cluster), seconds=60, every=1)
-    cluster.delete("job", "e2e-drift-again", "--cascade=foreground")
-
-
-def test_the_chart_s_own_limits_allow_two_missed_runs():
-    """What the tests lower is, as delivered, longer than the schedule by more than a run."""
-    values = yaml.safe_load((VALUES.parents[2] / "charts/bellwether/values.yaml").read_text())
-    thresholds = values["monitoring"]["thresholds"]
-    assert values["drift"]["schedule"] == "0 * * * *"
-    assert thresholds["driftAgeSeconds"] >= 3 * 3600
-    assert thresholds["jobStaleFor"] == "5m"

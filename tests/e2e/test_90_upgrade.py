@@ -18,6 +18,7 @@ import pytest
 import yaml
 
 from tests.e2e.cluster import ROOT, Cluster, eventually
+from tests.e2e.endpoints import fewest_ready
 from tests.e2e.faults import labels_of
 from tests.e2e.installation import CHART, RELEASE, VALUES, install
 from tests.e2e.load import Load
@@ -168,12 +169,13 @@ def wait_until_renewed(cluster: Cluster, old: set[str]) -> None:
 
 
 def test_an_upgrade_under_load_fails_no_request_and_leaves_versions_and_weights_alone(
-    cluster, images, before, figures
+    cluster, images, versions, before, figures
 ):
     assert released(cluster) == f"bellwether-{before.version}"
     kept, old = written_by_the_rollout(cluster), servers(cluster)
     weights = cluster.weights()
-    with Load(cluster.forecasts) as load:
+    running = [versions.stable, versions.candidate]
+    with Load(cluster.forecasts) as load, fewest_ready(cluster, running) as fewest:
         with load.window("upgrade"):
             seconds = install(cluster, images, *CHANGES)
         assert released(cluster) == f"bellwether-{Chart(CHART, VALUES).version}"
@@ -182,7 +184,9 @@ def test_an_upgrade_under_load_fails_no_request_and_leaves_versions_and_weights_
             synced = cluster.rollout("sync").expect()
             wait_until_renewed(cluster, old)
     for one in cluster.get("inferenceservices.serving.kserve.io"):
-        assert one["spec"]["predictor"]["scaleTarget"] == TARGET
+        predictor = one["spec"]["predictor"]
+        assert predictor["scaleTarget"] == TARGET
+        wanted = predictor["minReplicas"]
     assert cluster.weights() == weights
     report = load.report
     figures.record("upgrade", f"helm upgrade from {before.version}", seconds, "s")
@@ -192,6 +196,12 @@ def test_an_upgrade_under_load_fails_no_request_and_leaves_versions_and_weights_
     figures.record("upgrade", "rate", report.rate, "requests/s", wanted=">= 100")
     for name in report.windows:
         figures.record("upgrade", f"p99 in {name}", 1000 * report.within(name).p99, "ms")
+    figures.record(
+        *("upgrade", "fewest ready pods of a version meanwhile", min(fewest.values())),
+        wanted=f">= {wanted}",
+    )
+    # A rolling update under an autoscaler is Kubernetes' chance to fall back to one pod.
+    assert min(fewest.values()) >= wanted, fewest
     assert report.failed == 0, str(report)
     assert report.rate >= 100, str(report)
 

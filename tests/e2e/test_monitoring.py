@@ -19,6 +19,8 @@ YOUNG = re.compile(
 FAILURES = {"Bellwether: Rollouts"}
 """Without data unless something happened: the annotation marks changes of weights."""
 
+pytestmark = pytest.mark.usefixtures("stuck_drift")  # an alert on that takes its time: test_58
+
 
 @pytest.fixture(scope="module")
 def installed(cluster: Cluster):

@@ -80,7 +80,7 @@ lint: $(VENV)/.dev ## Check format, style, types and who imports whom
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	@if command -v helm >/dev/null; then for profile in charts/bellwether/profiles/*.yaml; do helm lint --strict --quiet charts/bellwether --values $$profile || exit 1; done; \
+	@if command -v helm >/dev/null; then for profile in charts/*/profiles/*.yaml; do helm lint --strict --quiet $$(dirname $$(dirname $$profile)) --values $$profile || exit 1; done; \
 	elif [ -n "$${CI:-}" ]; then echo "helm is not installed: https://helm.sh/docs/intro/install"; exit 1; \
 	else echo "helm is not installed: the charts were not checked"; fi
 
@@ -88,11 +88,11 @@ format: $(VENV)/.dev ## Format the code and mend what ruff can mend
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-golden: $(VENV)/.dev charts ## Write the compiled pipelines and the rendered chart anew, to be read in review
+golden: $(VENV)/.dev charts ## Write the compiled pipelines and the rendered charts anew, to be read in review
 	$(BIN)/python -m pipelines.compile
 	$(BIN)/python -m tests.chart.rendering
 
-charts: $(VENV)/.dev ## Write the chart's README and schema anew from its values
+charts: $(VENV)/.dev ## Write the charts' READMEs and schemas anew from their values
 	PYTHONPATH=. $(BIN)/python charts/generate.py
 
 dashboards: $(VENV)/.dev ## Write the Grafana dashboards anew, with their runbooks in them

@@ -22,12 +22,20 @@ from forecasting.errors import BellwetherError, InvalidSettings
 
 CHART: Final = CHARTS / "bellwether"
 # Releases that keep data, in volumes.
-KEEPERS: Final = ("seaweedfs", "database")
+KEEPERS: Final = ("seaweedfs", "database", "kubeflow-pipelines")
 # What the rollout made: Helm does not know of it.
 MADE_BY_ROLLOUT: Final = (
     "inferenceservices.serving.kserve.io",
     "poddisruptionbudgets",
     "horizontalpodautoscalers",
+)
+# Kubeflow Pipelines with an object store of its own, against charts/platform/values.
+OWN_STORE: Final = (
+    "objectStore.endpoint=",
+    "objectStore.existingSecret=",
+    "objectStore.accessKeyName=accesskey",
+    "objectStore.secretKeyName=secretkey",
+    "objectStore.embedded.enabled=true",
 )
 TIMEOUT: Final = "10m"
 
@@ -70,7 +78,7 @@ def bring_up(plan: Plan, steps: Steps) -> None:
         step.outcome = _look(plan, releases)
     for release in releases:
         with steps.step(release.name) as step:
-            install(plan.cluster, release, step, plan.skip, _own_settings(plan, release))
+            install(plan.cluster, release, step, plan.skip, own_settings(plan, release))
             if release.name == "kserve" and step.outcome.endswith("installed"):
                 _wait_for_webhook(plan, step)
     with steps.step("bellwether") as step:
@@ -162,18 +170,27 @@ def _look(plan: Plan, releases: Sequence[Release]) -> str:
     return ", ".join(f"{f.what} {f.said}" for f in findings)
 
 
-def _own_settings(plan: Plan, release: Release) -> tuple[str, ...]:
-    """What the foundation has to know of this run: the namespace, and whose store and database."""
-    if release.name != "foundation":
-        return ()
-    settings = [] if plan.namespace == "bellwether" else [f"namespace={plan.namespace}"]
-    switches = {
-        "seaweedfs": "objectStore.enabled",
-        "database": "database.enabled",
-        "kube-prometheus-stack": "grafana.enabled",
-    }
-    settings += [f"{switch}=false" for name, switch in switches.items() if name in plan.skip]
-    return tuple(settings)
+def own_settings(plan: Plan, release: Release) -> tuple[str, ...]:
+    """What a release has to know of this run: our namespace, and which of its neighbours are there."""
+    if release.name == "foundation":
+        settings = [] if plan.namespace == "bellwether" else [f"namespace={plan.namespace}"]
+        switches = {
+            "seaweedfs": "objectStore.enabled",
+            "database": "database.enabled",
+            "kube-prometheus-stack": "grafana.enabled",
+            "kubeflow-pipelines": "pipelines.enabled",
+        }
+        settings += [f"{switch}=false" for name, switch in switches.items() if name in plan.skip]
+        return tuple(settings)
+    if release.name == "kubeflow-pipelines":
+        steps = ("networkPolicies.clients[0]", "networkPolicies.steps[0].namespace")
+        place = (
+            [f"{key}={plan.namespace}" for key in steps] if plan.namespace != "bellwether" else []
+        )
+        # Without the store that is usually here, it brings one of its own.
+        store = OWN_STORE if "seaweedfs" in plan.skip else ()
+        return (*place, *store)
+    return ()
 
 
 def _wait_for_webhook(plan: Plan, step: Step) -> None:

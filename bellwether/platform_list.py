@@ -94,8 +94,8 @@ def _release(
             "every release is pinned to one version", f"{entry['name']}: {version}", "Pin it"
         )
     address = ""
-    if chart.startswith("./"):
-        chart = str(folder / chart)
+    if chart.startswith(("./", "../")):
+        chart = str((folder / chart).resolve())
     else:
         name, _, rest = chart.partition("/")
         repository = repositories[name]

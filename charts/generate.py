@@ -1,10 +1,11 @@
-"""Write what follows from the chart's values.yaml: values.schema.json and the tables of its README.
+"""Write what follows from each chart's values.yaml: values.schema.json and the tables of its README.
 
     python charts/generate.py [--check]
 
 A comment `# --` above a key says what it means; a line `# @schema {...}` adds to the type that the
 default has. Every object is closed: an unknown key is refused. The keys of `settings` and their
-types are those of `forecasting.settings.Settings`, less what the chart sets itself.
+types are those of `forecasting.settings.Settings`, less what the chart sets itself. The table of
+what charts/kubeflow-pipelines does otherwise than upstream follows from its differences.yaml.
 """
 
 # ruff: noqa: INP001 - a script beside the charts, not a package
@@ -21,7 +22,9 @@ import yaml
 
 from forecasting.settings import Settings
 
-CHART: Final = Path(__file__).parent / "bellwether"
+CHARTS: Final = Path(__file__).parent
+NAMES: Final = ("bellwether", "kubeflow-pipelines", "kubeflow-pipelines-crds")
+DOCS: Final = CHARTS.parent / "docs"
 ADDRESSES: Final = frozenset(
     {
         "state_dir", "lake_url", "registry_url", "registry_public_url", "registered_model",
@@ -47,26 +50,54 @@ DEFINITIONS: Final = {
     },
     "labels": {"type": "object", "additionalProperties": {"type": "string"}},
     "schedule": {"type": "string", "pattern": "^(@[a-z]+|[^ ]+( [^ ]+){4})$"},
+    "image": {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "registry": {"type": "string"},
+            "repository": {"type": "string", "minLength": 1},
+            "tag": {"type": "string"},
+            "digest": {"type": "string", "pattern": "^(sha256:[0-9a-f]{64})?$"},
+        },
+    },
 }
 
 Schema = dict[str, Any]
 
 
-def schema() -> Schema:
-    """The JSON schema of values.yaml."""
-    text = (CHART / "values.yaml").read_text()
+def schema(chart: Path) -> Schema:
+    """The JSON schema of a chart's values.yaml."""
+    text = (chart / "values.yaml").read_text()
     made = _object(_root(text), text.splitlines())
     made["properties"]["global"] = {"type": "object", "description": "Helm's own; not used."}
-    return {"$schema": "http://json-schema.org/draft-07/schema#", "$defs": DEFINITIONS, **made}
+    used = json.dumps(made)
+    definitions = {name: said for name, said in DEFINITIONS.items() if f"#/$defs/{name}" in used}
+    head = {"$schema": "http://json-schema.org/draft-07/schema#"}
+    return {**head, **({"$defs": definitions} if definitions else {}), **made}
 
 
-def readme() -> str:
-    """The chart's README: README.md.in with its tables filled in."""
-    text = (CHART / "README.md.in").read_text()
-    tables = {"@flows@": _flows_table(), "@values@": _values_table(), "@rules@": _rules_list()}
+def readme(chart: Path) -> str:
+    """A chart's README: README.md.in with its tables filled in."""
+    text = (chart / "README.md.in").read_text()
+    tables = {"@flows@": _flows_table, "@values@": _values_table, "@rules@": _rules_list}
     for mark, table in tables.items():
-        text = text.replace(mark, table)
+        if mark in text:
+            text = text.replace(mark, table(chart))
     return text
+
+
+def differences() -> str:
+    """docs/kubeflow-pipelines.md with its list of differences to upstream written anew."""
+    text = (DOCS / "kubeflow-pipelines.md").read_text()
+    listed = yaml.safe_load((CHARTS / "kubeflow-pipelines" / "differences.yaml").read_text())
+    rows = [
+        f"| {', '.join(f'`{name}`' for name in entry['objects'])} | {entry['what']} | {entry['why']} |"
+        for entry in listed
+    ]
+    table = "\n".join(["| object | difference | why |", "|---|---|---|", *rows])
+    start, end = "<!-- differences -->", "<!-- /differences -->"
+    before, after = text.split(start)[0], text.split(end)[1]
+    return f"{before}{start}\n\n{table}\n\n{end}{after}"
 
 
 def camel(name: str) -> str:
@@ -152,8 +183,8 @@ def _setting_docs() -> dict[str, str]:
     }
 
 
-def _values_table() -> str:
-    text = (CHART / "values.yaml").read_text()
+def _values_table(chart: Path) -> str:
+    text = (chart / "values.yaml").read_text()
     rows: list[str] = []
     _rows(_root(text), text.splitlines(), "", rows)
     return "\n".join(["| value | default | meaning |", "|---|---|---|", *rows])
@@ -172,8 +203,8 @@ def _rows(node: yaml.MappingNode, lines: list[str], prefix: str, rows: list[str]
             raise SystemExit(f"values.yaml: every key needs a `# --` sentence: {path} has none")
 
 
-def _flows_table() -> str:
-    flows = yaml.safe_load((CHART / "flows.yaml").read_text())
+def _flows_table(chart: Path) -> str:
+    flows = yaml.safe_load((chart / "flows.yaml").read_text())
     rows = [
         f"| {', '.join(flow['from'])} | {flow['to']} | {flow['why']} | "
         f"{'`' + flow['when'] + '`' if 'when' in flow else ''} |"
@@ -182,9 +213,9 @@ def _flows_table() -> str:
     return "\n".join(["| from | to | for | only with |", "|---|---|---|---|", *rows])
 
 
-def _rules_list() -> str:
+def _rules_list(chart: Path) -> str:
     """What requirements.yaml refuses: the first sentence of each message."""
-    text = (CHART / "templates" / "requirements.yaml").read_text()
+    text = (chart / "templates" / "requirements.yaml").read_text()
     messages = re.findall(r'fail (?:\(printf )?"((?:[^"\\]|\\.)*?): found', text)
     plain = (message.replace("%s", "...").replace("%q", "...") for message in messages)
     return "\n".join(f"- {message}" for message in plain)
@@ -192,10 +223,10 @@ def _rules_list() -> str:
 
 def main() -> None:
     """Write the files, or with --check say which are stale."""
-    wanted = {
-        CHART / "values.schema.json": json.dumps(schema(), indent=2) + "\n",
-        CHART / "README.md": readme(),
-    }
+    wanted = {DOCS / "kubeflow-pipelines.md": differences()}
+    for chart in (CHARTS / name for name in NAMES):
+        wanted[chart / "values.schema.json"] = json.dumps(schema(chart), indent=2) + "\n"
+        wanted[chart / "README.md"] = readme(chart)
     stale = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
     if "--check" in sys.argv[1:]:
         names = ", ".join(str(path) for path in stale)

@@ -13,8 +13,12 @@ import subprocess
 from pathlib import Path
 
 KINDS = {
-    "api/v1": ["ConfigMap", "Pod", "Service", "ServiceAccount"],
-    "apis/apps/v1": ["Deployment"],
+    "api/v1": ["ConfigMap", "PersistentVolumeClaim", "Pod", "Secret", "Service", "ServiceAccount"],
+    "apis/admissionregistration.k8s.io/v1": [
+        "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration",
+    ],
+    "apis/apiextensions.k8s.io/v1": ["CustomResourceDefinition"],
+    "apis/apps/v1": ["Deployment", "StatefulSet"],
     "apis/autoscaling/v2": ["HorizontalPodAutoscaler"],
     "apis/batch/v1": ["CronJob"],
     "apis/gateway.envoyproxy.io/v1alpha1": ["BackendTrafficPolicy", "EnvoyProxy"],

@@ -1,7 +1,13 @@
-"""What `helm template` makes of the chart: objects, or the words with which it refuses."""
+"""What `helm template` makes of our charts: objects, or the words with which it refuses.
 
+The functions at the top level are those of charts/bellwether; `PIPELINES` and `DEFINITIONS` are the
+other two charts.
+"""
+
+import re
 import subprocess
 import sys
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
@@ -10,9 +16,8 @@ import yaml
 from tests.programs import program
 
 ROOT = Path(__file__).parents[2]
-CHART = ROOT / "charts" / "bellwether"
-GOLDEN = Path(__file__).parent / "golden"
-PROFILES = sorted(path.stem for path in (CHART / "profiles").glob("*.yaml"))
+CHARTS = ROOT / "charts"
+DRAWN = re.compile(r"^(  (?:password|accesskey|secretkey|identities\.json): ).*$", re.MULTILINE)
 
 
 def helm(*arguments, check=True):
@@ -21,31 +26,65 @@ def helm(*arguments, check=True):
     return subprocess.run(command, capture_output=True, text=True, check=check)
 
 
-def template(*arguments, check=True):
-    """`helm template` of the release bellwether."""
-    return helm(
-        "template", "bellwether", CHART, "--namespace", "bellwether", *arguments, check=check
-    )
+@dataclass(frozen=True)
+class Chart:
+    """One of our charts, as it is installed: its release and namespace."""
+
+    name: str
+    namespace: str
+
+    @property
+    def folder(self):
+        return CHARTS / self.name
+
+    @property
+    def golden_files(self):
+        return Path(__file__).parent / "golden" / ("" if self == BELLWETHER else self.name)
+
+    @property
+    def profiles(self):
+        return sorted(path.stem for path in (self.folder / "profiles").glob("*.yaml"))
+
+    def template(self, *arguments, check=True):
+        """`helm template` of the release, which is named as the chart is."""
+        place = ("--namespace", self.namespace)
+        return helm("template", self.name, self.folder, *place, *arguments, check=check)
+
+    def of_profile(self, profile):
+        """The values file of a profile, as helm takes it."""
+        return ("--values", self.folder / "profiles" / f"{profile}.yaml") if profile else ()
+
+    @cache  # noqa: B019 - three charts live as long as the tests do
+    def render(self, profile="", *settings):
+        """Objects of a profile; settings as `--set` takes them."""
+        sets = [part for setting in settings for part in ("--set", setting)]
+        return objects(self.template(*self.of_profile(profile), *sets).stdout)
+
+    def refusal(self, *settings):
+        """The words with which values are refused."""
+        answer = self.template(*[p for s in settings for p in ("--set", s)], check=False)
+        assert answer.returncode != 0, f"accepted: {settings}"
+        return answer.stderr
+
+    def golden(self, profile):
+        """What the golden file of a profile has to be; passwords are drawn anew at each rendering."""
+        text = without_monitoring(self.template(*self.of_profile(profile)).stdout)
+        return DRAWN.sub(r"\1(drawn)", text)
 
 
-@cache
-def render(profile="", *settings):
-    """Objects of a profile; settings as `--set` takes them."""
-    files = ["--values", CHART / "profiles" / f"{profile}.yaml"] if profile else []
-    sets = [part for setting in settings for part in ("--set", setting)]
-    return objects(template(*files, *sets).stdout)
+BELLWETHER = Chart("bellwether", "bellwether")
+PIPELINES = Chart("kubeflow-pipelines", "kubeflow")
+DEFINITIONS = Chart("kubeflow-pipelines-crds", "kubeflow")
+
+CHART, GOLDEN, PROFILES = BELLWETHER.folder, BELLWETHER.golden_files, BELLWETHER.profiles
+template, render, refusal, golden = (
+    BELLWETHER.template, BELLWETHER.render, BELLWETHER.refusal, BELLWETHER.golden,
+)  # fmt: skip
 
 
 def objects(text):
     """The objects in YAML documents."""
     return [one for one in yaml.load_all(text, Loader=yaml.CSafeLoader) if one]
-
-
-def refusal(*settings):
-    """The words with which values are refused."""
-    answer = template(*[p for s in settings for p in ("--set", s)], check=False)
-    assert answer.returncode != 0, f"accepted: {settings}"
-    return answer.stderr
 
 
 def one(rendered, kind, name):
@@ -67,7 +106,7 @@ def pods(rendered):
         name, spec = f"{made['kind']}/{made['metadata']['name']}", made.get("spec", {})
         if made["kind"] == "Pod":
             yield name, spec
-        elif made["kind"] == "Deployment":
+        elif made["kind"] in {"Deployment", "StatefulSet"}:
             yield name, spec["template"]["spec"]
         elif made["kind"] == "CronJob":
             yield name, spec["jobTemplate"]["spec"]["template"]["spec"]
@@ -83,16 +122,12 @@ def without_monitoring(text):
     return "---\n".join(d for d in documents if "/templates/monitoring/" not in d.split("\n")[0])
 
 
-def golden(profile):
-    """What the golden file of a profile has to be."""
-    return without_monitoring(template("--values", CHART / "profiles" / f"{profile}.yaml").stdout)
-
-
 def main():
     """Write the golden files: `make golden`."""
-    GOLDEN.mkdir(exist_ok=True)
-    for profile in PROFILES:
-        (GOLDEN / f"{profile}.yaml").write_text(golden(profile))
+    for chart in (BELLWETHER, PIPELINES):
+        chart.golden_files.mkdir(exist_ok=True, parents=True)
+        for profile in chart.profiles:
+            (chart.golden_files / f"{profile}.yaml").write_text(chart.golden(profile))
 
 
 if __name__ == "__main__":

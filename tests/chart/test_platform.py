@@ -6,8 +6,9 @@ import pytest
 import yaml
 
 from bellwether import kind_cluster
-from bellwether.cluster_up import images_settings, secrets_needed, wiring
+from bellwether.cluster_up import Plan, images_settings, own_settings, secrets_needed, wiring
 from bellwether.platform_list import CHARTS, EXACT, merged, platform_releases
+from bellwether.tools import Cluster
 from forecasting.errors import InvalidSettings
 from tests.chart.rendering import helm, objects
 from tests.programs import program
@@ -38,6 +39,7 @@ def test_crds_come_before_their_controllers():
     wanted = ["cert-manager", "kserve-crd", "kserve"]
     assert all(order.index(a) < order.index(b) for a, b in pairwise(wanted))
     assert order.index("cloudnative-pg") < order.index("database")
+    assert order.index("kubeflow-pipelines-crds") < order.index("kubeflow-pipelines")
     assert order.index("kube-prometheus-stack") < order.index("pushgateway")
 
 
@@ -64,6 +66,9 @@ def test_an_unknown_profile_is_refused():
 @pytest.mark.parametrize("profile", PROFILES)
 def test_every_values_file_belongs_to_a_release_and_is_used(profile):
     used = {path for release in releases(profile) for path in release.values}
+    beside = {path for path in used if ".." in path.parts}
+    assert [path.stem for path in beside] == (["small"] if profile == "small" else [])
+    used -= beside
     there = set((PLATFORM / "values").glob("*.yaml"))
     small = set((PLATFORM / "values" / "small").glob("*.yaml"))
     assert used == there | (small if profile == "small" else set())
@@ -109,6 +114,69 @@ def test_bellwether_renders_with_the_whole_platform():
     assert settings["data"]["BELLWETHER_PUSHGATEWAY_URL"] == "http://pushgateway.monitoring:9091"
 
 
+def plan(*skip, namespace="bellwether"):
+    return Plan(Cluster("here"), namespace=namespace, release="bellwether", skip=skip)
+
+
+def pipelines(*skip, namespace="bellwether", profile="default"):
+    """What is rendered of Kubeflow Pipelines as the installer would have it."""
+    release = next(r for r in releases(profile) if r.name == "kubeflow-pipelines")
+    files = [part for path in release.values for part in ("--values", path)]
+    settings = own_settings(plan(*skip, namespace=namespace), release)
+    sets = [part for setting in settings for part in ("--set", setting)]
+    place = ("--namespace", release.namespace)
+    return objects(helm("template", release.name, release.chart, *place, *files, *sets).stdout)
+
+
+def named(rendered, kind, name):
+    return next(o for o in rendered if o["kind"] == kind and o["metadata"]["name"] == name)
+
+
+def test_our_own_charts_are_installed_in_the_version_they_have():
+    local = [release for release in releases() if "/" in release.chart and ":" not in release.chart]
+    assert [release.name for release in local] == [
+        "foundation", "kubeflow-pipelines-crds", "kubeflow-pipelines",
+    ]  # fmt: skip
+    for release in local:
+        chart = yaml.safe_load((CHARTS / release.chart / "Chart.yaml").read_text())
+        assert chart["version"] == release.version
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_kubeflow_pipelines_keeps_artifacts_in_our_store_with_the_keys_foundation_gives(profile):
+    rendered = pipelines(profile=profile)
+    assert not [o for o in rendered if o["metadata"]["name"] == "seaweedfs"]
+    launcher = named(rendered, "ConfigMap", "kfp-launcher")["data"]
+    provider = yaml.safe_load(launcher["providers"])["minio"]["default"]
+    keys = secrets(objects(foundation().stdout))["kubeflow", "bellwether-object-store"]
+    secret = provider["credentials"]["secretRef"]
+    assert secret["secretName"] == keys["metadata"]["name"]
+    assert {secret["accessKeyKey"], secret["secretKeyKey"]} == set(keys["stringData"])
+    store = merged(wiring(releases(), ["seaweedfs"]))["objectStore"]["endpoint"]
+    assert store == f"http://{provider['endpoint']}"
+
+
+def test_kubeflow_pipelines_brings_a_store_where_ours_is_left_out():
+    rendered = pipelines("seaweedfs")
+    assert named(rendered, "StatefulSet", "seaweedfs")
+    assert named(rendered, "Secret", "mlpipeline-minio-artifact")
+
+
+def test_another_namespace_of_ours_may_ask_for_runs_too():
+    policy = named(pipelines(namespace="acme"), "NetworkPolicy", "apiserver")["spec"]
+    peers = [peer for rule in policy["ingress"] for peer in rule["from"]]
+    asking = [p["namespaceSelector"] for p in peers if "namespaceSelector" in p]
+    assert [a["matchExpressions"][0]["values"] for a in asking] == [["acme"]]
+
+
+def test_without_kubeflow_pipelines_foundation_makes_nothing_for_it():
+    sets = own_settings(plan("kubeflow-pipelines"), releases()[0])
+    assert sets == ("pipelines.enabled=false",)
+    rendered = objects(foundation(*sets).stdout)
+    assert not [o for o in rendered if "kubeflow" in {o["metadata"]["name"],
+                                                      o["metadata"].get("namespace")}]  # fmt: skip
+
+
 def foundation(*settings, check=True):
     files = ("--values", PLATFORM / "values" / "foundation.yaml", "--kube-version", "1.34.0")
     sets = [part for setting in settings for part in ("--set", setting)]
@@ -129,6 +197,8 @@ def test_every_copy_of_a_password_is_the_same():
     assert (
         made["bellwether-data", "bellwether-database"]["stringData"]["password"] == own["password"]
     )
+    keys = made["bellwether", "bellwether-objectstore"]["stringData"]
+    assert made["kubeflow", "bellwether-object-store"]["stringData"] == keys
     reader = made["monitoring", "bellwether-grafana-database"]["stringData"]["password"]
     assert reader == own["readerPassword"] != own["password"]
     keys = made["bellwether", "bellwether-objectstore"]["stringData"]
@@ -166,6 +236,9 @@ def test_our_namespace_is_restricted_and_the_others_are_not():
     mark = "pod-security.kubernetes.io/enforce"
     assert {name for name, labels in spaces.items() if labels.get(mark) == "restricted"} == {
         "bellwether"
+    }
+    assert {name for name, labels in spaces.items() if labels.get(mark) == "baseline"} == {
+        "kubeflow"
     }
 
 

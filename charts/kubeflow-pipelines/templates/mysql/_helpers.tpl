@@ -1,0 +1,3 @@
+{{- define "kfp.mysql.wanted" -}}
+{{- and (not .Values.database.host) .Values.database.embedded.enabled | ternary "true" "" -}}
+{{- end -}}

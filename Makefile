@@ -90,6 +90,7 @@ format: $(VENV)/.dev ## Format the code and mend what ruff can mend
 
 golden: $(VENV)/.dev charts ## Write the compiled pipelines and the rendered charts anew, to be read in review
 	$(BIN)/python -m pipelines.compile
+	$(BIN)/python -m pipelines.contents
 	$(BIN)/python -m tests.chart.rendering
 
 charts: $(VENV)/.dev ## Write the charts' READMEs and schemas anew from their values

@@ -2,12 +2,13 @@
 
 import sys
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
-from bellwether import cluster_commands, rollout_commands
+from bellwether import cluster_commands, pipeline_commands, rollout_commands
 from bellwether.console import console, errors_in_words, say, split_symbols, table
+from bellwether.symbols import chosen_symbols
 from forecasting.errors import EXIT_DRIFT, EXIT_REFUSED, InvalidSettings
 from forecasting.schema import INTERVALS, MAX_HORIZON
 
@@ -26,8 +27,7 @@ app = typer.Typer(
 )
 app.add_typer(rollout_commands.app)
 app.add_typer(cluster_commands.app)
-
-DEFAULT_SAMPLE: Final = "META,AMZN,AAPL,NFLX,NVDA,GOOG"
+app.add_typer(pipeline_commands.app)
 
 Symbols = Annotated[
     str, typer.Option(help="Symbols, comma separated. Default: the six of the bundled sample.")
@@ -61,7 +61,7 @@ def demo(
 
     with errors_in_words():
         params = TrainingParams(
-            symbols=_symbols(symbols, source),
+            symbols=chosen_symbols(symbols, source),
             source=source,
             source_options=_source_options(source, files),
             interval=interval,
@@ -87,7 +87,7 @@ def ingest(
         ingest_prices(
             Settings(),
             source,
-            _symbols(symbols, source),
+            chosen_symbols(symbols, source),
             interval,
             dataset or f"{source}-{interval}",
             _source_options(source, files),
@@ -135,7 +135,7 @@ def train(
         params = TrainingParams(
             source=source,
             source_options=_source_options(source, files),
-            symbols=_symbols(symbols, source),
+            symbols=chosen_symbols(symbols, source),
             interval=interval,
             dataset=dataset or f"{source}-{interval}",
             candidates=split_symbols(candidates),
@@ -167,7 +167,7 @@ def refresh(
 
     with errors_in_words():
         params = RefreshParams(
-            symbols=_symbols(symbols, source),
+            symbols=chosen_symbols(symbols, source),
             source=source,
             source_options=_source_options(source, files),
             interval=interval,
@@ -238,13 +238,19 @@ def drift(
     change_bars: Annotated[
         int, typer.Option(help="Newest bars a symbol held against those just before them.")
     ] = 10,
+    start_training: Annotated[
+        bool,
+        typer.Option(help="With Kubeflow Pipelines: start a training when one is due."),
+    ] = True,
     exit_zero: ExitZero = False,
 ) -> None:
     """Measure drift, realised error and coverage; exit code 11 says that drift was found.
 
     Limits are calibrated on the champion's own training features: see
-    docs/decisions/0011-drift-thresholds.md.
+    docs/decisions/0011-drift-thresholds.md. A training that lasting drift asks for is started where
+    BELLWETHER_PIPELINES_URL leads, once for the day it was asked for.
     """
+    from bellwether.due_training import start_training_if_due
     from bellwether.work import measure_drift
     from forecasting.adapters.drift_job import DriftOptions
     from forecasting.drift_rules import DriftRules
@@ -255,7 +261,10 @@ def drift(
             false_alarms=false_alarms, level_bars=level_bars, change_bars=change_bars
         )
         options = DriftOptions(dataset=dataset, rules=rules)
-        drifted = measure_drift(Settings(), options)
+        settings = Settings()
+        drifted = measure_drift(settings, options)
+        if start_training and settings.pipelines_url:
+            start_training_if_due(settings)
     if drifted and not exit_zero:
         raise typer.Exit(EXIT_DRIFT)
 
@@ -303,27 +312,6 @@ def doctor() -> None:
     console.print(table("", ["what", "state", "said"], rows))
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
-
-
-def _symbols(text: str, source: str) -> tuple[str, ...]:
-    from forecasting.adapters.market.source import source_names
-
-    if source not in source_names():
-        raise InvalidSettings(
-            "a source must be known",
-            repr(source),
-            f"There are {', '.join(source_names())}; packages add others as bellwether.sources",
-        )
-    symbols = split_symbols(text)
-    if symbols:
-        return symbols
-    if source == "sample":
-        return split_symbols(DEFAULT_SAMPLE)
-    if source in {"files", "synthetic"}:
-        return ()
-    raise InvalidSettings(
-        "a live source needs symbols", f"source {source}, no symbols", "Add --symbols AAPL,BTC-USD"
-    )
 
 
 def _source_options(source: str, files: str) -> dict[str, object]:

@@ -38,6 +38,7 @@ def examine(settings: Settings) -> list[Finding]:
         ("model server: forecast", _server),
         ("page: open", _page),
         ("Pushgateway: reach", _pushgateway),
+        *_where_used(settings),
     ]
     return [_tried(what, check, settings) for what, check in checks]
 
@@ -50,8 +51,14 @@ def examine_connections(settings: Settings) -> list[Finding]:
         ("MLflow: ask for the champion", _registry),
         ("gateway: forecast", _server),
         ("Pushgateway: reach", _pushgateway),
+        *_where_used(settings),
     ]
     return [_tried(what, check, settings) for what, check in checks]
+
+
+def _where_used(settings: Settings) -> list[tuple[str, Callable[[Settings], str]]]:
+    """Connections that not every installation has."""
+    return [("Kubeflow Pipelines: schedules", _workflows)] if settings.pipelines_url else []
 
 
 def _tried(what: str, check: Callable[[Settings], str], settings: Settings) -> Finding:
@@ -152,3 +159,13 @@ def _pushgateway(settings: Settings) -> str:
     if not answers(f"{url.rstrip('/')}/-/ready"):
         raise BellwetherError("the Pushgateway must answer", url, "Start it, or unset the variable")
     return url
+
+
+def _workflows(settings: Settings) -> str:
+    from forecasting.adapters.workflows import TRAINING, Workflows
+
+    with Workflows.of(settings) as workflows:
+        version = workflows.check()
+        schedule = workflows.schedule_of(TRAINING)
+    state = "" if schedule.enabled else ", suspended"
+    return f"{version or 'version not told'}; {TRAINING} at {schedule.cron!r}{state}"

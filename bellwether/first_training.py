@@ -30,22 +30,36 @@ def serves_already(cluster: Cluster, namespace: str) -> bool:
 
 
 def train(cluster: Cluster, namespace: str, release: str, step: Step) -> None:
-    """Run the training's CronJob once, now; follow a run that is already under way instead.
+    """Run the training once, now, and roll its champion out; follow what is under way instead.
 
     Raises:
         Unavailable: the run failed, or did not start.
+        BellwetherError: the same, of a run of Kubeflow Pipelines.
     """
-    job = running_job(cluster.objects("jobs", "--namespace", namespace), f"{release}-training")
+    from bellwether.first_pipeline_run import pipelines_url, train_there
+
+    url = pipelines_url(cluster, namespace, release)
+    if not url:
+        step.outcome = f"job {_run_now(cluster, namespace, f'{release}-training', step)}"
+        return
+    made = train_there(cluster, url, step)
+    step.outcome = f"run {made}"
+    if cluster.there("cronjob", f"{release}-rollout", "--namespace", namespace):
+        step.outcome += f", job {_run_now(cluster, namespace, f'{release}-rollout', step)}"
+
+
+def _run_now(cluster: Cluster, namespace: str, cronjob: str, step: Step) -> str:
+    """Run a CronJob's job to its end; the job's name."""
+    job = running_job(cluster.objects("jobs", "--namespace", namespace), cronjob)
     if not job:
-        job = f"{release}-training-first-{int(time.time())}"
+        job = f"{cronjob}-first-{int(time.time())}"
         run(
             cluster.kubectl(
-                *("create", "job", job, f"--from=cronjob/{release}-training"),
-                *("--namespace", namespace),
+                *("create", "job", job, f"--from=cronjob/{cronjob}"), *("--namespace", namespace)
             )
         )
     _follow(cluster, namespace, job, step)
-    step.outcome = f"job {job}"
+    return job
 
 
 def running_job(jobs: dict[str, Any], cronjob: str) -> str:

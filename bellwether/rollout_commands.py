@@ -67,6 +67,14 @@ def run(
     require_traffic: Annotated[
         bool, typer.Option(help="Hold while users ask too little; else own questions decide.")
     ] = False,
+    when_due: Annotated[
+        bool,
+        typer.Option(
+            "--when-due",
+            help="For the champion: do nothing, and say so, when there is none, when it serves "
+            "already, was rolled back, or somebody else rolls out.",
+        ),
+    ] = False,
     timeout: Timeout = 300.0,
     namespace: Namespace = "bellwether",
     context: Context = "",
@@ -79,7 +87,13 @@ def run(
     with _rollout(namespace, release, context, timeout) as rollout:
         from forecasting.canary import Policy
         from serving.rollout import Pace
+        from serving.rollout_due import nothing_to_do
 
+        if when_due and version != "champion":
+            raise InvalidSettings("--when-due is for the champion", version, "Leave it out")
+        if when_due and (why := nothing_to_do(rollout)):
+            say(f"Nothing to do: {why}")
+            return
         config = rollout.config
         pace = Pace(
             steps=_steps(steps) or config.steps,

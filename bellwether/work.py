@@ -55,7 +55,7 @@ def run_training_visibly(
     Raises:
         BellwetherError: the error of the step that failed.
     """
-    steps = len(TRAINING_STEPS) + len(params.candidates) - 1
+    steps = len(TRAINING_STEPS) + len(params.candidates) - 1 + params.shards - 1
     with _steps("Training", steps, notes=notes) as heard:
         outcome = run_training(settings, params, heard)
     report = settings.state_dir / "report.html"
@@ -72,7 +72,7 @@ def refresh_features(settings: Settings, params: RefreshParams) -> RefreshOutcom
     Raises:
         BellwetherError: the error of the step that failed.
     """
-    with _steps("Refreshing", len(REFRESH_STEPS)) as heard:
+    with _steps("Refreshing", len(REFRESH_STEPS) + params.shards - 1) as heard:
         outcome = run_refresh(settings, params, heard)
     say(
         f"[green]✓[/] Features of snapshot {outcome.snapshot} are published "

@@ -30,7 +30,7 @@ ADDRESSES: Final = frozenset(
         "state_dir", "lake_url", "registry_url", "registry_public_url", "registered_model",
         "bundle_url", "bundle_digest", "model_version", "server_host", "http_port", "grpc_port",
         "inference_url", "prediction_log_url", "pushgateway_url", "page_host", "page_port",
-        "page_root_path", "page_trains", "tiingo_token", "tinvest_token",
+        "page_root_path", "page_trains", "pipelines_url", "pipelines_public_url", "tiingo_token", "tinvest_token",
     }
 )  # fmt: skip
 """Settings that the chart derives from other values, or that each pod has of its own."""

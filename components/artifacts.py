@@ -13,6 +13,16 @@ class Artifact(Protocol):
     """Words shown beside the artifact: strings, numbers, lists, dicts."""
 
 
+def listed_in(artifact: Artifact, name: str) -> list[Any]:
+    """A list among an artifact's words; none if it is not there.
+
+    KFP on a cluster keeps words in ML Metadata, which has no lists: one comes back as
+    {"list": [...]}.
+    """
+    words = artifact.metadata.get(name, [])
+    return list(words["list"] if isinstance(words, dict) and "list" in words else words)
+
+
 class ScalarMetrics(Protocol):
     """Numbers a run page shows as a table."""
 

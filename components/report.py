@@ -1,7 +1,8 @@
-"""What a step tells the laptop that runs it: started, how far, done, or our error word for word.
+"""What a step tells of itself: started, how far, done, or our error word for word.
 
-On a cluster nobody sets BELLWETHER_RUN_DIR and nothing is written: the run page shows the log,
-whose last line is the same sentence.
+On a laptop it goes into the folder that BELLWETHER_RUN_DIR names. On a cluster, where a failed
+step's outputs are not kept, it goes into the lake (`components.run_notes`), from where the record
+step shows it.
 """
 
 import json
@@ -12,6 +13,7 @@ from functools import wraps
 from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
+from components.run_notes import keep
 from forecasting.errors import BellwetherError
 
 RUN_DIR: Final = "BELLWETHER_RUN_DIR"
@@ -31,7 +33,7 @@ R = TypeVar("R")
 
 
 def reported(step: str, *, label: str = "") -> Callable[[Callable[P, R]], Callable[P, R]]:
-    """Tell the run's folder how a step fares.
+    """Tell how a step fares, from its start to its end.
 
     Args:
         step: name of the step.
@@ -43,19 +45,24 @@ def reported(step: str, *, label: str = "") -> Callable[[Callable[P, R]], Callab
         def run(*args: P.args, **kwargs: P.kwargs) -> R:
             name = str(kwargs.get(label, "")) if label else ""
             started = time.monotonic()
-            tell(step, name, STARTED)
+            _tell_and_keep(step, name, STARTED)
             try:
                 result = work(*args, **kwargs)
             except Exception as error:
                 seconds = time.monotonic() - started
-                tell(step, name, FAILED, seconds=seconds, error=_describe(error))
+                _tell_and_keep(step, name, FAILED, seconds=seconds, error=_describe(error))
                 raise
-            tell(step, name, DONE, seconds=time.monotonic() - started)
+            _tell_and_keep(step, name, DONE, seconds=time.monotonic() - started)
             return result
 
         return run
 
     return decorate
+
+
+def _tell_and_keep(step: str, label: str, state: str, **words: Any) -> None:
+    tell(step, label, state, **words)
+    keep(step, label, state, **words)
 
 
 def tell(step: str, label: str, state: str, **words: Any) -> None:

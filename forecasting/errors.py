@@ -5,15 +5,18 @@ BellwetherError                     500  exit 1
 │   ├── InvalidPrices               400  exit 2   bars break the contract: column, row, rule
 │   ├── InvalidRequest              400  exit 2   a V2 request is malformed
 │   ├── InvalidSettings             400  exit 2   a setting or option makes no sense
+│   ├── NameTaken                   409  exit 2   somebody made what was to be made first
 │   ├── ShortHistory                422  exit 2   too few bars for the features or the folds
 │   ├── UnknownSymbol               404  exit 2   neither the source nor the model knows it
-│   └── UnknownVersion              404  exit 2   the registry or the server has no such version
+│   ├── UnknownVersion              404  exit 2   the registry or the server has no such version
+│   └── UnknownWorkflow             404  exit 2   no such pipeline, version or run on the cluster
 ├── Unavailable                     503  exit 3   somebody else has to mend it, or time will
 │   ├── SourceUnavailable           503  exit 3   a price source failed or answered with nothing
 │   │   └── RateLimited             429  exit 3   a price source asks us to wait
 │   ├── RegistryUnavailable         503  exit 3   MLflow cannot be reached
 │   ├── ServerUnavailable           503  exit 3   the model server cannot be reached
 │   ├── ClusterUnavailable          503  exit 3   Kubernetes cannot be reached, or does not let us
+│   ├── WorkflowsUnavailable        503  exit 3   Kubeflow Pipelines cannot be reached, or fails
 │   ├── NotReady                    503  exit 3   no verified bundle or no features yet
 │   └── StaleData                   503  exit 3   features are older than the second limit
 ├── Corrupted                       500  exit 4   bytes are not what their digest promises
@@ -71,6 +74,12 @@ class InvalidSettings(InvalidInput):
     """A setting or a command line option makes no sense."""
 
 
+class NameTaken(InvalidInput):
+    """Somebody made what was to be made first, under the same name."""
+
+    status = 409
+
+
 class ShortHistory(InvalidInput):
     """There are too few bars for the features or for the folds."""
 
@@ -85,6 +94,12 @@ class UnknownSymbol(InvalidInput):
 
 class UnknownVersion(InvalidInput):
     """The registry or the server has no such model version."""
+
+    status = 404
+
+
+class UnknownWorkflow(InvalidInput):
+    """Kubeflow Pipelines has no such pipeline, version or run."""
 
     status = 404
 
@@ -126,6 +141,10 @@ class ServerUnavailable(Unavailable):
 
 class ClusterUnavailable(Unavailable):
     """Kubernetes cannot be reached, or does not let us."""
+
+
+class WorkflowsUnavailable(Unavailable):
+    """Kubeflow Pipelines cannot be reached, is something else, or fails."""
 
 
 class NotReady(Unavailable):

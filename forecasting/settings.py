@@ -30,6 +30,12 @@ class Settings(BaseSettings):
     registry_public_url: str = ""
     """Address of MLflow as a reader's browser reaches it; default: registry_url."""
 
+    pipelines_public_url: str = ""
+    """Address of Kubeflow Pipelines' page as a reader's browser reaches it; "" if there is none."""
+
+    pipelines_url: str = ""
+    """Address of Kubeflow Pipelines' API, where page and drift job start trainings; "" for none."""
+
     registered_model: str = "bellwether"
     """Name of the model in the registry and in V2 paths."""
 

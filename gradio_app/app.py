@@ -11,7 +11,8 @@ from forecasting.schema import MAX_HORIZON
 from forecasting.settings import Settings
 from gradio_app import views
 from gradio_app.data import Desk
-from gradio_app.handlers import CHAMPION, DEFAULT_DAYS, Page
+from gradio_app.handlers import CHAMPION, DEFAULT_DAYS, WITH_KUBECTL, WITH_PIPELINES, Page
+from gradio_app.pipeline_retraining import PipelineRetraining
 from gradio_app.retraining import SOURCES, Retraining, SubprocessRetraining
 from gradio_app.routes import build_server
 
@@ -27,14 +28,17 @@ class ForecastTab(NamedTuple):
     plot: gr.Plot
 
 
-def build_app(desk: Desk, retraining: Retraining | None = None) -> gr.Blocks:
+def build_app(
+    desk: Desk, retraining: Retraining | None = None, *, by_hand: str = WITH_KUBECTL
+) -> gr.Blocks:
     """The page over a desk.
 
     Args:
         desk: what answers its questions.
         retraining: what trains; None offers no way to start a training.
+        by_hand: what starts a training where the page does not.
     """
-    page = Page(desk, retraining)
+    page = Page(desk, retraining, by_hand)
     with gr.Blocks(title="Bellwether", analytics_enabled=False, fill_width=True) as made:
         blocks: gr.Blocks = made
         header = _html(views.header_waiting(), elem_id="bw-header")
@@ -140,9 +144,10 @@ def _chart(name: str) -> list[Any]:
 
 def _retrain_tab(page: Page) -> list[Any]:
     offered = page.retraining is not None
+    sources = page.retraining.sources if page.retraining is not None else SOURCES
     with gr.Row(elem_classes="bw-controls", visible=offered):
         source = gr.Dropdown(
-            list(SOURCES), value=SOURCES[0], label="Prices from", scale=2, min_width=150,
+            list(sources), value=sources[0], label="Prices from", scale=2, min_width=150,
             filterable=False, elem_id="bw-source",
         )  # fmt: skip
         symbols = gr.Textbox(
@@ -152,7 +157,8 @@ def _retrain_tab(page: Page) -> list[Any]:
         button = gr.Button(
             "Start a training", variant="primary", scale=1, min_width=150, elem_id="bw-train"
         )
-    state = _html(page.training_view(), elem_id="bw-training")
+    waiting = views.loading("Asking what trains ...") if offered else page.training_view()
+    state = _html(waiting, elem_id="bw-training")
     timer = gr.Timer(1.5, active=False)
     shown = [state, button, timer]
     asked = [symbols, source]
@@ -175,8 +181,11 @@ def serve(settings: Settings) -> None:
 
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     desk = Desk.of(settings)
-    retraining = SubprocessRetraining.of(settings) if settings.page_trains else None
-    blocks = build_app(desk, retraining)
+    blocks = build_app(
+        desk,
+        _retraining(settings),
+        by_hand=WITH_PIPELINES if settings.pipelines_url else WITH_KUBECTL,
+    )
     config = uvicorn.Config(
         build_server(desk, blocks),
         host=settings.page_host,
@@ -195,6 +204,15 @@ def serve(settings: Settings) -> None:
             ) from None
     finally:
         desk.close()
+
+
+def _retraining(settings: Settings) -> Retraining | None:
+    """What trains: nothing, runs of Kubeflow Pipelines, or a process of this installation."""
+    if not settings.page_trains:
+        return None
+    if settings.pipelines_url:
+        return PipelineRetraining.of(settings)
+    return SubprocessRetraining.of(settings)
 
 
 def main() -> None:

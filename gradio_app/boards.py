@@ -216,15 +216,30 @@ def training(shown: Training | None, reason: str = "") -> str:
         "running": ("Training", f"Running for {span}: {what}.", "wait"),
         "promoted": ("A new champion was promoted", f"After {span}: {what}.", "ok"),
         "refused": ("Nothing was promoted", f"After {span}: {what}. The champion stays.", "info"),
+        "done": (
+            "The training is done",
+            f"After {span}: {what}. The Models tab has its verdict.",
+            "ok",
+        ),
         "failed": ("The training failed", f"After {span}: {what}. The champion stays.", "wrong"),
     }[shown.state]
     because = _because(shown, reason)
     log = escape("\n".join(shown.lines)) or "..."
     return (
         notice(Notice(title, body, because, tone))
+        + _elsewhere(shown.link)
         + '<section class="bw-block"><div class="bw-title"><h2>Its last lines</h2></div>'
         f'<pre class="bw-log" tabindex="0" role="log" aria-label="Training log">{log}</pre>'
         "</section>"
+    )
+
+
+def _elsewhere(link: str) -> str:
+    if not link.startswith(("http://", "https://")):
+        return ""
+    return (
+        f'<p class="bw-aside"><a href="{escape(link)}" target="_blank" rel="noopener">'
+        "This run in Kubeflow Pipelines</a></p>"
     )
 
 

@@ -15,13 +15,17 @@ from forecasting.schema import COVERAGE_BAND, MAX_HORIZON
 from gradio_app import boards, charts, monitoring, views
 from gradio_app.data import Desk
 from gradio_app.facts import Forecast, ModelCard, Notice, Status, notice_of
-from gradio_app.retraining import Retraining
+from gradio_app.retraining import Retraining, Training
 
 TABS: Final = ("forecast", "models", "monitoring", "feed", "retrain")
 CHAMPION: Final = "champion"
 DEFAULT_DAYS: Final = 20
 SCORED_BARS: Final = 5
 """Horizon whose realised figures are drawn over time, in bars, if it has come due."""
+
+WITH_KUBECTL: Final = "kubectl create job --from=cronjob/bellwether-training now"
+WITH_PIPELINES: Final = "bellwether pipeline run training"
+"""What starts a training by hand, without and with Kubeflow Pipelines."""
 
 UNKNOWN: Final = Status(ready=False, detail="the page cannot find out why")
 
@@ -52,9 +56,13 @@ class Page:
     Args:
         desk: what answers questions.
         retraining: what trains, or None.
+        by_hand: what starts a training where the page does not.
     """
 
-    def __init__(self, desk: Desk, retraining: Retraining | None) -> None:
+    def __init__(
+        self, desk: Desk, retraining: Retraining | None, by_hand: str = WITH_KUBECTL
+    ) -> None:
+        self.by_hand = by_hand
         self.desk = desk
         self.retraining = retraining
         self.forecast = _logged(self._forecast_or_known, _no_forecast)
@@ -215,17 +223,16 @@ class Page:
 
     # training
 
-    def training_view(self) -> str:
+    def training_view(self, current: Training | None = None) -> str:
         """The training as it stands."""
         if self.retraining is None:
             return views.notice(
                 Notice(
                     "Trainings are not started from this page",
                     "Here they run on a schedule.",
-                    "Start one now: kubectl create job --from=cronjob/bellwether-training now",
+                    f"Start one now: {self.by_hand}",
                 )
             )
-        current = self.retraining.current()
         reason = ""
         if current is not None and current.state in {"promoted", "refused"}:
             cards: list[ModelCard] = _or(self.desk.models, [])
@@ -235,12 +242,16 @@ class Page:
 
     def training(self) -> list[Any]:
         """The training, whether another may start, and whether to look again soon."""
-        current = self.retraining.current() if self.retraining else None
+        try:
+            current = self.retraining.current() if self.retraining else None
+        except BellwetherError as error:
+            view = views.notice(notice_of(error))
+            return [view, gr.update(interactive=True), gr.update(active=False)]
         running = current is not None and current.state == "running"
         if current is not None and not running:
             self.desk.forget()
         return [
-            self.training_view(),
+            self.training_view(current),
             gr.update(interactive=not running),
             gr.update(active=running),
         ]

@@ -31,24 +31,33 @@ class Training:
     """A training as it stands.
 
     Attributes:
-        state: running, promoted, refused (nothing was promoted), or failed.
+        state: running, promoted, refused (nothing was promoted), done (what came of it is told
+            elsewhere), or failed.
         source: price source it was started with.
         symbols: symbols it was started with; empty for the source's own.
         started_at: aware UTC.
         seconds: how long it has run, or ran.
         lines: the last lines it wrote.
+        link: address where more of it is seen; "" for none.
     """
 
-    state: Literal["running", "promoted", "refused", "failed"]
+    state: Literal["running", "promoted", "refused", "done", "failed"]
     source: str
     symbols: tuple[str, ...]
     started_at: datetime
     seconds: float
     lines: tuple[str, ...]
+    link: str = ""
 
 
 class Retraining(Protocol):
-    """Something that can train: a process here, a pipeline run on a cluster."""
+    """Something that can train: a process here, a pipeline run on a cluster.
+
+    Attributes:
+        sources: price sources it can be asked for.
+    """
+
+    sources: tuple[str, ...]
 
     def start(self, symbols: Sequence[str], source: str) -> Training:
         """Start a training.
@@ -59,7 +68,11 @@ class Retraining(Protocol):
         """
 
     def current(self) -> Training | None:
-        """The training started last, or None before the first."""
+        """The training started last, or None before the first.
+
+        Raises:
+            Unavailable: what trains cannot be asked.
+        """
 
 
 @dataclass
@@ -72,10 +85,12 @@ class SubprocessRetraining:
     Attributes:
         folder: where the lock and the log lie.
         command: program and arguments; --source and --symbols are appended.
+        sources: price sources it can be asked for.
     """
 
     folder: Path
     command: tuple[str, ...] = (sys.executable, "-m", "bellwether", "train")
+    sources: tuple[str, ...] = SOURCES
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
     _asked: tuple[str, tuple[str, ...]] = ("", ())

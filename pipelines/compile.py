@@ -1,4 +1,4 @@
-"""Compile the pipelines to IR YAML: `python -m pipelines.compile [--out DIR] [--image IMAGE]`."""
+"""Compile the pipelines for a cluster: `python -m pipelines.compile [--out DIR] [--image IMAGE]`."""
 
 import argparse
 import tempfile
@@ -6,12 +6,68 @@ from pathlib import Path
 from typing import Final
 
 from components.image import IMAGE
+from forecasting.errors import InvalidSettings
 
 OUT: Final = Path(__file__).resolve().parent.parent / "tests" / "golden"
 
+TRAINING: Final = "bellwether-training"
+REFRESH: Final = "bellwether-refresh"
+NAMES: Final = (TRAINING, REFRESH)
+
+
+def package(
+    name: str,
+    *,
+    image: str = IMAGE,
+    settings_config_map: str | None = None,
+    object_store_secret: str | None = None,
+    database_secret: str | None = None,
+    providers_secret: str | None = None,
+) -> str:
+    """One pipeline as Kubeflow Pipelines takes it: the same arguments always give the same text.
+
+    Args:
+        name: one of `NAMES`.
+        image: image every step runs in.
+        settings_config_map: see `pipelines.cluster.ClusterNames`; None for the default.
+        object_store_secret: likewise.
+        database_secret: likewise; "" for none.
+        providers_secret: likewise; "" for none.
+
+    Returns:
+        Two YAML documents: the pipeline, and what Kubernetes gives its steps.
+
+    Raises:
+        InvalidSettings: there is no such pipeline.
+    """
+    from kfp.compiler import Compiler
+
+    from pipelines.cluster import ClusterNames, on_cluster
+    from pipelines.refresh import refresh
+    from pipelines.training import training
+
+    if name not in NAMES:
+        raise InvalidSettings(f"a pipeline is one of {', '.join(NAMES)}", f"{name!r} was given")
+    named = {
+        "settings": settings_config_map,
+        "object_store": object_store_secret,
+        "database": database_secret,
+        "providers": providers_secret,
+    }
+    names = ClusterNames(**{key: value for key, value in named.items() if value is not None})
+    dressed = (
+        on_cluster(training, names, job="training", last_step="register")
+        if name == TRAINING
+        else on_cluster(refresh, names, job="refresh", last_step="publish")
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Path(folder) / "package.yaml"
+        Compiler().compile(dressed, package_path=str(draft))
+        return draft.read_text().replace(f"image: {IMAGE}", f"image: {image}")
+
 
 def compile_pipelines(out: Path, image: str = IMAGE) -> list[Path]:
-    """Write training.yaml and refresh.yaml; the same code always gives the same bytes.
+    """Write training.yaml and refresh.yaml, each whole or not at all.
 
     Args:
         out: folder to write into.
@@ -20,25 +76,19 @@ def compile_pipelines(out: Path, image: str = IMAGE) -> list[Path]:
     Returns:
         The files written.
     """
-    from kfp.compiler import Compiler
-
-    from pipelines.refresh import refresh
-    from pipelines.training import training
-
     out.mkdir(parents=True, exist_ok=True)
     written = []
-    with tempfile.TemporaryDirectory(dir=out) as folder:
-        for name, pipeline in (("training", training), ("refresh", refresh)):
-            draft = Path(folder) / f"{name}.yaml"
-            Compiler().compile(pipeline, package_path=str(draft))
-            draft.write_text(draft.read_text().replace(f"image: {IMAGE}", f"image: {image}"))
-            written.append(draft.replace(out / draft.name))
+    for name in NAMES:
+        target = out / f"{name.removeprefix('bellwether-')}.yaml"
+        draft = target.with_name(f".{target.name}.part")
+        draft.write_text(package(name, image=image))
+        written.append(draft.replace(target))
     return written
 
 
 def main() -> None:
     """Compile from the command line."""
-    parser = argparse.ArgumentParser(description="Compile the pipelines to IR YAML.")
+    parser = argparse.ArgumentParser(description="Compile the pipelines for a cluster.")
     parser.add_argument("--out", type=Path, default=OUT, help="folder to write into")
     parser.add_argument("--image", default=IMAGE, help="image every step runs in")
     arguments = parser.parse_args()

@@ -195,7 +195,8 @@ class _Run:
 
     def _reused(self, step: str) -> None:
         """Tell of the tasks of a step that never started: their results were there."""
-        labels = self._arguments["candidates"] if step == "train" else [""]
+        parallel = {"train": "candidates", "fetch": "shards"}
+        labels = self._arguments[parallel[step]] if step in parallel else [""]
         for label in labels:
             if (step, label) not in self._seen:
                 self._seen.add((step, label))

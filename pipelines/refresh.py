@@ -1,12 +1,12 @@
 """The refresh pipeline: keeps the serving features current between trainings."""
 
-from typing import NamedTuple
+from typing import List, NamedTuple  # noqa: UP035 - KFP reads List only
 
 from kfp import dsl
 
 from components.features.component import features
-from components.ingest.component import ingest
 from components.publish.component import publish
+from pipelines.ingestion import ONE_SHARD, prices_of
 from pipelines.tasks import given, never_cached, tried_again
 
 
@@ -24,6 +24,7 @@ def refresh(
     source_options: str = "",
     interval: str = "1d",
     dataset: str = "default",
+    shards: List[str] = ONE_SHARD,  # noqa: UP006
 ) -> RefreshOutputs:
     """Fetch, describe, publish.
 
@@ -33,8 +34,10 @@ def refresh(
         source_options: the source's own options as a JSON object.
         interval: bar interval: 1h, 2h, 4h or 1d.
         dataset: name of the data set in the lake.
+        shards: shares of the symbols that are fetched at the same time, e.g. ["1/2", "2/2"].
     """
-    prices = ingest(
+    prices = prices_of(
+        shards=shards,
         symbols=symbols,
         source=source,
         source_options=source_options,
@@ -47,9 +50,8 @@ def refresh(
     published = publish(
         snapshot=prices.outputs["Output"], dataset=dataset, table=described.outputs["table"]
     )
-    given(prices, cpu="1", memory="1G")
     given(described, cpu="1", memory="2G")
     given(published, cpu="1", memory="1G")
-    tried_again(prices)
-    never_cached(prices, published)
+    tried_again(described, published)
+    never_cached(published)
     return RefreshOutputs(snapshot=prices.outputs["Output"], published=published.outputs["Output"])

@@ -9,8 +9,8 @@ from typing import Any, Final, Self
 from forecasting.errors import InvalidSettings
 
 REUSED: Final = "reused"
-TRAINING_STEPS: Final = ("ingest", "features", "train", "evaluate", "register")
-REFRESH_STEPS: Final = ("ingest", "features", "publish")
+TRAINING_STEPS: Final = ("fetch", "ingest", "features", "train", "evaluate", "register")
+REFRESH_STEPS: Final = ("fetch", "ingest", "features", "publish")
 
 
 @dataclass(frozen=True)
@@ -23,6 +23,7 @@ class RefreshParams:
         source_options: the source's own options, e.g. {"path": "prices.csv"}.
         interval: bar interval.
         dataset: name of the data set in the lake.
+        shards: how many processes fetch at the same time, each its share of the symbols.
     """
 
     symbols: tuple[str, ...] = ()
@@ -30,6 +31,16 @@ class RefreshParams:
     source_options: Mapping[str, object] = field(default_factory=dict)
     interval: str = "1d"
     dataset: str = "default"
+    shards: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse shards that cannot be."""
+        if self.shards < 1 or (self.shards > 1 and not self.symbols):
+            raise InvalidSettings(
+                "prices are fetched in one shard, or in more of symbols that are named",
+                f"{self.shards} shards, {len(self.symbols) or 'no'} symbols",
+                "Name the symbols, or leave the shards out",
+            )
 
     def arguments(self) -> dict[str, Any]:
         """The pipeline's arguments."""
@@ -37,6 +48,7 @@ class RefreshParams:
         return values | {
             "symbols": ",".join(self.symbols),
             "source_options": json.dumps(dict(self.source_options)),
+            "shards": [f"{number}/{self.shards}" for number in range(1, self.shards + 1)],
         }
 
 
@@ -67,6 +79,8 @@ class TrainingParams(RefreshParams):
     who: str = "pipeline"
 
     def __post_init__(self) -> None:
+        """Refuse candidates that cannot be compared."""
+        super().__post_init__()
         if "random_walk" not in self.candidates or len(set(self.candidates)) != len(
             self.candidates
         ):

@@ -17,7 +17,7 @@ def given(task: dsl.PipelineTask, *, cpu: str, memory: str) -> None:
 
 
 def tried_again(*tasks: dsl.PipelineTask) -> None:
-    """Try steps again that talk to servers: after 15 s, then after 30 s."""
+    """Try steps again: after 15 s, then after 30 s. Servers pause, and nodes go away."""
     for task in tasks:
         task.set_retry(num_retries=2, backoff_duration="15s", backoff_factor=2)
 

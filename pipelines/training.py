@@ -6,9 +6,9 @@ from kfp import dsl
 
 from components.evaluate.component import evaluate
 from components.features.component import features
-from components.ingest.component import ingest
 from components.register.component import register
 from components.train.component import train
+from pipelines.ingestion import ONE_SHARD, prices_of
 from pipelines.tasks import given, never_cached, tried_again
 
 CANDIDATES = ["random_forest", "xgboost", "ridge", "random_walk"]  # the slowest first
@@ -38,6 +38,7 @@ def training(
     alpha: float = 0.05,
     seed: int = 7,
     who: str = "pipeline",
+    shards: List[str] = ONE_SHARD,  # noqa: UP006
 ) -> TrainingOutputs:
     """Fetch, describe, train, weigh, register.
 
@@ -56,8 +57,10 @@ def training(
         alpha: significance level of the promotion gates.
         seed: seed of everything random.
         who: name written into the promotion's audit trail.
+        shards: shares of the symbols that are fetched at the same time, e.g. ["1/2", "2/2"].
     """
-    prices = ingest(
+    prices = prices_of(
+        shards=shards,
         symbols=symbols,
         source=source,
         source_options=source_options,
@@ -97,13 +100,12 @@ def training(
         who=who,
         pipeline_run=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
     )
-    given(prices, cpu="1", memory="1G")
     given(described, cpu="1", memory="2G")
     given(trained, cpu="2", memory="4G")
-    given(weighed, cpu="1", memory="2G")
+    given(weighed, cpu="1", memory="4G")
     given(registered, cpu="1", memory="1G")
-    tried_again(prices, registered)
-    never_cached(prices, weighed, registered)  # they look at the world, not only at their inputs
+    tried_again(described, trained, weighed, registered)
+    never_cached(weighed, registered)  # they look at the world, not only at their inputs
     return TrainingOutputs(
         outcome=registered.outputs["Output"],
         report=weighed.outputs["report"],

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from components.artifacts import Artifact
+from components.artifacts import Artifact, listed_in
 
 if TYPE_CHECKING:
     from forecasting.promotion import GateResult
@@ -28,7 +28,7 @@ def leak_gates(table: Artifact, out_of_sample: Sequence[Artifact]) -> "list[Gate
     findings = []
     for artifact in (table, *out_of_sample):
         who = str(artifact.metadata.get("kind", ""))
-        made = [LeakFinding.from_dict(one) for one in artifact.metadata.get(LEAKS, [])]
+        made = [LeakFinding.from_dict(one) for one in listed_in(artifact, LEAKS)]
         if who and not made:
             made = [gap for gap in gaps([]) if gap.check == "forecasts_ignore_the_future"]
         for one in made:

@@ -93,8 +93,9 @@ def run(
     }
     TrainingTable(described, returns, spec, origin).save(Path(table.path))
     rows = _write_reference(described, spec, Path(reference.path))
+    # Every pod that reads the artifact gets these words as arguments: a count, not a list.
     table.metadata.update(
-        origin,
+        origin | {"symbols": len(described.symbols)},
         features=len(spec.names),
         spec_digest=spec.digest,
         leaks=[finding.to_dict() for finding in leaks],

@@ -1,4 +1,6 @@
-"""Ingest: prices from a source, judged bar by bar, frozen in the lake."""
+"""Ingest: what the shards fetched, judged bar by bar, frozen in the lake as one snapshot."""
+
+from typing import List  # noqa: UP035 - KFP reads List[Artifact] only
 
 from kfp import dsl
 
@@ -8,6 +10,7 @@ from components.image import IMAGE
 @dsl.component(base_image=IMAGE, install_kfp_package=False)  # type: ignore[untyped-decorator]
 def ingest(
     *,
+    fetched: dsl.Input[List[dsl.Dataset]],  # noqa: UP006
     symbols: str,
     source: str,
     source_options: str,
@@ -16,9 +19,10 @@ def ingest(
     prices: dsl.Output[dsl.Dataset],
     quality: dsl.Output[dsl.Markdown],
 ) -> str:
-    """Fetch prices, quarantine what is wrong with them, and freeze a snapshot.
+    """Put fetched prices together, quarantine what is wrong with them, and freeze a snapshot.
 
     Args:
+        fetched: what each shard brought.
         symbols: tickers separated by commas; empty for all the source carries.
         source: name of the price source: sample, files, yahoo, synthetic or an installed one.
         source_options: the source's own options as a JSON object, e.g. {"path": "prices.csv"}.
@@ -33,6 +37,7 @@ def ingest(
     from components.ingest.step import run
 
     return run(
+        fetched=fetched,
         symbols=symbols,
         source=source,
         source_options=source_options,

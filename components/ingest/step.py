@@ -1,14 +1,14 @@
-"""The ingest step: source -> judgement -> snapshot in the lake."""
+"""The ingest step: what the shards fetched -> judgement -> one snapshot in the lake."""
 
-import json
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from components.artifacts import Artifact
 from components.report import PROGRESS, reported, tell
+from components.source_options import read_options
 from components.symbols import listed
-from forecasting.errors import InvalidSettings
 from forecasting.faults import FAULTS
 from forecasting.settings import Settings
 
@@ -25,6 +25,7 @@ _SHOWN: Final = 100
 @reported("ingest")
 def run(
     *,
+    fetched: Sequence[Artifact],
     symbols: str,
     source: str,
     source_options: str,
@@ -33,23 +34,26 @@ def run(
     prices: Artifact,
     quality: Artifact,
 ) -> str:
-    """Fetch, judge and freeze prices; see the component for the arguments.
+    """Gather, judge and freeze prices; see the component for the arguments.
 
     Raises:
-        UnknownSymbol: the source does not know a symbol.
-        SourceUnavailable: it failed, and no recent snapshot may stand in.
+        SourceUnavailable: the source failed, and no recent snapshot may stand in.
         InvalidPrices: the bars as a whole, or too many of a symbol's, break a rule of
             `forecasting.faults`.
-        InvalidSettings: there is no such source, or it does not have such bars.
+        InvalidSettings: the shards are not those of one fetch, or the data set holds another
+            source or interval.
+        Corrupted: what a shard left is damaged.
     """
     from forecasting.adapters.ingest import ingest_prices
     from forecasting.adapters.lake import Lake
+    from forecasting.adapters.market.parts import FetchedPart, gathered
     from forecasting.adapters.market.source import open_source
 
     settings = Settings()
     lake = Lake(settings.lake)
+    parts = [FetchedPart.load(Path(one.path)) for one in fetched]
     done = ingest_prices(
-        open_source(source, settings, **_options(source_options)),
+        gathered(open_source(source, settings, **read_options(source_options)), parts),
         lake,
         dataset,
         symbols=listed(symbols),
@@ -72,24 +76,11 @@ def run(
     return snapshot.id
 
 
-def _options(text: str) -> dict[str, object]:
-    try:
-        options = json.loads(text or "{}")
-    except json.JSONDecodeError as error:
-        options = error
-    if not isinstance(options, dict):
-        raise InvalidSettings(
-            "source_options is a JSON object of the source's own options",
-            repr(text),
-            'Write it like {"path": "prices.csv"}',
-        )
-    return options
-
-
 def _words(snapshot: "Snapshot") -> dict[str, object]:
     return {
         **snapshot.facts(),
-        "symbols": list(snapshot.symbols),
+        # Every pod that reads the artifact gets these words as arguments: a count, not a list.
+        "symbols": len(snapshot.symbols),
         "first": snapshot.first.isoformat(),
         "last": snapshot.last.isoformat(),
         "rows": snapshot.rows,

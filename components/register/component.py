@@ -19,6 +19,7 @@ def register(
     dataset: str,
     who: str,
     pipeline_run: str,
+    registered: dsl.Output[dsl.Markdown],
 ) -> str:
     """Log every candidate's run, register the null model and the best other, move the aliases.
 
@@ -32,6 +33,7 @@ def register(
         dataset: the data set in the lake.
         who: name written into the promotion's audit trail.
         pipeline_run: name of the pipeline run, kept as a tag.
+        registered: what was registered, with links to MLflow.
 
     Returns:
         The outcome as JSON: runs, versions, champion, verdict and reasons.
@@ -48,4 +50,5 @@ def register(
         dataset=dataset,
         who=who,
         pipeline_run=pipeline_run,
+        registered=registered,
     )

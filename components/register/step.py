@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from components.artifacts import Artifact
+from components.register.links import pipeline_links, registered_markdown
 from components.report import PROGRESS, reported, tell
 from forecasting.adapters.ledger import Ledger
 from forecasting.adapters.registry import BUNDLE, CandidateRun, RegisteredVersion, Registry
@@ -47,6 +48,7 @@ def run(
     dataset: str,
     who: str,
     pipeline_run: str,
+    registered: Artifact,
 ) -> str:
     """Log, register, promote; see the component for the arguments.
 
@@ -66,13 +68,14 @@ def run(
     found = [_Bundle(Path(one.path), *read_manifest(Path(one.path))) for one in bundles]
     by_kind = {one.kind: one for one in sorted(found, key=lambda one: one.kind)}
     facts = {**table.metadata, "dataset": dataset, "pipeline_run": pipeline_run}
+    links = pipeline_links(settings)
     best = decision["verdict"]["candidate"] or ""
     try:
         registry.repair()
         champion = registry.champion()
         _refuse_stale(decision, champion)
         files = _Files(reference, evidence, report, verdict)
-        registration = _Registration(registry, decision, facts, files, settings.lake)
+        registration = _Registration(registry, decision, facts, files, settings.lake, links)
         runs = {kind: registration.log(bundle) for kind, bundle in by_kind.items()}
         versions: dict[str, str] = {}
         if champion is None:
@@ -91,6 +94,7 @@ def run(
                 why = "; ".join(decision["reasons"])
                 registry.promote(challenger, expected_champion=champion.version, who=who, why=why)
         now = registry.champion()
+        experiment = registry.experiment_id(registry.model)
         outcome = {
             "snapshot": facts["snapshot"],
             "verdict": decision["word"],
@@ -104,6 +108,7 @@ def run(
         }
     finally:
         ledger.close()
+    Path(registered.path).write_text(registered_markdown(outcome, settings, experiment))
     return json.dumps(outcome, sort_keys=True)
 
 
@@ -150,6 +155,7 @@ class _Registration:
     facts: Mapping[str, Any]
     files: _Files
     lake: str
+    links: Mapping[str, str]
 
     def log(self, bundle: _Bundle) -> str:
         """The candidate's MLflow run; the one that is there if the same was logged before."""
@@ -188,6 +194,7 @@ class _Registration:
                     "data_snapshot": str(self.facts["snapshot"]),
                     "git_revision": str(training["git_revision"]),
                     "pipeline_run": str(self.facts["pipeline_run"]),
+                    **self.links,
                     "feature_spec": str(bundle.manifest["feature_spec_digest"]),
                     **{f"version.{name}": str(number) for name, number in versions.items()},
                 },
@@ -224,6 +231,7 @@ class _Registration:
             "git_revision": str(bundle.manifest["training"]["git_revision"]),
             "created_at": datetime.now(UTC).isoformat(timespec="seconds"),
             "pipeline_run": str(self.facts["pipeline_run"]),
+            **self.links,
         }
         return self.registry.register(run_id, tags)
 

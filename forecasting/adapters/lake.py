@@ -145,6 +145,10 @@ class Lake:
             )
         return found
 
+    def holds(self, dataset: str) -> bool:
+        """Whether anything was ever fetched into a data set."""
+        return self._pointer(f"prices/{_checked(dataset)}") is not None
+
     def snapshot(self, dataset: str, snapshot_id: str) -> Snapshot:
         """The snapshot with an id, as of its newest fetch.
 

@@ -154,6 +154,16 @@ class Registry:
             runs = client.search_runs([found.experiment_id], query, max_results=1)
             return str(runs[0].info.run_id) if runs else None
 
+    def experiment_id(self, experiment: str) -> str:
+        """MLflow's id of an experiment, which its pages are found by; "" when there is none.
+
+        Raises:
+            RegistryUnavailable: the server cannot be reached.
+        """
+        with self._server.client() as client:
+            found = client.get_experiment_by_name(experiment)
+            return str(found.experiment_id) if found else ""
+
     def find(self, bundle_digest: str, snapshot: str) -> RegisteredVersion | None:
         """The version that already holds this bundle of this snapshot, or None.
 

@@ -20,7 +20,7 @@ KINDS = {
     "apis/apiextensions.k8s.io/v1": ["CustomResourceDefinition"],
     "apis/apps/v1": ["Deployment", "StatefulSet"],
     "apis/autoscaling/v2": ["HorizontalPodAutoscaler"],
-    "apis/batch/v1": ["CronJob"],
+    "apis/batch/v1": ["CronJob", "Job"],
     "apis/gateway.envoyproxy.io/v1alpha1": ["BackendTrafficPolicy", "EnvoyProxy"],
     "apis/gateway.networking.k8s.io/v1": [
         "GRPCRoute", "Gateway", "GatewayClass", "HTTPRoute", "ReferenceGrant",

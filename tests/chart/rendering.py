@@ -106,7 +106,7 @@ def pods(rendered):
         name, spec = f"{made['kind']}/{made['metadata']['name']}", made.get("spec", {})
         if made["kind"] == "Pod":
             yield name, spec
-        elif made["kind"] in {"Deployment", "StatefulSet"}:
+        elif made["kind"] in {"Deployment", "StatefulSet", "Job"}:
             yield name, spec["template"]["spec"]
         elif made["kind"] == "CronJob":
             yield name, spec["jobTemplate"]["spec"]["template"]["spec"]

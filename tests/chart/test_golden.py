@@ -12,8 +12,8 @@ from tests.chart.rendering import rollout_templates as templates
 from tests.chart.shapes import faults
 
 
-def test_there_are_profiles_for_kind_a_small_laptop_and_services_outside():
-    assert PROFILES == ["external", "kind", "small"]
+def test_there_are_profiles_for_kind_a_small_laptop_services_outside_and_kubeflow_pipelines():
+    assert PROFILES == ["external", "kfp", "kind", "small"]
     assert sorted(path.stem for path in GOLDEN.glob("*.yaml")) == PROFILES
 
 
@@ -75,7 +75,9 @@ def test_every_object_carries_the_labels_and_nothing_is_left_out_of_a_namespace(
             assert labels["app.kubernetes.io/managed-by"] == "Helm", name
             assert labels["helm.sh/chart"] == f"bellwether-{version}", name
             cluster_wide = made["kind"] in {"GatewayClass", "ClusterStorageContainer"}
-            assert cluster_wide or made["metadata"]["namespace"] == "bellwether", name
+            steps = labels.get("app.kubernetes.io/component") == "steps"
+            place = "kubeflow" if steps else "bellwether"
+            assert cluster_wide or made["metadata"]["namespace"] == place, name
 
 
 def test_a_release_of_another_name_has_it_in_every_name():

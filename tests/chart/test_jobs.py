@@ -56,3 +56,65 @@ def test_training_and_refresh_speak_of_the_same_prices():
     for name in ("training", "refresh"):
         said = " ".join(containers(job(name, *settings))[0]["args"])
         assert " ".join(prices) in said
+
+
+KFP = "training.engine=kfp"
+
+
+def hook(*settings):
+    return one(render("", KFP, *settings), "Job", "bellwether-submit")
+
+
+def test_with_kubeflow_pipelines_its_recurring_runs_take_the_place_of_two_cronjobs():
+    kinds = {(o["kind"], o["metadata"]["name"]) for o in render("", KFP)}
+    jobs = {name for kind, name in kinds if kind == "CronJob"}
+    assert jobs == {"bellwether-drift", "bellwether-rollout"}
+    assert not any(o["kind"] == "Job" for o in render())
+
+
+def test_after_every_change_of_the_release_both_pipelines_are_submitted_and_scheduled():
+    made = hook("training.schedule=0 7 * * 6", "refresh.suspend=true")
+    when = made["metadata"]["annotations"]["helm.sh/hook"].split(",")
+    assert when == ["post-install", "post-upgrade", "post-rollback"]
+    pod = made["spec"]["template"]["spec"]
+    assert [c["name"] for c in pod["initContainers"]] == ["submit", "schedule-refresh"]
+    (training,) = pod["containers"]
+    assert training["args"][:5] == ["pipeline", "schedule", "training", "--cron", "0 7 * * 6"]
+    assert "--suspend" not in training["args"]
+    assert pod["initContainers"][1]["args"][-1] == "--suspend"
+    for container in [*pod["initContainers"], training]:
+        told = {e["name"]: e["value"] for e in container["env"]}
+        assert told["BELLWETHER_PIPELINE_IMAGE"] == container["image"]
+        assert told["BELLWETHER_PIPELINES_URL"] == (
+            "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
+        )
+
+
+def test_the_hook_and_the_rollout_call_commands_with_options_the_program_knows():
+    rollout = one(render("", KFP), "CronJob", "bellwether-rollout")["spec"]
+    pod = hook("kubeflowPipelines.native=true", "training.suspend=true")["spec"]["template"]["spec"]
+    found = [*containers(rollout), *pod["initContainers"], *pod["containers"]]
+    found += hook()["spec"]["template"]["spec"]["initContainers"]
+    for container in found:
+        words = container["args"]
+        answer = CliRunner().invoke(app, [*words[:2], "--help"], env={"COLUMNS": "300"})
+        assert answer.exit_code == 0, answer.output
+        for option in (word for word in words if word.startswith("--")):
+            assert option in answer.output, f"{words[:2]} has no {option}"
+
+
+def test_the_champion_is_rolled_out_by_a_job_of_its_own_that_may_find_nothing_to_do():
+    spec = one(render("", KFP), "CronJob", "bellwether-rollout")["spec"]
+    assert (spec["schedule"], spec["concurrencyPolicy"]) == ("*/10 * * * *", "Forbid")
+    assert spec["jobTemplate"]["spec"]["backoffLimit"] == 0
+    (container,) = containers(spec)
+    assert container["args"][:4] == ["rollout", "run", "champion", "--when-due"]
+    names = {o["metadata"]["name"] for o in render("", KFP, "training.rollout=false")
+             if o["kind"] == "CronJob"}  # fmt: skip
+    assert names == {"bellwether-drift"}
+
+
+def test_the_drift_job_starts_trainings_unless_it_is_told_not_to():
+    assert containers(job("drift", KFP))[0]["args"] == ["drift", "--exit-zero"]
+    told = containers(job("drift", KFP, "drift.startsTraining=false"))[0]["args"]
+    assert told == ["drift", "--exit-zero", "--no-start-training"]

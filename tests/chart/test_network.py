@@ -1,11 +1,14 @@
 """Nothing may connect but what the table of flows says, and everything in it may."""
 
+import pytest
 import yaml
 
 from tests.chart.rendering import CHART, one, pods, render
 
 FLOWS = yaml.safe_load((CHART / "flows.yaml").read_text())
 OURS = {"page", "mlflow", "model", "training", "refresh", "drift", "test"}
+KFP = "training.engine=kfp"
+OURS_WITH_KFP = OURS - {"training", "refresh"} | {"submit", "rollout"}
 
 
 def policies(*settings):
@@ -34,12 +37,49 @@ def test_every_part_has_one_policy_and_every_rule_names_ports_and_peers():
             assert rule.get("from") or rule.get("to")
 
 
-def test_every_flow_of_the_table_is_a_rule_at_each_end_that_is_ours():
-    found = policies("networkPolicies.pricesEgress=true")
-    leaving = {part: len([f for f in FLOWS if part in f["from"]]) for part in OURS}
-    coming = {part: sum(len(f["from"]) for f in FLOWS if f["to"] == part) for part in OURS}
-    assert {part: len(found[part]["egress"]) for part in OURS} == leaving
-    assert {part: len(found[part].get("ingress", [])) for part in OURS} == coming
+@pytest.mark.parametrize(
+    ("settings", "ours"), [((), OURS), ((KFP, "page.trains=true"), OURS_WITH_KFP)]
+)
+def test_every_flow_of_the_table_is_a_rule_at_each_end_that_is_ours(settings, ours):
+    found = policies("networkPolicies.pricesEgress=true", *settings)
+    assert set(found) == {*ours, "default-deny"}
+    held = {None, "training.rollout", "networkPolicies.pricesEgress", *settings}
+    held |= {"page.trains"} if "page.trains=true" in settings else set()
+    there = ours | {"gateway", "prometheus", "steps"}
+    flows = [
+        {**flow, "from": [one for one in flow["from"] if one in there]}
+        for flow in FLOWS
+        if flow.get("when") in held
+    ]
+    leaving = {part: len([f for f in flows if part in f["from"]]) for part in ours}
+    coming = {part: sum(len(f["from"]) for f in flows if f["to"] == part) for part in ours}
+    assert {part: len(found[part]["egress"]) for part in ours} == leaving
+    assert {part: len(found[part].get("ingress", [])) for part in ours} == coming
+
+
+def test_steps_of_kubeflow_pipelines_reach_mlflow_and_nothing_else_of_ours():
+    found = policies(KFP)
+    steps = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kubeflow"}},
+        "podSelector": {"matchLabels": {"pipelines.kubeflow.org/v2_component": "true"}},
+    }
+    reached = [
+        part
+        for part, spec in found.items()
+        for rule in spec.get("ingress", [])
+        if steps in rule["from"]
+    ]
+    assert reached == ["mlflow"]
+
+
+def test_only_who_starts_or_schedules_runs_reaches_kubeflow_pipelines():
+    def reaching(*settings):
+        found = policies(*settings)
+        return {part for part, spec in found.items() if 8888 in ports(spec.get("egress", []))}
+
+    assert reaching() == set()
+    assert reaching(KFP) == {"submit", "drift"}
+    assert reaching(KFP, "page.trains=true") == {"submit", "drift", "page"}
 
 
 def test_a_flow_is_gone_when_its_value_is_off():

@@ -40,9 +40,41 @@ def test_types_names_and_limits_are_the_schemas_business(setting, says):
             "objectStore.existingSecret must name a Secret of this namespace",
         ),
         (
-            ["training.engine=kfp"],
-            ('training.engine must be job: found "kfp". This version installs no Kubeflow Pipelines; '
-            "set training.engine=job."),
+            ["training.engine=kfp", "training.timeZone=Asia/Tokyo"],
+            ('training.timeZone must be kubeflowPipelines.timeZone with training.engine=kfp: found '
+            '"Asia/Tokyo" and "Etc/UTC". Kubeflow Pipelines has one time zone for all schedules; '
+            "write the schedule in it, or change the installation's and "
+            "kubeflowPipelines.timeZone."),
+        ),
+        (
+            ["training.engine=kfp", "refresh.timeZone=Europe/Oslo"],
+            "refresh.timeZone must be kubeflowPipelines.timeZone with training.engine=kfp",
+        ),
+        (
+            ["training.engine=kfp", "kubeflowPipelines.namespace=bellwether"],
+            'kubeflowPipelines.namespace must not be the release\'s: found "bellwether".',
+        ),
+        (
+            ["training.engine=kfp", "rollout.deadlineSeconds=1200"],
+            ("rollout.deadlineSeconds must leave time for the rollout: found 1200, and 4 steps of "
+            "5 minutes are 1200 s by themselves."),
+        ),
+        (
+            ["training.engine=kfp", "database.host=postgresql"],
+            ('database.host must be a name that steps in namespace kubeflow find, too: found '
+            '"postgresql".'),
+        ),
+        (
+            ["training.engine=kfp", "objectStore.endpoint=http://minio:9000"],
+            'objectStore.endpoint must be a name that steps in namespace kubeflow find, too: found "minio".',
+        ),
+        (
+            ["page.trains=true"],
+            "page.trains needs training.engine=kfp: found job. The page cannot start a Job;",
+        ),
+        (
+            ["kubeflowPipelines.native=true"],
+            "kubeflowPipelines.native needs training.engine=kfp: found job.",
         ),
         (
             ["serving.minReplicas=0"],

@@ -19,6 +19,8 @@ class Asked:
     headers: dict[str, str]
     body: dict[str, object]
     at: float
+    method: str = "GET"
+    form: bytes = b""
 
 
 @dataclass(frozen=True)
@@ -83,8 +85,13 @@ class Replay:
                 length = int(self.headers.get("Content-Length") or 0)
                 parts = urlsplit(self.path)
                 query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-                body = json.loads(self.rfile.read(length)) if length else {}
-                asked = Asked(parts.path, query, dict(self.headers), body, time.monotonic())
+                sent = self.rfile.read(length)
+                form = self.headers.get("Content-Type", "").startswith("multipart/")
+                body = json.loads(sent) if sent and not form else {}
+                asked = Asked(
+                    parts.path, query, dict(self.headers), body, time.monotonic(),
+                    self.command, sent if form else b"",
+                )  # fmt: skip
                 answer = replay._next(asked)
                 time.sleep(answer.wait)
                 try:
@@ -99,7 +106,7 @@ class Replay:
                 except (BrokenPipeError, ConnectionResetError):
                     pass  # the client hung up, as it may
 
-            do_POST = do_GET
+            do_POST = do_DELETE = do_GET
 
             def log_message(self, *args: object) -> None:
                 pass

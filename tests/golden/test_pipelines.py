@@ -11,6 +11,8 @@ import pytest
 import yaml
 
 from components.image import IMAGE
+from forecasting.errors import InvalidSettings
+from pipelines.compile import package
 
 GOLDEN = Path(__file__).parent
 ROOT = GOLDEN.parent.parent
@@ -36,7 +38,27 @@ def test_compiling_leaves_nothing_else_behind(compiled):
 
 
 def _spec(name):
-    return yaml.safe_load((GOLDEN / f"{name}.yaml").read_text())
+    return next(yaml.safe_load_all((GOLDEN / f"{name}.yaml").read_text()))
+
+
+def _on_kubernetes(name):
+    """What Kubernetes gives each step, by the step's name."""
+    _, platform = yaml.safe_load_all((GOLDEN / f"{name}.yaml").read_text())
+    executors = platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    return {key.removeprefix("exec-"): given for key, given in executors.items()}
+
+
+def _tasks(name):
+    """Every task of every graph in the pipeline, by its name."""
+    spec = _spec(name)
+    graphs = [spec["root"], *(one for one in spec["components"].values() if "dag" in one)]
+    return {key: task for graph in graphs for key, task in graph["dag"]["tasks"].items()}
+
+
+STEPS = {
+    "training": {"fetch", "ingest", "features", "train", "evaluate", "register", "record"},
+    "refresh": {"fetch", "ingest", "features", "publish", "record"},
+}
 
 
 def _executors(name):
@@ -71,13 +93,158 @@ def test_the_body_of_a_step_is_one_import_and_one_call(name):
         assert len([line for line in statements if line.strip() != ")"]) == 2
 
 
-def test_prices_are_fetched_anew_every_time_and_models_are_reused_for_the_same_data():
-    tasks = _spec("training")["root"]["dag"]["tasks"]
-    for step in ("ingest", "evaluate", "register"):
-        assert not tasks[step]["cachingOptions"].get("enableCache", False)
-    assert tasks["features"]["cachingOptions"]["enableCache"]
-    loop = _spec("training")["components"]["comp-for-loop-1"]["dag"]["tasks"]
-    assert loop["train"]["cachingOptions"]["enableCache"]
+@pytest.mark.parametrize("name", ["training", "refresh"])
+def test_what_looks_at_the_world_runs_anew_and_the_rest_is_kept_for_the_same_data(name):
+    tasks = _tasks(name)
+    cached = {step for step in STEPS[name] if tasks[step]["cachingOptions"].get("enableCache")}
+    assert cached == {"features", "train"} & STEPS[name]
+
+
+def test_what_is_kept_is_kept_by_the_hash_of_the_data():
+    tasks = _tasks("training")
+    given = tasks["features"]["inputs"]["parameters"]
+    snapshot = {"taskOutputParameter": {"outputParameterKey": "Output", "producerTask": "ingest"}}
+    assert given["snapshot"] == snapshot
+    # KFP's key of an artifact is its identity, and only features makes this one.
+    learned_from = tasks["train"]["inputs"]["artifacts"]["table"]["componentInputArtifact"]
+    assert learned_from == "pipelinechannel--features-table"
+
+
+@pytest.mark.parametrize("name", ["training", "refresh"])
+def test_every_step_runs_as_the_images_own_user_for_a_limited_time_in_bounded_scratch(name):
+    given = _on_kubernetes(name)
+    assert set(given) == STEPS[name]
+    for step in given.values():
+        user = {"runAsUser": "10001", "runAsGroup": "10001", "runAsNonRoot": True}
+        assert step["securityContext"] == user
+        assert 600 <= int(step["activeDeadlineSeconds"]) <= 4 * 3_600
+        assert step["emptyDirMounts"] == [
+            {"mountPath": "/tmp", "sizeLimit": "2Gi", "volumeName": "scratch"}
+        ]
+
+
+def test_the_user_is_the_one_of_the_image():
+    from pipelines.cluster import USER
+
+    assert f"USER {USER}:{USER}" in (ROOT / "components" / "Dockerfile").read_text()
+
+
+@pytest.mark.parametrize("name", ["training", "refresh"])
+def test_every_step_is_tried_again(name):
+    tasks = _tasks(name)
+    for step in STEPS[name]:
+        assert tasks[step]["retryPolicy"]["maxRetryCount"] == 2
+        assert tasks[step]["retryPolicy"]["backoffDuration"] == "15s"
+
+
+@pytest.mark.parametrize("name", ["training", "refresh"])
+def test_every_step_takes_its_settings_from_one_config_map_and_knows_its_run(name):
+    for step in _on_kubernetes(name).values():
+        (settings,) = step["configMapAsEnv"]
+        assert settings["configMapName"] == "bellwether-settings"
+        assert settings["optional"]
+        variables = {one["envVar"] for one in settings["keyToEnv"]}
+        assert {"BELLWETHER_LAKE_URL", "BELLWETHER_REGISTRY_URL", "AWS_ENDPOINT_URL"} < variables
+        assert not {one for one in variables if "TOKEN" in one or "STATE_DIR" in one}
+        assert step["fieldPathAsEnv"] == [
+            {"name": "BELLWETHER_PIPELINE_RUN", "fieldPath": "metadata.labels['pipeline/runid']"}
+        ]
+
+
+def _secrets(text):
+    """Secret -> step -> variables, of a compiled pipeline."""
+    _, platform = yaml.safe_load_all(text)
+    found = {}
+    for key, step in platform["platforms"]["kubernetes"]["deploymentSpec"]["executors"].items():
+        for secret in step.get("secretAsEnv", []):
+            variables = {one["envVar"] for one in secret["keyToEnv"]}
+            found.setdefault(secret["secretName"], {})[key.removeprefix("exec-")] = variables
+    return found
+
+
+KEYS = {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"}
+TOKENS = {"BELLWETHER_TIINGO_TOKEN", "BELLWETHER_TINVEST_TOKEN"}
+
+
+def test_every_secret_is_named_and_goes_only_where_it_is_needed():
+    text = package(
+        "bellwether-training",
+        image="example.org/own:1",
+        settings_config_map="own-settings",
+        object_store_secret="own-store",
+        database_secret="own-database",
+        providers_secret="own-providers",
+    )
+    assert _secrets(text) == {
+        "own-store": dict.fromkeys(STEPS["training"], KEYS),
+        "own-database": {"register": {"PGUSER", "PGPASSWORD"}},
+        "own-providers": {"fetch": TOKENS, "ingest": TOKENS},
+    }
+    assert "bellwether-settings" not in text
+    assert IMAGE not in text
+
+
+def test_a_cluster_without_those_secrets_names_none():
+    text = package("bellwether-refresh", object_store_secret="", database_secret="")
+    assert _secrets(text) == {}
+    assert set(_secrets((GOLDEN / "refresh.yaml").read_text())) == {"bellwether-object-store"}
+
+
+def test_the_same_arguments_give_the_same_package():
+    first, second = (package("bellwether-refresh", image="example.org/own:1") for _ in "ab")
+    assert first == second
+
+
+def test_a_pipeline_nobody_knows_is_refused():
+    with pytest.raises(InvalidSettings, match="bellwether-training, bellwether-refresh"):
+        package("training")
+
+
+@pytest.mark.parametrize(("name", "last"), [("training", "register"), ("refresh", "publish")])
+def test_however_a_run_ends_it_is_recorded_and_judged_by_its_last_step(name, last):
+    tasks = _spec(name)["root"]["dag"]["tasks"]
+    assert set(tasks) == {"exit-handler-1", "record"}
+    assert tasks["record"]["triggerPolicy"]["strategy"] == "ALL_UPSTREAM_TASKS_COMPLETED"
+    assert tasks["record"]["dependentTasks"] == ["exit-handler-1"]
+    given = tasks["record"]["inputs"]["parameters"]
+    assert given["last_step"]["runtimeValue"]["constant"] == last
+    assert given["job"]["runtimeValue"]["constant"] == name
+
+
+@pytest.mark.parametrize("name", ["training", "refresh"])
+def test_shards_are_fetched_side_by_side_and_put_together_once(name):
+    tasks = _tasks(name)
+    loops = [task for task in tasks.values() if "parameterIterator" in task]
+    items = {task["parameterIterator"]["items"]["inputParameter"] for task in loops}
+    assert "pipelinechannel--shards" in items
+    collected = tasks["ingest"]["inputs"]["artifacts"]["fetched"]["taskOutputArtifact"]
+    assert collected["outputArtifactKey"].endswith("fetch-bars")
+
+
+@pytest.mark.parametrize(
+    ("step", "shown"),
+    [
+        ("fetch", {}),
+        ("ingest", {"quality": "Markdown"}),
+        ("train", {"metrics": "Metrics"}),
+        (
+            "evaluate",
+            {
+                "report": "HTML",
+                "verdict": "Markdown",
+                "metrics": "Metrics",
+                "confusion": "ClassificationMetrics",
+            },
+        ),
+        ("register", {"registered": "Markdown"}),
+        ("record", {"outcome": "Markdown"}),
+    ],
+)
+def test_people_see_what_a_step_found_on_the_pipelines_page(step, shown):
+    outputs = _spec("training")["components"][f"comp-{step}"]["outputDefinitions"]["artifacts"]
+    drawn = ("HTML", "Markdown", "Metrics", "ClassificationMetrics")
+    kinds = {key: one["artifactType"]["schemaTitle"].split(".")[-1] for key, one in outputs.items()}
+    assert {key: kind for key, kind in kinds.items() if kind in drawn} == shown
 
 
 def test_the_parameters_of_a_training_are_visible_with_their_defaults():
@@ -98,6 +265,7 @@ def test_the_parameters_of_a_training_are_visible_with_their_defaults():
         "alpha": 0.05,
         "seed": 7,
         "who": "pipeline",
+        "shards": ["1/1"],
     }
     assert all(one["description"] for one in shown.values())
 

@@ -158,6 +158,7 @@ def test_every_leak_check_is_a_gate_of_the_verdict_and_held(trained):
 def test_every_step_is_seen_to_start_and_to_end(trained):
     seen = [(event.step, event.label, event.state) for event in trained.events]
     for step, label in (
+        ("fetch", "1/1"),
         ("ingest", ""),
         ("features", ""),
         ("train", "ridge"),
@@ -243,6 +244,7 @@ def registration(trained, monkeypatch, tmp_path):
                 dataset="default",
                 who="the test",
                 pipeline_run="by hand",
+                registered=Artifact(str(tmp_path / "registered"), {}),
             )
         )
 
@@ -266,6 +268,30 @@ def test_a_candidate_that_passes_the_gates_becomes_champion_after_the_random_wal
     assert again["promoted"]
     assert len(registry.audit()) == 2
     assert len(registry.versions()) == 2
+
+
+def test_mlflow_leads_to_the_pipeline_run_and_the_pipelines_page_to_mlflow(
+    trained, registration, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("BELLWETHER_PIPELINE_RUN", "0c9e-run")
+    monkeypatch.setenv("BELLWETHER_PIPELINES_PUBLIC_URL", "http://pipelines.example.org/")
+    monkeypatch.setenv("BELLWETHER_REGISTRY_PUBLIC_URL", "http://mlflow.example.org")
+    register, open_registry = registration
+    outcome = register("linked", word="promote", champion="")
+    registry = open_registry("linked")
+    page = "http://pipelines.example.org/#/runs/details/0c9e-run"
+    tags = registry.champion().tags
+    assert (tags["kfp_run_id"], tags["kfp_run_url"]) == ("0c9e-run", page)
+    from mlflow import MlflowClient
+
+    run = MlflowClient(trained.settings.registry_url).get_run(outcome["runs"]["ridge"])
+    assert run.data.tags["kfp_run_url"] == page
+    told = (tmp_path / "registered").read_text()
+    assert "## Promoted: version 2" in told
+    experiment = run.info.experiment_id
+    link = f"http://mlflow.example.org/#/experiments/{experiment}/runs/{run.info.run_id}"
+    assert f"[{run.info.run_id}]({link})" in told
+    assert "[2](http://mlflow.example.org/#/models/linked/versions/2) (champion)" in told
 
 
 def test_a_verdict_against_an_old_champion_promotes_nothing_and_registers_nothing(registration):

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
+from components.fetch.step import run as fetch
 from components.ingest.step import run
 from forecasting.adapters.lake import Lake
 from forecasting.adapters.market.synthetic import SyntheticSource
@@ -24,10 +25,16 @@ def ingest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         bars.rename(columns={"session": "date"}).drop(columns="timestamp").to_csv(file, index=False)
         prices = SimpleNamespace(path=str(tmp_path / "prices"), metadata={})
         quality = SimpleNamespace(path=str(tmp_path / "quality"), metadata={})
-        run(
-            symbols="", source="files", source_options=f'{{"path": "{file}"}}', interval="1d",
-            dataset="default", prices=prices, quality=quality,
-        )  # fmt: skip
+        asked = {
+            "symbols": "",
+            "source": "files",
+            "source_options": f'{{"path": "{file}"}}',
+            "interval": "1d",
+            "dataset": "default",
+        }
+        part = SimpleNamespace(path=str(tmp_path / "part"), metadata={})
+        fetch(shard="1/1", bars=part, **asked)
+        run(fetched=[part], prices=prices, quality=quality, **asked)
         return prices, Path(quality.path).read_text()
 
     return step

@@ -87,7 +87,7 @@ def test_the_registered_version_and_the_page_carry_the_reason(refused):
         "reasons": list(verdict.reasons),
         "metrics": {"ridge": {"skill": verdict.skill}, "xgboost": {"skill": verdict.skill}},
     }
-    registration = _Registration(registry, decision, {"snapshot": "abc"}, None, "")
+    registration = _Registration(registry, decision, {"snapshot": "abc"}, None, "", {})
     bundle = _Bundle(Path(), "0" * 64, {"kind": verdict.candidate})
     registration.version(bundle, "run", verdict.word)
     tags = written["2"]

@@ -51,6 +51,11 @@ app.kubernetes.io/component: {{ .component }}
 http://{{ include "bellwether.fullname" . }}-mlflow:5000
 {{- end -}}
 
+{{/* Address of MLflow in a browser; "" without a route. */}}
+{{- define "bellwether.mlflow.publicUrl" -}}
+{{ if .Values.mlflow.route }}http://mlflow.{{ .Values.gateway.domain }}{{ include "bellwether.publicPort" . }}{{ else }}""{{ end }}
+{{- end -}}
+
 {{- define "bellwether.forecast.url" -}}
 http://{{ include "bellwether.fullname" . }}-forecast
 {{- end -}}

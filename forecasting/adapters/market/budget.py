@@ -86,8 +86,24 @@ class Budget:
         return min(one[0] for one in self._spent) - now if full else 0.0
 
 
-@lru_cache(maxsize=64)
+_sharing = {"processes": 1}
+
+
+def share_among(processes: int) -> None:
+    """Take one of so many equal parts of every provider's limits from now on.
+
+    A provider counts an account's requests, not a process's: where shards fetch at the same time,
+    each keeps to its part, so that together they stay within what one process may.
+    """
+    _sharing["processes"] = processes
+
+
 def shared_budget(provider: str, address: str, amount: float, seconds: float) -> Budget:
-    """The process's one budget for a provider at an address."""
+    """The process's one budget for a provider at an address, its part if others fetch beside it."""
+    return _budget(provider, address, amount / _sharing["processes"], seconds)
+
+
+@lru_cache(maxsize=64)
+def _budget(provider: str, address: str, amount: float, seconds: float) -> Budget:
     del address  # part of the key: a stand-in of the provider has limits of its own
     return Budget(provider, amount, seconds)

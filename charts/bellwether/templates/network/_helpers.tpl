@@ -9,8 +9,29 @@ matchLabels:
 {{- end -}}
 {{- end -}}
 
+{{/* Parts of ours that there are, as a list in YAML: the engine decides. */}}
+{{- define "bellwether.network.parts" -}}
+{{- $parts := list "page" "mlflow" "model" "drift" "test" -}}
+{{- if eq .Values.training.engine "job" -}}
+{{- $parts = concat $parts (list "training" "refresh") -}}
+{{- else -}}
+{{- $parts = append $parts "submit" -}}
+{{- if .Values.training.rollout }}{{ $parts = append $parts "rollout" }}{{ end -}}
+{{- end -}}
+{{- toJson $parts -}}
+{{- end -}}
+
+{{/* A part of ours, whether there is one or not. */}}
 {{- define "bellwether.network.ours" -}}
-{{- has . (list "page" "mlflow" "model" "training" "refresh" "drift" "test") | ternary "true" "" -}}
+{{- has . (list "page" "mlflow" "model" "training" "refresh" "submit" "rollout" "drift" "test") | ternary "true" "" -}}
+{{- end -}}
+
+{{/* Whether a flow's `when` holds: a value that is true, or path=what it is. (dict "root" $ "when" "...") */}}
+{{- define "bellwether.network.wanted" -}}
+{{- $asked := splitList "=" .when -}}
+{{- $found := .root.Values -}}
+{{- range splitList "." (first $asked) }}{{ $found = index $found . }}{{ end -}}
+{{- if rest $asked }}{{ eq (toString $found) (last $asked) | ternary "true" "" }}{{ else if $found }}true{{ end -}}
 {{- end -}}
 
 {{/* Ports on which our own pods are asked; a list in YAML. */}}
@@ -64,6 +85,10 @@ matchLabels:
 - to:
     {{- include "bellwether.network.peers" (dict "root" .root "namespace" $policies.prometheus.namespace) | nindent 4 }}
   ports: [{protocol: TCP, port: {{ $policies.prometheus.port }}}]
+{{- else if eq .end "kubeflowPipelines" -}}
+- to:
+    {{- include "bellwether.network.peers" (dict "root" .root "namespace" .root.Values.kubeflowPipelines.namespace) | nindent 4 }}
+  ports: [{protocol: TCP, port: {{ $policies.kubeflowPipelines.port }}}]
 {{- else if eq .end "apiServer" -}}
 - to:
     - ipBlock: {cidr: {{ $policies.apiServer.cidr }}}
@@ -86,6 +111,11 @@ matchLabels:
 {{- if eq .from "gateway" -}}
 - namespaceSelector:
     matchLabels: {kubernetes.io/metadata.name: {{ $policies.gatewayNamespace }}}
+{{- else if eq .from "steps" -}}
+- namespaceSelector:
+    matchLabels: {kubernetes.io/metadata.name: {{ .root.Values.kubeflowPipelines.namespace }}}
+  podSelector:
+    matchLabels: {pipelines.kubeflow.org/v2_component: "true"}
 {{- else if eq .from "prometheus" -}}
 - namespaceSelector:
     matchLabels: {kubernetes.io/metadata.name: {{ $policies.monitoringNamespace }}}

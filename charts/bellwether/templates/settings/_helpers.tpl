@@ -3,7 +3,7 @@
 BELLWETHER_STATE_DIR: /var/lib/bellwether
 BELLWETHER_LAKE_URL: s3://{{ .Values.objectStore.bucket }}/lake
 BELLWETHER_REGISTRY_URL: {{ include "bellwether.mlflow.url" . }}
-BELLWETHER_REGISTRY_PUBLIC_URL: {{ if .Values.mlflow.route }}http://mlflow.{{ .Values.gateway.domain }}{{ include "bellwether.publicPort" . }}{{ else }}""{{ end }}
+BELLWETHER_REGISTRY_PUBLIC_URL: {{ include "bellwether.mlflow.publicUrl" . }}
 BELLWETHER_REGISTERED_MODEL: {{ .Values.model.name }}
 BELLWETHER_SERVER_HOST: 0.0.0.0
 BELLWETHER_HTTP_PORT: "8080"
@@ -13,7 +13,14 @@ BELLWETHER_PUSHGATEWAY_URL: {{ .Values.pushgateway.url }}
 BELLWETHER_PAGE_HOST: 0.0.0.0
 BELLWETHER_PAGE_PORT: "7860"
 BELLWETHER_PAGE_ROOT_PATH: {{ .Values.page.rootPath | quote }}
-BELLWETHER_PAGE_TRAINS: "false"
+BELLWETHER_PAGE_TRAINS: {{ .Values.page.trains | quote }}
+BELLWETHER_PIPELINES_URL: {{ include "bellwether.pipelines.url" . | quote }}
+BELLWETHER_PIPELINES_PUBLIC_URL: {{ eq .Values.training.engine "kfp" | ternary .Values.kubeflowPipelines.publicUrl "" | quote }}
+{{- include "bellwether.settings.free" . }}
+{{- end -}}
+
+{{/* What `settings` says, a line each. */}}
+{{- define "bellwether.settings.free" -}}
 {{- range $key, $value := .Values.settings }}
 BELLWETHER_{{ snakecase $key | upper }}: {{ kindIs "string" $value | ternary $value (toJson $value) | quote }}
 {{- end }}

@@ -2,7 +2,7 @@
 {{- define "bellwether.rollout.container" -}}
 {{- $fullname := include "bellwether.fullname" . -}}
 {{- include "bellwether.container.pipeline" (dict "root" . "name" "rollout"
-  "arguments" (list "rollout" "run" "champion" "--namespace" .Release.Namespace "--release" $fullname)
+  "arguments" (concat (list "rollout" "run" "champion") (eq .Values.training.engine "kfp" | ternary (list "--when-due") list) (list "--namespace" .Release.Namespace "--release" $fullname))
   "resources" (dict "requests" (dict "cpu" "50m" "memory" "192Mi") "limits" (dict "memory" "512Mi"))) }}
   - name: token
     mountPath: /var/run/secrets/kubernetes.io/serviceaccount

@@ -1,0 +1,66 @@
+"""The first training on a cluster with Kubeflow Pipelines: a run there, followed to its end."""
+
+from contextlib import ExitStack
+from typing import Final
+from urllib.parse import urlsplit
+
+from bellwether.pipeline_runs import follow
+from bellwether.steps import Step
+from bellwether.tools import Cluster
+from forecasting.adapters.port_forward import PortForward
+from forecasting.adapters.workflow_records import WorkflowRun
+from forecasting.adapters.workflows import TRAINING, Workflows
+
+LONGEST_SECONDS: Final = 3600.0
+
+
+def pipelines_url(cluster: Cluster, namespace: str, release: str) -> str:
+    """Where the release's settings say that Kubeflow Pipelines is; "" where Jobs train.
+
+    Raises:
+        Unavailable: the cluster cannot be asked.
+    """
+    settings = cluster.objects("configmap", f"{release}-settings", "--namespace", namespace)
+    return str(settings["data"].get("BELLWETHER_PIPELINES_URL", ""))
+
+
+def train_there(cluster: Cluster, url: str, step: Step) -> str:
+    """Run the training as scheduled, now; follow one that is under way instead.
+
+    Args:
+        cluster: where.
+        url: address of Kubeflow Pipelines' API inside the cluster.
+        step: told how the run fares.
+
+    Returns:
+        The run's id.
+
+    Raises:
+        UnknownWorkflow: nothing is scheduled.
+        BellwetherError: the run failed, or Kubeflow Pipelines is not there.
+    """
+    with ExitStack() as stack:
+        workflows = stack.enter_context(Workflows(_reached(cluster, url, stack)))
+        workflows.wait(60.0, step.doing)
+        newest = next(iter(workflows.runs(1, pipeline=TRAINING)), None)
+        if newest is None or newest.ended:
+            key = f"first-after-{newest.id if newest else 'none'}"
+            newest = workflows.start_as_scheduled(TRAINING, key=key).run
+        follow(workflows, newest.id, lambda run: step.doing(_told(run)), timeout=LONGEST_SECONDS)
+        return newest.id
+
+
+def _reached(cluster: Cluster, url: str, stack: ExitStack) -> str:
+    """An address this machine can ask: a forward to a Service of the cluster, or the address itself."""
+    parts = urlsplit(url)
+    name, _, rest = (parts.hostname or "").partition(".")
+    if not rest.endswith(".svc.cluster.local"):
+        return url
+    namespace = rest.removesuffix(".svc.cluster.local")
+    forward = PortForward(namespace, name, parts.port or 80, cluster.context)
+    return stack.enter_context(forward).address()
+
+
+def _told(run: WorkflowRun) -> str:
+    running = ", ".join(one.name for one in run.steps if one.state == "RUNNING")
+    return f"the run is {run.state.lower()}{': ' if running else ''}{running}"

@@ -1,0 +1,55 @@
+"""The fetch step: source -> one shard's bars, not judged."""
+
+from pathlib import Path
+
+from components.artifacts import Artifact
+from components.report import reported
+from components.source_options import read_options
+from components.symbols import listed
+from forecasting.settings import Settings
+
+
+@reported("fetch", label="shard")
+def run(
+    *,
+    shard: str,
+    symbols: str,
+    source: str,
+    source_options: str,
+    interval: str,
+    dataset: str,
+    bars: Artifact,
+) -> None:
+    """Fetch one shard; see the component for the arguments.
+
+    A source that fails fails the step only where nothing is held that could stand in: there the
+    step is worth trying again. Elsewhere the ingest step decides, for all shards at once.
+
+    Raises:
+        UnknownSymbol: the source does not know a symbol.
+        SourceUnavailable: it failed, and the data set holds nothing.
+        InvalidPrices: the bars as a whole cannot be read.
+        InvalidSettings: there is no such source or shard, or it does not have such bars.
+    """
+    from forecasting.adapters.lake import Lake
+    from forecasting.adapters.market.budget import share_among
+    from forecasting.adapters.market.parts import Shard, fetch_part
+    from forecasting.adapters.market.source import open_source
+
+    settings = Settings()
+    which = Shard.parse(shard)
+    share_among(which.count)
+    part = fetch_part(
+        open_source(source, settings, **read_options(source_options)),
+        which,
+        symbols=listed(symbols),
+        interval=interval,
+        may_fail=Lake(settings.lake).holds(dataset),
+    )
+    part.save(Path(bars.path))
+    bars.metadata.update(
+        shard=shard,
+        symbols=len(part.symbols),
+        rows=0 if part.bars is None else len(part.bars),
+        failure=": ".join(part.failure[:2]),
+    )

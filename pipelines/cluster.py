@@ -1,0 +1,157 @@
+"""What a pipeline gets on a cluster and a laptop has no use for: `on_cluster` dresses every step.
+
+Settings come from a ConfigMap, credentials from Secrets that are named one by one, and every pod
+has a time limit, a user that is not root, and a scratch folder of bounded size. A record step runs
+when the others have ended, however they ended. The pipelines themselves know nothing of this, so
+that a laptop runs them as they are.
+
+KFP's launcher runs inside a step's container as the step's user. It writes to /tmp (outputs), to
+/s3, /minio or /gcs (artifacts; KFP mounts empty folders there) and to /kfp-launcher (itself, copied
+by an init container), so /tmp is all that we have to mount. `kfp.kubernetes` cannot set
+readOnlyRootFilesystem; with this nothing of ours writes elsewhere. KFP itself adds no privilege
+escalation, no capabilities and the default seccomp profile: together the restricted standard.
+"""
+
+import inspect
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, Final
+
+from kfp import dsl, kubernetes
+from kfp.dsl.pipeline_context import Pipeline
+
+from components.record.component import record
+from components.run_notes import RUN_ID
+from forecasting.settings import Settings
+from pipelines.tasks import given, never_cached, tried_again
+
+SETTINGS: Final = "bellwether-settings"
+OBJECT_STORE_SECRET: Final = "bellwether-object-store"  # noqa: S105 - a name
+DATABASE_SECRET: Final = "bellwether-database"  # noqa: S105 - a name
+PROVIDERS_SECRET: Final = ""
+
+USER: Final = 10001
+"""User and group of the pipeline image."""
+
+SCRATCH: Final = "/tmp"  # noqa: S108 - the pod's own
+STATE: Final = f"{SCRATCH}/bellwether"
+
+MINUTES: Final = {
+    "fetch": 30,
+    "ingest": 30,
+    "features": 60,
+    "train": 240,
+    "evaluate": 60,
+    "register": 20,
+    "publish": 20,
+    "record": 10,
+}
+"""Longest time one attempt of a step may take."""
+
+_OF_SERVERS: Final = (
+    *("server_", "http_", "grpc_", "inference_", "page_", "bundle_", "model_version"),
+    *("stale_", "refuse_", "reload_", "keep_", "prediction_log_queue"),
+)
+_NEVER_IN_A_CONFIG_MAP: Final = ("state_dir", "tiingo_token", "tinvest_token")
+SETTING_VARIABLES: Final = (
+    *(
+        f"BELLWETHER_{name.upper()}"
+        for name in Settings.model_fields
+        if not name.startswith(_OF_SERVERS + _NEVER_IN_A_CONFIG_MAP)
+    ),
+    "AWS_ENDPOINT_URL",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+)
+"""Keys of the ConfigMap that a step takes, each if it is there."""
+
+_LABEL_OF_RUN: Final = "metadata.labels['pipeline/runid']"
+
+
+@dataclass(frozen=True)
+class ClusterNames:
+    """Names of what must be in the namespace the pipelines run in.
+
+    Attributes:
+        settings: ConfigMap of BELLWETHER_* and AWS_* variables. BELLWETHER_PREDICTION_LOG_URL is
+            written without user and password, which the database's Secret holds.
+        object_store: Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; "" where the
+            pods' service account is known to the store.
+        database: Secret with the username and password of the promotion ledger's database; only
+            the register step gets it. "" where the URL needs none.
+        providers: Secret with tiingoToken and tinvestToken, each if it is there; only the steps
+            that ask providers get it. "" for none.
+    """
+
+    settings: str = SETTINGS
+    object_store: str = OBJECT_STORE_SECRET
+    database: str = DATABASE_SECRET
+    providers: str = PROVIDERS_SECRET
+
+
+def on_cluster(pipeline: Any, names: ClusterNames, *, job: str, last_step: str) -> Any:
+    """The same pipeline with all that its steps need on a cluster, to be compiled.
+
+    Args:
+        pipeline: what `dsl.pipeline` made.
+        names: what the steps find in their namespace.
+        job: what a run is in the metrics.
+        last_step: the step without which a run is no success.
+
+    Returns:
+        Another pipeline of the same name and parameters. It has no outputs of its own: KFP allows
+        none beside an exit handler, and people look at the steps' anyway.
+    """
+    steps = pipeline.pipeline_func
+    signature = inspect.signature(steps)
+
+    @wraps(steps)
+    def dressed(*values: Any) -> None:
+        arguments = dict(zip(signature.parameters, values, strict=True))
+        recorded = record(job=job, last_step=last_step, dataset=arguments["dataset"])
+        given(recorded, cpu="1", memory="1G")
+        tried_again(recorded)
+        never_cached(recorded)
+        with dsl.ExitHandler(recorded, name="run"):
+            steps(**arguments)
+        for task in Pipeline.get_default_pipeline().tasks.values():
+            _dress(task, names)
+
+    # KFP reads a pipeline's parameters off its signature and its outputs off the return hint.
+    without_outputs = signature.replace(return_annotation=None)
+    dressed.__signature__ = without_outputs  # type: ignore[attr-defined]
+    dressed.__annotations__ = {
+        name: hint for name, hint in steps.__annotations__.items() if name != "return"
+    }
+    return dsl.pipeline(name=pipeline.name, description=pipeline.description)(dressed)
+
+
+def _dress(task: dsl.PipelineTask, names: ClusterNames) -> None:
+    """Give one step what it needs and no more."""
+    step = str(task.component_spec.name)
+    for variable, value in {
+        "BELLWETHER_STATE_DIR": STATE,
+        "HOME": SCRATCH,
+        "MPLCONFIGDIR": f"{STATE}/matplotlib",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+    }.items():
+        task.set_env_variable(variable, value)
+    variables = {name: name for name in SETTING_VARIABLES}
+    kubernetes.use_config_map_as_env(task, names.settings, variables, optional=True)
+    kubernetes.use_field_path_as_env(task, RUN_ID, _LABEL_OF_RUN)
+    if names.object_store:
+        keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+        kubernetes.use_secret_as_env(task, names.object_store, {key: key for key in keys})
+    if step == "register" and names.database:
+        # libpq reads these where a URL names neither user nor password.
+        login = {"username": "PGUSER", "password": "PGPASSWORD"}
+        kubernetes.use_secret_as_env(task, names.database, login)
+    if step in {"fetch", "ingest"} and names.providers:
+        tokens = {
+            "tiingoToken": "BELLWETHER_TIINGO_TOKEN",
+            "tinvestToken": "BELLWETHER_TINVEST_TOKEN",
+        }
+        kubernetes.use_secret_as_env(task, names.providers, tokens, optional=True)
+    kubernetes.set_security_context(task, run_as_user=USER, run_as_group=USER, run_as_non_root=True)
+    kubernetes.set_timeout(task, MINUTES[step] * 60)
+    kubernetes.empty_dir_mount(task, "scratch", SCRATCH, size_limit="2Gi")

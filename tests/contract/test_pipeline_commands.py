@@ -1,0 +1,363 @@
+"""`bellwether pipeline`, the drift job and the page start what they should on Kubeflow Pipelines."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import kfp_server_api as kfp
+import pytest
+from typer.testing import CliRunner
+
+from bellwether.cli import app
+from bellwether.due_training import start_training_if_due
+from bellwether.first_pipeline_run import train_there
+from bellwether.pipeline_runs import changed, follow
+from bellwether.tools import Cluster
+from forecasting.adapters.drift_history import DriftHistory
+from forecasting.adapters.workflow_schedules import Schedule
+from forecasting.adapters.workflows import REFRESH, TRAINING, Workflows
+from forecasting.drift import DriftSummary
+from forecasting.errors import BellwetherError, InvalidInput, InvalidSettings, Unavailable
+from forecasting.settings import Settings
+from gradio_app.boards import training as shown
+from gradio_app.pipeline_retraining import PipelineRetraining
+from pipelines.compile import package
+from pipelines.contents import content_hash
+from tests.contract.kubeflow_pipelines import START, KubeflowPipelines
+from tests.contract.replay_server import AWAY
+
+IMAGE = "registry.example.org/bellwether/pipeline:1"
+
+
+@pytest.fixture
+def cluster(server):
+    server.answer = KubeflowPipelines()
+    return server.answer
+
+
+@pytest.fixture
+def bellwether(server, monkeypatch):
+    """The command, with the cluster's address, and the steps' image in its environment."""
+    made = Workflows.__init__
+
+    def at_once(self, *words, **named):
+        made(self, *words, **{**named, "settle_seconds": 0})
+
+    monkeypatch.setattr(Workflows, "__init__", at_once)
+
+    def call(*words, **variables):
+        environment = {
+            "BELLWETHER_PIPELINES_URL": server.address,
+            "BELLWETHER_PIPELINE_IMAGE": IMAGE,
+            "BELLWETHER_PIPELINES_PUBLIC_URL": "https://kfp.example.org",
+            "COLUMNS": "200",
+            **variables,
+        }
+        return CliRunner().invoke(app, [*words], env=environment)
+
+    return call
+
+
+@pytest.fixture
+def workflows(server):
+    with Workflows(server.address, settle_seconds=0) as opened:
+        yield opened
+
+
+@pytest.fixture
+def scheduled(workflows, cluster):
+    """A training that is scheduled."""
+    version, _ = workflows.upload(TRAINING, "0123456789ab", "x: 1")
+    wanted = Schedule(version, "0 6 * * 6", {"source": "sample", "symbols": "META", "folds": 6})
+    workflows.schedule(wanted)
+    return wanted
+
+
+# commands
+
+
+def test_both_pipelines_are_submitted_by_their_content_and_again_is_harmless(bellwether, cluster):
+    first = bellwether("pipeline", "submit")
+    assert first.exit_code == 0, first.output
+    assert [one.name for one in cluster.pipelines] == [TRAINING, REFRESH]
+    compiled = {one: content_hash(package(one, image=IMAGE)) for one in (TRAINING, REFRESH)}
+    assert [one.name for one in cluster.versions] == list(compiled.values())
+    assert all(IMAGE.encode() in form for form in cluster.uploads)
+    again = json.loads(bellwether("pipeline", "submit", "--json").output)
+    assert [(one["pipeline"], one["name"], one["fresh"]) for one in again] == [
+        (name, digest, False) for name, digest in compiled.items()
+    ]
+    bellwether("pipeline", "submit", BELLWETHER_PIPELINE_IMAGE=f"{IMAGE}1")
+    assert len(cluster.versions) == 4, "another image is another version"
+
+
+def test_a_schedule_is_of_the_submitted_version_with_the_options_as_parameters(bellwether, cluster):
+    refused = bellwether("pipeline", "schedule", "training", "--cron", "0 6 * * 6")
+    assert refused.exit_code == 2
+    assert "bellwether pipeline submit" in refused.output
+    bellwether("pipeline", "submit")
+    done = bellwether("pipeline", "schedule", "training", "--cron", "0 6 * * 6", "--candidates",
+                      "ridge,random_walk", "--folds", "4", "--symbols", "AAPL,META")  # fmt: skip
+    assert done.exit_code == 0, done.output
+    (made,) = cluster.recurring
+    assert made.pipeline_version_reference.pipeline_version_id == (
+        cluster.versions[0].pipeline_version_id
+    )
+    parameters = made.runtime_config.parameters
+    assert (parameters["symbols"], parameters["dataset"]) == ("AAPL,META", "sample-1d")
+    assert (parameters["candidates"], parameters["folds"]) == (["ridge", "random_walk"], 4)
+    assert (
+        bellwether("pipeline", "schedule", "refresh", "--cron", "@daily", "--suspend").exit_code
+        == 0
+    )
+    assert [(one.display_name, one.status) for one in cluster.recurring] == [
+        (TRAINING, "ENABLED"),
+        (REFRESH, "DISABLED"),
+    ]
+    assert "folds" not in cluster.recurring[1].runtime_config.parameters
+    assert bellwether("pipeline", "schedule", "refresh", "--remove").exit_code == 0
+    assert [one.display_name for one in cluster.recurring] == [TRAINING]
+
+
+def test_a_run_is_the_schedules_with_what_differs_and_the_same_key_is_one_run(
+    bellwether, cluster, scheduled
+):
+    words = ("pipeline", "run", "training", "--param", "folds=4", "--key", "k", "--json")
+    first, again = (json.loads(bellwether(*words).output) for _ in range(2))
+    assert (first["fresh"], again["fresh"], first["id"]) == (True, False, again["id"])
+    assert first["link"] == f"https://kfp.example.org/#/runs/details/{first['id']}"
+    (run,) = cluster.runs
+    assert run.runtime_config.parameters == {"source": "sample", "symbols": "META", "folds": 4}
+    bellwether("pipeline", "run", "training", "--version", "newest")
+    assert cluster.runs[-1].runtime_config.parameters == {}
+    assert len({one.display_name for one in cluster.runs}) == 2, "without a key each is a new run"
+
+
+@pytest.mark.parametrize(("state", "code"), [("SUCCEEDED", 0), ("FAILED", 1), ("CANCELED", 1)])
+def test_a_run_that_is_waited_for_ends_with_what_came_of_it(
+    bellwether, cluster, scheduled, state, code
+):
+    def ended(asked):
+        if asked.method == "GET" and cluster.runs:
+            cluster.runs[0].state = state
+            cluster.runs[0].run_details = kfp.V2beta1RunDetails(
+                task_details=[
+                    kfp.V2beta1PipelineTaskDetail(display_name=name, state=state, start_time=START)
+                    for name in ("ingest-driver", "ingest")
+                ]
+            )
+
+    cluster.before = ended
+    answer = bellwether("pipeline", "run", "training", "--wait")
+    assert answer.exit_code == code, answer.output
+    if state == "FAILED":
+        assert "step ingest failed" in answer.output
+        assert "https://kfp.example.org/#/runs/details/" in answer.output
+
+
+def test_what_there_is_is_listed_for_people_and_for_machines(bellwether, cluster, scheduled):
+    cluster.add_run("nightly", "FAILED", error=kfp.GoogleRpcStatus(code=13, message="no room"))
+    answer = bellwether("pipeline", "list")
+    assert answer.exit_code == 0, answer.output
+    for word in (TRAINING, "0 0 6 * * 6", "nightly", "failed", "no room"):
+        assert word in answer.output
+    found = json.loads(bellwether("pipeline", "list", "--json").output)
+    assert [one["name"] for one in found["schedules"]] == [TRAINING]
+    assert [(one["name"], one["state"], one["error"]) for one in found["runs"]] == [
+        ("nightly", "FAILED", "no room")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "variables", "code", "says"),
+    [
+        (["list"], {"BELLWETHER_PIPELINES_URL": ""}, 2, "BELLWETHER_PIPELINES_URL"),
+        (["list"], {"BELLWETHER_PIPELINES_URL": "http://127.0.0.1:1"}, 3, "must be reachable"),
+        (["submit"], {"BELLWETHER_PIPELINE_IMAGE": ""}, 2, "--image"),
+        (["run", "evaluation"], {}, 2, "Choose training or refresh"),
+        (["run", "training"], {}, 2, "bellwether pipeline schedule"),
+        (["run", "training", "--param", "flods=3"], {}, 2, "bellwether-training has symbols"),
+        (["run", "training", "--version", "newest", "--key", "a b"], {}, 2, "bellwether pipeline submit"),
+        (["schedule", "training", "--cron", "weekly"], {}, 2, "five fields"),
+        (["schedule", "training", "--cron", "@daily", "--source", "yahoo"], {}, 2, "needs symbols"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_is_said_in_words_with_its_exit_code(
+    bellwether, cluster, words, variables, code, says
+):
+    answer = bellwether("pipeline", *words, **variables)
+    assert (answer.exit_code, says in " ".join(answer.output.split())) == (code, True), (
+        answer.output
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("folds=4", 4), ("alpha=0.1", 0.1), ("alpha=1", 1), ("select_features=true", True),
+     ("symbols=AAPL,META", "AAPL,META"), ("candidates=ridge, random_walk", ["ridge", "random_walk"])],
+)  # fmt: skip
+def test_a_parameter_has_the_type_its_pipeline_declares(text, value):
+    assert list(changed(TRAINING, [text]).values()) == [value]
+
+
+@pytest.mark.parametrize(
+    "text", ["folds=many", "folds=4.5", "folds=true", "select_features=1", "folds"]
+)
+def test_a_parameter_of_another_type_is_refused(text):
+    with pytest.raises(InvalidSettings):
+        changed(TRAINING, [text])
+
+
+def test_following_bears_a_server_that_is_away_for_a_moment(server, workflows, cluster):
+    made = cluster.add_run("x", "SUCCEEDED")
+    server.faults = [AWAY, AWAY]
+    seen = []
+    run = follow(workflows, made.run_id, seen.append, timeout=9, look_seconds=0.01)
+    assert (run.state, len(seen)) == ("SUCCEEDED", 1)
+    made.state = "RUNNING"
+    with pytest.raises(BellwetherError, match=r"within 0\.02 s"):
+        follow(workflows, made.run_id, seen.append, timeout=0.02, look_seconds=0.01)
+
+
+# the drift job
+
+
+@pytest.fixture
+def drifted(tmp_path, server):
+    """Starts what is due after drift runs of (hours before now, reason to retrain)."""
+    now = START + timedelta(days=20, hours=17)
+    settings = Settings(state_dir=tmp_path, pipelines_url=server.address)
+    history = DriftHistory(settings.lake)
+
+    def after(*runs):
+        for hours, why in runs:
+            at = (now - timedelta(hours=hours)).isoformat()
+            made = DriftSummary(at, at, "3", "default", "s", "sample", False, False, (), ())
+            history.record(replace(made, retrain=why), (), {})
+        return start_training_if_due(settings, now=now)
+
+    return after
+
+
+def test_lasting_drift_starts_one_training_for_the_day_it_was_asked_for(
+    drifted, cluster, scheduled
+):
+    run = drifted((3, ""), (2, "drift of features lasted 3 bars"), (1, ""))
+    assert [one.display_name for one in cluster.runs] == [f"{TRAINING} drift-2026-03-22"]
+    assert cluster.runs[0].runtime_config.parameters["who"] == "drift"
+    assert drifted((0.5, "")) == run
+    assert len(cluster.runs) == 1
+
+
+def test_no_training_is_started_without_a_reason_or_for_one_of_long_ago(drifted, cluster):
+    assert drifted((2, ""), (1, "")) == ""
+    assert drifted((25, "drift of features lasted 3 bars"), (1, "")) == ""
+    assert cluster.runs == []
+
+
+# the page
+
+
+@pytest.fixture
+def page(workflows):
+    return PipelineRetraining(workflows, "ann")
+
+
+def test_the_page_starts_what_the_schedule_runs_in_its_own_name(page, cluster, scheduled):
+    assert page.current() is None
+    started = page.start([" AAPL", "AAPL", ""], "as scheduled")
+    (run,) = cluster.runs
+    assert run.runtime_config.parameters == {
+        "source": "sample", "symbols": "AAPL", "folds": 6, "who": "ann",
+    }  # fmt: skip
+    assert (started.state, started.source, started.symbols) == ("running", "sample", ("AAPL",))
+    with pytest.raises(InvalidInput, match="symbol"):
+        page.start(["$(reboot)"], "as scheduled")
+
+
+def test_the_page_starts_nothing_while_a_training_runs_whoever_started_it(
+    page, workflows, cluster, scheduled
+):
+    workflows.start_as_scheduled(TRAINING, key="drift-2026-03-01")
+    with pytest.raises(Unavailable, match="only one training may run"):
+        page.start([], "as scheduled")
+    cluster.runs[0].state = "FAILED"
+    page.start([], "as scheduled")
+    assert len(cluster.runs) == 2
+
+
+def test_two_replicas_of_the_page_asked_at_once_start_one_training(
+    page, workflows, cluster, scheduled
+):
+    other = PipelineRetraining(workflows, "bob")
+
+    def other_presses_too(asked):
+        if asked.path.endswith("/recurringruns") and not cluster.runs:
+            cluster.before = lambda _: None
+            other.start([], "as scheduled")
+
+    cluster.before = other_presses_too
+    page.start([], "as scheduled")
+    assert [one.runtime_config.parameters["who"] for one in cluster.runs] == ["bob"]
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [("PENDING", "Training"), ("SUCCEEDED", "The training is done"), ("FAILED", "The training failed")],
+)  # fmt: skip
+def test_the_page_tells_how_a_run_fares_and_where_it_is_seen(
+    server, cluster, scheduled, state, told
+):
+    opened = Workflows(server.address, public_url="https://kfp.example.org/", settle_seconds=0)
+    with opened:
+        page = PipelineRetraining(opened, "ann")
+        page.start([], "as scheduled")
+        cluster.runs[0].state = state
+        page._looked_at = float("-inf")
+        seen = shown(page.current())
+    assert f"<h3>{told}" in seen
+    assert 'href="https://kfp.example.org/#/runs/details/run-' in seen
+    assert "javascript" not in seen
+
+
+def test_the_page_asks_the_cluster_no_more_than_every_few_seconds(server, page, cluster, scheduled):
+    page.start([], "as scheduled")
+    server.asked.clear()
+    for _ in range(5):
+        assert page.current().state == "running"
+    assert server.asked == []
+
+
+def test_a_link_that_is_no_web_address_is_not_shown(page, cluster, scheduled):
+    started = replace(page.start([], ""), link="javascript:alert(1)")
+    assert "javascript" not in shown(started)
+    assert datetime.now(UTC) > started.started_at
+
+
+# the first training of `bellwether cluster up`
+
+
+class Told:
+    """What a step of `bellwether cluster up` is told."""
+
+    def __init__(self):
+        self.said = []
+
+    def doing(self, what):
+        self.said.append(what)
+
+
+def test_the_first_training_follows_one_that_runs_and_else_starts_one(server, cluster, scheduled):
+    def ends_when_looked_at(asked):
+        if asked.path.removesuffix("/").split("/")[-2] == "runs":
+            cluster.runs[-1].state = "SUCCEEDED"
+
+    cluster.before = ends_when_looked_at
+    first = train_there(Cluster(), server.address, Told())
+    assert [one.run_id for one in cluster.runs] == [first]
+    second = train_there(Cluster(), server.address, Told())
+    assert [one.run_id for one in cluster.runs] == [first, second]
+    cluster.runs[-1].state = "RUNNING"
+    told = Told()
+    assert train_there(Cluster(), server.address, told) == second
+    assert told.said == ["the run is succeeded"]

@@ -110,6 +110,9 @@ def train(
         bool, typer.Option(help="Drop features that permutation shows to be useless.")
     ] = False,
     folds: Annotated[int, typer.Option(min=3, help="Walk-forward folds.")] = 6,
+    combinatorial: Annotated[
+        int, typer.Option(min=0, help="Spans of combinatorial paths beside the walk; 0: none.")
+    ] = 0,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 7,
     alpha: Annotated[float, typer.Option(min=0.0001, max=0.5, help="Significance level.")] = 0.05,
     files: Files = "",
@@ -142,6 +145,7 @@ def train(
             tuning_trials=tuning_trials,
             select_features=select_features,
             folds=folds,
+            combinatorial=combinatorial,
             seed=seed,
             alpha=alpha,
             train_until=train_until,

@@ -2,7 +2,8 @@
 
     manifest.json     what it is, how it was made, and the SHA-256 of every other file
     model.onnx        features [n, k] -> locations [n, K] of the standardised return
-    model.ubj         the XGBoost booster in its own format, for that kind only; never loaded here
+    model.ubj         the XGBoost booster in its own format, for that kind only, before its locations
+                      are shrunk; never loaded here
     calibration.npy   float64 [H, 99] quantiles of the standardised residual
     baseline.npy      float64 [H, 99] the random walk's
     selfcheck.npz     a few rows and the locations the exporter got for them

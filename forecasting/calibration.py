@@ -12,18 +12,17 @@ FEWEST_RESIDUALS: Final = 100
 """Residuals a horizon needs before its 1 % and 99 % levels mean anything."""
 
 
-def quantiles_of(residuals: NDArray[np.floating], *, symmetric: bool = False) -> Floats:
-    """Quantiles [H, 99] of residuals [n, H], NaN where not known, at every horizon.
+def quantiles_of(residuals: NDArray[np.floating]) -> Floats:
+    """Quantiles [H, 99] of residuals [n, H] and their mirror image at every horizon; median 0.
 
-    Split conformal prediction (Vovk, Gammerman and Shafer 2005): with m residuals the level p is
-    the p * (m + 1)-th smallest ("weibull" in NumPy), so an exchangeable new one falls below it
-    with probability p. Returns are not exchangeable; standardising by a causal volatility brings
+    Split conformal prediction (Vovk, Gammerman and Shafer 2005) of the absolute residual: of m, the
+    p * (m + 1)-th smallest ("weibull" in NumPy) is the half-width that an exchangeable new one
+    stays within with probability p. No direction comes from here: that is what a model's location
+    is for, and the mean of past residuals is a forecast of its own, mostly of luck. Returns are not exchangeable; standardising by a causal volatility brings
     them close, and feedback (`recalibration`) does the rest.
 
     Args:
-        residuals: [n, H] of standardised returns.
-        symmetric: take the levels from the absolute residuals and mirror them, so that the median
-            is exactly zero: for the random walk, which knows no direction.
+        residuals: [n, H] of standardised returns, NaN where not known.
 
     Raises:
         ShortHistory: a horizon has fewer than 100 known residuals.
@@ -38,9 +37,6 @@ def quantiles_of(residuals: NDArray[np.floating], *, symmetric: bool = False) ->
                 f"{len(known)} at horizon {row + 1}",
                 "Give a longer history, more symbols or fewer folds",
             )
-        if symmetric:
-            half = np.quantile(np.abs(known), upper, method="weibull")
-            calibration[row] = np.concatenate([-half[::-1], [0.0], half])
-        else:
-            calibration[row] = np.quantile(known, GRID, method="weibull")
-    return np.maximum.accumulate(calibration, axis=1)
+        half = np.quantile(np.abs(known), upper, method="weibull")
+        calibration[row] = np.concatenate([-half[::-1], [0.0], half])
+    return calibration

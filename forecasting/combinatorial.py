@@ -22,6 +22,7 @@ from forecasting.losses import mean_pinball
 from forecasting.models import make_forecaster
 from forecasting.recalibration import Recalibrated, Schedule, recalibrate
 from forecasting.schema import MAX_HORIZON, QUANTILE_LEVELS
+from forecasting.shrinkage import shrink_walk
 from forecasting.splits import Fold, Instants, Rows, label_ends
 
 _NEVER = np.iinfo(np.int64).max
@@ -71,6 +72,20 @@ class PathSkill:
     fits: int
 
 
+def need_skfolio() -> None:
+    """Refuse what cannot be done without skfolio, before anything was trained for it.
+
+    Raises:
+        InvalidSettings: skfolio is not installed.
+    """
+    if find_spec("skfolio") is None:
+        raise InvalidSettings(
+            "combinatorial splits need the package skfolio",
+            "it is not installed",
+            "Install the extra: pip install 'bellwether[combinatorial]'",
+        )
+
+
 def combinations(
     timestamps: Instants,
     codes: NDArray[np.int32],
@@ -100,12 +115,7 @@ def combinations(
         InvalidSettings: skfolio is not installed, or the numbers make no sense.
         ShortHistory: a split has nothing to learn from.
     """
-    if find_spec("skfolio") is None:
-        raise InvalidSettings(
-            "combinatorial splits need the package skfolio",
-            "it is not installed",
-            "Install the extra: pip install 'bellwether[combinatorial]'",
-        )
+    need_skfolio()
     if not 2 <= held < spans or purge_bars < 0 or embargo_bars < 0:
         raise InvalidSettings(
             "combinatorial splits hold out at least 2 of more spans and purge 0 or more bars",
@@ -205,13 +215,14 @@ def skill_over_paths(
     steps = _as_walk(examples, combined.spans)
     schedule = Schedule.of(examples.timestamps, examples.codes, steps, MAX_HORIZON)
     null = np.zeros((len(examples), len(KNOTS)))
-    par = _loss(z, null, recalibrate(z, null, steps, schedule, symmetric=True))
+    par = _loss(z, null, recalibrate(z, null, steps, schedule))
     skills = []
     for path in combined.paths:
         loc = np.full((len(examples), len(KNOTS)), np.nan)
         for span, number in enumerate(path):
             loc[combined.spans[span]] = forecast[int(number), span]
-        own = recalibrate(z, loc, steps, schedule, symmetric=kind == "random_walk")
+        loc, _ = shrink_walk(loc, knots, examples.timestamps, steps)
+        own = recalibrate(z, loc, steps, schedule)
         skills.append(1 - _loss(z, loc, own) / par)
     return PathSkill(kind, np.array(skills), len(combined.splits))
 

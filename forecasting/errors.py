@@ -22,6 +22,7 @@ BellwetherError                     500  exit 1
 ├── Corrupted                       500  exit 4   bytes are not what their digest promises
 │   ├── BundleRejected              500  exit 4   a bundle's digest, format or parity is wrong
 │   └── SnapshotCorrupted           500  exit 4   a snapshot of the lake is damaged or half there
+├── LeakFound                       500  exit 6   features or labels tell what had not happened yet
 ├── PromotionConflict               409  exit 5   the champion changed while we were deciding
 └── RolloutConflict                 409  exit 5   somebody else changes who gets the requests
 
@@ -167,6 +168,12 @@ class BundleRejected(Corrupted):
 
 class SnapshotCorrupted(Corrupted):
     """A snapshot of the lake is damaged or only half there."""
+
+
+class LeakFound(BellwetherError):
+    """Features or labels tell what had not happened yet; nothing made of them goes out."""
+
+    exit_code = 6
 
 
 class PromotionConflict(BellwetherError):

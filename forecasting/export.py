@@ -79,8 +79,13 @@ def to_onnx(forecaster: Forecaster, width: int, columns: Sequence[int]) -> bytes
     if not isinstance(forecaster, Learner) or forecaster.kind not in _READERS | {"ridge": None}:
         raise InvalidSettings("a candidate needs an ONNX export", forecaster.kind)
     if forecaster.kind == "ridge":
-        return _linear(forecaster.estimator, width, columns)
+        return _linear(forecaster.estimator, forecaster.slopes, width, columns)
     trees, base = _READERS[forecaster.kind](forecaster.estimator)
+    trees.leaves = [
+        (tree, node, target, weight * forecaster.slopes[target])
+        for tree, node, target, weight in trees.leaves
+    ]
+    base = base * np.array(forecaster.slopes)
     trees.featureids = [int(columns[feature]) for feature in trees.featureids]
     return _ensemble(trees, base, width)
 
@@ -98,18 +103,19 @@ def _zeros() -> list[Any]:
     ]
 
 
-def _linear(pipeline: Any, width: int, columns: Sequence[int]) -> bytes:
+def _linear(pipeline: Any, slopes: Sequence[float], width: int, columns: Sequence[int]) -> bytes:
     from onnx import helper, numpy_helper
 
     scaler, ridge = pipeline.steps[0][1], pipeline.steps[1][1]
     mean = np.zeros(width)
     weights = np.zeros((width, len(KNOTS)))
     mean[list(columns)] = scaler.mean_
-    weights[list(columns)] = (ridge.coef_ / scaler.scale_).T
+    weights[list(columns)] = (ridge.coef_ / scaler.scale_).T * np.array(slopes)
+    intercept = ridge.intercept_ * np.array(slopes)
     tensors = [
         numpy_helper.from_array(mean.astype(np.float32), "mean"),
         numpy_helper.from_array(weights.astype(np.float32), "weights"),
-        numpy_helper.from_array(ridge.intercept_.astype(np.float32), "intercept"),
+        numpy_helper.from_array(intercept.astype(np.float32), "intercept"),
     ]
     nodes = [
         helper.make_node("Sub", [INPUT, "mean"], ["centred"]),

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from forecasting.errors import Corrupted
+from forecasting.errors import Corrupted, LeakFound
 
 ECHO: Final = 0.7
 """Rank correlation of a feature with a coming bar's return that no honest feature reaches: the
@@ -24,6 +24,10 @@ RULES: Final = {
     "labels are others",
 }
 """Every check by name, with its rule. All must be made, and pass, before a promotion."""
+
+
+OF_FORECASTS: Final = "forecasts_ignore_the_future"
+"""The check that needs a candidate; all others look at the table alone."""
 
 
 @dataclass(frozen=True)
@@ -78,3 +82,23 @@ def gaps(findings: Sequence[LeakFinding]) -> list[LeakFinding]:
     """A failed finding for every check that was not made."""
     made = {finding.check for finding in findings}
     return [LeakFinding(name, True, "the check was not made") for name in RULES if name not in made]
+
+
+def refuse_leaks(findings: Sequence[LeakFinding]) -> None:
+    """Let a table of features through only if every check of it was made and found nothing.
+
+    Args:
+        findings: of the checks that look at the table.
+
+    Raises:
+        LeakFound: one found something, or was not made.
+    """
+    needed = [*findings, *(gap for gap in gaps(findings) if gap.check != OF_FORECASTS)]
+    wrong = [one for one in needed if one.leaks]
+    if wrong:
+        raise LeakFound(
+            "; ".join(one.rule for one in wrong),
+            "; ".join(f"{one.check}: {one.found}" for one in wrong),
+            "The features published before stay. Mend the feature or the prices named, then "
+            "refresh again",
+        )

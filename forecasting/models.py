@@ -134,6 +134,7 @@ class Learner:
         grow: makes and fits the estimator: (params, x, z, seed, threads) -> estimator.
         threads: how many threads the library may use.
         estimator: what `grow` returned; None before `fit`.
+        slopes: what locations are multiplied with at each knot, see `forecasting.shrinkage`.
     """
 
     kind: str
@@ -141,6 +142,7 @@ class Learner:
     grow: Callable[[dict[str, Any], NDArray[np.float32], Floats, int, int], Any]
     threads: int
     estimator: Any = None
+    slopes: tuple[float, ...] = (1.0,) * len(KNOTS)
 
     def fit(self, x: NDArray[np.float32], z: Floats, *, seed: int) -> Self:
         """See `Forecaster.fit`."""
@@ -161,8 +163,9 @@ class Learner:
 
     def locate(self, x: NDArray[np.float32]) -> Floats:
         """See `Forecaster.locate`."""
-        located: Floats = np.asarray(self.estimator.predict(x), dtype=np.float64)
-        return located.reshape(len(x), len(KNOTS))
+        predicted = np.asarray(self.estimator.predict(x), dtype=np.float64)
+        located: Floats = predicted.reshape(len(x), len(KNOTS)) * np.array(self.slopes)
+        return located
 
 
 def make_forecaster(

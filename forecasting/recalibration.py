@@ -1,9 +1,10 @@
-"""Intervals that learn from their own misses: each tail is stretched until it is missed as promised.
+"""Intervals that learn from their own misses: they are stretched until missed as promised.
 
 Returns are not exchangeable, so quantiles of past residuals alone (`calibration.quantiles_of`) drift
 off their levels when the market changes, and at long horizons, where a few stretches of calm or
 storm are all the evidence there is, they may stay off for years. Feedback mends that whatever the
-market does: a tail that was missed too often is widened, one that was missed too rarely narrowed.
+market does: intervals that were missed too often are widened, missed too rarely narrowed. Both
+tails are stretched alike, for every model: tails of its own would be a direction that nobody learned.
 """
 
 from dataclasses import dataclass
@@ -25,9 +26,9 @@ STEP: Final = 0.05
 in swarms that are h bars late. docs/honesty.md shows what its neighbours would do."""
 
 MOST_STRETCH: Final = 4.0
-"""Largest factor a tail is stretched or shrunk by, so that a standing price blows nothing up."""
+"""Largest factor an interval is stretched or shrunk by, so that a standing price blows nothing up."""
 
-_TAILS: Final = grid_columns((QUANTILE_LEVELS[0], QUANTILE_LEVELS[-1]))
+_UPPER: Final = int(grid_columns(QUANTILE_LEVELS[-1:])[0])
 _TAIL_SHARE: Final = QUANTILE_LEVELS[0]
 
 
@@ -98,8 +99,8 @@ class Recalibrated:
 
     Attributes:
         spans: (rows, calibration [H, G]) of every renewal from the second fold on.
-        stretch: [B + 1, H, 2] logarithm of what the lower and the upper tail were stretched by
-            under each renewal, and at the end of the data.
+        stretch: [B + 1, H] logarithm of what was stretched by under each renewal, and at the end
+            of the data.
         final: [H, G] calibration at the end of the data: what is served.
     """
 
@@ -114,21 +115,21 @@ def recalibrate(
     steps: list[Fold],
     schedule: Schedule,
     *,
-    symmetric: bool = False,
     step_size: float = STEP,
 ) -> Recalibrated:
     """Calibrate a walk renewal by renewal, from outcomes that were known when each began.
 
     A fold's base calibration are quantiles of the earlier folds' residuals (see `quantiles_of`).
-    At every renewal the log stretch s of each tail, lower and upper apart, moves by
+    At every renewal the log stretch s moves by
 
-        s <- s + step_size / sqrt(h) * (misses - 0.05 * outcomes) / breadth
+        s <- s + step_size / sqrt(h) * (misses / 2 - 0.05 * outcomes) / breadth
 
-    over the outcomes that came to be known since the one before. This is quantile tracking
+    over the outcomes that came to be known since the one before, misses of the 90 % interval on
+    either side. This is quantile tracking
     (Angelopoulos, Candes and Tibshirani 2023, "Conformal PID control for time series prediction",
     eq. 4; the feedback of adaptive conformal inference, Gibbs and Candes 2021, eq. 2) on the scale
     of the residual. As s is the sum of its moves, the share missed after T instants differs from
-    0.05 by no more than |s_T| * sqrt(h) / (step_size * T), whatever the returns did, as long as
+    0.10 by no more than 2 |s_T| * sqrt(h) / (step_size * T), whatever the returns did, as long as
     the cap `MOST_STRETCH` is not reached.
     Residuals count for later folds in units of the stretch that was in force.
 
@@ -137,7 +138,6 @@ def recalibrate(
         loc: [n, K] locations at the knots from each fold's own model; read in test spans only.
         steps: the walk.
         schedule: its renewals.
-        symmetric: stretch both tails alike and keep the median at zero: for the random walk.
         step_size: of the feedback; 0 keeps the base calibrations as they are.
 
     Raises:
@@ -145,10 +145,10 @@ def recalibrate(
     """
     horizons = z.shape[1]
     weights = interpolation_matrix(horizons)
-    step = step_size / np.sqrt(np.arange(1.0, horizons + 1))[:, None] / schedule.breadth
+    step = step_size / np.sqrt(np.arange(1.0, horizons + 1)) / schedule.breadth
     end = len(schedule.renewals)
-    misses, outcomes = np.zeros((end + 1, horizons, 2)), np.zeros((end + 1, horizons))
-    stretch = np.zeros((end + 1, horizons, 2))
+    misses, outcomes = np.zeros((end + 1, horizons)), np.zeros((end + 1, horizons))
+    stretch = np.zeros((end + 1, horizons))
     renewal_of = np.full(len(z), -1, dtype=np.intp)
     for number, rows in enumerate(schedule.renewals):
         renewal_of[rows] = number
@@ -156,19 +156,14 @@ def recalibrate(
 
     def base_on(rows: Rows) -> Floats:
         residuals = z[rows] - loc[rows] @ weights
-        lower, upper = np.exp(stretch[:, :, 0]), np.exp(stretch[:, :, 1])
-        under = renewal_of[rows]
-        residuals /= np.where(residuals < 0, lower[under], upper[under])
-        return quantiles_of(residuals, symmetric=symmetric)
+        return quantiles_of(residuals / np.exp(stretch)[renewal_of[rows]])
 
     spans: list[tuple[Rows, Floats]] = []
     base, fold = np.empty(0), 1
-    log_stretch = np.zeros((horizons, 2))
+    log_stretch = np.zeros(horizons)
     limit = float(np.log(MOST_STRETCH))
     for number in range(end + 1):
-        moved = step * (misses[number] - _TAIL_SHARE * outcomes[number][:, None])
-        if symmetric:
-            moved = moved.mean(axis=1, keepdims=True)
+        moved = step * (misses[number] / 2 - _TAIL_SHARE * outcomes[number])
         log_stretch = np.clip(log_stretch + moved, -limit, limit)
         stretch[number] = log_stretch
         if number == end or schedule.folds[number] == 1:
@@ -177,7 +172,7 @@ def recalibrate(
             fold = schedule.folds[number]
             known = steps[fold - 1].known
             base = base_on(known[(fold_of[known] > 0) & (fold_of[known] < fold)])
-        calibration = stretched(base, log_stretch)
+        calibration = base * np.exp(log_stretch)[:, None]
         rows = schedule.renewals[number]
         spans.append((rows, calibration))
         residuals = z[rows] - loc[rows] @ weights
@@ -185,15 +180,7 @@ def recalibrate(
         place = schedule.known[rows[at], column] * horizons + column
         missed = residuals[at, column]
         np.add.at(outcomes.reshape(-1), place, 1.0)
-        for side, beyond in enumerate(
-            (missed < calibration[column, _TAILS[0]], missed > calibration[column, _TAILS[1]])
-        ):
-            np.add.at(misses[:, :, side].reshape(-1), place[beyond], 1.0)
+        beyond = np.abs(missed) > calibration[column, _UPPER]
+        np.add.at(misses.reshape(-1), place[beyond], 1.0)
     tested = np.sort(np.concatenate(schedule.renewals))
-    return Recalibrated(tuple(spans), stretch, stretched(base_on(tested), log_stretch))
-
-
-def stretched(base: Floats, log_stretch: Floats) -> Floats:
-    """A calibration [H, G] whose tails are stretched about zero, by exp of log_stretch [H, 2]."""
-    lower, upper = np.exp(log_stretch[:, :1]), np.exp(log_stretch[:, 1:])
-    return np.where(base < 0, base * lower, base * upper)
+    return Recalibrated(tuple(spans), stretch, base_on(tested) * np.exp(log_stretch)[:, None])

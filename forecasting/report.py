@@ -1,6 +1,6 @@
 """Writes the evaluation down for people: one self-contained HTML page, and a short Markdown."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
@@ -19,6 +19,7 @@ from forecasting.report_tables import (
     in_words,
     number_text,
     p_text,
+    paths_table,
     share_text,
     skill_text,
     symbols_table,
@@ -93,6 +94,7 @@ def html_report(
     out_of_sample: Mapping[str, OutOfSample],
     meta: ReportMeta,
     policy: PromotionPolicy | None = None,
+    paths: Mapping[str, Sequence[float]] | None = None,
 ) -> str:
     """One page that needs nothing else: styles and pictures are inside.
 
@@ -102,6 +104,7 @@ def html_report(
         out_of_sample: the forecasts behind it, for the picture of forecasts and outcomes.
         meta: where the evidence came from.
         policy: the policy of the verdict, for the coverage band in the plot.
+        paths: skill on every combinatorial path, for the candidates that were tried on them.
     """
     policy = policy or PromotionPolicy()
     judged = verdict.candidate or NULL_MODEL
@@ -137,6 +140,7 @@ def html_report(
             "valley too narrow.</p>"
             + plots.picture(plots.calibration(evaluation, judged), "Calibration"),
         ),
+        _section("Skill on combinatorial paths", paths_table(evaluation, paths)) if paths else "",
         _forecasts(evaluation, out_of_sample, judged),
         _section(f"Trading {name}'s signal", backtest_table(evaluation, judged)),
         _section("Signals said and come", confusion_table(evaluation, judged)),

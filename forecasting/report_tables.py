@@ -1,6 +1,6 @@
 """The report's tables, as HTML."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Final
 
@@ -66,6 +66,32 @@ def candidates_table(evaluation: Evaluation, judged: str) -> str:
         f"correlation (IC) and Brier score of a rise are at {horizon} bars.</p>"
     )
     return _table(heads, rows, names.index(judged)) + note
+
+
+def paths_table(evaluation: Evaluation, paths: Mapping[str, Sequence[float]]) -> str:
+    """How far each candidate's skill depends on the order in which history came."""
+    rows = [
+        (
+            in_words(name),
+            skill_text(evaluation.candidates[name].overall.skill),
+            str(len(skills)),
+            *(skill_text(float(np.quantile(skills, share))) for share in (0, 0.25, 0.5, 0.75, 1)),
+            f"{sum(skill > 0 for skill in skills)} of {len(skills)}",
+        )
+        for name, skills in paths.items()
+    ]
+    heads = (
+        "candidate", "walk-forward", "paths", "lowest", "1st quartile", "median", "3rd quartile",
+        "highest", "above 0",
+    )  # fmt: skip
+    note = (
+        "<p>Every pair of stretches of the history was held out in turn, and the forecasts "
+        "recombined to whole paths (Lopez de Prado 2018, ch. 12). The models behind them learned "
+        "from later bars too: this says how much skill hangs on the one order of events, not what "
+        "would have been earned, and no gate looks at it. Paths share models and outcomes, so "
+        "their number is no number of independent trials.</p>"
+    )
+    return _table(heads, rows) + note
 
 
 def backtest_table(evaluation: Evaluation, judged: str) -> str:

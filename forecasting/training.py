@@ -1,8 +1,8 @@
-"""Training one candidate: walk forward, calibrate on what was known, refit on everything."""
+"""Training one candidate: walk forward, shrink and calibrate on what was known, refit on all."""
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -10,14 +10,16 @@ from numpy.typing import NDArray
 
 from forecasting.errors import InvalidSettings
 from forecasting.examples import Examples, at_knots
-from forecasting.forecast import Floats, QuantileTable
-from forecasting.models import Forecaster, make_forecaster
+from forecasting.forecast import Floats
+from forecasting.models import Forecaster, Learner, make_forecaster
 from forecasting.out_of_sample import OutOfSample
-from forecasting.recalibration import Recalibrated, Schedule, recalibrate
-from forecasting.schema import MAX_HORIZON, QUANTILE_LEVELS
+from forecasting.recalibration import Schedule, recalibrate
+from forecasting.schema import MAX_HORIZON
 from forecasting.selection import select_features as choose_features
-from forecasting.splits import Fold, walk_forward
+from forecasting.shrinkage import shrink_walk
+from forecasting.splits import walk_forward
 from forecasting.tuning import tune
+from forecasting.walk import forecasts_of, walk_locations
 
 if TYPE_CHECKING:
     from forecasting.features import FeatureTable
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["Examples", "OutOfSample", "TrainedCandidate", "train_candidate", "train_on_examples"]
 
 _SAMPLE_ROWS: Final = 32
-_CHUNK: Final = 65_536
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class TrainedCandidate:
         calibration: [H, G] what the walk's calibration had come to at the end of the data.
         baseline: [H, G] the random walk's, on the same rows.
         out_of_sample: walk-forward forecasts of the second fold on.
+        learned: [n, K] locations of its rows as the models gave them, before they were shrunk.
         trials: settings tried before these were chosen; 1 without a search.
         columns: columns of the feature table the forecaster takes.
         feature_names: all columns of the feature table.
@@ -50,6 +52,7 @@ class TrainedCandidate:
     calibration: Floats
     baseline: Floats
     out_of_sample: OutOfSample
+    learned: Floats
     trials: int
     columns: tuple[int, ...]
     feature_names: tuple[str, ...]
@@ -68,9 +71,18 @@ class TrainedCandidate:
         return self.forecaster.params
 
     @property
+    def before_shrinkage(self) -> OutOfSample:
+        """Its forecasts with unshrunk locations: a slope of zero would hide a leak from a check."""
+        return replace(self.out_of_sample, loc=self.learned)
+
+    @property
     def selected_features(self) -> tuple[str, ...]:
         """Names of the features the forecaster takes."""
         return tuple(self.feature_names[column] for column in self.columns)
+
+    def narrowed(self, examples: Examples) -> Examples:
+        """The examples with no other features than the forecaster takes."""
+        return replace(examples, x=examples.x[:, list(self.columns)], names=self.selected_features)
 
     def locate(self, x: NDArray[np.float32]) -> Floats:
         """Locations [n, K] for rows with all features of the table."""
@@ -155,9 +167,12 @@ def train_on_examples(
 
     Search and selection look only at the first fold's training window, once; what they choose
     is used in every fold, so all test spans lie ahead of every decision. Models are fitted once a
-    fold; quantiles are renewed every week from outcomes known by then, as by a weekly training
-    (see `recalibration`), and the last renewal is what is served. Arguments as in
-    `train_candidate`.
+    fold, and their locations shrunk by what earlier folds said of them (see `shrinkage`);
+    quantiles are renewed every week from outcomes known by then, as by a weekly training
+    (see `recalibration`), and the last renewal is what is served. Both tails are calibrated alike,
+    as the random walk's are: a median or a pair of tails of its own would be a forecast of a
+    direction that nothing has shrunk. A candidate shrunk to zero is the random walk, quantile by
+    quantile. Arguments as in `train_candidate`.
     """
     begun = time.perf_counter()
     tell = progress or _silent
@@ -188,28 +203,34 @@ def train_on_examples(
         columns = choose_features(kind, window, params=chosen, seed=seed, threads=threads)
     x = examples.x if len(columns) == len(examples.names) else examples.x[:, columns]
 
-    loc = walk_locations(
+    learned = walk_locations(
         kind, x, knots, steps, params=chosen, seed=seed, threads=threads, progress=tell
     )
+    loc, slopes = shrink_walk(learned, knots, examples.timestamps, steps)
     tell(f"{kind}: calibrating and refitting on all {len(examples)} bars")
     schedule = Schedule.of(examples.timestamps, examples.codes, steps, MAX_HORIZON)
-    null = recalibrate(z, np.zeros_like(loc), steps, schedule, symmetric=True)
+    null = recalibrate(z, np.zeros_like(loc), steps, schedule)
     own = null if kind == "random_walk" else recalibrate(z, loc, steps, schedule)
-    evidence = _evidence(examples, schedule, own, loc, signal_horizon=signal_horizon, cost=cost)
+    forecasts = forecasts_of(
+        examples,
+        schedule,
+        own,
+        loc,
+        kind=kind,
+        params=chosen,
+        signal_horizon=signal_horizon,
+        cost=cost,
+    )
     final = make_forecaster(kind, chosen, threads=threads).fit(x, knots, seed=seed)
+    if isinstance(final, Learner):
+        final.slopes = tuple(slopes.tolist())
     spread = np.linspace(0, len(examples) - 1, min(_SAMPLE_ROWS, len(examples))).astype(np.intp)
     return TrainedCandidate(
         forecaster=final,
         calibration=own.final,
         baseline=null.final,
-        out_of_sample=OutOfSample(
-            kind=kind,
-            params=chosen,
-            symbols=examples.symbols,
-            cost=cost,
-            signal_horizon=signal_horizon,
-            **evidence,
-        ),
+        out_of_sample=forecasts,
+        learned=learned[np.sort(np.concatenate([step.test for step in steps[1:]]))],
         trials=trials,
         columns=tuple(int(column) for column in columns),
         feature_names=examples.names,
@@ -217,77 +238,6 @@ def train_on_examples(
         seed=seed,
         seconds=time.perf_counter() - begun,
     )
-
-
-def walk_locations(
-    kind: str,
-    x: NDArray[np.float32],
-    knots: Floats,
-    steps: list[Fold],
-    *,
-    params: Mapping[str, Any] | None = None,
-    seed: int = 0,
-    threads: int | None = None,
-    progress: Callable[[str], None] | None = None,
-) -> Floats:
-    """Locations [n, K] of every test row, each from the model of its own fold; NaN elsewhere.
-
-    Args:
-        kind: the candidate.
-        x: float32 [n, k] features.
-        knots: float64 [n, K] standardised returns at the knots, NaN where unknown.
-        steps: the folds.
-        params: its parameters.
-        seed: of everything random.
-        threads: for the library.
-        progress: told in a few words what is being done.
-    """
-    loc = np.full(knots.shape, np.nan)
-    for step in steps:
-        (progress or _silent)(f"{kind}: fold {step.number} of {len(steps)}")
-        model = make_forecaster(kind, params, threads=threads)
-        model.fit(x[step.train], knots[step.train], seed=seed)
-        loc[step.test] = model.locate(x[step.test])
-    return loc
-
-
-def _evidence(
-    examples: Examples,
-    schedule: Schedule,
-    calibrated: Recalibrated,
-    loc: Floats,
-    *,
-    signal_horizon: int,
-    cost: float,
-) -> dict[str, Any]:
-    """The arrays of `OutOfSample`: the second fold on, each row under its own renewal."""
-    fold = np.zeros(len(examples), dtype=np.int16)
-    for number, test in zip(schedule.folds, schedule.renewals, strict=True):
-        fold[test] = number
-    rows = np.flatnonzero(fold >= 2)
-    place = np.full(len(examples), -1, dtype=np.intp)
-    place[rows] = np.arange(len(rows))
-    quantiles = np.empty((len(rows), MAX_HORIZON, len(QUANTILE_LEVELS)), dtype=np.float32)
-    beyond = np.empty((len(rows), 2), dtype=np.float32)
-    for test, calibration in calibrated.spans:
-        table = QuantileTable.of(calibration)
-        for start in range(0, len(test), _CHUNK):  # bounds the float64 working memory
-            part = test[start : start + _CHUNK]
-            at, scale = place[part], examples.scale[part]
-            quantiles[at] = table.returns(loc[part], scale)
-            above, below = table.beyond(loc[part], scale, cost, signal_horizon)
-            beyond[at, 0], beyond[at, 1] = above, 1.0 - below
-    return {
-        "codes": examples.codes[rows],
-        "timestamps": examples.timestamps[rows],
-        "fold": fold[rows],
-        "close": examples.close[rows],
-        "scale": examples.scale[rows],
-        "loc": loc[rows],
-        "quantiles": quantiles,
-        "probability_above_cost": beyond,
-        "realised": examples.returns[rows],
-    }
 
 
 def _silent(_: str) -> None:

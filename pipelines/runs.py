@@ -62,6 +62,7 @@ class TrainingParams(RefreshParams):
         folds: test spans of the walk-forward.
         tuning_trials: Optuna trials per candidate; 0 for the defaults.
         select_features: whether features without permutation importance are dropped.
+        combinatorial: spans of the combinatorial paths, at least 3; 0 for none.
         horizon: longest forecast that is weighed, bars.
         alpha: significance level of the promotion gates.
         seed: seed of everything random.
@@ -73,6 +74,7 @@ class TrainingParams(RefreshParams):
     folds: int = 6
     tuning_trials: int = 0
     select_features: bool = False
+    combinatorial: int = 0
     horizon: int = 30
     alpha: float = 0.05
     seed: int = 7
@@ -88,6 +90,12 @@ class TrainingParams(RefreshParams):
                 "candidates are named once, and the random walk is one of them",
                 ", ".join(self.candidates) or "none",
                 "Add random_walk: a model has to beat something",
+            )
+        if self.combinatorial and self.combinatorial < 3:
+            raise InvalidSettings(
+                "combinatorial paths hold out 2 of at least 3 spans; 0 makes none",
+                f"combinatorial {self.combinatorial}",
+                "Ask for 6",
             )
 
     def arguments(self) -> dict[str, Any]:

@@ -34,6 +34,7 @@ def training(
     folds: int = 6,
     tuning_trials: int = 0,
     select_features: bool = False,  # noqa: FBT001, FBT002
+    combinatorial: int = 0,
     horizon: int = 30,
     alpha: float = 0.05,
     seed: int = 7,
@@ -53,6 +54,7 @@ def training(
         folds: test spans of the walk-forward.
         tuning_trials: Optuna trials per candidate; 0 for the defaults.
         select_features: whether features without permutation importance are dropped.
+        combinatorial: spans of the combinatorial paths, at least 3; 0 for none.
         horizon: longest forecast that is weighed, in bars.
         alpha: significance level of the promotion gates.
         seed: seed of everything random.
@@ -81,6 +83,7 @@ def training(
             folds=folds,
             tuning_trials=tuning_trials,
             select_features=select_features,
+            combinatorial=combinatorial,
         )
     weighed = evaluate(
         out_of_sample=dsl.Collected(trained.outputs["out_of_sample"]),

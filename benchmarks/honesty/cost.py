@@ -56,7 +56,7 @@ def forecasts_of(
     z = examples.standardised()
     began = time.process_time()
     schedule = Schedule.of(examples.timestamps, examples.codes, steps, MAX_HORIZON)
-    recalibrate(z, np.zeros((len(z), len(KNOTS))), steps, schedule, symmetric=True)
+    recalibrate(z, np.zeros((len(z), len(KNOTS))), steps, schedule)
     spent = time.process_time() - began
     return forecasts, {"renewals": len(schedule.renewals), "cpu": spent}
 

@@ -107,8 +107,8 @@ def _story(
     return [
         (
             "A calibration is renewed once a week, from outcomes known by then: quantiles of the "
-            "earlier folds' residuals (split conformal prediction, Vovk, Gammerman and Shafer 2005), "
-            "each tail stretched by feedback from its own misses (quantile tracking, Angelopoulos, "
+            "earlier folds' absolute residuals (split conformal prediction, Vovk, Gammerman and Shafer 2005), "
+            "stretched by feedback from misses on either side (quantile tracking, Angelopoulos, "
             "Candès and Tibshirani 2023; adaptive conformal inference, Gibbs and Candès 2021). The "
             "last renewal is what a bundle carries, so what is served is what is counted here as long "
             "as a training runs once a week, as the chart's schedule has it."

@@ -68,7 +68,7 @@ def honest(market: Market, known: "np.ndarray | None" = None) -> Pipeline:
         train=lambda kind, part: (
             train_on_examples(
                 kind, part, params=FEW_TREES.get(kind), folds=3, threads=1
-            ).out_of_sample
+            ).before_shrinkage
         ),
         known=nanoseconds(prices) if known is None else known,
     )

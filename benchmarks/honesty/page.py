@@ -20,41 +20,81 @@ forecast is tried here on data whose truth is known, and its errors are counted.
 runs it all again and writes this page; a smaller version of each experiment is a test."""
 
 
-def write(ran: Mapping[str, tuple[Experiment, Outcome, float]]) -> Path:
+def write(
+    ran: Mapping[str, tuple[Experiment, Outcome, float]], every: Mapping[str, Experiment]
+) -> Path:
     """Write the page, one section an experiment; returns where it is.
+
+    Sections of experiments that did not run stay as they are, with their rows, plots and counts.
 
     Args:
         ran: by name, each experiment with its outcome and the seconds it took.
+        every: all experiments, in the order of the page.
     """
     IMAGES.mkdir(parents=True, exist_ok=True)
-    for old in IMAGES.glob("*.png"):
-        old.unlink()
-    parts = [OPENING, results.machine(), summary(ran)]
-    for experiment, outcome, seconds in ran.values():
-        parts += [f"## {experiment.title}", experiment.question, promises(outcome)]
-        parts += [_told(experiment.name, piece) for piece in outcome.story]
-        parts.append(f"<sub>This took {seconds:,.0f} s.</sub>")
-    PAGE.write_text("\n\n".join(part for part in parts if part) + "\n")
-    counts = {name: dict(outcome.data) for name, (_, outcome, _) in ran.items()}
-    (results.FOLDER / "honesty.json").write_text(json.dumps(counts, indent=1) + "\n")
+    counts_file = results.FOLDER / "honesty.json"
+    whole = set(ran) == set(every)
+    before = "" if whole else PAGE.read_text()
+    counts = {} if whole else json.loads(counts_file.read_text())
+    rows: list[list[str]] = []
+    sections = []
+    for name, experiment in every.items():
+        if name not in ran:
+            rows += _rows_before(before, experiment)
+            sections.append(_section_before(before, experiment))
+            continue
+        for old in IMAGES.glob(f"{name}-*.png"):
+            old.unlink()
+        _, outcome, seconds = ran[name]
+        rows += _promised(experiment, outcome)
+        told = [_told(name, piece) for piece in outcome.story]
+        parts = [f"## {experiment.title}", experiment.question, promises(outcome), *told]
+        ended = f"<sub>This took {seconds:,.0f} s.</sub>"
+        sections.append("\n\n".join(part for part in (*parts, ended) if part))
+        counts[name] = dict(outcome.data)
+    machine = results.machine()
+    if not whole:
+        machine = machine.replace("in one run", "section by section, the last ones")
+    summary = results.markdown(["section", "figure", "promised", "found", "kept"], rows)
+    PAGE.write_text("\n\n".join([OPENING, machine, summary, *filter(None, sections)]) + "\n")
+    in_order = {name: counts[name] for name in every if name in counts}
+    counts_file.write_text(json.dumps(in_order, indent=1) + "\n")
     return PAGE
 
 
-def summary(ran: Mapping[str, tuple[Experiment, Outcome, float]]) -> str:
-    """Every promise in one table, with what came out."""
-    rows = [
+def _promised(experiment: Experiment, outcome: Outcome) -> list[list[str]]:
+    """Rows of the summary: every promise of an experiment, with what came out."""
+    return [
         [
-            f"[{experiment.title}](#{_anchor(experiment.title)})",
+            _link(experiment),
             one.what,
             one.wanted,
             one.found,
             "yes" if one.holds else "**no**",
         ]
-        for experiment, outcome, _ in ran.values()
         for one in outcome.findings
         if one.wanted
     ]
-    return results.markdown(["section", "figure", "promised", "found", "kept"], rows)
+
+
+def _rows_before(page: str, experiment: Experiment) -> list[list[str]]:
+    """An experiment's rows in the summary of the page as it is."""
+    start = f"| {_link(experiment)} | "
+    lines = page.partition("\n## ")[0].splitlines()
+    return [line.strip("| ").split(" | ") for line in lines if line.startswith(start)]
+
+
+def _section_before(page: str, experiment: Experiment) -> str:
+    """An experiment's section of the page as it is; empty if there is none."""
+    head = f"\n## {experiment.title}\n"
+    if head not in page:
+        return ""
+    return head.strip() + "\n" + page.partition(head)[2].partition("\n## ")[0].rstrip()
+
+
+def _link(experiment: Experiment) -> str:
+    kept = [c for c in experiment.title.lower() if c.isalnum() or c in " -"]
+    return f"[{experiment.title}](#{''.join(kept).replace(' ', '-')})"
 
 
 def promises(outcome: Outcome) -> str:
@@ -79,8 +119,3 @@ def _told(name: str, piece: "str | Table | Plot") -> str:
 def image(plot: Plot) -> bytes:
     """The PNG of one plot as the page shows it."""
     return png(plot.paint, LIGHT, height=3.4, dpi=110)
-
-
-def _anchor(title: str) -> str:
-    kept = [c for c in title.lower() if c.isalnum() or c in " -"]
-    return "".join(kept).replace(" ", "-")

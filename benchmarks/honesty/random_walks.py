@@ -35,9 +35,11 @@ def simple_returns(
 ) -> Reals:
     """Simple returns per bar, shape [bars, symbols]; a fair game without a signal.
 
-    r_t = v_t (s m_t + sqrt(1 - s^2) e_t): v_t is the volatility of the kind, e_t a shock of mean
-    0 and variance 1 that symbols have partly in common, and m_t the momentum, the sum of the
-    last ten r / v over its standard deviation.
+    r_t = v_t u_t, and u_t = b (u_(t-1) + ... + u_(t-10)) + sqrt(1 - s^2) e_t: v_t is the
+    volatility of the kind, e_t a shock of mean 0 and variance 1 that symbols have partly in
+    common, and b such that u has variance 1 and the momentum explains s^2 of it (see `_weight`).
+    GARCH feeds on the shocks, not on the returns: fed with returns that have momentum, whose
+    squares come in swarms, its variance would have no mean.
 
     Args:
         kind: a key of `WALKS`.
@@ -51,6 +53,7 @@ def simple_returns(
     shock = np.sqrt(COMMON) * _shocks(rng, kind, (steps, 1)) + np.sqrt(1 - COMMON) * _shocks(
         rng, kind, (steps, symbols)
     )
+    weight = _weight(signal)
     level = _LEVEL * np.ones(steps)
     if kind == "regimes":
         level *= np.where(_regimes(rng, steps), 2.5, 1.0)
@@ -59,11 +62,11 @@ def simple_returns(
     for step in range(steps):
         if kind == "garch" and step:
             # A shock beyond ten deviations is no market's; it would dwarf every later bar.
-            last = np.clip(returns[step - 1] ** 2, 0, 100 * variance)
-            variance = 0.02 * _LEVEL**2 + 0.08 * last + 0.90 * variance
+            square = np.minimum(shock[step - 1] ** 2, 100.0)
+            variance = 0.02 * _LEVEL**2 + (0.08 * square + 0.90) * variance
         volatility = np.sqrt(variance) if kind == "garch" else level[step]
-        momentum = unit[max(step - MEMORY, 0) : step].sum(axis=0) / np.sqrt(MEMORY)
-        unit[step] = signal * momentum + np.sqrt(1 - signal**2) * shock[step]
+        momentum = weight * unit[max(step - MEMORY, 0) : step].sum(axis=0)
+        unit[step] = momentum + np.sqrt(1 - signal**2) * shock[step]
         returns[step] = np.maximum(volatility * unit[step], -0.5)
     return returns[_BURN:]
 
@@ -113,6 +116,42 @@ def learnable(
     )
     table = build_features(prices, FeatureSpec(symbols=tuple(prices["symbol"].unique())))
     return table, horizon_returns(prices, range(1, MAX_HORIZON + 1)).astype(np.float32)
+
+
+def correlation_at(signal: float, horizon: int) -> float:
+    """Correlation of the best forecast of the next `horizon` units' sum with that sum.
+
+    Args:
+        signal: the correlation at one bar.
+        horizon: bars.
+    """
+    weight = _weight(signal)
+    moving = np.ones(horizon)  # what a shock adds to the sum of the units from its own on
+    for bar in range(1, horizon):
+        moving[bar] = weight * moving[max(bar - MEMORY, 0) : bar].sum()
+    unknown = (1 - signal**2) * (np.cumsum(moving) ** 2).sum()
+    alike = [1.0]
+    for lag in range(1, horizon):
+        alike.append(_alike(weight) if lag <= MEMORY else weight * sum(alike[-MEMORY:]))
+    total = horizon + 2 * sum((horizon - lag) * alike[lag] for lag in range(1, horizon))
+    return float(np.sqrt(1 - unknown / total))
+
+
+def _alike(weight: float) -> float:
+    """Autocorrelation of the units at every lag up to `MEMORY`."""
+    return weight / (1 - (MEMORY - 1) * weight)
+
+
+def _weight(signal: float) -> float:
+    """Weight b of each of the last M units, so that together they explain signal^2 of the next.
+
+    By the Yule-Walker equations the first M autocorrelations are all b / (1 - (M - 1) b); the
+    share explained, b times their sum, is M b^2 / (1 - (M - 1) b). The root below stays under
+    1 / M for every signal below 1, so the units are stationary.
+    """
+    square, others = signal**2, MEMORY - 1
+    root = np.sqrt((others * square) ** 2 + 4 * MEMORY * square)
+    return float((root - others * square) / (2 * MEMORY))
 
 
 def _shocks(rng: np.random.Generator, kind: str, shape: tuple[int, int]) -> Reals:

@@ -66,17 +66,17 @@ class Counted:
 def real(item: Real) -> Counted:
     """Walk a candidate over a bundled data set."""
     from forecasting.examples import at_knots
+    from forecasting.shrinkage import shrink_walk
     from forecasting.splits import walk_forward
-    from forecasting.training import walk_locations
+    from forecasting.walk import walk_locations
 
     examples = bundled.examples_of(item.universe)
     z = examples.standardised()
     steps = walk_forward(examples.timestamps, examples.codes)
-    loc = walk_locations(item.kind, examples.x, at_knots(z), steps, seed=SEED, threads=1)
-    return _count(
-        z, loc, examples.timestamps, examples.codes, steps, examples.symbols,
-        symmetric=item.kind == "random_walk",
-    )  # fmt: skip
+    knots = at_knots(z)
+    loc = walk_locations(item.kind, examples.x, knots, steps, seed=SEED, threads=1)
+    loc, _ = shrink_walk(loc, knots, examples.timestamps, steps)
+    return _count(z, loc, examples.timestamps, examples.codes, steps, examples.symbols)
 
 
 def simulated(item: Simulated) -> Counted:
@@ -97,7 +97,7 @@ def simulated(item: Simulated) -> Counted:
     codes = np.zeros(len(z), dtype=np.int32)
     steps = walk_forward(times, codes)
     loc = np.zeros((len(z), len(KNOTS)))
-    return _count(z, loc, times, codes, steps, ("simulated",), symmetric=True)
+    return _count(z, loc, times, codes, steps, ("simulated",))
 
 
 def returns_of(item: Simulated) -> NDArray[np.float64]:
@@ -132,8 +132,6 @@ def _count(
     codes: NDArray[np.int32],
     steps: Sequence[Any],
     symbols: Sequence[str],
-    *,
-    symmetric: bool,
 ) -> Counted:
     from forecasting.recalibration import Schedule, recalibrate
 
@@ -142,7 +140,7 @@ def _count(
     inside, pinball = {}, {}
     known, bins, by_symbol = np.zeros(horizons, dtype=np.int64), np.zeros(6, dtype=np.int64), {}
     for size in STEPS:
-        walked = recalibrate(z, loc, list(steps), schedule, symmetric=symmetric, step_size=size)
+        walked = recalibrate(z, loc, list(steps), schedule, step_size=size)
         above, losses, came = _ranks(z, loc, walked)
         held = (above >= 1) & (above <= 4) & came
         inside[size] = held.sum(axis=0)

@@ -22,7 +22,7 @@ def leak_gates(table: Artifact, out_of_sample: Sequence[Artifact]) -> "list[Gate
     Raises:
         Corrupted: what is there is no finding.
     """
-    from forecasting.leak_findings import LeakFinding, gaps
+    from forecasting.leak_findings import OF_FORECASTS, LeakFinding, gaps
     from forecasting.promotion import GateResult
 
     findings = []
@@ -30,7 +30,7 @@ def leak_gates(table: Artifact, out_of_sample: Sequence[Artifact]) -> "list[Gate
         who = str(artifact.metadata.get("kind", ""))
         made = [LeakFinding.from_dict(one) for one in listed_in(artifact, LEAKS)]
         if who and not made:
-            made = [gap for gap in gaps([]) if gap.check == "forecasts_ignore_the_future"]
+            made = [gap for gap in gaps([]) if gap.check == OF_FORECASTS]
         for one in made:
             found = f"{who}: {one.found}" if who and one.leaks else one.found
             findings.append(LeakFinding(one.check, one.leaks, found))

@@ -59,10 +59,13 @@ def run(
     champion = champion_now(Settings())
     forecasts = {}
     trials = {}
+    paths = {}
     for artifact in sorted(out_of_sample, key=lambda one: str(one.metadata["kind"])):
         kind = str(artifact.metadata["kind"])
         forecasts[kind] = OutOfSample.load(Path(artifact.path))
         trials[kind] = int(artifact.metadata["trials"])
+        if skills := artifact.metadata.get("paths"):
+            paths[kind] = [float(skill) for skill in skills]
     rival, held = None, None
     if champion:
         rival, held = incumbent_of(champion, forecasts, table, seed=seed)
@@ -87,7 +90,7 @@ def run(
         seed=seed,
         git_revision=git_revision(),
     )
-    Path(report.path).write_text(html_report(evaluation, decided, forecasts, meta, policy))
+    Path(report.path).write_text(html_report(evaluation, decided, forecasts, meta, policy, paths))
     Path(verdict.path).write_text(verdict_markdown(decided, evaluation))
     figures = {kind: evaluation.metrics(kind) for kind in evaluation.candidates}
     for kind, values in figures.items():
@@ -105,6 +108,7 @@ def run(
         "reasons": list(decided.reasons),
         "champion": champion.version if champion else "",
         "metrics": figures,
+        "paths": paths,
         "evaluation": evaluation.to_dict(),
     }
     (folder / DECISION).write_text(json.dumps(decision, sort_keys=True, allow_nan=False))

@@ -13,13 +13,17 @@ def run(*, snapshot: str, dataset: str, table: Artifact) -> str:
     """Publish the newest rows of every symbol; see the component for the arguments.
 
     Raises:
+        LeakFound: the checks of the features step found a leak, or were not made.
+        Corrupted: what they found cannot be read.
         ShortHistory: no symbol has a usable row.
     """
     from components.training_table import TrainingTable
     from forecasting.adapters.lake import Lake
     from forecasting.calendar import horizon_times
+    from forecasting.leak_findings import LeakFinding, refuse_leaks
     from forecasting.served import serve_features
 
+    refuse_leaks([LeakFinding.from_dict(one) for one in table.metadata.get("leaks", [])])
     lake = Lake(Settings().lake)
     held = lake.snapshot(dataset, snapshot)
     record = lake.last_fetch(dataset)

@@ -14,6 +14,7 @@ def train(
     folds: int,
     tuning_trials: int,
     select_features: bool,
+    combinatorial: int,
     bundle: dsl.Output[dsl.Model],
     out_of_sample: dsl.Output[dsl.Dataset],
     metrics: dsl.Output[dsl.Metrics],
@@ -27,6 +28,7 @@ def train(
         folds: test spans of the walk.
         tuning_trials: Optuna trials inside the first training window; 0 for the defaults.
         select_features: whether features without permutation importance are dropped.
+        combinatorial: spans of the combinatorial paths, at least 3; 0 for none.
         bundle: the refitted model: native bytes, manifest and digests.
         out_of_sample: the walk's forecasts beside what really happened.
         metrics: what the training cost, and how wide its data were.
@@ -40,6 +42,7 @@ def train(
         folds=folds,
         tuning_trials=tuning_trials,
         select_features=select_features,
+        combinatorial=combinatorial,
         bundle=bundle,
         out_of_sample=out_of_sample,
         metrics=metrics,

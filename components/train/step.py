@@ -30,6 +30,7 @@ def run(
     folds: int,
     tuning_trials: int,
     select_features: bool,
+    combinatorial: int,
     bundle: Artifact,
     out_of_sample: Artifact,
     metrics: ScalarMetrics,
@@ -44,10 +45,16 @@ def run(
     from components.provenance import git_revision
     from components.training_table import TrainingTable
     from forecasting.bundle import write_bundle
+    from forecasting.combinatorial import need_skfolio, skill_over_paths
     from forecasting.leaks import check_forecasts
     from forecasting.targets import SignalRule
     from forecasting.training import Examples, train_on_examples
 
+    def say(message: str) -> None:
+        tell("train", candidate, PROGRESS, message=message)
+
+    if combinatorial:
+        need_skfolio()
     learned_from = TrainingTable.load(Path(table.path))
     examples = Examples.of(learned_from.features, learned_from.returns)
     rule = SignalRule()
@@ -62,7 +69,7 @@ def run(
         signal_horizon=rule.horizon,
         cost=rule.cost,
         threads=threads,
-        progress=lambda message: tell("train", candidate, PROGRESS, message=message),
+        progress=say,
     )
 
     def walked_again(part: "Examples") -> "OutOfSample":
@@ -75,10 +82,21 @@ def run(
             tuning_trials=min(tuning_trials, 1),
             select_features=select_features,
             threads=threads,
-        ).out_of_sample
+        ).before_shrinkage
 
-    tell("train", candidate, PROGRESS, message=f"{candidate}: looking for leaks")
+    say(f"{candidate}: looking for leaks")
     leaks = check_forecasts(walked_again, examples, seed=seed)
+    paths: list[float] = []
+    if combinatorial and candidate != "random_walk":
+        paths = skill_over_paths(
+            candidate,
+            trained.narrowed(examples),
+            params=trained.params,
+            spans=combinatorial,
+            seed=seed,
+            threads=threads,
+            progress=say,
+        ).skills.tolist()
     origin = {**learned_from.origin, "folds": folds, "git_revision": git_revision()}
     info = write_bundle(Path(bundle.path), trained, learned_from.spec, training=origin, signal=rule)
     trained.out_of_sample.save(Path(out_of_sample.path))
@@ -88,6 +106,7 @@ def run(
         rows=len(trained.out_of_sample),
         trials=trained.trials,
         leaks=[leaks.to_dict()],
+        paths=paths,
     )
     figures = {
         "seconds": round(trained.seconds, 2),

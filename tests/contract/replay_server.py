@@ -25,13 +25,17 @@ class Asked:
 
 @dataclass(frozen=True)
 class Answer:
-    """What to send: `missing` bytes fewer than its Content-Length promises, after `wait` seconds."""
+    """What to send: `missing` bytes fewer than its Content-Length promises, after `wait` seconds.
+
+    From the part of it named by `drips` on, "headers" or "body", a byte comes every 0.2 seconds.
+    """
 
     status: int = 200
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     wait: float = 0.0
     missing: int = 0
+    drips: str = ""
 
 
 def data(content: object, status: int = 200) -> Answer:
@@ -62,6 +66,10 @@ def cut(answer: Answer) -> Answer:
 
 def late(answer: Answer, seconds: float) -> Answer:
     return Answer(answer.status, answer.body, answer.headers, wait=seconds)
+
+
+def dripping(answer: Answer, part: str) -> Answer:
+    return Answer(answer.status, answer.body, answer.headers, drips=part)
 
 
 class Replay:
@@ -101,12 +109,23 @@ class Replay:
                     for name, value in answer.headers.items():
                         self.send_header(name, value)
                     self.send_header("Content-Length", str(len(answer.body) + answer.missing))
+                    if answer.drips == "headers":
+                        self._drip(b"".join(self._headers_buffer) + b"\r\n" + answer.body)
+                        return
                     self.end_headers()
-                    self.wfile.write(answer.body)
+                    if answer.drips:
+                        self._drip(answer.body)
+                    else:
+                        self.wfile.write(answer.body)
                 except (BrokenPipeError, ConnectionResetError):
                     pass  # the client hung up, as it may
 
             do_POST = do_DELETE = do_GET
+
+            def _drip(self, content: bytes) -> None:
+                for byte in content:
+                    self.wfile.write(bytes([byte]))
+                    time.sleep(0.2)
 
             def log_message(self, *args: object) -> None:
                 pass

@@ -1,5 +1,6 @@
 """The tiingo source against a local server that gives Tiingo's documented answers and faults."""
 
+import gzip
 import time
 from datetime import UTC, date, datetime, timedelta
 
@@ -22,6 +23,7 @@ from tests.contract.replay_server import (
     Replay,
     cut,
     data,
+    dripping,
     late,
     limited,
     truncated,
@@ -255,14 +257,27 @@ def test_the_plans_requests_an_hour_are_never_exceeded(server: Replay, tiingo: T
         source(server, requests_per_hour="0")
 
 
-def test_a_source_that_hangs_or_drips_is_ended_at_the_deadline(
-    server: Replay, tiingo: Tiingo
-) -> None:
+def test_a_source_that_hangs_is_ended_at_the_deadline(server: Replay, tiingo: Tiingo) -> None:
     server.answer = lambda asked: late(data(recent()), 8.0)
     begun = time.monotonic()
     with pytest.raises(SourceUnavailable, match="in time"):
         source(server, 1.5).fetch(["AAPL"], None, None, "1d")
     assert time.monotonic() - begun < 2.5
+
+
+@pytest.mark.parametrize("part", ["headers", "body"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_source_that_answers_byte_by_byte_is_ended_at_the_deadline(
+    server: Replay, part: str, packed: bool
+) -> None:
+    plain = data(recent())
+    whole = Answer(200, gzip.compress(plain.body), {"Content-Encoding": "gzip"})
+    server.answer = lambda asked: dripping(whole if packed else plain, part)
+    begun = time.monotonic()
+    with pytest.raises(SourceUnavailable, match="Tiingo must answer in time") as caught:
+        source(server, 1.5).fetch(["AAPL"], None, None, "1d")
+    assert 1.0 < time.monotonic() - begun < 2.5
+    assert caught.value.remedy
 
 
 def test_an_address_nobody_listens_at_is_told_at_once() -> None:

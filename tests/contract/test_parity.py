@@ -4,7 +4,7 @@ The lake is refreshed bar by bar with the pipeline's own steps. What the predict
 answered from after each refresh is held against the training table made at the end.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,10 +12,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import forecasting.features
 from components.features import step as features
 from components.publish import step as publish
 from components.training_table import TrainingTable
 from forecasting.adapters.lake import Lake
+from forecasting.errors import LeakFound
 from forecasting.features import build_features, features_of_bars
 from forecasting.leak_findings import RULES, LeakFinding
 from forecasting.quality import judge
@@ -98,6 +100,45 @@ def history(tmp_path_factory):
             [LeakFinding.from_dict(one) for one in table.metadata["leaks"]],
             lake.read(snapshot),
         )
+
+
+def looks_ahead(prices, spec):
+    """Features of which one is the next bar's gap."""
+    table = build_features(prices, spec)
+    values = table.values.copy()
+    ahead = prices.groupby("symbol")["open"].shift(-1) / prices["close"] - 1
+    values[:, table.names.index("overnight_gap")] = ahead.ffill()
+    return replace(table, values=values)
+
+
+def test_a_refresh_whose_features_leak_publishes_nothing_and_leaves_what_is_served(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setenv("BELLWETHER_STATE_DIR", str(tmp_path))
+    lake = Lake(Settings().lake)
+    fetched = prices(BARS, late_is_there=True)
+    now = fetched["timestamp"].max().to_pydatetime() + timedelta(hours=1)
+    snapshot = lake.append(
+        "default",
+        judge(fetched, now=now, interval="1d"),
+        source="test",
+        replay=False,
+        synthetic=True,
+        interval="1d",
+        fetched_at=now,
+    )
+    publish.run(snapshot=snapshot.id, dataset="default", table=describe(tmp_path, snapshot))
+    served = lake.served_features("default")
+    monkeypatch.setattr(forecasting.features, "build_features", looks_ahead)
+    table = describe(tmp_path, snapshot)
+    with pytest.raises(LeakFound, match="overnight_gap") as caught:
+        publish.run(snapshot=snapshot.id, dataset="default", table=table)
+    assert RULES["features_survive_truncation"] in caught.value.rule
+    assert "stay" in caught.value.remedy
+    table.metadata["leaks"] = []
+    with pytest.raises(LeakFound, match="the check was not made"):
+        publish.run(snapshot=snapshot.id, dataset="default", table=table)
+    assert lake.served_features("default").to_bytes() == served.to_bytes()
 
 
 def rows_of(table, symbol):

@@ -261,6 +261,7 @@ def test_the_parameters_of_a_training_are_visible_with_their_defaults():
         "folds": 6,
         "tuning_trials": 0,
         "select_features": False,
+        "combinatorial": 0,
         "horizon": 30,
         "alpha": 0.05,
         "seed": 7,

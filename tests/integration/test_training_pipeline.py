@@ -32,6 +32,7 @@ PARAMS = TrainingParams(
     candidates=("ridge", "random_walk"),
     folds=3,
     train_until="2022-12-30",
+    combinatorial=4,
     who="the test",
 )
 
@@ -140,6 +141,20 @@ def test_the_report_and_the_verdict_are_files_people_can_open(trained):
     assert trained.outcome.report.read_text().lstrip().lower().startswith("<!doctype html")
     verdict = trained.outcome.verdict_file.read_text()
     assert trained.outcome.verdict in verdict.splitlines()[0].lower()
+
+
+def test_skill_on_combinatorial_paths_is_beside_the_verdict_and_in_the_report(trained):
+    evidence = trained.outcome.report.parent / "evidence" / "decision.json"
+    paths = json.loads(evidence.read_text())["paths"]
+    assert set(paths) == {"ridge"}
+    assert len(paths["ridge"]) == 3
+    assert all(-0.2 < skill < 0.2 for skill in paths["ridge"])
+    assert "Skill on combinatorial paths" in trained.outcome.report.read_text()
+
+
+def test_too_few_spans_for_paths_are_refused_before_anything_runs():
+    with pytest.raises(InvalidSettings, match="2 of at least 3 spans"):
+        TrainingParams(combinatorial=2)
 
 
 def test_every_leak_check_is_a_gate_of_the_verdict_and_held(trained):

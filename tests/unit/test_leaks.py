@@ -44,7 +44,7 @@ EXAMPLES = Examples.of(describe(LONG), label(LONG))
 
 
 def ridge(part):
-    return train_on_examples("ridge", part, folds=3).out_of_sample
+    return train_on_examples("ridge", part, folds=3).before_shrinkage
 
 
 def with_column(name, leak):

@@ -150,6 +150,17 @@ def test_many_symbols_are_cut_to_the_best_and_the_worst():
     assert "The best and the worst 20 are listed." in page
 
 
+def test_skill_on_combinatorial_paths_is_shown_as_a_distribution_if_it_was_asked_for(refused, page):
+    forecasts, evaluation, verdict = refused
+    paths = {"ridge": [-0.02, 0.01, 0.03, 0.0, 0.005]}
+    shown = html_report(evaluation, verdict, forecasts, ReportMeta("sample"), paths=paths)
+    row = re.search(r"<h2>Skill on combinatorial paths</h2>.*?<td>ridge</td>(.*?)</tr>", shown)
+    cells = re.findall(r"<td>(.*?)</td>", row.group(1))
+    assert cells[1:] == ["5", "-2.00%", "0", "+0.50%", "+1.00%", "+3.00%", "3 of 5"]
+    assert "no gate looks at it" in shown
+    assert "combinatorial" not in page
+
+
 def test_the_markdown_lists_reasons_gates_and_candidates(refused):
     _, evaluation, verdict = refused
     text = verdict_markdown(verdict, evaluation)

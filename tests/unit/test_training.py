@@ -8,10 +8,16 @@ import pytest
 
 from forecasting.errors import Corrupted, InvalidInput, InvalidSettings, ShortHistory
 from forecasting.features import FeatureSpec, build_features
-from forecasting.forecast import KNOTS, probability_above, quantile_returns
+from forecasting.forecast import (
+    KNOTS,
+    interpolation_matrix,
+    probability_above,
+    quantile_returns,
+)
 from forecasting.models import make_forecaster
 from forecasting.recalibration import Schedule, recalibrate
 from forecasting.schema import MAX_HORIZON
+from forecasting.shrinkage import shrink_walk, slopes
 from forecasting.splits import label_ends, walk_forward
 from forecasting.targets import SignalRule, horizon_returns
 from forecasting.training import Examples, OutOfSample, train_candidate, train_on_examples
@@ -114,6 +120,7 @@ def test_quantiles_and_probabilities_are_those_of_each_renewals_own_calibration(
     for step in steps:
         model = make_forecaster("ridge").fit(examples.x[step.train], knots[step.train], seed=0)
         loc[step.test] = model.locate(examples.x[step.test])
+    loc, _ = shrink_walk(loc, knots, examples.timestamps, steps)
     schedule = Schedule.of(examples.timestamps, examples.codes, steps, MAX_HORIZON)
     walked = recalibrate(z, loc, steps, schedule)
     trained = train_on_examples("ridge", examples, folds=3, signal_horizon=10, cost=0.004)
@@ -165,6 +172,52 @@ def test_the_final_calibration_serves_the_final_model(examples, ridge):
     assert (np.diff(returns, axis=2) >= 0).all()
     chance = probability_above(ridge.locate(examples.x), examples.scale, ridge.calibration)
     assert ((chance >= 0.0099) & (chance <= 0.9901)).all()
+
+
+def test_the_model_that_is_served_is_shrunk_by_all_folds(examples, ridge):
+    steps = walk_forward(examples.timestamps, examples.codes, folds=4)
+    z = examples.returns / examples.scale[:, None] / np.sqrt(np.arange(1, MAX_HORIZON + 1))
+    knots = z[:, [knot - 1 for knot in KNOTS]].astype(np.float64)
+    loc = np.full(knots.shape, np.nan)
+    for step in steps:
+        model = make_forecaster("ridge").fit(examples.x[step.train], knots[step.train], seed=0)
+        loc[step.test] = model.locate(examples.x[step.test])
+    rows = np.flatnonzero(examples.timestamps >= steps[0].test_start)
+    expected = slopes(loc[rows], knots[rows], examples.timestamps[rows])
+    assert expected[0] > 0.5
+    assert expected.min() < 0.95
+    whole = make_forecaster("ridge").fit(examples.x, knots, seed=0).locate(examples.x)
+    assert np.allclose(ridge.locate(examples.x), whole * expected, atol=1e-4)
+
+
+def test_the_locations_before_they_were_shrunk_are_kept_for_the_leak_check(examples, ridge):
+    raw, shrunk = ridge.before_shrinkage, ridge.out_of_sample
+    rows = np.flatnonzero(raw.fold == 3)
+    step = walk_forward(examples.timestamps, examples.codes, folds=4)[2]
+    z = examples.returns / examples.scale[:, None] / np.sqrt(np.arange(1, MAX_HORIZON + 1))
+    knots = z[:, [knot - 1 for knot in KNOTS]]
+    model = make_forecaster("ridge").fit(examples.x[step.train], knots[step.train], seed=0)
+    assert np.allclose(raw.loc[rows], model.locate(examples.x[step.test]), atol=1e-4)
+    assert (np.abs(shrunk.loc) <= np.abs(raw.loc)).all()
+    assert not np.array_equal(shrunk.loc, raw.loc)
+    assert raw.quantiles is shrunk.quantiles
+
+
+def test_the_direction_of_a_forecast_is_that_of_its_location_alone(ridge):
+    forecasts = ridge.out_of_sample
+    centre = forecasts.loc @ interpolation_matrix() * np.sqrt(np.arange(1, MAX_HORIZON + 1))
+    spread = forecasts.quantiles / forecasts.scale[:, None, None] - centre[:, :, None]
+    assert np.abs(forecasts.loc).mean() > 0.02
+    assert np.allclose(spread[:, :, 2], 0, atol=1e-4)
+    assert np.allclose(spread, -spread[:, :, ::-1], atol=1e-4)
+
+
+def test_examples_are_narrowed_to_the_columns_the_forecaster_takes(examples):
+    trained = train_on_examples("ridge", examples, folds=2, select_features=True)
+    narrow = trained.narrowed(examples)
+    assert narrow.names == trained.selected_features
+    assert len(narrow.names) < len(examples.names)
+    assert np.array_equal(trained.forecaster.locate(narrow.x), trained.locate(examples.x))
 
 
 def test_training_repeats_bit_for_bit_whatever_the_threads(examples):

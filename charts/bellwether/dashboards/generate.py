@@ -577,7 +577,7 @@ def _data() -> list[Json]:
                 "differs: {{provider}}",
             ),
             unit="percentunit",
-            runbooks=["BellwetherPricesFallback"],
+            runbooks=["BellwetherPricesFallback", "BellwetherProvidersDisagree"],
         ),
         series(
             "Loads and reloads",

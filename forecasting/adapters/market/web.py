@@ -4,6 +4,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from queue import Empty, SimpleQueue
+from threading import Thread
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
@@ -125,35 +127,67 @@ class Web:
         params: Mapping[str, str] | None,
         body: Mapping[str, object] | None,
     ) -> Reply:
+        left = max(0.1, min(REQUEST_SECONDS, self.until - time.monotonic()))
+        outcomes: SimpleQueue[Reply | Exception] = SimpleQueue()
+
+        def receive() -> None:
+            try:
+                outcomes.put(self._receive(path, about, params, body, left))
+            except Exception as error:  # noqa: BLE001 - it is raised where it was asked for
+                outcomes.put(error)
+
+        # httpx limits each read and no request as a whole, nor the look-up of a name: a server
+        # that sends a byte now and then would hold us for ever. Closing the client ends the thread.
+        Thread(target=receive, daemon=True).start()
+        try:
+            outcome = outcomes.get(timeout=left)
+        except Empty:
+            raise self._late(about, f"no whole answer after {left:.1f} s") from None
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def _late(self, about: str, found: str) -> SourceUnavailable:
+        return SourceUnavailable(
+            f"{self.provider} must answer in time",
+            f"{about}: {found}",
+            f"{LATER}, or raise BELLWETHER_SOURCE_DEADLINE_SECONDS",
+        )
+
+    def _receive(
+        self,
+        path: str,
+        about: str,
+        params: Mapping[str, str] | None,
+        body: Mapping[str, object] | None,
+        seconds: float,
+    ) -> Reply:
         import httpx
 
-        left = max(0.1, min(REQUEST_SECONDS, self.until - time.monotonic()))
-        late = time.monotonic() + left
+        late = time.monotonic() + seconds
         try:
             with self._client.stream(
                 "GET" if body is None else "POST",
                 path,
                 params=params,
                 json=body,
-                timeout=httpx.Timeout(left, connect=min(left, CONNECT_SECONDS)),
+                timeout=httpx.Timeout(seconds, connect=min(seconds, CONNECT_SECONDS)),
             ) as response:
                 content = bytearray()
                 for chunk in response.iter_bytes():
                     content += chunk
-                    if time.monotonic() > late or len(content) > _LARGEST:
+                    if time.monotonic() > late:
+                        raise self._late(about, f"{len(content)} bytes after {seconds:.1f} s")
+                    if len(content) > _LARGEST:
                         raise SourceUnavailable(
-                            f"{self.provider} must answer in {left:.0f} s and {_LARGEST >> 20} MB",
+                            f"{self.provider} must answer in {_LARGEST >> 20} MB",
                             f"{about}: {len(content)} bytes so far",
                             LATER,
                         )
                 headers = {name.lower(): value for name, value in response.headers.items()}
                 return Reply(self.provider, about, response.status_code, headers, bytes(content))
         except httpx.TimeoutException as error:
-            raise SourceUnavailable(
-                f"{self.provider} must answer in time",
-                f"{about}: {type(error).__name__} after {left:.1f} s",
-                f"{LATER}, or raise BELLWETHER_SOURCE_DEADLINE_SECONDS",
-            ) from error
+            raise self._late(about, f"{type(error).__name__} after {seconds:.1f} s") from error
         except (httpx.RemoteProtocolError, httpx.DecodingError) as error:
             raise SourceUnavailable(
                 FAULTS["truncated_answer"].rule,

@@ -22,6 +22,7 @@ SHOWN: Final = (
     ("page", "page"),
     ("forecast", "V2 endpoint"),
     ("mlflow", "MLflow"),
+    ("pipelines", "Kubeflow Pipelines"),
     ("grafana", "Grafana"),
     ("prometheus", "Prometheus"),
 )

@@ -128,7 +128,7 @@ def _value(key: yaml.Node, node: yaml.Node, lines: list[str]) -> Schema:
     if "ref" in added:
         return {**said, "$ref": f"#/$defs/{added['ref']}"}
     if isinstance(node, yaml.MappingNode):
-        return {**said, **_object(node, lines)}
+        return {**said, **_object(node, lines), **added}
     default = yaml.safe_load(yaml.serialize(node))
     return {**said, "type": TYPES[type(default)], **added}
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from components.artifacts import Artifact, ConfusionMetrics, ScalarMetrics
+from components.artifacts import Artifact, ConfusionMetrics, ScalarMetrics, listed_in
 from components.report import reported
 from forecasting.settings import Settings
 
@@ -64,7 +64,7 @@ def run(
         kind = str(artifact.metadata["kind"])
         forecasts[kind] = OutOfSample.load(Path(artifact.path))
         trials[kind] = int(artifact.metadata["trials"])
-        if skills := artifact.metadata.get("paths"):
+        if skills := listed_in(artifact, "paths"):
             paths[kind] = [float(skill) for skill in skills]
     rival, held = None, None
     if champion:

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-from components.artifacts import Artifact
+from components.artifacts import Artifact, listed_in
 from components.report import reported
 from forecasting.settings import Settings
 
@@ -23,7 +23,7 @@ def run(*, snapshot: str, dataset: str, table: Artifact) -> str:
     from forecasting.leak_findings import LeakFinding, refuse_leaks
     from forecasting.served import serve_features
 
-    refuse_leaks([LeakFinding.from_dict(one) for one in table.metadata.get("leaks", [])])
+    refuse_leaks([LeakFinding.from_dict(one) for one in listed_in(table, "leaks")])
     lake = Lake(Settings().lake)
     held = lake.snapshot(dataset, snapshot)
     record = lake.last_fetch(dataset)

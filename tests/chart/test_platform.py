@@ -112,6 +112,16 @@ def test_bellwether_renders_with_the_whole_platform():
         if item["kind"] == "ConfigMap" and item["metadata"]["name"] == "bellwether-settings"
     )
     assert settings["data"]["BELLWETHER_PUSHGATEWAY_URL"] == "http://pushgateway.monitoring:9091"
+    steps = next(
+        item
+        for item in rendered
+        if item["kind"] == "ConfigMap" and item["metadata"]["namespace"] == "kubeflow"
+    )
+    assert steps["data"]["BELLWETHER_PIPELINES_PUBLIC_URL"] == (
+        "http://pipelines.bellwether.localhost"
+    )
+    routes = {item["metadata"]["name"] for item in rendered if item["kind"] == "HTTPRoute"}
+    assert {"bellwether-grafana", "bellwether-prometheus", "bellwether-pipelines"} <= routes
 
 
 def plan(*skip, namespace="bellwether"):

@@ -129,8 +129,7 @@ def test_types_names_and_limits_are_the_schemas_business(setting, says):
             "gateway.createClass needs gateway.create=true: found create=false.",
         ),
         (
-            ["gateway.extraRoutes[0].name=mlflow", "gateway.extraRoutes[0].service=x",
-             "gateway.extraRoutes[0].port=80"],
+            ["gateway.extraRoutes.mlflow.service=x", "gateway.extraRoutes.mlflow.port=80"],
             ('gateway.extraRoutes must have names and hostnames of their own: found "mlflow", '
             "which is taken. Choose another."),
         ),

@@ -71,8 +71,8 @@ def test_an_existing_gateway_gets_routes_and_nothing_else_is_made():
 
 
 def test_a_route_to_another_namespace_is_permitted_there_when_asked():
-    route = "gateway.extraRoutes[0]"
-    said = [f"{route}.name=grafana", f"{route}.service=grafana", f"{route}.port=80"]
+    route = "gateway.extraRoutes.grafana"
+    said = [f"{route}.service=grafana", f"{route}.port=80"]
     asked = render("", *said, f"{route}.namespace=monitoring", f"{route}.referenceGrant=true")
     assert one(asked, "HTTPRoute", "bellwether-grafana")["spec"]["hostnames"] == [
         "grafana.bellwether.localhost"

@@ -128,6 +128,9 @@ def test_a_refresh_whose_features_leak_publishes_nothing_and_leaves_what_is_serv
         fetched_at=now,
     )
     publish.run(snapshot=snapshot.id, dataset="default", table=describe(tmp_path, snapshot))
+    on_a_cluster = describe(tmp_path, snapshot)
+    on_a_cluster.metadata["leaks"] = {"list": on_a_cluster.metadata["leaks"]}
+    publish.run(snapshot=snapshot.id, dataset="default", table=on_a_cluster)
     served = lake.served_features("default")
     monkeypatch.setattr(forecasting.features, "build_features", looks_ahead)
     table = describe(tmp_path, snapshot)

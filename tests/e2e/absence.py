@@ -16,9 +16,6 @@ SECONDS = 300.0
 RATE = 20
 """Requests a second all the while."""
 
-KILLED = "a server was killed"
-"""The only stretch of this time in which a request may fail; its own test says how many."""
-
 CANARY = 25
 """Per cent that the candidate has meanwhile."""
 

@@ -17,6 +17,7 @@ import pytest
 
 from tests.e2e import drift_schedule, testbed
 from tests.e2e.absence import Absence, without_controller
+from tests.e2e.at_work import AtWork, watched
 from tests.e2e.cluster import ROOT, Cluster
 from tests.e2e.figures import Figures
 from tests.e2e.installation import prepare
@@ -24,19 +25,22 @@ from tests.e2e.stage import Versions, trained
 from tests.e2e.testbed import Images
 
 ORDER = (
-    "test_images",
     "test_10_install",
     "test_20_training",
+    "test_25_connections",
     "test_30_canary",
-    "test_40_object_store",
+    "test_40_autoscaling",
+    "test_50_object_store",
     # from here on KServe's controller is away
-    "test_50_autoscaling",
     "test_55_drift",
     "test_monitoring",
     "test_58_stale_job",
     "test_60_faults",
-    # and from here on it is back
-    "test_70_security",
+    "test_62_rights",
+    "test_images",
+    # and here it comes back
+    "test_65_controller",
+    "test_70_poison",
     "test_90_upgrade",
 )
 
@@ -111,8 +115,17 @@ def cluster(
 
 
 @pytest.fixture(scope="session")
-def versions(cluster: Cluster, figures: Figures) -> Versions:
+def at_work(cluster: Cluster, figures: Figures) -> AtWork:
+    """The first training and all that follows it, watched from inside."""
+    return watched(cluster, figures)
+
+
+@pytest.fixture(scope="session")
+def versions(request: pytest.FixtureRequest, cluster: Cluster, figures: Figures) -> Versions:
     """Champion and challenger, trained in the cluster."""
+    if any("at_work" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        made: AtWork = request.getfixturevalue("at_work")
+        return made.versions
     return trained(cluster, figures)
 
 

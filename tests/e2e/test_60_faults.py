@@ -1,7 +1,6 @@
 """What is taken away stays away for a while: the registry, the store, the database, pods.
 
-KServe's controller is away all the time, and was already while autoscaling, drift and monitoring were
-tested.
+KServe's controller is away all the time, and was already while drift and monitoring were tested.
 Forecasts go on meanwhile. What cannot be done says so in words and in bounded time, leaves nothing
 half done, and works when it is asked again.
 """
@@ -10,7 +9,6 @@ import time
 
 import pytest
 
-from tests.e2e import absence as window
 from tests.e2e.cluster import DATA_NAMESPACE, eventually
 from tests.e2e.faults import evict_all, gone, kill, labels_of
 from tests.e2e.load import Load
@@ -139,24 +137,3 @@ def test_an_evicted_page_and_registry_come_back_and_no_forecast_fails(cluster, a
         eventually("the registry answers again", lambda: registered(cluster), seconds=60)
         figures.record("faults", "page, registry evicted until back", time.monotonic() - start, "s")
     assert load.report.failed == 0, str(load.report)
-
-
-def test_five_minutes_without_kserves_controller_fail_no_forecast(
-    cluster, versions, absence, figures
-):
-    assert not cluster.get("pods", namespace="kserve")
-    time.sleep(max(0.0, window.SECONDS - absence.seconds))
-    assert not cluster.get("pods", namespace="kserve")
-    away = absence.seconds
-    absence.close()
-    report = absence.load.report
-    figures.record("faults", "KServe's controller away", away, "s", wanted=">= 300")
-    figures.record("faults", "forecasts meanwhile", report.sent)
-    excused = report.within(window.KILLED).failed if window.KILLED in report.windows else 0
-    figures.record("faults", "failed of them", report.failed, wanted="0")
-    assert away >= window.SECONDS
-    assert report.sent > 0.95 * window.RATE * window.SECONDS
-    assert report.failed == excused, str(report)
-    # It does its work again: its webhook lets a version through, whose status it writes.
-    cluster.rollout("start", str(versions.candidate), "--weight", "0").expect()
-    assert cluster.weights() == {versions.stable: 100, versions.candidate: 0}

@@ -144,6 +144,22 @@ def test_a_laptops_run_has_no_page_and_a_cluster_without_an_address_no_link(
     assert pipeline_links(settings) == {}
 
 
+def test_a_promoted_candidate_is_shown_as_the_champion_it_became() -> None:
+    outcome = {
+        "champion": "2",
+        "challenger": "2",
+        "promoted": True,
+        "reasons": [],
+        "runs": {"ridge": "aa11"},
+        "versions": {"ridge": "2"},
+        "snapshot": "0123",
+    }
+    told = registered_markdown(outcome, Settings(registry_public_url="http://mlflow/"), "7")
+    assert told.startswith("## Promoted: version 2")
+    version = "[2](http://mlflow/#/models/bellwether/versions/2) (champion)"
+    assert f"| ridge | {version} | [aa11](http://mlflow/#/experiments/7/runs/aa11) |" in told
+
+
 def test_without_a_public_address_of_mlflow_the_page_names_runs_and_links_nothing() -> None:
     outcome = {
         "champion": "1",

@@ -5,6 +5,16 @@
 {{- end -}}
 {{- end -}}
 
+{{/* Address of its UI in a browser: as given, else the route `pipelines` of our gateway; nothing without either. */}}
+{{- define "bellwether.pipelines.publicUrl" -}}
+{{- $route := .Values.gateway.extraRoutes.pipelines -}}
+{{- if .Values.kubeflowPipelines.publicUrl -}}
+{{- .Values.kubeflowPipelines.publicUrl -}}
+{{- else if $route -}}
+http://{{ $route.hostname | default "pipelines" }}.{{ .Values.gateway.domain }}{{ include "bellwether.publicPort" . }}
+{{- end -}}
+{{- end -}}
+
 {{/* metadata of an object in its namespace. (dict "root" $ "component" "steps" "name" "x") */}}
 {{- define "bellwether.pipelines.metadata" -}}
 name: {{ .name }}

@@ -15,7 +15,7 @@ BELLWETHER_PAGE_PORT: "7860"
 BELLWETHER_PAGE_ROOT_PATH: {{ .Values.page.rootPath | quote }}
 BELLWETHER_PAGE_TRAINS: {{ .Values.page.trains | quote }}
 BELLWETHER_PIPELINES_URL: {{ include "bellwether.pipelines.url" . | quote }}
-BELLWETHER_PIPELINES_PUBLIC_URL: {{ eq .Values.training.engine "kfp" | ternary .Values.kubeflowPipelines.publicUrl "" | quote }}
+BELLWETHER_PIPELINES_PUBLIC_URL: {{ eq .Values.training.engine "kfp" | ternary (include "bellwether.pipelines.publicUrl" .) "" | quote }}
 {{- include "bellwether.settings.free" . }}
 {{- end -}}
 

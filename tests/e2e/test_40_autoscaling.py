@@ -1,33 +1,29 @@
-"""Versions that grow and shrink with load, and pods that leave without losing a request.
-
-Nothing of it needs KServe's controller, so all of it happens while that is away.
-"""
+"""Versions that grow and shrink with load, and pods that leave without losing a request."""
 
 import json
 import time
 
 import pytest
 
-from tests.e2e.absence import CANARY, KILLED
 from tests.e2e.cluster import NAMESPACE, eventually
 from tests.e2e.faults import evict, kill
 from tests.e2e.installation import memory_mib
 from tests.e2e.load import Load
-from tests.e2e.stage import pods_of
+from tests.e2e.stage import both, pods_of
 
 BUSY = 900.0
 """Requests a second that are more than two pods of 100m want at 70 %."""
 
 
-@pytest.fixture(scope="module")
-def served(cluster, versions, absence):
-    """The stable version, with everything; afterwards the candidate has its share again."""
-    cluster.rollout("weight", str(versions.candidate), "0").expect()
-    yield versions.stable
-    cluster.rollout("weight", str(versions.candidate), str(CANARY)).expect()
+@pytest.fixture
+def served(cluster, versions):
+    """The stable version, with everything."""
+    both(cluster, versions)
+    return versions.stable
 
 
-def test_every_version_has_an_autoscaler_on_cpu(cluster, versions, absence):
+def test_every_version_has_an_autoscaler_on_cpu(cluster, versions):
+    both(cluster, versions)
     for version in (versions.stable, versions.candidate):
         spec = cluster.get("hpa", f"bellwether-v{version}-predictor")["spec"]
         (metric,) = spec["metrics"]
@@ -100,10 +96,10 @@ def test_draining_the_node_of_our_pods_keeps_one_and_fails_no_request(cluster, s
     assert load.report.failed == 0, str(load.report)
 
 
-def test_a_killed_server_costs_at_most_one_request_in_a_thousand(cluster, served, absence, figures):
+def test_a_killed_server_costs_at_most_one_request_in_a_thousand(cluster, served, figures):
     if cluster.node is None:
         pytest.skip("SIGKILL needs the machine under the cluster; here is none")
-    with Load(cluster.forecasts) as load, absence.load.window(KILLED):
+    with Load(cluster.forecasts) as load:
         (pod, *_) = cluster.ready_pods(pods_of(served))
         kill(cluster, pod, "kserve-container")
         load.watch("after", 5)

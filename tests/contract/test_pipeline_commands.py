@@ -225,7 +225,7 @@ def test_following_bears_a_server_that_is_away_for_a_moment(server, workflows, c
 @pytest.fixture
 def drifted(tmp_path, server):
     """Starts what is due after drift runs of (hours before now, reason to retrain)."""
-    now = START + timedelta(days=20, hours=17)
+    now = START + timedelta(days=20, hours=19)  # an hour after midnight
     settings = Settings(state_dir=tmp_path, pipelines_url=server.address)
     history = DriftHistory(settings.lake)
 
@@ -243,7 +243,7 @@ def test_lasting_drift_starts_one_training_for_the_day_it_was_asked_for(
     drifted, cluster, scheduled
 ):
     run = drifted((3, ""), (2, "drift of features lasted 3 bars"), (1, ""))
-    assert [one.display_name for one in cluster.runs] == [f"{TRAINING} drift-2026-03-22"]
+    assert [one.display_name for one in cluster.runs] == [f"{TRAINING} drift-2026-03-21"]
     assert cluster.runs[0].runtime_config.parameters["who"] == "drift"
     assert drifted((0.5, "")) == run
     assert len(cluster.runs) == 1
@@ -251,7 +251,7 @@ def test_lasting_drift_starts_one_training_for_the_day_it_was_asked_for(
 
 def test_no_training_is_started_without_a_reason_or_for_one_of_long_ago(drifted, cluster):
     assert drifted((2, ""), (1, "")) == ""
-    assert drifted((25, "drift of features lasted 3 bars"), (1, "")) == ""
+    assert drifted((25, "drift of features lasted 3 bars"), (0.5, "")) == ""
     assert cluster.runs == []
 
 

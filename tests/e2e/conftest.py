@@ -32,12 +32,14 @@ ORDER = (
     "test_40_autoscaling",
     "test_50_object_store",
     # from here on KServe's controller is away
+    "test_52_weights",
+    "test_53_rights",
+    "test_images",
     "test_55_drift",
     "test_monitoring",
+    "test_57_restarts",
     "test_58_stale_job",
     "test_60_faults",
-    "test_62_rights",
-    "test_images",
     # and here it comes back
     "test_65_controller",
     "test_70_poison",

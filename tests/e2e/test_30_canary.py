@@ -6,7 +6,6 @@ import time
 import pytest
 
 from tests.e2e.cluster import eventually
-from tests.e2e.grpc_calls import versions_that_answer
 from tests.e2e.load import Load, ask
 from tests.e2e.poison import registered
 from tests.e2e.stage import alone, both, inference_services
@@ -89,34 +88,6 @@ def test_canary_promotion_rollback_and_deletion_fail_no_request(cluster, version
     assert inference_services(cluster) == [candidate]
 
 
-def test_a_header_pins_a_request_to_a_version_whatever_the_weights(cluster, canary):
-    for version in (canary.stable, canary.candidate):
-        report = ask(cluster.forecasts.pinned(version), 500)
-        assert report.failed == 0, str(report)
-        assert report.versions == {str(version): 500}
-
-
-def test_a_path_pins_a_request_to_a_version(cluster, canary):
-    from dataclasses import replace
-
-    path = f"/v2/models/bellwether/versions/{canary.candidate}/infer"
-    report = ask(replace(cluster.forecasts, path=path), 200)
-    assert report.versions == {str(canary.candidate): 200}
-
-
-def test_a_version_with_weight_is_not_deleted(cluster, canary):
-    refused = cluster.rollout("delete", str(canary.stable))
-    assert refused.code == 2, refused.output
-    assert f"version {canary.stable} has 100 %" in refused.output
-    assert canary.stable in inference_services(cluster)
-
-
-def test_weights_make_a_hundred_and_know_their_versions(cluster, canary):
-    assert cluster.rollout("weight", "9999", "10").code != 0
-    assert cluster.rollout("weight", str(canary.stable), "101").code == 2
-    assert cluster.weights() == {canary.stable: 100, canary.candidate: 0}
-
-
 def test_a_canary_that_never_becomes_ready_gets_no_weight_and_says_why(
     cluster, canary, lost_version
 ):
@@ -152,35 +123,3 @@ def test_run_takes_a_canary_through_every_step_by_itself(cluster, canary, figure
         seconds=10,
     )
     assert tags == "serving"
-
-
-def test_rollback_tells_the_registry_why(cluster, canary):
-    both(cluster, canary, weight=50)
-    cluster.rollout("rollback", "--why", "coverage fell to 71 %").expect()
-    assert cluster.weights()[canary.stable] == 100
-    tags = cluster.versions()[canary.candidate]["tags"]
-    assert tags["rollout"] == "rolled back"
-    assert tags["rollout_reason"] == "coverage fell to 71 %"
-
-
-def test_prometheus_knows_wanted_and_observed_weights(cluster, canary):
-    both(cluster, canary, weight=25)
-
-    def told():
-        found = cluster.prometheus_query("bellwether_route_weight")
-        return {labels["model_version"]: value for labels, value in found}
-
-    wanted = {str(canary.stable): 75, str(canary.candidate): 25}
-    eventually("the weights are in Prometheus", lambda: told() == wanted, seconds=30)
-
-
-def test_the_weights_hold_over_grpc_as_well(cluster, canary, figures):
-    both(cluster, canary, weight=25)
-    count = 2_000
-    seen = versions_that_answer("AAPL", count)
-    assert set(seen) == {str(canary.stable), str(canary.candidate)}
-    share = 100 * seen[str(canary.candidate)] / count
-    figures.record(
-        "canary", f"observed share over gRPC at 25 % of {count:,}", share, "%", wanted="25 +- 4"
-    )
-    assert abs(share - 25) <= 4  # 4 sigma of so many answers

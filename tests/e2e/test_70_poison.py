@@ -16,18 +16,17 @@ import pytest
 from tests.e2e.cluster import Outcome, eventually
 from tests.e2e.load import Load, Report
 from tests.e2e.poison import MARKER, PICKLE, POISONS, Poison, bundle_of, registered
-from tests.e2e.stage import alone, wait_for_answers
+from tests.e2e.stage import both, wait_for_answers
 
 ALERT = 'ALERTS{alertname="BellwetherBundleRejected", alertstate="firing"}'
 
 
 @pytest.fixture(scope="module")
 def served(cluster, versions):
-    """The stable version, alone, answering."""
-    alone(cluster, versions.stable)
+    """The stable version, with everything, answering."""
+    both(cluster, versions)
     wait_for_answers(cluster, versions.stable)
-    yield versions.stable
-    alone(cluster, versions.stable)
+    return versions.stable
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ to happen, and what may happen at the same time.
 import contextlib
 import os
 import subprocess
-import tempfile
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -130,14 +129,13 @@ class Testbed:
         """Load images the node lacks: from an archive, or from Docker by name."""
         there = set(self.run("testbed", "ctr", "images", "ls", "-q").split())
         missing = {name: path for name, path in names.items() if in_full(name) not in there}
-        archives = [str(path) for path in missing.values() if path]
-        with tempfile.TemporaryDirectory() as folder:
-            if built := [name for name, path in missing.items() if not path]:
-                # One archive for all: layers that images share are carried once.
-                archives.append(f"{folder}/images.tar")
-                docker("save", "--output", archives[-1], *built)
-            if archives:
-                self.run("testbed", "load", *archives)
+        # One image is unpacked on one core.
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for done in [
+                pool.submit(self.run, "testbed", "load", str(path or name))
+                for name, path in missing.items()
+            ]:
+                done.result()
 
 
 def in_full(image: str) -> str:
@@ -218,7 +216,8 @@ def started(folder: Path, figures: Figures) -> Iterator[tuple[Cluster, "Future[I
                     full: DEBIAN_IMAGES / f"{name}.tar" for name, full in SERVICE_IMAGES.items()
                 }
                 # A node takes images before anything runs on it.
-                testbed.load(dict.fromkeys(images.result().names.values()) | archives)
+                largest_first = reversed(images.result().names.values())
+                testbed.load(dict.fromkeys(largest_first) | archives)
                 platform.result()
                 figures.record("cluster", "ready with all images", time.monotonic() - start, "s")
             yield testbed.cluster(), images

@@ -1,4 +1,4 @@
-"""The first training on a cluster with Kubeflow Pipelines: a run there, followed to its end."""
+"""The first training on a cluster with Kubeflow Pipelines, and the refresh that it needs to serve."""
 
 from contextlib import ExitStack
 from typing import Final
@@ -9,7 +9,7 @@ from bellwether.steps import Step
 from bellwether.tools import Cluster
 from forecasting.adapters.port_forward import PortForward
 from forecasting.adapters.workflow_records import WorkflowRun
-from forecasting.adapters.workflows import TRAINING, Workflows
+from forecasting.adapters.workflows import REFRESH, TRAINING, Workflows
 
 LONGEST_SECONDS: Final = 3600.0
 
@@ -25,7 +25,9 @@ def pipelines_url(cluster: Cluster, namespace: str, release: str) -> str:
 
 
 def train_there(cluster: Cluster, url: str, step: Step) -> str:
-    """Run the training as scheduled, now; follow one that is under way instead.
+    """Run the training and then the refresh as scheduled, now; follow what is under way instead.
+
+    A training publishes no features, and without features nothing can be forecast.
 
     Args:
         cluster: where.
@@ -33,21 +35,34 @@ def train_there(cluster: Cluster, url: str, step: Step) -> str:
         step: told how the run fares.
 
     Returns:
-        The run's id.
+        The training's run id.
 
     Raises:
         UnknownWorkflow: nothing is scheduled.
-        BellwetherError: the run failed, or Kubeflow Pipelines is not there.
+        BellwetherError: a run failed, or Kubeflow Pipelines is not there.
     """
     with ExitStack() as stack:
         workflows = stack.enter_context(Workflows(_reached(cluster, url, stack)))
         workflows.wait(60.0, step.doing)
-        newest = next(iter(workflows.runs(1, pipeline=TRAINING)), None)
-        if newest is None or newest.ended:
-            key = f"first-after-{newest.id if newest else 'none'}"
-            newest = workflows.start_as_scheduled(TRAINING, key=key).run
-        follow(workflows, newest.id, lambda run: step.doing(_told(run)), timeout=LONGEST_SECONDS)
-        return newest.id
+        trained = _run_now(workflows, TRAINING, step)
+        _run_now(workflows, REFRESH, step)
+        return trained
+
+
+def _run_now(workflows: Workflows, pipeline: str, step: Step) -> str:
+    """Run a pipeline to its end, or follow the run that is under way; the run's id."""
+    newest = next(iter(workflows.runs(1, pipeline=pipeline)), None)
+    if newest is None or newest.ended:
+        key = f"first-after-{newest.id if newest else 'none'}"
+        newest = workflows.start_as_scheduled(pipeline, key=key).run
+    what = pipeline.removeprefix("bellwether-")
+    follow(
+        workflows,
+        newest.id,
+        lambda run: step.doing(f"{what}: {_told(run)}"),
+        timeout=LONGEST_SECONDS,
+    )
+    return newest.id
 
 
 def _reached(cluster: Cluster, url: str, stack: ExitStack) -> str:

@@ -347,17 +347,27 @@ class Told:
         self.said.append(what)
 
 
-def test_the_first_training_follows_one_that_runs_and_else_starts_one(server, cluster, scheduled):
+def test_the_first_training_and_refresh_follow_what_runs_and_else_start_it(
+    server, workflows, cluster, scheduled
+):
+    version, _ = workflows.upload(REFRESH, "0123456789ab", "x: 1")
+    workflows.schedule(Schedule(version, "0 5 * * *", {"source": "sample"}))
+
     def ends_when_looked_at(asked):
-        if asked.path.removesuffix("/").split("/")[-2] == "runs":
-            cluster.runs[-1].state = "SUCCEEDED"
+        for one in cluster.runs:
+            if asked.path.endswith(one.run_id):
+                one.state = "SUCCEEDED"
+
+    def started():
+        return [one.display_name.split()[0] for one in cluster.runs]
 
     cluster.before = ends_when_looked_at
     first = train_there(Cluster(), server.address, Told())
-    assert [one.run_id for one in cluster.runs] == [first]
+    assert (first, started()) == (cluster.runs[0].run_id, [TRAINING, REFRESH])
     second = train_there(Cluster(), server.address, Told())
-    assert [one.run_id for one in cluster.runs] == [first, second]
-    cluster.runs[-1].state = "RUNNING"
+    assert (second, len(cluster.runs)) == (cluster.runs[2].run_id, 4)
+    cluster.runs[2].state = "RUNNING"
     told = Told()
     assert train_there(Cluster(), server.address, told) == second
-    assert told.said == ["the run is succeeded"]
+    assert started() == [TRAINING, REFRESH, TRAINING, REFRESH, REFRESH]
+    assert told.said == ["training: the run is succeeded", "refresh: the run is succeeded"]

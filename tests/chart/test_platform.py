@@ -118,7 +118,7 @@ def test_bellwether_renders_with_the_whole_platform():
         if item["kind"] == "ConfigMap" and item["metadata"]["namespace"] == "kubeflow"
     )
     assert steps["data"]["BELLWETHER_PIPELINES_PUBLIC_URL"] == (
-        "http://pipelines.bellwether.localhost"
+        "http://pipelines.bellwether.localhost:8080"
     )
     routes = {item["metadata"]["name"] for item in rendered if item["kind"] == "HTTPRoute"}
     assert {"bellwether-grafana", "bellwether-prometheus", "bellwether-pipelines"} <= routes

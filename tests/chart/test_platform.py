@@ -102,17 +102,24 @@ def test_bellwether_is_told_where_our_releases_are_and_no_others():
     assert wiring(releases(), []) == []
 
 
-def test_bellwether_renders_with_the_whole_platform():
+def bellwether_on_the_platform(*settings):
     files = wiring(releases(), [release.name for release in releases()])
     arguments = [part for path in files for part in ("--values", path)]
-    rendered = objects(helm("template", "bellwether", CHARTS / "bellwether", *arguments).stdout)
-    settings = next(
-        item
-        for item in rendered
-        if item["kind"] == "ConfigMap" and item["metadata"]["name"] == "bellwether-settings"
-    )
+    arguments += [part for setting in settings for part in ("--set", setting)]
+    return objects(helm("template", "bellwether", CHARTS / "bellwether", *arguments).stdout)
+
+
+def test_bellwether_renders_with_the_whole_platform():
+    rendered = bellwether_on_the_platform()
+    settings = named(rendered, "ConfigMap", "bellwether-settings")
     assert settings["data"]["BELLWETHER_PUSHGATEWAY_URL"] == "http://pushgateway.monitoring:9091"
-    steps = next(
+    routes = {item["metadata"]["name"] for item in rendered if item["kind"] == "HTTPRoute"}
+    assert {"bellwether-grafana", "bellwether-prometheus", "bellwether-pipelines"} <= routes
+
+
+def test_steps_on_the_platform_are_told_where_the_pipelines_page_is():
+    rendered = bellwether_on_the_platform("training.engine=kfp")
+    (steps,) = (
         item
         for item in rendered
         if item["kind"] == "ConfigMap" and item["metadata"]["namespace"] == "kubeflow"
@@ -120,8 +127,6 @@ def test_bellwether_renders_with_the_whole_platform():
     assert steps["data"]["BELLWETHER_PIPELINES_PUBLIC_URL"] == (
         "http://pipelines.bellwether.localhost:8080"
     )
-    routes = {item["metadata"]["name"] for item in rendered if item["kind"] == "HTTPRoute"}
-    assert {"bellwether-grafana", "bellwether-prometheus", "bellwether-pipelines"} <= routes
 
 
 def plan(*skip, namespace="bellwether"):

@@ -100,6 +100,7 @@ def later(name: str, folder: Path) -> None:
         folds=6,
         tuning_trials=0,
         select_features=False,
+        combinatorial=0,
         bundle=SimpleNamespace(path=str(folder / "bundle"), metadata={}),
         out_of_sample=SimpleNamespace(path=str(folder / "walk"), metadata={}),
         metrics=SimpleNamespace(path=str(folder / "metrics"), log_metric=lambda *_: None),

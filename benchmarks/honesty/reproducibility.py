@@ -149,6 +149,7 @@ def by_the_steps(training: Training) -> dict[str, str]:
             folds=training.folds,
             tuning_trials=3 if training.searched else 0,
             select_features=training.searched,
+            combinatorial=0,
             bundle=bundle,
             out_of_sample=forecasts,
             metrics=Artifact(str(folder / f"{kind}-metrics")),

@@ -172,11 +172,11 @@ def test_a_champion_whose_bundle_is_not_what_the_registry_promises_never_answers
 def test_a_swapped_file_in_the_registry_is_found_and_fetched_anew_when_mended(house, tmp_path):
     swapped = tmp_path / "swapped"
     shutil.copytree(house.bundles["second"][0], swapped)
-    shutil.copy(house.bundles["first"][0] / "calibration.npy", swapped / "calibration.npy")
+    shutil.copy(house.bundles["first"][0] / "model.onnx", swapped / "model.onnx")
     version = house.register("second", files=swapped)
     house.promote(version)
     state = house.loader.next_state(ServingState())
-    with pytest.raises(NotReady, match=r"calibration\.npy"):
+    with pytest.raises(NotReady, match=r"model\.onnx"):
         state.find().fitted()
 
 

@@ -77,5 +77,4 @@ def _reached(cluster: Cluster, url: str, stack: ExitStack) -> str:
 
 
 def _told(run: WorkflowRun) -> str:
-    running = ", ".join(one.name for one in run.steps if one.state == "RUNNING")
-    return f"the run is {run.state.lower()}{': ' if running else ''}{running}"
+    return f"the run is {run.state.lower()}{': ' if run.doing else ''}{run.doing}"

@@ -6,8 +6,6 @@ A variable that names an address always wins.
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Self
 from urllib.parse import urlsplit
 
 from forecasting.adapters.cluster import Cluster, ServicePort
@@ -15,10 +13,11 @@ from forecasting.adapters.port_forward import PortForward
 from forecasting.adapters.prometheus import Prometheus
 from forecasting.adapters.registry_reader import RegistryReader
 from forecasting.adapters.version_manifests import RolloutConfig
+from forecasting.closing import Closing
 
 
 @dataclass
-class OpenWays:
+class OpenWays(Closing):
     """A `serving.rollout.Reach` whose forwards end with its context."""
 
     cluster: Cluster
@@ -27,15 +26,8 @@ class OpenWays:
     _prometheus: tuple[str, Prometheus] | None = None
     _config: RolloutConfig | None = None
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """End the forwards and let go of the connections."""
         if self._registry is not None:
             self._registry[1].close()
         if self._prometheus is not None:

@@ -9,11 +9,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
+from forecasting.closing import Closing
 from forecasting.errors import Unavailable
 
 GRACE_SECONDS = 12.0
@@ -35,7 +35,7 @@ class Service:
 
 
 @dataclass
-class Supervisor:
+class Supervisor(Closing):
     """Context manager: what is started inside is stopped at its end, in reverse order.
 
     Children run in sessions of their own, so that Ctrl-C reaches them only through us and
@@ -47,15 +47,7 @@ class Supervisor:
 
     def __enter__(self) -> Self:
         self.logs.mkdir(parents=True, exist_ok=True)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.stop()
+        return super().__enter__()
 
     def start(
         self, name: str, url: str, command: Sequence[str], env: Mapping[str, str] | None = None
@@ -111,7 +103,7 @@ class Supervisor:
         """A server that has ended by itself, if any."""
         return next((s for s in self.services if s.process.poll() is not None), None)
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """Ask every server to end, in reverse order of start; end those that do not."""
         for service in reversed(self.services):
             if service.process.poll() is None:

@@ -1,6 +1,5 @@
 """What the commands do: pipelines with visible progress, a drift run, an ingest, told in words."""
 
-import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -10,7 +9,6 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bellwether.console import console, say, table
-from forecasting.errors import SnapshotCorrupted, Unavailable
 from forecasting.settings import Settings
 from pipelines.local import (
     REFRESH_STEPS,
@@ -173,25 +171,10 @@ def measure_drift(settings: Settings, options: "DriftOptions") -> bool:
 
 
 def _tell_success(settings: Settings, job: str, dataset: str) -> None:
-    """Publish when a job ended well, and how its fetch went.
+    from forecasting.adapters.job_success import publish_success
 
-    The job's work is done and stays done when the Pushgateway is down: that is said, not raised,
-    and an alert on the age of the last success sees it if it lasts.
-    """
-    from forecasting.adapters.batch_metrics import publish
-    from forecasting.adapters.lake import Lake
-
-    try:
-        record = Lake(settings.lake).last_fetch(dataset)
-        publish(
-            job,
-            record.samples(dataset) if record else (),
-            gateway_url=settings.pushgateway_url,
-            file=settings.metrics_file(job),
-            succeeded_at=time.time(),
-        )
-    except (SnapshotCorrupted, Unavailable) as error:
-        say(f"[yellow]![/] The time of this success was not published: {error}")
+    if unpublished := publish_success(settings, job, dataset):
+        say(f"[yellow]![/] {unpublished}")
 
 
 def _tell_outcome(outcome: TrainingOutcome, report: Path) -> None:

@@ -100,7 +100,7 @@ class PipelineRetraining:
     def _training(self, run: WorkflowRun) -> Training:
         state: Literal["running", "done", "failed"] = "running"
         if run.ended:
-            state = "done" if run.state in {"SUCCEEDED", "SKIPPED"} else "failed"
+            state = "done" if run.ended_well else "failed"
         lines = [f"{run.name}: {run.state.lower()}"]
         lines += [f"{one.name}: {_SIGNS.get(one.state, one.state.lower())}" for one in run.steps]
         symbols = str(run.parameters.get("symbols", "")).split(",")

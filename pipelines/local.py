@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import fields
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -77,9 +76,7 @@ def run_refresh(
     settings: Settings, params: RefreshParams, progress: Progress | None = None
 ) -> RefreshOutcome:
     """Run the refresh pipeline here and wait for it; arguments and errors as in `run_training`."""
-    of_refresh = {one.name for one in fields(RefreshParams)}
-    arguments = {k: v for k, v in params.arguments().items() if k in of_refresh}
-    run = _Run(settings, "refresh", REFRESH_STEPS, arguments, progress)
+    run = _Run(settings, "refresh", REFRESH_STEPS, params.refresh_arguments(), progress)
     outputs = run.outputs()
     return RefreshOutcome(outputs["snapshot"], outputs["published"], run.log, run.seconds)
 

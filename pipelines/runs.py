@@ -42,6 +42,11 @@ class RefreshParams:
                 "Name the symbols, or leave the shards out",
             )
 
+    def refresh_arguments(self) -> dict[str, Any]:
+        """The refresh pipeline's arguments, of a training's parameters, too."""
+        wanted = {one.name for one in fields(RefreshParams)}
+        return {name: value for name, value in self.arguments().items() if name in wanted}
+
     def arguments(self) -> dict[str, Any]:
         """The pipeline's arguments."""
         values = {one.name: getattr(self, one.name) for one in fields(self)}

@@ -1,14 +1,13 @@
 """The record step: the notes of a run's steps -> what came of it, for people and for alerts."""
 
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from components.artifacts import Artifact
 from components.run_notes import StepNote, kept, run_id
-from forecasting.errors import InvalidSettings, SnapshotCorrupted, Unavailable
+from forecasting.errors import InvalidSettings
 from forecasting.settings import Settings
 
 _KILLED: Final = (
@@ -41,7 +40,10 @@ def run(*, job: str, last_step: str, dataset: str, outcome: Artifact) -> None:
     succeeded = succeeds(notes, last_step)
     outcome.metadata.update(job=job, succeeded=succeeded)
     if succeeded:
-        _publish(settings, job, dataset)
+        from forecasting.adapters.job_success import publish_success
+
+        if unpublished := publish_success(settings, job, dataset):
+            sys.stderr.write(f"{unpublished}\n")
 
 
 def succeeds(notes: Sequence[StepNote], last_step: str) -> bool:
@@ -85,21 +87,3 @@ def _sentence(note: StepNote) -> str:
 
 def _state(note: StepNote) -> str:
     return "killed" if note.state == "started" else note.state
-
-
-def _publish(settings: Settings, job: str, dataset: str) -> None:
-    """Publish the time of the success, and how the fetch went; the work is done either way."""
-    from forecasting.adapters.batch_metrics import publish
-    from forecasting.adapters.lake import Lake
-
-    try:
-        fetched = Lake(settings.lake).last_fetch(dataset)
-        publish(
-            job,
-            fetched.samples(dataset) if fetched else (),
-            gateway_url=settings.pushgateway_url,
-            file=settings.metrics_file(job),
-            succeeded_at=time.time(),
-        )
-    except (SnapshotCorrupted, Unavailable) as fault:
-        sys.stderr.write(f"The time of this success was not published: {fault}\n")

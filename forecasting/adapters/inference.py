@@ -10,7 +10,6 @@ Every failure is an error of `forecasting.errors` that carries the server's own 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import quote
 
@@ -19,6 +18,7 @@ import orjson
 from numpy.typing import NDArray
 
 from forecasting import errors
+from forecasting.adapters.late_client import LateClient
 from forecasting.errors import (
     BellwetherError,
     InvalidRequest,
@@ -32,7 +32,7 @@ from forecasting.schema import MAX_HORIZON
 from forecasting.tensors import Tensor
 
 if TYPE_CHECKING:
-    from httpx import Client, Response
+    from httpx import Response
 
     from forecasting.settings import Settings
 
@@ -81,7 +81,7 @@ class SymbolForecast:
     fallback: str = ""
 
 
-class InferenceClient:
+class InferenceClient(LateClient):
     """Asks one model server.
 
     Args:
@@ -101,9 +101,7 @@ class InferenceClient:
     ) -> None:
         self._url = url.rstrip("/")
         self.model = model
-        self._timeout = timeout
-        self._headers = dict(headers or {})
-        self._opened: Client | None = None
+        super().__init__(timeout=timeout, headers=dict(headers or {}))
 
     @classmethod
     def of(cls, settings: "Settings") -> Self:
@@ -113,23 +111,6 @@ class InferenceClient:
             settings.registered_model,
             timeout=settings.inference_timeout_seconds,
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Let go of the connections."""
-        if self._opened is not None:
-            self._opened.close()
-            self._opened = None
 
     def forecast(
         self,
@@ -260,12 +241,10 @@ class InferenceClient:
             raise self._not_ours(f"an answer without {error!r}") from error
 
     def _ask(self, method: str, path: str, body: bytes | None = None) -> "Response":
-        from httpx import Client, HTTPError, InvalidURL
+        from httpx import HTTPError, InvalidURL
 
-        if self._opened is None:
-            self._opened = Client(timeout=self._timeout, headers=self._headers)
         try:
-            return self._opened.request(
+            return self.client.request(
                 method, f"{self._url}{path}", content=body, headers=_JSON if body else None
             )
         except (HTTPError, InvalidURL) as error:

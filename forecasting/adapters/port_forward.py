@@ -7,9 +7,9 @@ import subprocess
 import tempfile
 import time
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import IO, Final, Self
 
+from forecasting.closing import Closing
 from forecasting.errors import Unavailable
 
 START_SECONDS: Final = 20.0
@@ -18,7 +18,7 @@ _SAID: Final = re.compile(rb"Forwarding from 127\.0\.0\.1:(\d+)")
 
 
 @dataclass
-class PortForward:
+class PortForward(Closing):
     """A forward that ends with its context, and is opened again when its pod went away.
 
     Attributes:
@@ -37,15 +37,7 @@ class PortForward:
 
     def __enter__(self) -> Self:
         self.address()
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
+        return super().__enter__()
 
     def address(self) -> str:
         """The local address, e.g. http://127.0.0.1:41234; opens the forward when it is not open.

@@ -1,15 +1,13 @@
 """Asks Prometheus instant queries; what goes wrong is said in words."""
 
 from math import isnan
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from forecasting.adapters.late_client import LateClient
 from forecasting.errors import Unavailable
 
-if TYPE_CHECKING:
-    from httpx import Client
 
-
-class Prometheus:
+class Prometheus(LateClient):
     """One Prometheus server.
 
     Args:
@@ -19,14 +17,7 @@ class Prometheus:
 
     def __init__(self, url: str, *, timeout: float = 10.0) -> None:
         self._url = url.rstrip("/")
-        self._timeout = timeout
-        self._opened: Client | None = None
-
-    def close(self) -> None:
-        """Let go of the connections."""
-        if self._opened is not None:
-            self._opened.close()
-            self._opened = None
+        super().__init__(timeout=timeout)
 
     def by_label(self, query: str, label: str) -> dict[str, float]:
         """The values of an instant query, by one label; NaN is left out.
@@ -51,12 +42,10 @@ class Prometheus:
         return values[0] if values and not isnan(values[0]) else None
 
     def _vector(self, query: str) -> list[dict[str, Any]]:
-        from httpx import Client, HTTPError, InvalidURL
+        from httpx import HTTPError, InvalidURL
 
-        if self._opened is None:
-            self._opened = Client(timeout=self._timeout)
         try:
-            response = self._opened.post(f"{self._url}/api/v1/query", data={"query": query})
+            response = self.client.post(f"{self._url}/api/v1/query", data={"query": query})
         except (HTTPError, InvalidURL) as error:
             raise Unavailable(
                 "Prometheus must be reachable",

@@ -11,10 +11,11 @@ from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
+from forecasting.adapters.late_client import LateClient
 from forecasting.errors import BundleRejected, RegistryUnavailable, UnknownVersion
 
 if TYPE_CHECKING:
-    from httpx import Client, Response
+    from httpx import Response
 
 CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
@@ -59,7 +60,7 @@ class VersionRecord:
         return self.tags.get("dataset") or "default"
 
 
-class RegistryReader:
+class RegistryReader(LateClient):
     """Reads one registered model.
 
     Args:
@@ -71,14 +72,7 @@ class RegistryReader:
     def __init__(self, url: str, model: str, *, timeout_seconds: float = 10.0) -> None:
         self._url = url.rstrip("/")
         self.model = model
-        self._timeout = timeout_seconds
-        self._opened: Client | None = None
-
-    def close(self) -> None:
-        """Let go of the connections."""
-        if self._opened is not None:
-            self._opened.close()
-            self._opened = None
+        super().__init__(base_url=self._url, timeout=timeout_seconds)
 
     def aliases(self) -> dict[str, str]:
         """Version by alias; empty before the first training.
@@ -161,7 +155,7 @@ class RegistryReader:
         for key, value in tags.items():
             body = {"name": self.model, "version": version, "key": key, "value": value}
             try:
-                response = self._client().post(path, json=body)
+                response = self.client.post(path, json=body)
             except (HTTPError, InvalidURL) as error:
                 raise self._unreachable(error) from error
             if response.status_code != 200:
@@ -216,7 +210,7 @@ class RegistryReader:
         size = 0
         try:
             with (
-                self._client().stream("GET", "/get-artifact", params=query) as response,
+                self.client.stream("GET", "/get-artifact", params=query) as response,
                 target.open("wb") as file,
             ):
                 if response.status_code != 200:
@@ -234,19 +228,12 @@ class RegistryReader:
             raise self._unreachable(error) from error
         return size
 
-    def _client(self) -> "Client":
-        if self._opened is None:
-            from httpx import Client
-
-            self._opened = Client(base_url=self._url, timeout=self._timeout)
-        return self._opened
-
     def _get(self, endpoint: str, **query: str) -> dict[str, Any] | None:
         """The JSON answer; None when the registry knows no such thing."""
         from httpx import HTTPError, InvalidURL
 
         try:
-            response = self._client().get(endpoint, params=query)
+            response = self.client.get(endpoint, params=query)
         except (HTTPError, InvalidURL) as error:
             raise self._unreachable(error) from error
         try:

@@ -56,7 +56,7 @@ class RegistryRuns(RegistryReader):
         query = {"path": path, "run_uuid": run_id}
         data = bytearray()
         try:
-            with self._client().stream("GET", "/get-artifact", params=query) as response:
+            with self.client.stream("GET", "/get-artifact", params=query) as response:
                 if response.status_code != 200:
                     response.read()
                     # MLflow answers 404 or, from some artifact stores, 500 "No such artifact".

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from forecasting.adapters.late_client import LateClient
 from forecasting.errors import (
     BellwetherError,
     InvalidRequest,
@@ -19,7 +20,7 @@ from forecasting.errors import (
 )
 
 if TYPE_CHECKING:
-    from httpx import Client, Response
+    from httpx import Response
 
 PAGE: Final = 100
 """Objects asked for at a time; the server gives out no more than 200."""
@@ -28,7 +29,7 @@ _ROOT: Final = "/apis/v2beta1"
 _WHAT: Final = "Kubeflow Pipelines"
 
 
-class WorkflowApi:
+class WorkflowApi(LateClient):
     """One Kubeflow Pipelines API server.
 
     Args:
@@ -44,14 +45,8 @@ class WorkflowApi:
                 "Set BELLWETHER_PIPELINES_URL, e.g. http://ml-pipeline.kubeflow:8888",
             )
         self.url = url.rstrip("/")
+        super().__init__(timeout=timeout)
         self._timeout = timeout
-        self._opened: Client | None = None
-
-    def close(self) -> None:
-        """Let go of the connections."""
-        if self._opened is not None:
-            self._opened.close()
-            self._opened = None
 
     def get(self, path: str, **parameters: str) -> dict[str, Any]:
         """The object behind a path below /apis/v2beta1.
@@ -114,12 +109,10 @@ class WorkflowApi:
             asked["page_token"] = str(answer["next_page_token"])
 
     def _ask(self, method: str, path: str, **content: Any) -> dict[str, Any]:
-        from httpx import Client, HTTPError, InvalidURL, TimeoutException
+        from httpx import HTTPError, InvalidURL, TimeoutException
 
-        if self._opened is None:
-            self._opened = Client(timeout=self._timeout)
         try:
-            response = self._opened.request(method, f"{self.url}{_ROOT}{path}", **content)
+            response = self.client.request(method, f"{self.url}{_ROOT}{path}", **content)
         except TimeoutException as error:
             raise WorkflowsUnavailable(
                 f"{_WHAT} must answer in time",

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-ENDED: Final = frozenset({"SUCCEEDED", "SKIPPED", "FAILED", "CANCELED"})
+_ENDED_WELL: Final = frozenset({"SUCCEEDED", "SKIPPED"})
+ENDED: Final = _ENDED_WELL | {"FAILED", "CANCELED"}
 """States that a run does not leave by itself; the others are PENDING, RUNNING, CANCELING, PAUSED."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -84,6 +85,16 @@ class WorkflowRun:
     def ended(self) -> bool:
         """Whether it is over."""
         return self.state in ENDED
+
+    @property
+    def ended_well(self) -> bool:
+        """Whether it is over, and nothing failed."""
+        return self.state in _ENDED_WELL
+
+    @property
+    def doing(self) -> str:
+        """Names of the steps that run, separated by commas."""
+        return ", ".join(one.name for one in self.steps if one.state == "RUNNING")
 
     def seconds(self, now: datetime) -> float:
         """How long it has run at `now` (aware), or ran."""

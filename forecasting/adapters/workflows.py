@@ -15,13 +15,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from forecasting.adapters import workflow_schedules
 from forecasting.adapters.workflow_api import WorkflowApi
 from forecasting.adapters.workflow_records import PipelineVersion, RecurringRun, WorkflowRun
 from forecasting.adapters.workflow_schedules import Outcome, Schedule
+from forecasting.closing import Closing
 from forecasting.errors import InvalidInput, NameTaken, UnknownWorkflow, WorkflowsUnavailable
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 TRAINING: Final = "bellwether-training"
 REFRESH: Final = "bellwether-refresh"
+NAMES: Final = (TRAINING, REFRESH)
 """Names of our pipelines, and of their recurring runs."""
 
 OLDEST: Final = (2, 17)
@@ -52,7 +53,7 @@ class Started:
     fresh: bool
 
 
-class Workflows:
+class Workflows(Closing):
     """One Kubeflow Pipelines, in single-user mode.
 
     Args:
@@ -83,17 +84,6 @@ class Workflows:
             InvalidSettings: they name none.
         """
         return cls(settings.pipelines_url, public_url=settings.pipelines_public_url)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Let go of the connections."""

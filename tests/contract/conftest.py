@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from forecasting.adapters.workflows import Workflows
+from tests.contract.kubeflow_pipelines import KubeflowPipelines
 from tests.contract.replay_server import Replay, replaying
 
 
@@ -12,3 +14,17 @@ def server() -> Iterator[Replay]:
     """A local server in a provider's place."""
     with replaying() as replay:
         yield replay
+
+
+@pytest.fixture
+def cluster(server: Replay) -> KubeflowPipelines:
+    """Kubeflow Pipelines behind that server."""
+    server.answer = KubeflowPipelines()
+    return server.answer
+
+
+@pytest.fixture
+def workflows(server: Replay, cluster: KubeflowPipelines) -> Iterator[Workflows]:
+    """The adapter that asks it."""
+    with Workflows(server.address, timeout=2, settle_seconds=0) as opened:
+        yield opened

@@ -63,6 +63,21 @@ def describe(folder: Path, snapshot):
     return table
 
 
+def appended(lake, fetched):
+    """The snapshot that these prices make an hour after their last bar, and that time."""
+    now = fetched["timestamp"].max().to_pydatetime() + timedelta(hours=1)
+    snapshot = lake.append(
+        "default",
+        judge(fetched, now=now, interval="1d"),
+        source="test",
+        replay=False,
+        synthetic=True,
+        interval="1d",
+        fetched_at=now,
+    )
+    return snapshot, now
+
+
 @dataclass
 class History:
     served: list
@@ -80,17 +95,7 @@ def history(tmp_path_factory):
         lake = Lake(Settings().lake)
         served = []
         for bars in REFRESHES:
-            fetched = prices(bars, late_is_there=bars >= 365)
-            now = fetched["timestamp"].max().to_pydatetime() + timedelta(hours=1)
-            snapshot = lake.append(
-                "default",
-                judge(fetched, now=now, interval="1d"),
-                source="test",
-                replay=False,
-                synthetic=True,
-                interval="1d",
-                fetched_at=now,
-            )
+            snapshot, now = appended(lake, prices(bars, late_is_there=bars >= 365))
             table = describe(folder, snapshot)
             publish.run(snapshot=snapshot.id, dataset="default", table=table)
             served.append((now, lake.served_features("default")))
@@ -116,17 +121,7 @@ def test_a_refresh_whose_features_leak_publishes_nothing_and_leaves_what_is_serv
 ):
     monkeypatch.setenv("BELLWETHER_STATE_DIR", str(tmp_path))
     lake = Lake(Settings().lake)
-    fetched = prices(BARS, late_is_there=True)
-    now = fetched["timestamp"].max().to_pydatetime() + timedelta(hours=1)
-    snapshot = lake.append(
-        "default",
-        judge(fetched, now=now, interval="1d"),
-        source="test",
-        replay=False,
-        synthetic=True,
-        interval="1d",
-        fetched_at=now,
-    )
+    snapshot, _ = appended(lake, prices(BARS, late_is_there=True))
     publish.run(snapshot=snapshot.id, dataset="default", table=describe(tmp_path, snapshot))
     on_a_cluster = describe(tmp_path, snapshot)
     on_a_cluster.metadata["leaks"] = {"list": on_a_cluster.metadata["leaks"]}

@@ -18,22 +18,10 @@ from forecasting.errors import (
     UnknownWorkflow,
     WorkflowsUnavailable,
 )
-from tests.contract.kubeflow_pipelines import START, KubeflowPipelines, read, refused, written
+from tests.contract.kubeflow_pipelines import START, read, refused, written
 from tests.contract.replay_server import AWAY, BROKEN, HTML, Answer, data, late
 
 PACKAGE = "pipelineInfo: {name: bellwether-training}\n"
-
-
-@pytest.fixture
-def cluster(server):
-    server.answer = KubeflowPipelines()
-    return server.answer
-
-
-@pytest.fixture
-def workflows(server, cluster):
-    with Workflows(server.address, timeout=2, settle_seconds=0) as opened:
-        yield opened
 
 
 @pytest.fixture

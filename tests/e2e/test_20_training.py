@@ -3,7 +3,7 @@
 import json
 
 from tests.e2e.load import ask
-from tests.e2e.stage import Versions, alone, inference_services, wait_for_answers
+from tests.e2e.stage import Versions, alone, inference_services, pods_of, wait_for_answers
 
 
 def test_a_training_leaves_a_champion_and_a_challenger_in_the_registry(cluster, versions):
@@ -41,9 +41,7 @@ def test_start_makes_an_inference_service_that_reads_its_bundle_from_the_store(c
     assert model["storageUri"].endswith("/artifacts/bundle")
     assert one["metadata"]["labels"]["networking.kserve.io/visibility"] == "cluster-local"
     assert source
-    pods = cluster.get(
-        "pods", labels=f"serving.kserve.io/inferenceservice=bellwether-v{versions.candidate}"
-    )
+    pods = cluster.get("pods", labels=pods_of(versions.candidate))
     initialisers = {c["name"] for pod in pods for c in pod["spec"]["initContainers"]}
     assert "storage-initializer" in initialisers
 
@@ -61,7 +59,7 @@ def test_the_candidate_is_ready_and_unasked_until_it_gets_weight(cluster, versio
 
 def test_what_is_served_is_what_was_registered(cluster, versions):
     for number in (versions.stable, versions.candidate):
-        (pod, *_) = cluster.ready_pods(f"serving.kserve.io/inferenceservice=bellwether-v{number}")
+        (pod, *_) = cluster.ready_pods(pods_of(number))
         loaded = cluster.prometheus_query(f'bellwether_model_info{{pod="{pod}"}}')
         digests = {labels["bundle_digest"] for labels, _ in loaded}
         assert digests

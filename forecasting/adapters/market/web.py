@@ -6,12 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from queue import Empty, SimpleQueue
 from threading import Thread
-from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, TypeVar
 
 from forecasting.adapters.market.answers import LATER, Reply, data_of
 from forecasting.adapters.market.budget import Budget
 from forecasting.adapters.market.retry import with_retries
+from forecasting.closing import Closing
 from forecasting.errors import InvalidSettings, RateLimited, SourceUnavailable
 from forecasting.faults import FAULTS
 
@@ -25,7 +25,7 @@ WORKERS: Final = 4
 _LARGEST: Final = 64 * 2**20  # bytes; ten years of hourly bars are a fiftieth of it
 
 
-class Web:
+class Web(Closing):
     """A provider's web service for the length of one fetch; threads may share it.
 
     Args:
@@ -58,15 +58,8 @@ class Web:
                 f"{provider} needs a web address", f"{address!r}: {error}", "Mend the setting"
             ) from error
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Let go of the connections."""
         self._client.close()
 
     def ask(

@@ -12,7 +12,9 @@ import typer
 
 from bellwether.console import console, errors_in_words, say, split_symbols, table
 from bellwether.symbols import chosen_symbols
-from forecasting.errors import InvalidSettings
+from forecasting.adapters.workflows import NAMES, REFRESH, TRAINING
+from forecasting.errors import InvalidSettings, WorkflowsUnavailable
+from pipelines.cluster_names import ClusterNames
 
 if TYPE_CHECKING:
     from forecasting.adapters.workflow_records import WorkflowRun
@@ -67,10 +69,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
 @app.command()
 def submit(
     image: Image = "",
-    settings_config_map: SettingsConfigMap = "bellwether-settings",
-    object_store_secret: ObjectStoreSecret = "bellwether-object-store",  # noqa: S107 - a name
-    database_secret: DatabaseSecret = "bellwether-database",  # noqa: S107 - a name
-    providers_secret: ProvidersSecret = "",
+    settings_config_map: SettingsConfigMap = ClusterNames.settings,
+    object_store_secret: ObjectStoreSecret = ClusterNames.object_store,
+    database_secret: DatabaseSecret = ClusterNames.database,
+    providers_secret: ProvidersSecret = ClusterNames.providers,
     ready_within: ReadyWithin = 0.0,
     as_json: AsJson = False,
 ) -> None:
@@ -78,15 +80,12 @@ def submit(
 
     Needs `kfp`, which the pipeline image has.
     """
-    from pipelines.contents import NAMES, content_hash
+    from pipelines.contents import content_hash
 
     with _workflows(ready_within) as workflows:
-        names = {
-            "settings_config_map": settings_config_map,
-            "object_store_secret": object_store_secret,
-            "database_secret": database_secret,
-            "providers_secret": providers_secret,
-        }
+        names = ClusterNames(
+            settings_config_map, object_store_secret, database_secret, providers_secret
+        )
         uploaded = []
         for name in NAMES:
             package = _package(name, image, names)
@@ -160,11 +159,14 @@ def schedule(
             help="Five fields or @weekly and the like, in the time zone of the cluster's "
             "scheduler: Kubeflow Pipelines has one for all (CRON_SCHEDULE_TIMEZONE, UTC)."
         ),
-    ] = "",
+    ],
     symbols: Annotated[str, typer.Option(help="Symbols, comma separated.")] = "",
     source: Annotated[str, typer.Option(help="Where prices come from.")] = "sample",
     interval: Annotated[str, typer.Option(help="Length of a bar.")] = "1d",
     dataset: Annotated[str, typer.Option(help="Name in the lake. Default: source-interval.")] = "",
+    shards: Annotated[
+        int, typer.Option(min=1, help="Pods that fetch at a time, each its share.")
+    ] = 1,
     candidates: Annotated[
         str, typer.Option(help="Training: models to try; random_walk must be one.")
     ] = "random_walk,ridge,random_forest,xgboost",
@@ -176,39 +178,32 @@ def schedule(
     version: Annotated[
         str, typer.Option(help="A version's name. Default: what this installation compiles to.")
     ] = "",
-    remove: Annotated[
-        bool, typer.Option("--remove", help="Delete the schedule; its runs go on.")
-    ] = False,
     image: Image = "",
-    settings_config_map: SettingsConfigMap = "bellwether-settings",
-    object_store_secret: ObjectStoreSecret = "bellwether-object-store",  # noqa: S107 - a name
-    database_secret: DatabaseSecret = "bellwether-database",  # noqa: S107 - a name
-    providers_secret: ProvidersSecret = "",
+    settings_config_map: SettingsConfigMap = ClusterNames.settings,
+    object_store_secret: ObjectStoreSecret = ClusterNames.object_store,
+    database_secret: DatabaseSecret = ClusterNames.database,
+    providers_secret: ProvidersSecret = ClusterNames.providers,
     ready_within: ReadyWithin = 0.0,
 ) -> None:
     """Have the uploaded version of this installation run on a schedule; one run at a time.
 
     Missed times are not made up for. A schedule that differs is replaced, and its runs go on.
     """
-    from bellwether.pipeline_runs import full_name, refresh_arguments
+    from bellwether.pipeline_runs import full_name
     from pipelines.contents import content_hash
     from pipelines.runs import RefreshParams, TrainingParams
 
     with _workflows(ready_within) as workflows:
         from forecasting.adapters.workflow_schedules import Schedule, six_fields
-        from forecasting.adapters.workflows import TRAINING
 
         name = full_name(pipeline)
-        if remove:
-            count = workflows.unschedule(name)
-            say(f"{name}: {count} schedule{'s' * (count != 1)} deleted")
-            return
         six_fields(cron)
         prices: dict[str, Any] = {
             "symbols": chosen_symbols(symbols, source),
             "source": source,
             "interval": interval,
             "dataset": dataset or f"{source}-{interval}",
+            "shards": shards,
         }
         if name == TRAINING:
             arguments = TrainingParams(
@@ -219,18 +214,41 @@ def schedule(
                 who="schedule",
             ).arguments()
         else:
-            arguments = refresh_arguments(RefreshParams(**prices))
-        names = {
-            "settings_config_map": settings_config_map,
-            "object_store_secret": object_store_secret,
-            "database_secret": database_secret,
-            "providers_secret": providers_secret,
-        }
+            arguments = RefreshParams(**prices).arguments()
+        names = ClusterNames(
+            settings_config_map, object_store_secret, database_secret, providers_secret
+        )
         compiled = version or content_hash(_package(name, image, names))
         found = workflows.version(name, compiled)
         outcome, made = workflows.schedule(Schedule(found, cron, arguments, enabled=not suspend))
         state = ", suspended" if suspend else ""
         say(f"[green]✓[/] {name} version {found.name} at {cron!r}{state} [dim]{outcome} {made}[/]")
+
+
+@app.command()
+def unschedule(
+    pipelines: Annotated[list[str], typer.Argument(help="training, refresh or both.")],
+    if_there: Annotated[
+        bool,
+        typer.Option("--if-there", help="Be content where Kubeflow Pipelines cannot be reached."),
+    ] = False,
+    ready_within: ReadyWithin = 0.0,
+) -> None:
+    """Delete schedules; runs that they started go on."""
+    from bellwether.pipeline_runs import full_name
+
+    with errors_in_words():
+        names = [full_name(one) for one in pipelines]
+        try:
+            with _reached(ready_within) as workflows:
+                counts = {name: workflows.unschedule(name) for name in names}
+        except WorkflowsUnavailable as error:
+            if not if_there:
+                raise
+            say(f"[yellow]![/] Schedules that are there stay: {error}")
+            return
+    for name, count in counts.items():
+        say(f"{name}: {count} schedule{'s' * (count != 1)} deleted")
 
 
 @app.command("list")
@@ -274,8 +292,8 @@ def list_all(
 
 
 _DESCRIPTIONS = {
-    "bellwether-training": "From prices to a verdict: fetch, describe, train, weigh, register.",
-    "bellwether-refresh": "New prices, described and published, between trainings.",
+    TRAINING: "From prices to a verdict: fetch, describe, train, weigh, register.",
+    REFRESH: "New prices, described and published, between trainings.",
 }
 _COLOURS = {"SUCCEEDED": "[green]", "FAILED": "[red]", "CANCELED": "[red]", "RUNNING": "[cyan]"}
 _ENDS = {"SUCCEEDED": "[green]✓[/]", "SKIPPED": "[cyan]=[/]", "FAILED": "[red]✗[/]"}
@@ -295,11 +313,10 @@ class _Followed:
             if one.state in _ENDS and (one.name, one.state) not in self._said:
                 self._said.add((one.name, one.state))
                 say(f"{_ENDS[one.state]} {one.name}")
-        running = ", ".join(one.name for one in run.steps if one.state == "RUNNING")
-        self._doing(f"{run.state.lower()} {running}".strip())
+        self._doing(f"{run.state.lower()} {run.doing}".strip())
 
 
-def _package(name: str, image: str, names: dict[str, str]) -> str:
+def _package(name: str, image: str, names: ClusterNames) -> str:
     from pipelines.compile import package
 
     if not image:
@@ -308,14 +325,20 @@ def _package(name: str, image: str, names: dict[str, str]) -> str:
             "no --image and no BELLWETHER_PIPELINE_IMAGE",
             "Add --image registry.example.org/bellwether/pipeline:0.1.0",
         )
-    return package(name, image=image, **names)
+    return package(name, image=image, names=names)
 
 
 @contextmanager
 def _workflows(ready_within: float = 0.0) -> Iterator["Workflows"]:
+    with errors_in_words(), _reached(ready_within) as workflows:
+        yield workflows
+
+
+@contextmanager
+def _reached(ready_within: float) -> Iterator["Workflows"]:
     from forecasting.adapters.workflows import Workflows
     from forecasting.settings import Settings
 
-    with errors_in_words(), Workflows.of(Settings()) as workflows:
+    with Workflows.of(Settings()) as workflows:
         workflows.wait(ready_within, lambda found: say(f"[dim]waiting: {found}[/]"))
         yield workflows

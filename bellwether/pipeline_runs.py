@@ -32,12 +32,6 @@ def full_name(short: str) -> str:
     return name
 
 
-def refresh_arguments(params: RefreshParams) -> dict[str, Any]:
-    """The arguments of a refresh."""
-    wanted = RefreshParams().arguments()
-    return {name: value for name, value in params.arguments().items() if name in wanted}
-
-
 def changed(pipeline: str, texts: Sequence[str]) -> dict[str, Any]:
     """Parameters given as `name=value`, each with the type its pipeline declares.
 
@@ -123,7 +117,7 @@ def follow(
 
 
 def _ended_well(run: WorkflowRun, link: str) -> WorkflowRun:
-    if run.state in {"SUCCEEDED", "SKIPPED"}:
+    if run.ended_well:
         return run
     where = link or f"the run {run.id} in the UI of Kubeflow Pipelines"
     raise BellwetherError(

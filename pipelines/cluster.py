@@ -13,7 +13,6 @@ escalation, no capabilities and the default seccomp profile: together the restri
 """
 
 import inspect
-from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Final
 
@@ -23,12 +22,8 @@ from kfp.dsl.pipeline_context import Pipeline
 from components.record.component import record
 from components.run_notes import RUN_ID
 from forecasting.settings import Settings
+from pipelines.cluster_names import ClusterNames
 from pipelines.tasks import given, never_cached, tried_again
-
-SETTINGS: Final = "bellwether-settings"
-OBJECT_STORE_SECRET: Final = "bellwether-object-store"  # noqa: S105 - a name
-DATABASE_SECRET: Final = "bellwether-database"  # noqa: S105 - a name
-PROVIDERS_SECRET: Final = ""
 
 USER: Final = 10001
 """User and group of the pipeline image."""
@@ -66,27 +61,6 @@ SETTING_VARIABLES: Final = (
 """Keys of the ConfigMap that a step takes, each if it is there."""
 
 _LABEL_OF_RUN: Final = "metadata.labels['pipeline/runid']"
-
-
-@dataclass(frozen=True)
-class ClusterNames:
-    """Names of what must be in the namespace the pipelines run in.
-
-    Attributes:
-        settings: ConfigMap of BELLWETHER_* and AWS_* variables. BELLWETHER_PREDICTION_LOG_URL is
-            written without user and password, which the database's Secret holds.
-        object_store: Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; "" where the
-            pods' service account is known to the store.
-        database: Secret with the username and password of the promotion ledger's database; only
-            the register step gets it. "" where the URL needs none.
-        providers: Secret with tiingoToken and tinvestToken, each if it is there; only the steps
-            that ask providers get it. "" for none.
-    """
-
-    settings: str = SETTINGS
-    object_store: str = OBJECT_STORE_SECRET
-    database: str = DATABASE_SECRET
-    providers: str = PROVIDERS_SECRET
 
 
 def on_cluster(pipeline: Any, names: ClusterNames, *, job: str, last_step: str) -> Any:

@@ -6,33 +6,25 @@ from pathlib import Path
 from typing import Final
 
 from components.image import IMAGE
+from forecasting.adapters.workflows import NAMES, TRAINING
 from forecasting.errors import InvalidSettings
+from pipelines.cluster_names import ClusterNames
 
 OUT: Final = Path(__file__).resolve().parent.parent / "tests" / "golden"
-
-TRAINING: Final = "bellwether-training"
-REFRESH: Final = "bellwether-refresh"
-NAMES: Final = (TRAINING, REFRESH)
 
 
 def package(
     name: str,
     *,
     image: str = IMAGE,
-    settings_config_map: str | None = None,
-    object_store_secret: str | None = None,
-    database_secret: str | None = None,
-    providers_secret: str | None = None,
+    names: ClusterNames = ClusterNames(),  # noqa: B008 - frozen
 ) -> str:
     """One pipeline as Kubeflow Pipelines takes it: the same arguments always give the same text.
 
     Args:
         name: one of `NAMES`.
         image: image every step runs in.
-        settings_config_map: see `pipelines.cluster.ClusterNames`; None for the default.
-        object_store_secret: likewise.
-        database_secret: likewise; "" for none.
-        providers_secret: likewise; "" for none.
+        names: what its steps find in their namespace.
 
     Returns:
         Two YAML documents: the pipeline, and what Kubernetes gives its steps.
@@ -42,19 +34,12 @@ def package(
     """
     from kfp.compiler import Compiler
 
-    from pipelines.cluster import ClusterNames, on_cluster
+    from pipelines.cluster import on_cluster
     from pipelines.refresh import refresh
     from pipelines.training import training
 
     if name not in NAMES:
         raise InvalidSettings(f"a pipeline is one of {', '.join(NAMES)}", f"{name!r} was given")
-    named = {
-        "settings": settings_config_map,
-        "object_store": object_store_secret,
-        "database": database_secret,
-        "providers": providers_secret,
-    }
-    names = ClusterNames(**{key: value for key, value in named.items() if value is not None})
     dressed = (
         on_cluster(training, names, job="training", last_step="register")
         if name == TRAINING

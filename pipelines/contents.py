@@ -1,23 +1,20 @@
 """Compiled pipelines by their content: the hash that names a version, and the chart's own copies."""
 
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from forecasting.adapters.workflows import REFRESH, TRAINING
-
-NAMES: Final = (TRAINING, REFRESH)
+from forecasting.adapters.workflows import NAMES
+from pipelines.cluster_names import ClusterNames
 
 CHART: Final = Path(__file__).resolve().parent.parent / "charts" / "bellwether" / "pipelines"
 
-BLANKS: Final = {
-    "image": "blank-image",
-    "settings_config_map": "blank-settings",
-    "object_store_secret": "blank-object-store",
-    "database_secret": "blank-database",
-    "providers_secret": "blank-providers",
-}
-"""What the chart's copies have where a release has its own names: `package`'s arguments."""
+BLANK_IMAGE: Final = "blank-image"
+BLANKS: Final = ClusterNames(
+    "blank-settings", "blank-object-store", "blank-database", "blank-providers"
+)
+"""What the chart's copies have where a release has its own image and names."""
 
 
 def content_hash(package: str) -> str:
@@ -34,9 +31,9 @@ def chart_copies() -> dict[str, str]:
     """
     from pipelines.compile import package
 
-    without = {**BLANKS, "providers_secret": ""}
+    without = replace(BLANKS, providers="")
     return {
-        f"{name}{ending}.yaml": package(name, **blanks)
+        f"{name}{ending}.yaml": package(name, image=BLANK_IMAGE, names=blanks)
         for name in NAMES
         for ending, blanks in (("", without), (".providers", BLANKS))
     }

@@ -6,6 +6,7 @@ from kfp import dsl
 
 from components.features.component import features
 from components.publish.component import publish
+from forecasting.adapters.workflows import REFRESH
 from pipelines.ingestion import ONE_SHARD, prices_of
 from pipelines.tasks import given, never_cached, tried_again
 
@@ -17,7 +18,7 @@ class RefreshOutputs(NamedTuple):
     published: str
 
 
-@dsl.pipeline(name="bellwether-refresh", description="New prices, described and published.")  # type: ignore[untyped-decorator]
+@dsl.pipeline(name=REFRESH, description="New prices, described and published.")  # type: ignore[untyped-decorator]
 def refresh(
     symbols: str = "",
     source: str = "sample",

@@ -8,6 +8,7 @@ from components.evaluate.component import evaluate
 from components.features.component import features
 from components.register.component import register
 from components.train.component import train
+from forecasting.adapters.workflows import TRAINING
 from pipelines.ingestion import ONE_SHARD, prices_of
 from pipelines.tasks import given, never_cached, tried_again
 
@@ -22,7 +23,7 @@ class TrainingOutputs(NamedTuple):
     verdict: dsl.Markdown
 
 
-@dsl.pipeline(name="bellwether-training", description="From prices to a verdict.")  # type: ignore[untyped-decorator]
+@dsl.pipeline(name=TRAINING, description="From prices to a verdict.")  # type: ignore[untyped-decorator]
 def training(
     symbols: str = "",
     source: str = "sample",

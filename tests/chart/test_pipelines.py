@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from forecasting.settings import Settings
+from pipelines.cluster_names import ClusterNames
 from pipelines.compile import package
 from pipelines.contents import CHART, chart_copies, content_hash
 from tests.chart.rendering import one, render
@@ -71,10 +72,7 @@ def test_a_rendered_version_is_byte_for_byte_the_one_that_would_be_uploaded(name
     text = package(
         name,
         image="registry.example.org/bellwether/pipeline:v7",
-        settings_config_map="bellwether-settings",
-        object_store_secret="keys",
-        database_secret="bellwether-database",
-        providers_secret=providers,
+        names=ClusterNames("bellwether-settings", "keys", "bellwether-database", providers),
     )
     rendered = render("", *NATIVE, *settings)
     pipeline = one(rendered, "Pipeline", name)

@@ -23,16 +23,10 @@ from gradio_app.boards import training as shown
 from gradio_app.pipeline_retraining import PipelineRetraining
 from pipelines.compile import package
 from pipelines.contents import content_hash
-from tests.contract.kubeflow_pipelines import START, KubeflowPipelines
+from tests.contract.kubeflow_pipelines import START
 from tests.contract.replay_server import AWAY
 
 IMAGE = "registry.example.org/bellwether/pipeline:1"
-
-
-@pytest.fixture
-def cluster(server):
-    server.answer = KubeflowPipelines()
-    return server.answer
 
 
 @pytest.fixture
@@ -56,12 +50,6 @@ def bellwether(server, monkeypatch):
         return CliRunner().invoke(app, [*words], env=environment)
 
     return call
-
-
-@pytest.fixture
-def workflows(server):
-    with Workflows(server.address, settle_seconds=0) as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -97,7 +85,7 @@ def test_a_schedule_is_of_the_submitted_version_with_the_options_as_parameters(b
     assert "bellwether pipeline submit" in refused.output
     bellwether("pipeline", "submit")
     done = bellwether("pipeline", "schedule", "training", "--cron", "0 6 * * 6", "--candidates",
-                      "ridge,random_walk", "--folds", "4", "--symbols", "AAPL,META")  # fmt: skip
+                      "ridge,random_walk", "--folds", "4", "--symbols", "AAPL,META", "--shards", "2")  # fmt: skip
     assert done.exit_code == 0, done.output
     (made,) = cluster.recurring
     assert made.pipeline_version_reference.pipeline_version_id == (
@@ -106,6 +94,7 @@ def test_a_schedule_is_of_the_submitted_version_with_the_options_as_parameters(b
     parameters = made.runtime_config.parameters
     assert (parameters["symbols"], parameters["dataset"]) == ("AAPL,META", "sample-1d")
     assert (parameters["candidates"], parameters["folds"]) == (["ridge", "random_walk"], 4)
+    assert parameters["shards"] == ["1/2", "2/2"]
     assert (
         bellwether("pipeline", "schedule", "refresh", "--cron", "@daily", "--suspend").exit_code
         == 0
@@ -115,8 +104,23 @@ def test_a_schedule_is_of_the_submitted_version_with_the_options_as_parameters(b
         (REFRESH, "DISABLED"),
     ]
     assert "folds" not in cluster.recurring[1].runtime_config.parameters
-    assert bellwether("pipeline", "schedule", "refresh", "--remove").exit_code == 0
+    assert bellwether("pipeline", "unschedule", "refresh").exit_code == 0
     assert [one.display_name for one in cluster.recurring] == [TRAINING]
+    gone = bellwether("pipeline", "unschedule", "training", "refresh")
+    assert gone.exit_code == 0
+    assert f"{TRAINING}: 1 schedule deleted" in gone.output
+    assert cluster.recurring == []
+    assert bellwether("pipeline", "unschedule", "training").exit_code == 0
+
+
+def test_whoever_uninstalls_need_not_have_kubeflow_pipelines_any_more(bellwether):
+    away = {"BELLWETHER_PIPELINES_URL": "http://127.0.0.1:1"}
+    assert bellwether("pipeline", "unschedule", "training", **away).exit_code == 3
+    content = bellwether("pipeline", "unschedule", "training", "--if-there", **away)
+    assert content.exit_code == 0
+    assert "stay" in content.output
+    wrong = bellwether("pipeline", "unschedule", "evaluation", "--if-there", **away)
+    assert wrong.exit_code == 2
 
 
 def test_a_run_is_the_schedules_with_what_differs_and_the_same_key_is_one_run(

@@ -12,6 +12,7 @@ import yaml
 
 from components.image import IMAGE
 from forecasting.errors import InvalidSettings
+from pipelines.cluster_names import ClusterNames
 from pipelines.compile import package
 
 GOLDEN = Path(__file__).parent
@@ -170,10 +171,7 @@ def test_every_secret_is_named_and_goes_only_where_it_is_needed():
     text = package(
         "bellwether-training",
         image="example.org/own:1",
-        settings_config_map="own-settings",
-        object_store_secret="own-store",
-        database_secret="own-database",
-        providers_secret="own-providers",
+        names=ClusterNames("own-settings", "own-store", "own-database", "own-providers"),
     )
     assert _secrets(text) == {
         "own-store": dict.fromkeys(STEPS["training"], KEYS),
@@ -185,7 +183,7 @@ def test_every_secret_is_named_and_goes_only_where_it_is_needed():
 
 
 def test_a_cluster_without_those_secrets_names_none():
-    text = package("bellwether-refresh", object_store_secret="", database_secret="")
+    text = package("bellwether-refresh", names=ClusterNames(object_store="", database=""))
     assert _secrets(text) == {}
     assert set(_secrets((GOLDEN / "refresh.yaml").read_text())) == {"bellwether-object-store"}
 

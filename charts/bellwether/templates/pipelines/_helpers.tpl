@@ -80,7 +80,7 @@ volumeMounts:
 
 {{/* Arguments of `bellwether pipeline schedule`. (dict "root" $ "name" "refresh" "job" .Values.refresh "more" (list ...)) */}}
 {{- define "bellwether.pipelines.schedule" -}}
-{{- $arguments := list "pipeline" "schedule" .name "--cron" .job.schedule "--ready-within" "120" -}}
+{{- $arguments := list "pipeline" "schedule" .name "--cron" .job.schedule "--ready-within" "120" "--shards" (toString .root.Values.training.shards) -}}
 {{- $arguments = concat $arguments (include "bellwether.prices.arguments" .root | fromYamlArray) .more -}}
 {{- if .root.Values.kubeflowPipelines.native -}}
 {{- $full := printf "bellwether-%s" .name -}}

@@ -10,7 +10,7 @@ E2E_KEEP=1      leave cluster and Docker engine as they are at the end
 import os
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -86,7 +86,8 @@ def _started(figures: Figures) -> Iterator[tuple[Cluster, "Future[Images]"]]:
     if kubeconfig := os.environ.get("E2E_KUBECONFIG"):
         images: Future[Images] = Future()
         images.set_result(Images({part: f"bellwether/{part}:dev" for part in testbed.PARTS}))
-        yield Cluster(Path(kubeconfig)), images
+        with closing(Cluster(Path(kubeconfig))) as cluster:
+            yield cluster, images
         return
     folder = (ROOT / os.environ.get("TESTBED", "../shared/testbed")).resolve()
     if not (folder / "testbed").exists():

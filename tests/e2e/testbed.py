@@ -100,7 +100,10 @@ class Testbed:
         self.run("addons/addons", "unpack", "helm")
 
     def _has_platform(self) -> bool:
-        cluster = self.cluster()
+        with contextlib.closing(self.cluster()) as cluster:
+            return self._runs(cluster)
+
+    def _runs(self, cluster: Cluster) -> bool:
         ready = [
             cluster.run(
                 *("kubectl", "--namespace", namespace, "wait", f"deployment/{name}"),
@@ -220,7 +223,8 @@ def started(folder: Path, figures: Figures) -> Iterator[tuple[Cluster, "Future[I
                 testbed.load(dict.fromkeys(largest_first) | archives)
                 platform.result()
                 figures.record("cluster", "ready with all images", time.monotonic() - start, "s")
-            yield testbed.cluster(), images
+            with contextlib.closing(testbed.cluster()) as cluster:
+                yield cluster, images
         finally:
             if not was_running and os.environ.get("E2E_KEEP") != "1":
                 testbed.run("testbed", "down")

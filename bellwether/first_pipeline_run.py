@@ -1,6 +1,7 @@
 """The first training on a cluster with Kubeflow Pipelines, and the refresh that it needs to serve."""
 
 from contextlib import ExitStack
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -25,7 +26,7 @@ def pipelines_url(cluster: Cluster, namespace: str, release: str) -> str:
 
 
 def train_there(cluster: Cluster, url: str, step: Step) -> str:
-    """Run the training and then the refresh as scheduled, now; follow what is under way instead.
+    """Run training and refresh as scheduled, now; follow what is under way instead.
 
     A training publishes no features, and without features nothing can be forecast.
 
@@ -44,24 +45,20 @@ def train_there(cluster: Cluster, url: str, step: Step) -> str:
     with ExitStack() as stack:
         workflows = stack.enter_context(Workflows(_reached(cluster, url, stack)))
         workflows.wait(60.0, step.doing)
-        trained = _run_now(workflows, TRAINING, step)
-        _run_now(workflows, REFRESH, step)
-        return trained
+        # Side by side: neither waits for the other, and the refresh is the shorter one.
+        runs = {pipeline: _under_way(workflows, pipeline) for pipeline in (TRAINING, REFRESH)}
+        for pipeline, run_id in runs.items():
+            told = partial(_tell, step, pipeline.removeprefix("bellwether-"))
+            follow(workflows, run_id, told, timeout=LONGEST_SECONDS)
+        return runs[TRAINING]
 
 
-def _run_now(workflows: Workflows, pipeline: str, step: Step) -> str:
-    """Run a pipeline to its end, or follow the run that is under way; the run's id."""
+def _under_way(workflows: Workflows, pipeline: str) -> str:
+    """The id of the run of a pipeline that is under way, else of one that is started now."""
     newest = next(iter(workflows.runs(1, pipeline=pipeline)), None)
     if newest is None or newest.ended:
         key = f"first-after-{newest.id if newest else 'none'}"
         newest = workflows.start_as_scheduled(pipeline, key=key).run
-    what = pipeline.removeprefix("bellwether-")
-    follow(
-        workflows,
-        newest.id,
-        lambda run: step.doing(f"{what}: {_told(run)}"),
-        timeout=LONGEST_SECONDS,
-    )
     return newest.id
 
 
@@ -76,5 +73,5 @@ def _reached(cluster: Cluster, url: str, stack: ExitStack) -> str:
     return stack.enter_context(forward).address()
 
 
-def _told(run: WorkflowRun) -> str:
-    return f"the run is {run.state.lower()}{': ' if run.doing else ''}{run.doing}"
+def _tell(step: Step, what: str, run: WorkflowRun) -> None:
+    step.doing(f"{what}: the run is {run.state.lower()}{': ' if run.doing else ''}{run.doing}")

@@ -198,6 +198,10 @@ def schedule(
 
         name = full_name(pipeline)
         six_fields(cron)
+        if shards > 1 and source == "sample":
+            raise InvalidSettings(
+                "a replay is read in one shard", f"--shards {shards}", "Leave --shards out"
+            )
         prices: dict[str, Any] = {
             "symbols": chosen_symbols(symbols, source),
             "source": source,

@@ -1,5 +1,6 @@
 """What Kubeflow Pipelines knows, as frozen records: versions, runs and their steps, recurring runs."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ ENDED: Final = _ENDED_WELL | {"FAILED", "CANCELED"}
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DRIVER: Final = "-driver"
-_NO_STEPS: Final = frozenset({"root", "iteration"})
+_PLUMBING: Final = re.compile(r"root|iteration(-item)?|exit-handler-\d+")
 
 
 @dataclass(frozen=True)
@@ -182,12 +183,16 @@ def instant(text: str | None) -> datetime | None:
 def _steps(told: list[Mapping[str, Any]]) -> tuple[StepState, ...]:
     """The steps among a run's tasks, which are the nodes of its workflow.
 
-    KFP's compiler puts a driver before every step, `ingest-driver` before `ingest`; what has none
-    is plumbing, and nobody's news.
+    KFP's compiler puts a driver before every step, `ingest-driver` before `ingest`, and likewise
+    before a loop's iterations and an exit handler, which are nobody's news.
     """
     ordered = sorted(
         told, key=lambda one: str(one.get("start_time") or one.get("create_time") or "")
     )
     names = [(str(one.get("display_name", "")), str(one.get("state", ""))) for one in ordered]
     driven = {name.removesuffix(_DRIVER) for name, _ in names if name.endswith(_DRIVER)}
-    return tuple(StepState(name, state) for name, state in names if name in driven - _NO_STEPS)
+    return tuple(
+        StepState(name, state)
+        for name, state in names
+        if name in driven and not _PLUMBING.fullmatch(name)
+    )

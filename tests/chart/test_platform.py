@@ -111,14 +111,16 @@ def bellwether_on_the_platform(*settings):
 
 def test_bellwether_renders_with_the_whole_platform():
     rendered = bellwether_on_the_platform()
-    settings = named(rendered, "ConfigMap", "bellwether-settings")
+    ours = [item for item in rendered if item["metadata"].get("namespace") != "kubeflow"]
+    settings = named(ours, "ConfigMap", "bellwether-settings")
     assert settings["data"]["BELLWETHER_PUSHGATEWAY_URL"] == "http://pushgateway.monitoring:9091"
+    assert settings["data"]["BELLWETHER_PAGE_TRAINS"] == "true"
     routes = {item["metadata"]["name"] for item in rendered if item["kind"] == "HTTPRoute"}
     assert {"bellwether-grafana", "bellwether-prometheus", "bellwether-pipelines"} <= routes
 
 
 def test_steps_on_the_platform_are_told_where_the_pipelines_page_is():
-    rendered = bellwether_on_the_platform("training.engine=kfp")
+    rendered = bellwether_on_the_platform()
     (steps,) = (
         item
         for item in rendered
@@ -126,6 +128,18 @@ def test_steps_on_the_platform_are_told_where_the_pipelines_page_is():
     )
     assert steps["data"]["BELLWETHER_PIPELINES_PUBLIC_URL"] == (
         "http://pipelines.bellwether.localhost:8080"
+    )
+
+
+def test_without_kubeflow_pipelines_jobs_train():
+    names = [release.name for release in releases() if "kubeflow" not in release.name]
+    files = [part for path in wiring(releases(), names) for part in ("--values", path)]
+    rendered = objects(helm("template", "bellwether", CHARTS / "bellwether", *files).stdout)
+    assert named(rendered, "CronJob", "bellwether-training")
+    settings = named(rendered, "ConfigMap", "bellwether-settings")["data"]
+    assert (settings["BELLWETHER_PAGE_TRAINS"], settings["BELLWETHER_PIPELINES_URL"]) == (
+        "false",
+        "",
     )
 
 

@@ -144,6 +144,10 @@ def test_types_names_and_limits_are_the_schemas_business(setting, says):
             "Name some, e.g. [AAPL, BTC-USD]."),
         ),
         (
+            ["training.shards=8"],
+            "training.shards must be 1 for training.source sample: found 8. A replay is read at once;",
+        ),
+        (
             ["training.source=yahoo", "training.symbols={AAPL}"],
             'networkPolicies.pricesEgress must be true for training.source "yahoo": found false.',
         ),

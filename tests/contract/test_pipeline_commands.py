@@ -85,14 +85,15 @@ def test_a_schedule_is_of_the_submitted_version_with_the_options_as_parameters(b
     assert "bellwether pipeline submit" in refused.output
     bellwether("pipeline", "submit")
     done = bellwether("pipeline", "schedule", "training", "--cron", "0 6 * * 6", "--candidates",
-                      "ridge,random_walk", "--folds", "4", "--symbols", "AAPL,META", "--shards", "2")  # fmt: skip
+                      "ridge,random_walk", "--folds", "4", "--source", "yahoo", "--symbols", "AAPL,META",
+                      "--shards", "2")  # fmt: skip
     assert done.exit_code == 0, done.output
     (made,) = cluster.recurring
     assert made.pipeline_version_reference.pipeline_version_id == (
         cluster.versions[0].pipeline_version_id
     )
     parameters = made.runtime_config.parameters
-    assert (parameters["symbols"], parameters["dataset"]) == ("AAPL,META", "sample-1d")
+    assert (parameters["symbols"], parameters["dataset"]) == ("AAPL,META", "yahoo-1d")
     assert (parameters["candidates"], parameters["folds"]) == (["ridge", "random_walk"], 4)
     assert parameters["shards"] == ["1/2", "2/2"]
     assert (
@@ -184,6 +185,7 @@ def test_what_there_is_is_listed_for_people_and_for_machines(bellwether, cluster
         (["run", "training", "--version", "newest", "--key", "a b"], {}, 2, "bellwether pipeline submit"),
         (["schedule", "training", "--cron", "weekly"], {}, 2, "five fields"),
         (["schedule", "training", "--cron", "@daily", "--source", "yahoo"], {}, 2, "needs symbols"),
+        (["schedule", "refresh", "--cron", "@daily", "--shards", "8"], {}, 2, "one shard"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_is_said_in_words_with_its_exit_code(

@@ -191,6 +191,8 @@ def test_a_run_is_read_with_its_state_times_and_steps(workflows, cluster):
 
     tasks = [task("bellwether-training-x2k7p", 0, "FAILED"), task("root-driver", 1), task("root", 2),
              task("ingest-driver", 3), task("ingest", 4), task("executor", 5),
+             task("exit-handler-1-driver", 1), task("exit-handler-1", 2, "FAILED"),
+             task("iteration-item-driver", 5), task("iteration-item", 6, "FAILED"),
              task("features-driver", 6), task("features", 7, "FAILED")]  # fmt: skip
     made = cluster.add_run(
         "by hand",

@@ -18,6 +18,7 @@ import pytest
 from tests.e2e import drift_schedule, testbed
 from tests.e2e.absence import Absence, without_controller
 from tests.e2e.at_work import AtWork, watched
+from tests.e2e.busy import BusyTime, busy_time
 from tests.e2e.cluster import ROOT, Cluster
 from tests.e2e.figures import Figures
 from tests.e2e.installation import prepare
@@ -31,6 +32,7 @@ ORDER = (
     "test_30_canary",
     "test_40_autoscaling",
     "test_50_object_store",
+    "test_51_busy",
     # from here on KServe's controller is away
     "test_52_weights",
     "test_53_rights",
@@ -39,6 +41,7 @@ ORDER = (
     "test_monitoring",
     "test_57_restarts",
     "test_58_stale_job",
+    "test_59_calm",
     "test_60_faults",
     # and here it comes back
     "test_65_controller",
@@ -130,6 +133,12 @@ def versions(request: pytest.FixtureRequest, cluster: Cluster, figures: Figures)
         made: AtWork = request.getfixturevalue("at_work")
         return made.versions
     return trained(cluster, figures)
+
+
+@pytest.fixture(scope="session")
+def busy(cluster: Cluster, versions: Versions) -> BusyTime:
+    """The time in which the stable version grew."""
+    return busy_time(cluster, versions)
 
 
 @pytest.fixture(scope="session")

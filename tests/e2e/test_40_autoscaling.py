@@ -1,7 +1,6 @@
-"""Versions that grow and shrink with load, and pods that leave without losing a request."""
+"""Every version has an autoscaler, and pods leave without losing a request."""
 
 import json
-import time
 
 import pytest
 
@@ -10,9 +9,6 @@ from tests.e2e.faults import evict, kill
 from tests.e2e.installation import memory_mib
 from tests.e2e.load import Load
 from tests.e2e.stage import both, pods_of
-
-BUSY = 900.0
-"""Requests a second that are more than two pods of 100m want at 70 %."""
 
 
 @pytest.fixture
@@ -39,28 +35,6 @@ def test_what_two_versions_and_their_platform_cost_in_memory(cluster, served, fi
     figures.record("memory", "ours: MLflow, page, 2 versions x 2 pods", used[NAMESPACE], "MiB")
     figures.record("memory", "with gateway, KServe, stores, Prometheus", sum(used.values()), "MiB")
     assert used[NAMESPACE] > 0
-
-
-def test_load_scales_out_and_back_and_fails_nothing(cluster, served, figures):
-    with Load(cluster.forecasts, rate=BUSY) as load:
-        start = time.monotonic()
-        eventually(
-            "a third pod is ready",
-            lambda: len(cluster.ready_pods(pods_of(served))) > 2,
-            seconds=150,
-        )
-        figures.record("autoscaling", "load to third ready pod", time.monotonic() - start, "s")
-        load.watch("with three", 5)
-    calm = time.monotonic()
-    with Load(cluster.forecasts, rate=50) as after:
-        eventually(
-            "two pods are enough again",
-            lambda: len(cluster.pods(pods_of(served))) == 2,
-            seconds=240,
-        )
-    figures.record("autoscaling", "calm to two pods", time.monotonic() - calm, "s")
-    for report in (load.report, after.report):
-        assert report.failed == 0, str(report)
 
 
 def test_deleting_a_pod_fails_no_request(cluster, served, figures):

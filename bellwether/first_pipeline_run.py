@@ -3,26 +3,15 @@
 from contextlib import ExitStack
 from functools import partial
 from typing import Final
-from urllib.parse import urlsplit
 
 from bellwether.pipeline_runs import follow
+from bellwether.pipelines_reach import reached
 from bellwether.steps import Step
 from bellwether.tools import Cluster
-from forecasting.adapters.port_forward import PortForward
 from forecasting.adapters.workflow_records import WorkflowRun
 from forecasting.adapters.workflows import REFRESH, TRAINING, Workflows
 
 LONGEST_SECONDS: Final = 3600.0
-
-
-def pipelines_url(cluster: Cluster, namespace: str, release: str) -> str:
-    """Where the release's settings say that Kubeflow Pipelines is; "" where Jobs train.
-
-    Raises:
-        Unavailable: the cluster cannot be asked.
-    """
-    settings = cluster.objects("configmap", f"{release}-settings", "--namespace", namespace)
-    return str(settings["data"].get("BELLWETHER_PIPELINES_URL", ""))
 
 
 def train_there(cluster: Cluster, url: str, step: Step) -> str:
@@ -43,7 +32,7 @@ def train_there(cluster: Cluster, url: str, step: Step) -> str:
         BellwetherError: a run failed, or Kubeflow Pipelines is not there.
     """
     with ExitStack() as stack:
-        workflows = stack.enter_context(Workflows(_reached(cluster, url, stack)))
+        workflows = stack.enter_context(Workflows(reached(cluster, url, stack)))
         workflows.wait(60.0, step.doing)
         # Side by side: neither waits for the other, and the refresh is the shorter one.
         runs = {pipeline: _under_way(workflows, pipeline) for pipeline in (TRAINING, REFRESH)}
@@ -60,17 +49,6 @@ def _under_way(workflows: Workflows, pipeline: str) -> str:
         key = f"first-after-{newest.id if newest else 'none'}"
         newest = workflows.start_as_scheduled(pipeline, key=key).run
     return newest.id
-
-
-def _reached(cluster: Cluster, url: str, stack: ExitStack) -> str:
-    """An address this machine can ask: a forward to a Service of the cluster, or the address itself."""
-    parts = urlsplit(url)
-    name, _, rest = (parts.hostname or "").partition(".")
-    if not rest.endswith(".svc.cluster.local"):
-        return url
-    namespace = rest.removesuffix(".svc.cluster.local")
-    forward = PortForward(namespace, name, parts.port or 80, cluster.context)
-    return stack.enter_context(forward).address()
 
 
 def _tell(step: Step, what: str, run: WorkflowRun) -> None:

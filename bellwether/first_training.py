@@ -36,9 +36,10 @@ def train(cluster: Cluster, namespace: str, release: str, step: Step) -> None:
         Unavailable: the run failed, or did not start.
         BellwetherError: the same, of a run of Kubeflow Pipelines.
     """
-    from bellwether.first_pipeline_run import pipelines_url, train_there
+    from bellwether.first_pipeline_run import train_there
+    from bellwether.pipelines_reach import InstalledRelease
 
-    url = pipelines_url(cluster, namespace, release)
+    url = InstalledRelease(cluster, namespace, release).pipelines_url()
     if not url:
         step.outcome = f"job {_run_now(cluster, namespace, f'{release}-training', step)}"
         return

@@ -3,7 +3,7 @@
 import json
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 app = typer.Typer(
     name="pipeline",
     help="Run the pipelines on Kubeflow Pipelines, by hand or on a schedule.\n\n"
-    "BELLWETHER_PIPELINES_URL says where its API is. From a laptop: [bold]kubectl -n kubeflow "
-    "port-forward svc/ml-pipeline 8888[/] and BELLWETHER_PIPELINES_URL=http://127.0.0.1:8888. "
+    "BELLWETHER_PIPELINES_URL says where its API is; without it, the release that the kubeconfig "
+    "leads to says, and kubectl forwards a port. "
     "Every command may be repeated: what is as it should be is left alone.",
     no_args_is_help=True,
     rich_markup_mode="rich",
@@ -66,8 +66,25 @@ ReadyWithin = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
 
 
+@app.callback()
+def choose(
+    chosen: typer.Context,
+    context: Annotated[
+        str, typer.Option(help="Context of the kubeconfig. Default: the current one.")
+    ] = "",
+    namespace: Annotated[str, typer.Option(help="Namespace of the release.")] = "bellwether",
+    release: Annotated[str, typer.Option(help="Name of the Helm release.")] = "bellwether",
+) -> None:
+    """Choose the release whose Kubeflow Pipelines is asked where no address is set."""
+    from bellwether.pipelines_reach import InstalledRelease
+    from bellwether.tools import Cluster
+
+    chosen.obj = InstalledRelease(Cluster(context), namespace, release)
+
+
 @app.command()
 def submit(
+    chosen: typer.Context,
     image: Image = "",
     settings_config_map: SettingsConfigMap = ClusterNames.settings,
     object_store_secret: ObjectStoreSecret = ClusterNames.object_store,
@@ -82,7 +99,7 @@ def submit(
     """
     from pipelines.contents import content_hash
 
-    with _workflows(ready_within) as workflows:
+    with _workflows(chosen, ready_within) as workflows:
         names = ClusterNames(
             settings_config_map, object_store_secret, database_secret, providers_secret
         )
@@ -102,6 +119,7 @@ def submit(
 
 @app.command()
 def run(
+    chosen: typer.Context,
     pipeline: Pipeline,
     parameter: Annotated[
         list[str] | None,
@@ -126,7 +144,7 @@ def run(
     """
     from bellwether.pipeline_runs import as_mapping, changed, follow, full_name
 
-    with _workflows() as workflows:
+    with _workflows(chosen) as workflows:
         name = full_name(pipeline)
         changes = changed(name, parameter or ())
         key = key or f"by-hand-{secrets.token_hex(4)}"
@@ -152,6 +170,7 @@ def run(
 
 @app.command()
 def schedule(
+    chosen: typer.Context,
     pipeline: Pipeline,
     cron: Annotated[
         str,
@@ -193,7 +212,7 @@ def schedule(
     from pipelines.contents import content_hash
     from pipelines.runs import RefreshParams, TrainingParams
 
-    with _workflows(ready_within) as workflows:
+    with _workflows(chosen, ready_within) as workflows:
         from forecasting.adapters.workflow_schedules import Schedule, six_fields
 
         name = full_name(pipeline)
@@ -231,6 +250,7 @@ def schedule(
 
 @app.command()
 def unschedule(
+    chosen: typer.Context,
     pipelines: Annotated[list[str], typer.Argument(help="training, refresh or both.")],
     if_there: Annotated[
         bool,
@@ -244,7 +264,7 @@ def unschedule(
     with errors_in_words():
         names = [full_name(one) for one in pipelines]
         try:
-            with _reached(ready_within) as workflows:
+            with _reached(chosen, ready_within) as workflows:
                 counts = {name: workflows.unschedule(name) for name in names}
         except WorkflowsUnavailable as error:
             if not if_there:
@@ -257,13 +277,14 @@ def unschedule(
 
 @app.command("list")
 def list_all(
+    chosen: typer.Context,
     runs: Annotated[int, typer.Option(min=0, max=500, help="Newest runs that are shown.")] = 10,
     as_json: AsJson = False,
 ) -> None:
     """Show schedules, the newest runs, their states, and why those that failed did."""
     from bellwether.pipeline_runs import as_mapping
 
-    with _workflows() as workflows:
+    with _workflows(chosen) as workflows:
         schedules, found = workflows.schedules(), workflows.runs(runs)
         links = {one.id: workflows.link(one.id) for one in found}
     if as_json:
@@ -333,16 +354,21 @@ def _package(name: str, image: str, names: ClusterNames) -> str:
 
 
 @contextmanager
-def _workflows(ready_within: float = 0.0) -> Iterator["Workflows"]:
-    with errors_in_words(), _reached(ready_within) as workflows:
+def _workflows(chosen: typer.Context, ready_within: float = 0.0) -> Iterator["Workflows"]:
+    with errors_in_words(), _reached(chosen, ready_within) as workflows:
         yield workflows
 
 
 @contextmanager
-def _reached(ready_within: float) -> Iterator["Workflows"]:
+def _reached(chosen: typer.Context, ready_within: float) -> Iterator["Workflows"]:
     from forecasting.adapters.workflows import Workflows
     from forecasting.settings import Settings
 
-    with Workflows.of(Settings()) as workflows:
+    with ExitStack() as stack:
+        settings = Settings()
+        if not settings.pipelines_url:
+            address = chosen.obj.reached_pipelines(stack)
+            settings = settings.model_copy(update={"pipelines_url": address})
+        workflows = stack.enter_context(Workflows.of(settings))
         workflows.wait(ready_within, lambda found: say(f"[dim]waiting: {found}[/]"))
         yield workflows

@@ -176,7 +176,7 @@ def test_what_there_is_is_listed_for_people_and_for_machines(bellwether, cluster
 @pytest.mark.parametrize(
     ("words", "variables", "code", "says"),
     [
-        (["list"], {"BELLWETHER_PIPELINES_URL": ""}, 2, "BELLWETHER_PIPELINES_URL"),
+        (["list"], {"BELLWETHER_PIPELINES_URL": "", "PATH": ""}, 2, "BELLWETHER_PIPELINES_URL"),
         (["list"], {"BELLWETHER_PIPELINES_URL": "http://127.0.0.1:1"}, 3, "must be reachable"),
         (["submit"], {"BELLWETHER_PIPELINE_IMAGE": ""}, 2, "--image"),
         (["run", "evaluation"], {}, 2, "Choose training or refresh"),
@@ -223,6 +223,40 @@ def test_following_bears_a_server_that_is_away_for_a_moment(server, workflows, c
     made.state = "RUNNING"
     with pytest.raises(BellwetherError, match=r"within 0\.02 s"):
         follow(workflows, made.run_id, seen.append, timeout=0.02, look_seconds=0.01)
+
+
+@pytest.fixture
+def kubectl(tmp_path):
+    """A kubectl that knows one release's settings, and writes down what it is asked."""
+
+    def says(url):
+        settings = json.dumps({"data": {"BELLWETHER_PIPELINES_URL": url}})
+        program = tmp_path / "kubectl"
+        program.write_text(f"#!/bin/sh\necho \"$@\" >>{tmp_path}/asked\necho '{settings}'\n")
+        program.chmod(0o755)
+        return {"BELLWETHER_PIPELINES_URL": "", "PATH": f"{tmp_path}:/usr/bin:/bin"}
+
+    return says
+
+
+def test_without_an_address_the_release_says_where_kubeflow_pipelines_is(
+    bellwether, kubectl, server, scheduled, tmp_path
+):
+    variables = kubectl(server.address)
+    words = ("--context", "there", "--namespace", "ours", "--release", "mine")
+    answer = bellwether("pipeline", *words, "list", **variables)
+    assert answer.exit_code == 0, answer.output
+    assert TRAINING in answer.output
+    assert (tmp_path / "asked").read_text().split() == [
+        *("--context", "there", "get", "configmap", "mine-settings"),
+        *("--namespace", "ours", "--output", "json"),
+    ]
+
+
+def test_where_jobs_train_the_command_for_one_is_named(bellwether, kubectl):
+    answer = bellwether("pipeline", "list", **kubectl(""))
+    assert answer.exit_code == 2
+    assert "create job --from=cronjob/bellwether-training now" in " ".join(answer.output.split())
 
 
 # the drift job

@@ -22,7 +22,7 @@ INOTIFY: Final = Path("/proc/sys/fs/inotify")
 INOTIFY_LIMITS: Final = {"max_user_instances": 512, "max_user_watches": 524_288}
 # Of the machine, in bytes. What the pods ask for is in charts/platform/README.md; the rest is
 # Kubernetes itself, the images' page cache, and the training's peak.
-MEMORY: Final = {"default": 11 * GIB, "small": 7 * GIB}
+MEMORY: Final = {"default": 12 * GIB, "small": 7 * GIB}
 DISK: Final = 20 * GIB
 KUBERNETES: Final = (1, 32, 0)
 

@@ -1,12 +1,18 @@
 """The way from here to the Kubeflow Pipelines that a release trains on."""
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from bellwether.console import say
 from bellwether.tools import Cluster
 from forecasting.adapters.port_forward import PortForward
 from forecasting.errors import InvalidSettings, Unavailable
+
+if TYPE_CHECKING:
+    from forecasting.adapters.workflows import Workflows
 
 
 @dataclass(frozen=True)
@@ -76,3 +82,29 @@ def reached(cluster: Cluster, url: str, stack: ExitStack) -> str:
     namespace = rest.removesuffix(".svc.cluster.local")
     forward = PortForward(namespace, name, parts.port or 80, cluster.context)
     return stack.enter_context(forward).address()
+
+
+@contextmanager
+def opened(release: InstalledRelease, ready_within: float = 0.0) -> Iterator["Workflows"]:
+    """Kubeflow Pipelines as the settings name it, else as the release does.
+
+    Args:
+        release: asked where no address is set.
+        ready_within: seconds it may take to come up.
+
+    Raises:
+        InvalidSettings: nobody knows where it is.
+        Unavailable: kubectl cannot forward a port.
+        WorkflowsUnavailable: it is not there.
+    """
+    from forecasting.adapters.workflows import Workflows
+    from forecasting.settings import Settings
+
+    with ExitStack() as stack:
+        settings = Settings()
+        if not settings.pipelines_url:
+            address = release.reached_pipelines(stack)
+            settings = settings.model_copy(update={"pipelines_url": address})
+        workflows = stack.enter_context(Workflows.of(settings))
+        workflows.wait(ready_within, lambda found: say(f"[dim]waiting: {found}[/]"))
+        yield workflows

@@ -2,6 +2,7 @@
 
 import json
 
+from tests.e2e.cluster import eventually
 from tests.e2e.load import ask
 from tests.e2e.stage import Versions, alone, inference_services, pods_of, wait_for_answers
 
@@ -60,9 +61,12 @@ def test_the_candidate_is_ready_and_unasked_until_it_gets_weight(cluster, versio
 def test_what_is_served_is_what_was_registered(cluster, versions):
     for number in (versions.stable, versions.candidate):
         (pod, *_) = cluster.ready_pods(pods_of(number))
-        loaded = cluster.prometheus_query(f'bellwether_model_info{{pod="{pod}"}}')
+        loaded = eventually(
+            "the pod has been asked for its metrics",
+            lambda pod=pod: cluster.prometheus_query(f'bellwether_model_info{{pod="{pod}"}}'),
+            seconds=30,
+        )
         digests = {labels["bundle_digest"] for labels, _ in loaded}
-        assert digests
         whole = cluster.versions()[number]["tags"]["bundle_digest"]
         assert all(whole.startswith(digest) for digest in digests)
 

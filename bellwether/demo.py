@@ -211,9 +211,17 @@ def _print_addresses(settings: Settings, dataset: str, page_url: str, seconds: f
     if snapshot.synthetic:
         say("[yellow]These prices are SYNTHETIC.[/]")
     say(
-        f"Ready after {seconds:.0f} s. Try: {_our_command()} forecast {snapshot.symbols[0]} --days 10. "
+        f"Ready after {seconds:.0f} s. Try: {_question(settings)} {snapshot.symbols[0]} --days 10. "
         "[bold]Ctrl-C[/] stops everything."
     )
+
+
+def _question(settings: Settings) -> str:
+    """The command that asks this demo, wherever its server found a free port."""
+    command = f"{_our_command()} forecast"
+    if settings.inference_url == Settings().inference_url:
+        return command
+    return f"BELLWETHER_INFERENCE_URL={settings.inference_url} {command}"
 
 
 def _our_command() -> str:

@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -54,19 +55,25 @@ class WarmCommand:
         """
         with socket.socket(socket.AF_UNIX) as asked:
             self._connect(asked)
-            asked.settimeout(seconds)
+            end = time.monotonic() + seconds
             request = {"words": words, "environment": environment}
             asked.sendall(json.dumps(request).encode() + b"\n")
             said = b""
             try:
-                while part := asked.recv(65_536):
+                while part := self._more(asked, end):
                     said += part
             except TimeoutError:
                 identity, _, _ = said.partition(b"\0")
-                os.killpg(int(identity), signal.SIGKILL)
+                if identity:
+                    os.killpg(int(identity), signal.SIGKILL)
                 raise
         _, output, code = said.decode(errors="replace").split("\0")
         return int(code), output
+
+    @staticmethod
+    def _more(asked: socket.socket, end: float) -> bytes:
+        asked.settimeout(max(end - time.monotonic(), 0.001))
+        return asked.recv(65_536)
 
     def close(self) -> None:
         """End it."""
@@ -131,6 +138,8 @@ def become(request: Any, output: int) -> None:
         code = 0
     except SystemExit as ended:
         code = ended.code
+    except BaseException:  # noqa: BLE001 - told, and the exit code stays 1
+        traceback.print_exc()
     finally:
         sys.stdout.flush()
         sys.stderr.flush()

@@ -61,12 +61,12 @@ clean-demo: ## Remove everything the demo keeps
 	rm -rf .bellwether
 
 # Two halves of about the same length, side by side; the second one's words are kept until it is done.
-SERVERS := tests/honesty tests/integration tests/unit
+SECOND_HALF := tests/honesty tests/integration tests/unit
 test: $(VENV)/.dev ## Run every test that needs no cluster
-	@log=$$(mktemp); trap 'rm -f "$$log"' EXIT; \
-	$(BIN)/python -m pytest $(SERVERS) >"$$log" 2>&1 & second=$$!; \
-	first=0; $(BIN)/python -m pytest tests $(SERVERS:%=--ignore=%) || first=$$?; \
-	echo "waiting for $(SERVERS) ..."; code=0; wait $$second || code=$$?; cat "$$log"; exit $$((first + code))
+	@log=$$(mktemp); second=; trap 'kill $$second 2>/dev/null || true; rm -f "$$log"' EXIT; trap 'exit 130' INT; \
+	$(BIN)/python -m pytest $(SECOND_HALF) >"$$log" 2>&1 & second=$$!; \
+	first=0; $(BIN)/python -m pytest tests $(SECOND_HALF:%=--ignore=%) || first=$$?; \
+	echo "waiting for $(SECOND_HALF) ..."; code=0; wait $$second || code=$$?; cat "$$log"; exit $$((first + code))
 
 unit: $(VENV)/.dev ## Run the fast tests only
 	$(BIN)/python -m pytest tests/unit tests/contract tests/golden

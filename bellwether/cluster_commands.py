@@ -134,7 +134,8 @@ def doctor(
     release: ReleaseName = "bellwether",
 ) -> None:
     """Use every connection of an installation for real; say what to do about each that fails."""
-    from bellwether.cluster_doctor import Place, examine_cluster
+    from bellwether.cluster_doctor import examine_cluster
+    from bellwether.place import Place
     from bellwether.steps import Steps
     from bellwether.tools import Cluster
 

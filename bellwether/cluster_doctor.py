@@ -3,13 +3,13 @@
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 from bellwether.doctor import Finding
+from bellwether.place import Place
 from bellwether.steps import Step
 from bellwether.tools import Cluster, ask, run
 from forecasting.errors import BellwetherError, Unavailable
@@ -30,23 +30,6 @@ PROBE: Final = {
         }
     },
 }
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where an installation is: cluster, namespace, and the Helm release's name."""
-
-    cluster: Cluster
-    namespace: str
-    release: str
-
-    def get(self, *args: str) -> dict[str, Any]:
-        """Objects of the installation's namespace.
-
-        Raises:
-            Unavailable: the cluster cannot be asked.
-        """
-        return self.cluster.objects(*args, "--namespace", self.namespace)
 
 
 def examine_cluster(place: Place, step: Step) -> list[Finding]:

@@ -37,9 +37,10 @@ def train(cluster: Cluster, namespace: str, release: str, step: Step) -> None:
         BellwetherError: the same, of a run of Kubeflow Pipelines.
     """
     from bellwether.first_pipeline_run import train_there
-    from bellwether.pipelines_reach import InstalledRelease
+    from bellwether.pipelines_reach import pipelines_url
+    from bellwether.place import Place
 
-    url = InstalledRelease(cluster, namespace, release).pipelines_url()
+    url = pipelines_url(Place(cluster, namespace, release))
     if not url:
         step.outcome = f"job {_run_now(cluster, namespace, f'{release}-training', step)}"
         return

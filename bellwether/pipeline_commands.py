@@ -11,7 +11,8 @@ import typer
 from bellwether import pipeline_upkeep_commands
 from bellwether.console import console, errors_in_words, say, table
 from bellwether.pipeline_upkeep_commands import AsJson, Pipeline
-from bellwether.pipelines_reach import InstalledRelease, opened
+from bellwether.pipelines_reach import opened
+from bellwether.place import Place
 from bellwether.tools import Cluster
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def choose(
     release: Annotated[str, typer.Option(help="Name of the Helm release.")] = "bellwether",
 ) -> None:
     """Choose the release whose Kubeflow Pipelines is asked where no address is set."""
-    chosen.obj = InstalledRelease(Cluster(context), namespace, release)
+    chosen.obj = Place(Cluster(context), namespace, release)
 
 
 @app.command()

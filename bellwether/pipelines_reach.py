@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from bellwether.console import say
+from bellwether.place import Place
 from bellwether.tools import Cluster
 from forecasting.adapters.port_forward import PortForward
 from forecasting.errors import InvalidSettings, Unavailable
@@ -15,53 +15,39 @@ if TYPE_CHECKING:
     from forecasting.adapters.workflows import Workflows
 
 
-@dataclass(frozen=True)
-class InstalledRelease:
-    """A release of charts/bellwether.
+def pipelines_url(place: Place) -> str:
+    """Where an installation's settings say that Kubeflow Pipelines is; "" where Jobs train.
 
-    Attributes:
-        cluster: where it is.
-        namespace: of it.
-        name: Helm's name for it.
+    Raises:
+        Unavailable: the cluster cannot be asked, or has no such release.
     """
+    settings = place.get("configmap", f"{place.release}-settings")
+    return str(settings["data"].get("BELLWETHER_PIPELINES_URL", ""))
 
-    cluster: Cluster
-    namespace: str
-    name: str
 
-    def pipelines_url(self) -> str:
-        """Where its settings say that Kubeflow Pipelines is; "" where Jobs train.
+def reached_pipelines(place: Place, stack: ExitStack) -> str:
+    """An address that this machine can ask, as long as the stack is open.
 
-        Raises:
-            Unavailable: the cluster cannot be asked, or has no such release.
-        """
-        place = ("--namespace", self.namespace)
-        settings = self.cluster.objects("configmap", f"{self.name}-settings", *place)
-        return str(settings["data"].get("BELLWETHER_PIPELINES_URL", ""))
-
-    def reached_pipelines(self, stack: ExitStack) -> str:
-        """An address that this machine can ask, as long as the stack is open.
-
-        Raises:
-            InvalidSettings: there is no such release, or Jobs train.
-            Unavailable: kubectl cannot forward a port.
-        """
-        rule = "it must be known where Kubeflow Pipelines is"
-        try:
-            url = self.pipelines_url()
-        except Unavailable as error:
-            raise InvalidSettings(
-                rule,
-                f"BELLWETHER_PIPELINES_URL is not set, and no release tells: {error.found}",
-                "Set it, or name the release: bellwether pipeline --context, --namespace, --release",
-            ) from error
-        if not url:
-            raise InvalidSettings(
-                rule,
-                f"the trainings of release {self.name} in {self.namespace} are Jobs",
-                f"kubectl -n {self.namespace} create job --from=cronjob/{self.name}-training now",
-            )
-        return reached(self.cluster, url, stack)
+    Raises:
+        InvalidSettings: there is no such release, or Jobs train.
+        Unavailable: kubectl cannot forward a port.
+    """
+    rule = "it must be known where Kubeflow Pipelines is"
+    try:
+        url = pipelines_url(place)
+    except Unavailable as error:
+        raise InvalidSettings(
+            rule,
+            f"BELLWETHER_PIPELINES_URL is not set, and no release tells: {error.found}",
+            "Set it, or name the release: bellwether pipeline --context, --namespace, --release",
+        ) from error
+    if not url:
+        raise InvalidSettings(
+            rule,
+            f"the trainings of release {place.release} in {place.namespace} are Jobs",
+            f"kubectl -n {place.namespace} create job --from=cronjob/{place.release}-training now",
+        )
+    return reached(place.cluster, url, stack)
 
 
 def reached(cluster: Cluster, url: str, stack: ExitStack) -> str:
@@ -85,11 +71,11 @@ def reached(cluster: Cluster, url: str, stack: ExitStack) -> str:
 
 
 @contextmanager
-def opened(release: InstalledRelease, ready_within: float = 0.0) -> Iterator["Workflows"]:
+def opened(place: Place, ready_within: float = 0.0) -> Iterator["Workflows"]:
     """Kubeflow Pipelines as the settings name it, else as the release does.
 
     Args:
-        release: asked where no address is set.
+        place: the installation that is asked where no address is set.
         ready_within: seconds it may take to come up.
 
     Raises:
@@ -103,7 +89,7 @@ def opened(release: InstalledRelease, ready_within: float = 0.0) -> Iterator["Wo
     with ExitStack() as stack:
         settings = Settings()
         if not settings.pipelines_url:
-            address = release.reached_pipelines(stack)
+            address = reached_pipelines(place, stack)
             settings = settings.model_copy(update={"pipelines_url": address})
         workflows = stack.enter_context(Workflows.of(settings))
         workflows.wait(ready_within, lambda found: say(f"[dim]waiting: {found}[/]"))

@@ -102,10 +102,10 @@ def test_bellwether_is_told_where_our_releases_are_and_no_others():
     assert wiring(releases(), []) == []
 
 
-def bellwether_on_the_platform(*settings):
-    files = wiring(releases(), [release.name for release in releases()])
+def bellwether_on_the_platform(without="nothing"):
+    names = [release.name for release in releases() if without not in release.name]
+    files = wiring(releases(), names)
     arguments = [part for path in files for part in ("--values", path)]
-    arguments += [part for setting in settings for part in ("--set", setting)]
     return objects(helm("template", "bellwether", CHARTS / "bellwether", *arguments).stdout)
 
 
@@ -132,9 +132,7 @@ def test_steps_on_the_platform_are_told_where_the_pipelines_page_is():
 
 
 def test_without_kubeflow_pipelines_jobs_train():
-    names = [release.name for release in releases() if "kubeflow" not in release.name]
-    files = [part for path in wiring(releases(), names) for part in ("--values", path)]
-    rendered = objects(helm("template", "bellwether", CHARTS / "bellwether", *files).stdout)
+    rendered = bellwether_on_the_platform(without="kubeflow")
     assert named(rendered, "CronJob", "bellwether-training")
     settings = named(rendered, "ConfigMap", "bellwether-settings")["data"]
     assert (settings["BELLWETHER_PAGE_TRAINS"], settings["BELLWETHER_PIPELINES_URL"]) == (

@@ -67,6 +67,7 @@ def test_what_is_served_is_what_was_registered(cluster, versions):
             seconds=30,
         )
         digests = {labels["bundle_digest"] for labels, _ in loaded}
+        assert digests
         whole = cluster.versions()[number]["tags"]["bundle_digest"]
         assert all(whole.startswith(digest) for digest in digests)
 

@@ -1,7 +1,15 @@
-"""What time it is for a data set: the wall clock, or the replayed clock of a historical one."""
+"""What time it is: by the wall clock, and for a data set, whose clock may be a replayed one."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+
+
+def utc_now() -> datetime:
+    """The present by the wall clock, aware UTC.
+
+    The core reads the wall clock here and nowhere else, so that a test can set it.
+    """
+    return datetime.now(UTC)
 
 
 @dataclass(frozen=True)
@@ -23,7 +31,7 @@ class DataClock:
 
     def now(self, wall: datetime | None = None) -> datetime:
         """The instant that counts as now for these data, aware UTC."""
-        wall = wall or datetime.now(UTC)
+        wall = wall or utc_now()
         return self.last_bar + (wall - self.fetched_at) if self.replay else wall
 
     def age_seconds(self, wall: datetime | None = None) -> float:

@@ -12,6 +12,7 @@ from forecasting.adapters.batch_metrics import Sample, publish
 from forecasting.adapters.drift_history import KEPT_REPORTS, DriftHistory
 from forecasting.adapters.drift_inputs import DriftInputs, gather
 from forecasting.adapters.lake import Lake
+from forecasting.clock import utc_now
 from forecasting.drift import DriftSummary, ScopeDrift
 from forecasting.drift_compare import compare
 from forecasting.drift_null import TooShort, calibrate
@@ -118,7 +119,7 @@ def run_drift(
         Corrupted: an artifact is damaged.
     """
     options = options or DriftOptions()
-    now = now or datetime.now(UTC)
+    now = now or utc_now()
     with TemporaryDirectory(prefix="bellwether-drift-") as folder:
         work = Path(folder)
         seen = gather(

@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from forecasting.adapters.lake import Lake
 from forecasting.adapters.market.fallback import fetch_or_last_good
 from forecasting.adapters.market.source import PriceSource
 from forecasting.adapters.snapshot import Snapshot
+from forecasting.clock import utc_now
 from forecasting.errors import NotReady
 from forecasting.faults import Finding
 
@@ -73,9 +73,7 @@ def ingest_prices(
     )
     if fetched.fallback:
         return Ingested(lake.latest(dataset), fetched.notes, fallback=True, repairs={})
-    judged = judge(
-        fetched.bars, now=datetime.now(UTC), interval=interval, held=_held(lake, dataset)
-    )
+    judged = judge(fetched.bars, now=utc_now(), interval=interval, held=_held(lake, dataset))
     notes = (*fetched.notes, *judged.notes)
     snapshot = lake.append(
         dataset,

@@ -1,9 +1,8 @@
 """The time of a job's success and how its fetch went, told to whoever watches."""
 
-import time
-
 from forecasting.adapters.batch_metrics import publish
 from forecasting.adapters.lake import Lake
+from forecasting.clock import utc_now
 from forecasting.errors import SnapshotCorrupted, Unavailable
 from forecasting.settings import Settings
 
@@ -29,7 +28,7 @@ def publish_success(settings: Settings, job: str, dataset: str) -> str:
             record.samples(dataset) if record else (),
             gateway_url=settings.pushgateway_url,
             file=settings.metrics_file(job),
-            succeeded_at=time.time(),
+            succeeded_at=utc_now().timestamp(),
         )
     except (SnapshotCorrupted, Unavailable) as fault:
         return f"The time of this success was not published: {fault}"

@@ -24,6 +24,7 @@ import orjson
 from forecasting.adapters.blobs import Blobs
 from forecasting.adapters.fetch_record import FetchRecord
 from forecasting.adapters.snapshot import Origin, Part, Snapshot, content_digest
+from forecasting.clock import utc_now
 from forecasting.errors import (
     InvalidSettings,
     NotReady,
@@ -243,7 +244,7 @@ class Lake:
         digest = hashlib.sha256(data).hexdigest()
         folder = f"features/{_checked(dataset)}"
         self._blobs.write(f"{folder}/{digest}.npz", data)
-        pointer = {"id": served.id, "sha256": digest, "created_at": datetime.now(UTC)}
+        pointer = {"id": served.id, "sha256": digest, "created_at": utc_now()}
         self._blobs.write(f"{folder}/latest.json", orjson.dumps(pointer))
         return served.id
 

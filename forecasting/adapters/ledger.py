@@ -11,10 +11,11 @@ pending row that the next one completes (`forecasting.adapters.registry`).
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
+from forecasting.clock import utc_now
 from forecasting.errors import InvalidSettings, PromotionConflict, Unavailable
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ class Ledger:
                 if champion != expected:
                     raise _conflict(model, expected, champion)
                 promotion = Promotion(
-                    number + 1, model, champion, to_version, who, datetime.now(UTC), why, PENDING
+                    number + 1, model, champion, to_version, who, utc_now(), why, PENDING
                 )
                 values = {**promotion.__dict__, "at": promotion.at.isoformat()}
                 connection.execute(insert(table).values(values))

@@ -2,12 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final
 
 import orjson
 
+from forecasting.clock import utc_now
 from forecasting.errors import RateLimited, SourceUnavailable
 from forecasting.faults import FAULTS
 
@@ -93,7 +93,7 @@ def asked_to_wait(headers: Mapping[str, str]) -> float | None:
         seconds = float(said)
     except ValueError:
         try:
-            seconds = (parsedate_to_datetime(said) - datetime.now(UTC)).total_seconds()
+            seconds = (parsedate_to_datetime(said) - utc_now()).total_seconds()
         except (ValueError, TypeError):  # no date, or one without a zone
             return None
     return max(0.0, seconds) if seconds < 7 * 86_400 else None

@@ -22,6 +22,7 @@ from forecasting.adapters.market.retry import with_retries
 from forecasting.adapters.market.source import FetchResult, check_interval, within
 from forecasting.adapters.market.survivorship import Survivorship
 from forecasting.adapters.market.web import REQUEST_SECONDS
+from forecasting.clock import utc_now
 from forecasting.errors import (
     BellwetherError,
     InvalidSettings,
@@ -99,7 +100,7 @@ class CryptoSource:
             frames.append(bars)
         return FetchResult(
             bars=pd.concat(frames, ignore_index=True),
-            fetched_at=datetime.now(UTC),
+            fetched_at=utc_now(),
             notes=tuple(notes),
             survivorship=Survivorship("named", "Exchanges drop coins that failed."),
         )
@@ -258,7 +259,7 @@ def _candles(
     step = INTERVALS[interval] * 1_000
     day = start or EARLIEST
     since = int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp() * 1_000)
-    last = exchange.milliseconds()
+    last = int(utc_now().timestamp() * 1_000)
     if end:
         after = datetime(end.year, end.month, end.day, tzinfo=UTC) + timedelta(days=1)
         last = min(last, int(after.timestamp() * 1_000) - 1)
@@ -305,7 +306,7 @@ def _bars(
         closes = session_closes(symbol, sessions)
     else:
         closes, sessions = bar_closes(symbol, starts, interval)
-    now = min(datetime.now(UTC), exchange.heard_at or datetime.now(UTC))
+    now = min(filter(None, (utc_now(), exchange.heard_at)))
     bars = pd.DataFrame(
         {
             "symbol": np.full(len(table), symbol, dtype=object),

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from forecasting.adapters.fetch_record import Compared, FetchRecord
@@ -11,6 +11,7 @@ from forecasting.adapters.market.chain import Chained
 from forecasting.adapters.market.reconcile import Agreement, differing_share, in_words
 from forecasting.adapters.market.source import FetchResult, PriceSource, within
 from forecasting.adapters.snapshot import Snapshot
+from forecasting.clock import utc_now
 from forecasting.errors import BellwetherError, Corrupted, NotReady, SourceUnavailable
 
 if TYPE_CHECKING:
@@ -51,7 +52,7 @@ def fetch_or_last_good(
         SourceUnavailable: the source failed, and nothing may stand in; the reasons why not are
             part of the message.
     """
-    moment = now or datetime.now(UTC)
+    moment = now or utc_now()
     try:
         fetched = source.fetch(symbols, start, end, interval)
     except SourceUnavailable as failure:

@@ -1,7 +1,7 @@
 """A user's own prices: CSV or Parquet files, with an error per file, row and column."""
 
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
@@ -10,6 +10,7 @@ import numpy as np
 from forecasting.adapters.market.source import FetchResult, check_interval, within
 from forecasting.adapters.market.survivorship import Survivorship
 from forecasting.adapters.market.tables import read_table
+from forecasting.clock import utc_now
 from forecasting.errors import InvalidPrices, InvalidSettings, SourceUnavailable, UnknownSymbol
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class FilesSource:
         raw = "They are taken as traded prices: dividends and splits only from their own columns."
         return FetchResult(
             bars=bars,
-            fetched_at=datetime.now(UTC),
+            fetched_at=utc_now(),
             notes=(origin, raw),
             survivorship=Survivorship("named", "Whoever made the files chose them."),
         )

@@ -7,13 +7,14 @@ once, so that the snapshot is the one that a single process would have made.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import orjson
 
 from forecasting.adapters.market.source import FetchResult, PriceSource
+from forecasting.clock import utc_now
 from forecasting.errors import Corrupted, InvalidSettings, SourceUnavailable
 
 if TYPE_CHECKING:
@@ -161,14 +162,14 @@ def fetch_part(
     own = shard.of_symbols(symbols)
     asked = tuple(symbols)
     if symbols and not own:
-        return FetchedPart(shard, asked, own, None, datetime.now(UTC))
+        return FetchedPart(shard, asked, own, None, utc_now())
     try:
         got = first_of(source).fetch(own, None, None, interval)
     except SourceUnavailable as error:
         if not may_fail:
             raise
         failure = (error.rule, error.found, error.remedy)
-        return FetchedPart(shard, asked, own, None, datetime.now(UTC), failure=failure)
+        return FetchedPart(shard, asked, own, None, utc_now(), failure=failure)
     bars = read_bars(got.bars).frame
     return FetchedPart(shard, asked, own, bars, got.fetched_at, got.notes)
 

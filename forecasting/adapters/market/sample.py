@@ -6,7 +6,7 @@ that is of no use here. They come with the extra `bellwether[sample]`.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from forecasting.adapters.market.source import FetchResult, within
 from forecasting.adapters.market.survivorship import Survivorship
+from forecasting.clock import utc_now
 from forecasting.errors import InvalidSettings, SourceUnavailable, UnknownSymbol
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ class SampleSource:
         )
         return FetchResult(
             bars=bars,
-            fetched_at=datetime.now(UTC),
+            fetched_at=utc_now(),
             notes=(history, origin),
             survivorship=universe.survivorship,
         )

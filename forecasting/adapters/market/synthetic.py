@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from forecasting.adapters.market.source import FetchResult, check_interval, within
 from forecasting.adapters.market.survivorship import Survivorship
+from forecasting.clock import utc_now
 from forecasting.errors import InvalidSettings, SourceUnavailable
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class SyntheticSource:
         import pandas as pd
 
         check_interval(self.name, interval)
-        now = datetime.now(UTC)
+        now = utc_now()
         names = list(dict.fromkeys(symbols)) or [f"SYN{i:03d}" for i in range(1, self.count + 1)]
         last = min(pd.Timestamp(end or now.date()), pd.Timestamp(now.date()))
         if end is None:

@@ -6,7 +6,7 @@ changed is a failure with that name, not a column of nothing.
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, date, datetime
+from datetime import date
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
@@ -18,6 +18,7 @@ from forecasting.adapters.market.budget import Budget, shared_budget
 from forecasting.adapters.market.source import FetchResult, check_interval, within
 from forecasting.adapters.market.survivorship import Survivorship
 from forecasting.adapters.market.web import Web
+from forecasting.clock import utc_now
 from forecasting.errors import InvalidSettings, SourceUnavailable, UnknownSymbol
 from forecasting.faults import FAULTS
 
@@ -115,7 +116,7 @@ class TiingoSource:
         )
         return FetchResult(
             bars=bars,
-            fetched_at=datetime.now(UTC),
+            fetched_at=utc_now(),
             notes=notes,
             survivorship=Survivorship("named", "Tiingo keeps tickers that were delisted."),
         )
@@ -150,7 +151,7 @@ def _history(
     )
     _refuse_status(symbol, status, rows)
     bars = within(_bars(symbol, rows), start, end)
-    now = pd.Timestamp.now("UTC")
+    now = pd.Timestamp(utc_now())
     final = bars["session"].dt.tz_localize("America/New_York") + pd.Timedelta(hours=CORRECTED_UNTIL)
     bars = bars[(bars["timestamp"].isna() | (final <= now)).to_numpy()].reset_index(drop=True)
     quiet = end is None and (

@@ -22,6 +22,7 @@ from forecasting.adapters.market.tinvest_answers import (
     with_dividends,
 )
 from forecasting.adapters.market.web import Web
+from forecasting.clock import utc_now
 from forecasting.errors import InvalidSettings, SourceUnavailable, UnknownSymbol
 from forecasting.faults import FAULTS
 
@@ -88,7 +89,7 @@ class TInvestSource:
                 "none is set",
                 "Set BELLWETHER_TINVEST_TOKEN: www.tbank.ru/invest/settings; read-only is enough",
             )
-        fetched_at = datetime.now(UTC)
+        fetched_at = utc_now()
         with Web(
             "T-Invest",
             self.base_url,

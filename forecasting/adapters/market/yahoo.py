@@ -17,7 +17,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
@@ -30,6 +30,7 @@ import forecasting
 from forecasting import errors
 from forecasting.adapters.market.source import FetchResult, check_interval, within
 from forecasting.adapters.market.survivorship import Survivorship
+from forecasting.clock import utc_now
 from forecasting.errors import InvalidSettings, RateLimited, SourceUnavailable
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ class YahooSource:
         until = time.monotonic() + self.deadline_seconds
         _knock(self.base_url or ADDRESS, min(CONNECT_SECONDS, self.deadline_seconds))
         answers = self._ask(wanted, start, interval, until)
-        fetched_at = datetime.now(UTC)
+        fetched_at = utc_now()
         frames, running = [], []
         for symbol in wanted:
             bars = _bars(symbol, answers[symbol], interval)
@@ -114,7 +115,8 @@ class YahooSource:
                 "start": (start - timedelta(days=1)).isoformat() if start else None,
                 "interval": interval,
                 "base_url": self.base_url,
-                "until": time.time() + left * OWN_SHARE,
+                # Every process reads the same monotonic clock, and nobody sets it.
+                "until": time.monotonic() + left * OWN_SHARE,
                 "cache": scratch,
             }
             try:

@@ -58,7 +58,7 @@ class Said:
 def main() -> None:
     """Answer one job, symbol by symbol; stop at the first failure, so as not to press on."""
     job = json.load(sys.stdin)
-    until = time.monotonic() + job["until"] - time.time()
+    until = float(job["until"])
     session = _session(job["base_url"], until)
     for symbol in job["symbols"]:
         call = partial(_history, session, symbol, job["start"], job["interval"], job["cache"])

@@ -1,7 +1,7 @@
 """Real bundles and real served features for the serving tests, trained on small random walks."""
 
 import dataclasses
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from forecasting.training import train_candidate
 from serving.loader import Loader
 from serving.predictor import Predictor
 from serving.telemetry import Telemetry
+from tests.clock import NOW, machine_now
 from tests.unit.panels import walk
 
 SYMBOLS = ("AAPL", "MSFT", "BTC-USD")
@@ -53,7 +54,7 @@ def make_features(
     snapshot_id: str = "5" * 16,
 ) -> ServedFeatures:
     """Served features whose newest bar counts as `age` old."""
-    now = datetime.now(UTC)
+    now = machine_now()  # servers read it themselves
     frame = prices()
     served = serve_features(
         build_features(frame, spec),
@@ -104,10 +105,10 @@ def load_into(predictor: Predictor, settings: Settings) -> None:
     loader.close()
 
 
-def own_bars(bars: int = 320, *, now: datetime | None = None) -> tuple[np.ndarray, np.ndarray]:
-    """Timestamps in unix milliseconds [t] and OHLCV [t, 5] of daily bars up to yesterday."""
+def own_bars(bars: int = 320) -> tuple[np.ndarray, np.ndarray]:
+    """Timestamps in unix milliseconds [t] and OHLCV [t, 5] of a caller's daily bars."""
     frame = walk("OWN", bars, seed=5, actions=False)
-    end = pd.Timestamp(now or datetime.now(UTC)).normalize() - pd.Timedelta(hours=3)
+    end = pd.Timestamp(NOW).normalize() - pd.Timedelta(hours=3)
     stamps = pd.bdate_range(end=end, periods=bars)
     millis = stamps.as_unit("ms").asi8
     return millis, frame[list(OHLCV)].to_numpy()

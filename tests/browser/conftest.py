@@ -9,7 +9,7 @@ import sys
 import time
 import urllib.request
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -22,6 +22,7 @@ from forecasting.adapters.predictions import PredictionLog
 from forecasting.settings import Settings
 from gradio_app.screenshots import BROWSERS, FLAGS
 from pipelines.local import RefreshParams, TrainingParams, run_refresh, run_training
+from tests.clock import machine_now
 from tests.integration.conftest import free_port, mlflow_server
 from tests.programs import program
 
@@ -119,7 +120,7 @@ def settings(mlflow_server, tmp_path_factory):
 def platform(settings):
     """Trained up to ninety days ago, served, asked about the past, and watched for drift once."""
     about = {"source": "synthetic", "symbols": SYMBOLS, "dataset": DATASET}
-    until = (datetime.now(UTC) - timedelta(days=90)).date().isoformat()
+    until = (machine_now() - timedelta(days=90)).date().isoformat()
     run_training(
         settings,
         TrainingParams(

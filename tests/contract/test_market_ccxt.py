@@ -15,6 +15,7 @@ from forecasting.adapters.market.source import PriceSource
 from forecasting.errors import InvalidSettings, RateLimited, SourceUnavailable, UnknownSymbol
 from forecasting.quality import judge
 from forecasting.settings import Settings
+from tests.clock import Clock
 from tests.contract.replay_server import (
     AWAY,
     HTML,
@@ -65,20 +66,25 @@ class Binance:
     """Two endpoints of Binance's spot interface; at most 1,000 klines an answer.
 
     Attributes:
+        clock: what time it is there.
         first: when the history begins.
         edge: how many candles before startTime come too, as some exchanges give them.
         page: answers for a span of so many candles only, empty or not; 0 for the next ones there.
     """
 
-    def __init__(self) -> None:
-        self.first = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(
-            days=500
-        )
-        self.first = self.first.replace(hour=0)
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        midnight = clock.now.replace(hour=0, minute=0, second=0, microsecond=0)
+        self.first = midnight - timedelta(days=500)
         self.edge = 0
         self.page = 0
 
     def __call__(self, asked: Asked) -> Answer:
+        given = self._answer(asked)
+        moment = format_datetime(self.clock.now, usegmt=True)
+        return Answer(given.status, given.body, {**given.headers, "Date": moment})
+
+    def _answer(self, asked: Asked) -> Answer:
         if asked.path == "/api/v3/exchangeInfo":
             return data(
                 {
@@ -92,7 +98,7 @@ class Binance:
         assert asked.path == "/api/v3/klines", asked.path
         step = MILLIS[asked.query["interval"]]
         origin = int(self.first.timestamp() * 1_000)
-        now = int(datetime.now(UTC).timestamp() * 1_000)
+        now = int(self.clock.now.timestamp() * 1_000)
         asked_from, limit = int(asked.query["startTime"]), int(asked.query["limit"])
         number = max(0, -(-(asked_from - origin) // step) - self.edge)
         starts = [origin + i * step for i in range(number, number + min(limit, 1_000))]
@@ -108,8 +114,8 @@ class Binance:
 
 
 @pytest.fixture
-def binance(server: Replay) -> Binance:
-    binance = Binance()
+def binance(server: Replay, clock: Clock) -> Binance:
+    binance = Binance(clock)
     server.answer = binance
     return binance
 
@@ -128,7 +134,7 @@ def test_closed_candles_of_every_page_come_once_each(
     fetched = source(server).fetch(["btc-usdt"], start, None, interval)
     bars = fetched.bars
     step = pd.Timedelta(milliseconds=MILLIS[interval])
-    last = pd.Timestamp.now("UTC").floor(step)
+    last = pd.Timestamp(binance.clock.now).floor(step)
     assert bars["timestamp"].tolist() == pd.date_range(
         pd.Timestamp(start, tz="UTC") + step, last, freq=step
     ).tolist()  # fmt: skip
@@ -168,7 +174,7 @@ def test_a_start_the_exchange_does_not_reach_is_said(server: Replay, binance: Bi
 
 
 def test_our_clock_running_ahead_does_not_close_a_candle(server: Replay, binance: Binance) -> None:
-    behind = datetime.now(UTC) - timedelta(days=2)
+    behind = binance.clock.now - timedelta(days=2)
 
     def answer(asked: Asked) -> Answer:
         given = binance(asked)

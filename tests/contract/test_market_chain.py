@@ -26,6 +26,7 @@ from forecasting.errors import (
     UnknownSymbol,
 )
 from forecasting.settings import Settings
+from tests.clock import machine_now
 
 DAYS = session_bars("AAPL", date(2024, 1, 2), date(2024, 6, 28), "1d")[1][:90]
 
@@ -59,7 +60,7 @@ class Provider:
             bars = bars[bars["session"] >= pd.Timestamp(start)]
         return FetchResult(
             bars=bars.reset_index(drop=True),
-            fetched_at=datetime.now(UTC),
+            fetched_at=machine_now(),
             notes=(f"By {self.name}.",),
             survivorship=Survivorship("named"),
         )

@@ -1,7 +1,7 @@
 """The files source: a user's CSV and Parquet, and an error for every cell that is wrong."""
 
 import gzip
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
@@ -11,6 +11,7 @@ from forecasting.adapters.market import open_source
 from forecasting.errors import InvalidPrices, InvalidSettings, SourceUnavailable, UnknownSymbol
 from forecasting.quality import judge
 from forecasting.settings import Settings
+from tests.clock import NOW
 
 GOOD = """\
 Date,Ticker,Open,High,Low,Close,Volume,Dividends,Stock Splits
@@ -36,7 +37,7 @@ def fetch(path: object, interval: str = "1d", symbols: tuple[str, ...] = (), **o
 
 def test_daily_rows_become_bars_of_their_exchanges(tmp_path: Path) -> None:
     fetched = fetch(written(tmp_path, GOOD))
-    bars = judge(fetched.bars, now=datetime.now(UTC)).clean.set_index(["symbol", "session"])
+    bars = judge(fetched.bars, now=NOW).clean.set_index(["symbol", "session"])
     assert bars.loc[("AAPL", "2025-11-28"), "timestamp"] == pd.Timestamp("2025-11-28 18:00Z")
     assert bars.loc[("2330.TW", "2025-11-26"), "timestamp"] == pd.Timestamp("2025-11-26 05:30Z")
     assert bars.loc[("AAPL", "2025-11-28"), "dividend"] == 0.25
@@ -133,7 +134,7 @@ def test_bytes_that_are_no_table_are_refused(tmp_path: Path) -> None:
 
 def test_an_empty_cell_is_left_to_the_judge(tmp_path: Path) -> None:
     fetched = fetch(written(tmp_path, GOOD.replace("101,103,100", "101,,100")))
-    assert judge(fetched.bars, now=datetime.now(UTC)).faults == {"missing_value": 1}
+    assert judge(fetched.bars, now=NOW).faults == {"missing_value": 1}
 
 
 HOURLY = """\

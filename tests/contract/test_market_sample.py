@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from datetime import UTC, date, datetime
+from datetime import date
 from pathlib import Path
 
 import pandas as pd
@@ -14,6 +14,7 @@ from forecasting.calendar import horizon_times
 from forecasting.errors import InvalidSettings, SourceUnavailable, UnknownSymbol
 from forecasting.quality import judge
 from forecasting.settings import Settings
+from tests.clock import NOW
 
 
 def fetch(symbols: list[str], interval: str = "1d", universe: str = "tech") -> pd.DataFrame:
@@ -27,7 +28,7 @@ def fetch(symbols: list[str], interval: str = "1d", universe: str = "tech") -> p
 def test_every_universe_keeps_the_price_contract_without_a_fault(universe: str) -> None:
     interval = UNIVERSES[universe].interval
     fetched = open_source("sample", Settings(), universe=universe).fetch([], None, None, interval)
-    judged = judge(fetched.bars, now=datetime.now(UTC), interval=interval)
+    judged = judge(fetched.bars, now=NOW, interval=interval)
     assert judged.quarantine.empty
     assert set(judged.clean["symbol"]) == set(UNIVERSES[universe].default)
     said = " ".join(fetched.notes)

@@ -3,7 +3,7 @@
 import random
 import sys
 from collections.abc import Sequence
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from forecasting.errors import InvalidSettings, RateLimited, SourceUnavailable, 
 from forecasting.quality import judge
 from forecasting.schema import INTERVALS
 from forecasting.settings import Settings
+from tests.clock import NOW, Clock
 
 
 def test_every_own_source_is_listed_and_keeps_the_protocol(tmp_path: Path) -> None:
@@ -79,7 +80,7 @@ def test_other_packages_add_sources_by_an_entry_point(
         sys.modules.pop(name, None)
 
 
-class Clock:
+class Sleeper:
     """Time that passes only by sleeping."""
 
     def __init__(self) -> None:
@@ -106,7 +107,7 @@ def failing(*failures: Exception):
 
 
 def test_retries_wait_longer_each_time_with_jitter() -> None:
-    clock = Clock()
+    clock = Sleeper()
     down = [SourceUnavailable("down") for _ in range(4)]
     answer = with_retries(
         failing(*down), deadline=60, sleep=clock.sleep, clock=clock, jitter=random.Random(1)
@@ -117,18 +118,18 @@ def test_retries_wait_longer_each_time_with_jitter() -> None:
 
 
 def test_retries_end_with_the_attempts_or_the_deadline() -> None:
-    clock = Clock()
+    clock = Sleeper()
     down = [SourceUnavailable(f"down {i}") for i in range(9)]
     with pytest.raises(SourceUnavailable, match="down 4"):
         with_retries(failing(*down), deadline=1e9, sleep=clock.sleep, clock=clock)
-    clock = Clock()
+    clock = Sleeper()
     with pytest.raises(SourceUnavailable, match="down 0"):
         with_retries(failing(*down), deadline=0.1, sleep=clock.sleep, clock=clock)
     assert clock.slept == []
 
 
 def test_a_rate_limit_is_waited_for_as_long_as_it_asks_or_not_at_all() -> None:
-    clock = Clock()
+    clock = Sleeper()
     limited = RateLimited("slow down", retry_after=7.0)
     assert with_retries(failing(limited), deadline=8, sleep=clock.sleep, clock=clock) == "answer"
     assert clock.slept == [7.0]
@@ -137,14 +138,14 @@ def test_a_rate_limit_is_waited_for_as_long_as_it_asks_or_not_at_all() -> None:
 
 
 def test_what_the_caller_did_wrong_is_not_tried_again() -> None:
-    clock = Clock()
+    clock = Sleeper()
     with pytest.raises(UnknownSymbol):
         with_retries(failing(UnknownSymbol("no such")), deadline=60, sleep=clock.sleep, clock=clock)
     assert clock.slept == []
 
 
 def test_every_result_says_how_its_symbols_were_chosen_even_if_the_source_does_not() -> None:
-    bars, now = pd.DataFrame(), datetime.now(UTC)
+    bars, now = pd.DataFrame(), NOW
     assert "does not say how its symbols were chosen" in FetchResult(bars, now).notes[-1]
     declared = FetchResult(bars, now, ("A note.",), survivorship=Survivorship("hindsight"))
     assert declared.notes[0] == "A note."
@@ -169,7 +170,7 @@ class Down:
 
 
 @pytest.fixture
-def held(tmp_path: Path) -> Lake:
+def held(tmp_path: Path, clock: Clock) -> Lake:
     lake = Lake(str(tmp_path))
     fetched = open_source("synthetic", Settings(), bars=300).fetch(["AAPL"], None, None, "1d")
     lake.append(
@@ -179,7 +180,7 @@ def held(tmp_path: Path) -> Lake:
         replay=False,
         synthetic=True,
         interval="1d",
-        fetched_at=datetime.now(UTC) - timedelta(days=3),
+        fetched_at=clock.now - timedelta(days=3),
         notes=fetched.notes,
     )
     return lake
@@ -240,18 +241,18 @@ def make_up(symbols: Sequence[str] = (), interval: str = "1d", **options: object
 @pytest.mark.parametrize("interval", sorted(INTERVALS))
 def test_made_up_prices_keep_the_contract_at_every_interval(interval: str) -> None:
     bars = make_up(["AAPL", "BTC-USD", "EURUSD", "2330.TW"], interval, bars=400)
-    judged = judge(bars, now=datetime.now(UTC), interval=interval)
+    judged = judge(bars, now=NOW, interval=interval)
     assert judged.quarantine.empty
     assert judged.clean["symbol"].value_counts().tolist() == [400] * 4
 
 
-def test_made_up_prices_are_said_to_be() -> None:
+def test_made_up_prices_are_said_to_be_and_end_before_today(clock: Clock) -> None:
     source = open_source("synthetic", Settings(), seed=4)
     fetched = source.fetch([], None, None, "1d")
     assert source.synthetic
     assert "Synthetic prices (seed 4)" in fetched.notes[0]
     assert fetched.bars["symbol"].nunique() == 5
-    assert fetched.bars["session"].max().date() < datetime.now(UTC).date()
+    assert fetched.bars["session"].max().date() == clock.now.date() - timedelta(days=1)
 
 
 def test_the_same_seed_and_end_make_the_same_prices_whatever_else_is_asked() -> None:

@@ -2,7 +2,7 @@
 
 import gzip
 import time
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime
 
 import pandas as pd
 import pytest
@@ -12,6 +12,7 @@ from forecasting.adapters.market.source import PriceSource
 from forecasting.errors import InvalidSettings, RateLimited, SourceUnavailable, UnknownSymbol
 from forecasting.quality import judge
 from forecasting.settings import Settings
+from tests.clock import NOW, Clock, past_sessions
 from tests.contract.replay_server import (
     AWAY,
     BROKEN,
@@ -71,15 +72,13 @@ def row(day: str, close: float = 100.0, **changes: object) -> Row:
     } | changes  # fmt: skip
 
 
-def recent(count: int = 30, until: datetime | None = None) -> list[Row]:
-    days = pd.bdate_range(
-        end=(until or datetime.now(UTC)).date() - timedelta(days=2), periods=count
-    )
+def recent() -> list[Row]:
+    days = past_sessions("AAPL", 30, NOW)
     return [row(f"{day:%Y-%m-%d}", 100.0 + i) for i, day in enumerate(days)]
 
 
 @pytest.fixture
-def tiingo(server: Replay) -> Tiingo:
+def tiingo(server: Replay, clock: Clock) -> Tiingo:
     tiingo = Tiingo()
     tiingo.rows["AAPL"] = recent()
     server.answer = tiingo
@@ -130,12 +129,11 @@ def test_without_a_start_the_whole_history_is_asked_for(server: Replay, tiingo: 
 
 
 def test_a_session_is_left_out_until_its_corrections_are_over(
-    server: Replay, tiingo: Tiingo, monkeypatch: pytest.MonkeyPatch
+    server: Replay, tiingo: Tiingo, clock: Clock
 ) -> None:
     tiingo.rows["AAPL"] = [row("2026-03-05"), row("2026-03-06")]
-    for clock, last in (("2026-03-07 00:59Z", "2026-03-05"), ("2026-03-07 01:01Z", "2026-03-06")):
-        moment = pd.Timestamp(clock)
-        monkeypatch.setattr(pd.Timestamp, "now", lambda *_, moment=moment: moment)
+    for now, last in (("2026-03-07 00:59Z", "2026-03-05"), ("2026-03-07 01:01Z", "2026-03-06")):
+        clock.now = datetime.fromisoformat(now)
         bars = source(server).fetch(["AAPL"], date(2026, 3, 1), date(2026, 3, 6), "1d").bars
         assert bars["session"].max() == pd.Timestamp(last)
 

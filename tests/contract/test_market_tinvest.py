@@ -2,7 +2,7 @@
 
 import re
 import time
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from itertools import pairwise
 
 import pandas as pd
@@ -13,6 +13,7 @@ from forecasting.adapters.market.source import PriceSource
 from forecasting.errors import InvalidSettings, RateLimited, SourceUnavailable, UnknownSymbol
 from forecasting.quality import judge
 from forecasting.settings import Settings
+from tests.clock import Clock
 from tests.contract.replay_server import (
     AWAY,
     BROKEN,
@@ -152,11 +153,12 @@ def test_intraday_bars_carry_their_close_and_their_trading_date(
     assert len([one for one in server.asked if one.path.endswith("GetCandles")]) == 2
 
 
-def test_a_candle_that_is_not_complete_is_left_out_and_said(server: Replay, market: Market) -> None:
-    now = datetime.now(UTC)
+def test_a_candle_that_is_not_complete_is_left_out_and_said(
+    server: Replay, market: Market, clock: Clock
+) -> None:
     market.candles = [
-        candle(f"{now - timedelta(days=1):%Y-%m-%d}T07:00:00Z"),
-        candle(f"{now:%Y-%m-%d}T00:00:00Z", complete=False),
+        candle(f"{clock.now - timedelta(days=1):%Y-%m-%d}T07:00:00Z"),
+        candle(f"{clock.now:%Y-%m-%d}T00:00:00Z", complete=False),
     ]
     fetched = source(server).fetch(["SBER.ME"], None, None, "1d")
     assert len(fetched.bars) == 1

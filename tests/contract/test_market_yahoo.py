@@ -5,7 +5,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
@@ -19,6 +19,7 @@ from forecasting.calendar import session_bars
 from forecasting.errors import InvalidSettings, RateLimited, SourceUnavailable, UnknownSymbol
 from forecasting.quality import judge
 from forecasting.settings import Settings
+from tests.clock import Clock, past_sessions
 
 Answer = tuple[int, dict[str, str], bytes]
 NEW_YORK = "America/New_York"
@@ -225,8 +226,10 @@ def test_yahoos_split_adjustment_is_undone_so_that_stored_prices_are_those_paid(
     assert early["close"].tolist() == [400.0, 400.0]
 
 
-def test_hourly_bars_end_with_the_session_and_crypto_never_rests(yahoo: Yahoo) -> None:
-    day = pd.Timestamp(datetime.now(UTC).date()) - pd.offsets.BDay(6)
+def test_hourly_bars_end_with_the_session_and_crypto_never_rests(
+    yahoo: Yahoo, clock: Clock
+) -> None:
+    day = past_sessions("AAPL", 6, clock.now)[0]
     starts = day.tz_localize(NEW_YORK) + pd.to_timedelta([9.5 + i for i in range(7)], unit="h")
     shape = daily("2026-01-05", RISING[:7])
     yahoo.answers["AAPL"] = [chart(shape.set_index(pd.DatetimeIndex(starts)))]
@@ -239,8 +242,8 @@ def test_hourly_bars_end_with_the_session_and_crypto_never_rests(yahoo: Yahoo) -
     assert (got["session"] == day).all()
 
 
-def test_a_bar_that_is_still_running_is_left_out_and_said(yahoo: Yahoo) -> None:
-    today = pd.Timestamp(datetime.now(UTC).date(), tz="UTC")
+def test_a_bar_that_is_still_running_is_left_out_and_said(yahoo: Yahoo, clock: Clock) -> None:
+    today = pd.Timestamp(clock.now).normalize()
     days = pd.date_range(today - pd.Timedelta(days=9), today, freq="D")
     bars = daily("2026-01-05", RISING[:10]).set_index(days)
     yahoo.answers["BTC-USD"] = [chart(bars, "UTC", "CRYPTOCURRENCY")]
@@ -334,7 +337,7 @@ def test_an_interval_yahoo_does_not_have_is_refused(yahoo: Yahoo) -> None:
 
 
 def test_a_rate_limit_falls_back_to_the_last_good_snapshot_and_says_so(
-    yahoo: Yahoo, tmp_path: object
+    yahoo: Yahoo, tmp_path: object, clock: Clock
 ) -> None:
     lake = Lake(str(tmp_path))
     yahoo.answers["AAPL"] = [chart(daily("2026-01-05", RISING))]
@@ -364,5 +367,5 @@ def test_a_rate_limit_falls_back_to_the_last_good_snapshot_and_says_so(
             "yahoo-1d",
             symbols=["AAPL"],
             last_good_days=7.0,
-            now=datetime.now(UTC) + timedelta(days=8),
+            now=clock.now + timedelta(days=8),
         )

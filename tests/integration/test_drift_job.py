@@ -2,9 +2,8 @@
 
 import itertools
 import json
-import time
 from dataclasses import replace
-from datetime import UTC, date, datetime
+from datetime import date
 
 import numpy as np
 import pytest
@@ -33,6 +32,7 @@ from forecasting.served import serve_features
 from forecasting.settings import Settings
 from forecasting.targets import SignalRule, horizon_returns
 from forecasting.training import train_candidate
+from tests.clock import machine_now
 from tests.integration.conftest import free_port
 from tests.integration.test_pushgateway import gateway, scrape
 
@@ -56,7 +56,7 @@ def publish(lake, snapshot, table, spec):
             replay=snapshot.replay,
             synthetic=snapshot.synthetic,
             fetched_at=snapshot.fetched_at,
-            created_at=datetime.now(UTC),
+            created_at=machine_now(),
             horizon_times=lambda symbol, last: horizon_times(symbol, last, "1d"),
         ),
     )
@@ -81,7 +81,7 @@ def answer_the_past(log_url, bundle, served, version):
                     request_id="",
                     symbols=[symbol],
                     as_of=served.timestamps[row : row + 1] // 10**6,
-                    made_at=time.time(),
+                    made_at=machine_now().timestamp(),
                     model_version=version,
                     model_kind=bundle.kind,
                     last_close=close,
@@ -112,7 +112,7 @@ def world(mlflow_server, tmp_path_factory):
     fetched = open_source("sample", settings).fetch(
         ["AAPL", "AMZN", "NFLX"], date(2013, 1, 1), None, "1d"
     )
-    now = datetime.now(UTC)
+    now = machine_now()
     judged = judge(fetched.bars, now=now, interval="1d")
     lake = Lake(settings.lake)
     snapshot = lake.append(

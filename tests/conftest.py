@@ -1,0 +1,5 @@
+"""What every test stands on."""
+
+from tests.clock import clock
+
+__all__ = ["clock"]

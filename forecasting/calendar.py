@@ -3,7 +3,8 @@
 The exchange follows from the ticker, in Yahoo's spelling: a suffix names it (2330.TW is Taipei),
 no suffix means New York, BTC-USD trades around the clock, EURUSD and EURUSD=X from Sunday to
 Friday. Sessions come from exchange-calendars. Outside the years it covers (1990 to next year at
-best) every weekday counts as a full session, three years ahead.
+best; to the last year whose holidays are published for Shanghai, Mumbai and Singapore) every
+weekday counts as a full session, three years ahead of today.
 
 Daily currency bars are taken to end at midnight UTC after their date, because providers cut the
 day between New York's and London's evening: later than the truth is safe, earlier would leak.
@@ -20,6 +21,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from forecasting.clock import utc_now
 from forecasting.errors import InvalidPrices, InvalidSettings
 from forecasting.schema import INTERVALS
 
@@ -262,18 +264,18 @@ def _intraday(exchange: str) -> str:
     return CURRENCY_HOURS if exchange == WEEKDAYS else exchange
 
 
-@lru_cache(maxsize=64)
 def _sessions(calendar: str) -> Sessions:
-    """Every session of a calendar, read once per process."""
-    if calendar == CURRENCY_HOURS:
-        end = pd.Timestamp.now() + pd.DateOffset(years=_YEARS_AHEAD)
-        return _usual_times(calendar, pd.bdate_range(_FIRST_DAY, end.normalize()))
-    import exchange_calendars
+    """Every session of a calendar, read once per process and year."""
+    return _read(calendar, utc_now().year)
 
-    try:
-        exchange = exchange_calendars.get_calendar(calendar, start=_FIRST_DAY)
-    except ValueError:  # a calendar that begins later than 1990
-        exchange = exchange_calendars.get_calendar(calendar)
+
+@lru_cache(maxsize=64)
+def _read(calendar: str, year: int) -> Sessions:
+    """Every session of a calendar, as far ahead as is needed in a year."""
+    until = pd.Timestamp(year + 1 + _YEARS_AHEAD, 1, 1)
+    if calendar == CURRENCY_HOURS:
+        return _usual_times(calendar, pd.bdate_range(_FIRST_DAY, until))
+    exchange = _exchange(calendar)
     schedule = exchange.schedule
     closes = nanoseconds(schedule["close"])
     known = Sessions(
@@ -286,12 +288,22 @@ def _sessions(calendar: str) -> Sessions:
         break_ends=nanoseconds(schedule["break_end"]),
         known=len(schedule),
     )
-    last = pd.Timestamp(int(known.days[-1]))
+    after = pd.Timestamp(int(known.days[-1])) + pd.Timedelta(days=1)
     frequency = "D" if calendar == AROUND_THE_CLOCK else "B"
-    ahead = pd.date_range(
-        last + pd.Timedelta(days=1), last + pd.DateOffset(years=_YEARS_AHEAD), freq=frequency
-    )
-    return _joined(known, _usual_times(calendar, ahead))
+    return _joined(known, _usual_times(calendar, pd.date_range(after, until, freq=frequency)))
+
+
+@lru_cache(maxsize=64)
+def _exchange(calendar: str) -> "ExchangeCalendar":
+    """The exchange's own calendar from 1990 on, or from when its holidays are recorded."""
+    import exchange_calendars
+
+    try:
+        return exchange_calendars.get_calendar(calendar, start=_FIRST_DAY)
+    except ValueError:
+        # By itself it would begin 20 years ago: bars would be judged by the day they are read on.
+        recorded = exchange_calendars.get_calendar(calendar).bound_min()
+        return exchange_calendars.get_calendar(calendar, start=recorded)
 
 
 def _usual_times(calendar: str, days: pd.DatetimeIndex) -> Sessions:
@@ -300,9 +312,7 @@ def _usual_times(calendar: str, days: pd.DatetimeIndex) -> Sessions:
         zone, opens, closes = "America/New_York", dt.time(17), dt.time(17)
         open_days, close_days = days - pd.Timedelta(days=1), days
     else:
-        import exchange_calendars
-
-        exchange = exchange_calendars.get_calendar(calendar)
+        exchange = _exchange(calendar)
         zone = str(exchange.tz)
         opens, closes = exchange.open_times[-1][1], exchange.close_times[-1][1]
         open_days = days + pd.Timedelta(days=exchange.open_offset)

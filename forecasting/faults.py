@@ -161,6 +161,13 @@ FAULTS: Final[Mapping[str, Fault]] = {
         "{symbol} has {closed} bars on days {exchange} was closed and lacks {missing} of "
         "{sessions} sessions",
     ),
+    "calendar_ended": Fault(
+        "an exchange's holidays should be known up to its newest bar: later bars are not held "
+        "against its sessions",
+        "report",
+        "{symbol} has {count} after {last}, with which {exchange}'s holidays end in this release of "
+        "the package exchange-calendars",
+    ),
     "outside_session": Fault(
         "an intraday bar should lie in its exchange's trading hours",
         "report",

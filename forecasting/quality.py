@@ -38,7 +38,7 @@ from forecasting.faults import (
 from forecasting.price_jumps import Series, judge_jumps
 from forecasting.raw_bars import read_bars
 from forecasting.schema import ACTIONS, OHLCV, SESSION, SYMBOL, TIMESTAMP, validate_prices
-from forecasting.session_faults import judge_sessions
+from forecasting.session_faults import calendars_that_ended, judge_sessions
 from forecasting.symbol_life import judge_life
 from forecasting.verdict import NAMES, Codes, Mask, RawBars, Verdict, quarantine
 
@@ -107,7 +107,11 @@ def judge(
     order, out_of_order = sorted_order(verdict.sound, bars.codes, closes)
     judge_stillness(verdict, bars, order, closes)
     order = order[verdict.sound[order]]
-    findings = [*calendar.findings, *_judge_series(verdict, bars, order, held, interval)]
+    findings = [
+        *calendar.findings,
+        *calendars_that_ended(bars, calendar.beyond & verdict.sound),
+        *_judge_series(verdict, bars, order, held, interval),
+    ]
     findings += _losses(verdict, copies, bars, max_fault_share)
     refusing = [one for one in findings if FAULTS[one.fault].action == "refuse"]
     if refusing:

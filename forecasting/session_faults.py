@@ -35,6 +35,7 @@ class SessionFaults:
         half_day: daily bars of a half day that close as on a full one.
         dst_shift: daily bars that close an hour beside their session.
         closes: the closes, UTC nanoseconds; those of the last two are the session's [n].
+        beyond: bars after the last day up to which the exchange's holidays are known.
         findings: what is told, and what refuses the set.
     """
 
@@ -43,6 +44,7 @@ class SessionFaults:
     half_day: Mask
     dst_shift: Mask
     closes: Nanoseconds
+    beyond: Mask
     findings: list[Finding]
 
 
@@ -54,8 +56,8 @@ def judge_sessions(bars: RawBars, interval: str) -> SessionFaults:
     closes are judged if most of them are the exchange's.
     """
     count = len(bars.codes)
-    closed, wrong, half, shift = np.zeros((4, count), dtype=bool)
-    found = SessionFaults(closed, wrong, half, shift, bars.times.copy(), [])
+    closed, wrong, half, shift, beyond = np.zeros((5, count), dtype=bool)
+    found = SessionFaults(closed, wrong, half, shift, bars.times.copy(), beyond, [])
     exchanges = np.array([exchange_of(name) for name in bars.names], dtype=object)
     for exchange in sorted(set(exchanges.tolist())):
         members = exchanges == exchange
@@ -72,8 +74,11 @@ def _judge_exchange(
     codes, days = bars.codes[rows], bars.days[rows]
     place = _places(table, days)
     closed = place < 0
-    closed &= (days >= table.days[0]) & (days <= table.days[table.known - 1])
-    foreign = _judge_presence(found, bars.names, codes, place, closed, exchange, table)
+    beyond = days > table.days[table.known - 1]
+    closed &= (days >= table.days[0]) & ~beyond
+    found.beyond[rows] = beyond
+    expected = np.where(beyond, -1, place)  # whether those days are holidays is not known
+    foreign = _judge_presence(found, bars.names, codes, expected, closed, exchange, table)
     ours = ~foreign[codes]
     found.closed[rows] = closed & ours
     known = place >= 0
@@ -87,6 +92,19 @@ def _judge_exchange(
     elif exchange != AROUND_THE_CLOCK:
         known &= ours
         _judge_hours(found, bars, rows[known], table, interval)
+
+
+def calendars_that_ended(bars: RawBars, beyond: Mask) -> list[Finding]:
+    """Tell which symbols have bars that no calendar judged, the holidays of their days unknown."""
+    count = np.bincount(bars.codes[beyond], minlength=len(bars.names))
+    told = []
+    for symbol in np.flatnonzero(count).tolist():
+        exchange = exchange_of(bars.names[symbol])
+        table = sessions_of(exchange)
+        last = _dates(table.days[table.known - 1 : table.known])
+        words = {"count": count[symbol], "last": last, "exchange": exchange}
+        told.append(finding("calendar_ended", bars.names[symbol], int(count[symbol]), **words))
+    return told
 
 
 def _places(table: Sessions, days: Nanoseconds) -> Codes:

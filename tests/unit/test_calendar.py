@@ -13,8 +13,10 @@ from forecasting.calendar import (
     session_bars,
     session_close,
     session_closes,
+    sessions_of,
 )
 from forecasting.errors import InvalidPrices, InvalidSettings
+from tests.clock import Clock
 
 
 @pytest.mark.parametrize(
@@ -126,6 +128,22 @@ def test_a_calendar_that_ends_soon_is_continued_by_weekdays() -> None:
         "07 07:00",
         "08 07:00",
     ]
+
+
+def test_a_calendar_that_ended_years_ago_goes_on_from_today(clock: Clock) -> None:
+    clock.now = datetime(2034, 2, 3, 12, tzinfo=UTC)
+    for symbol in ("600000.SS", "RELIANCE.NS", "D05.SI", "AAPL", "EURUSD", "BTC-USD"):
+        for interval in ("1h", "1d"):
+            assert len(horizon_times(symbol, clock.now, interval)) == 30
+
+
+@pytest.mark.parametrize(
+    ("exchange", "first"), [("XTKS", "1997-01-06"), ("XBOM", "1997-01-01"), ("XNYS", "1990-01-02")]
+)
+def test_a_calendar_begins_where_its_holidays_are_recorded_whatever_the_day(
+    exchange: str, first: str
+) -> None:
+    assert pd.Timestamp(int(sessions_of(exchange).days[0])) == pd.Timestamp(first)
 
 
 def test_intraday_bars_end_with_their_session() -> None:

@@ -12,6 +12,7 @@ from forecasting.adapters.market.synthetic import SyntheticSource
 from forecasting.calendar import session_bars, session_close, sessions_of
 from forecasting.errors import InvalidPrices
 from forecasting.quality import judge
+from tests.clock import Clock
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -122,6 +123,24 @@ def test_a_faulty_bar_is_there_and_no_missing_session() -> None:
     judged = judge(bars, now=NOW)
     assert judged.faults == {"missing_value": 1}
     assert judged.findings == ()
+
+
+def test_bars_after_the_last_known_holiday_are_told_and_their_days_not_judged(
+    clock: Clock,
+) -> None:
+    table = sessions_of("XSHG")
+    end = pd.Timestamp(int(table.days[table.known - 1]), tz="UTC")
+    clock.now = (end + pd.Timedelta(days=90)).to_pydatetime()
+    bars = SyntheticSource(seed=5, bars=120).fetch(["600000.SS"], None, None, "1d").bars
+    new_year = (bars["session"].dt.tz_localize("UTC") - end).dt.days.between(45, 51)
+    after = int((bars["session"] > end.tz_localize(None)).sum() - new_year.sum())
+    judged = judge(bars[~new_year], now=clock.now)
+    assert (judged.faults, len(judged.clean)) == ({}, 115)
+    assert [(one.fault, one.bars) for one in judged.findings] == [("calendar_ended", after)]
+    assert judged.notes[0].endswith(
+        f"600000.SS has {after} after {end:%Y-%m-%d}, with which XSHG's holidays end in this "
+        "release of the package exchange-calendars (calendar_ended)."
+    )
 
 
 def test_another_calendar_than_the_tickers_is_told_and_its_days_stay() -> None:

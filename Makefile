@@ -10,7 +10,7 @@ SYMBOLS ?=
 SOURCE ?= sample
 PROFILE ?= default
 
-.PHONY: help demo clean-demo test unit browser e2e lint format golden dashboards charts bench honesty images lock screenshots clean kind-up kind-down up down doctor
+.PHONY: help demo clean-demo test unit dates browser e2e lint format golden dashboards charts bench honesty images lock screenshots clean kind-up kind-down up down doctor
 
 help: ## Explain every target
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  \033[36m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -70,6 +70,10 @@ test: $(VENV)/.dev ## Run every test that needs no cluster
 
 unit: $(VENV)/.dev ## Run the fast tests only
 	$(BIN)/python -m pytest tests/unit tests/contract tests/golden
+
+DATES ?=
+dates: $(VENV)/.dev ## Run unit, contract and golden tests under other dates (DATES="2026-11-27 2029-11-29")
+	$(BIN)/python -m tests.dates $(DATES)
 
 browser: $(VENV)/.dev ## Run the tests that drive a real Chromium
 	$(BIN)/python -m pytest tests/browser

@@ -1,8 +1,20 @@
 """`python -m benchmarks` measures everything in turn: features, ingest, pipeline, serving."""
 
+import argparse
 import subprocess
 import sys
 
-for name in sys.argv[1:] or ["features", "ingest", "pipeline", "serving"]:
+from benchmarks import results
+
+NAMES = ("features", "ingest", "pipeline", "serving")
+
+parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(NAMES)}")
+results.add_option(parser)
+asked = parser.parse_args()
+if unknown := set(asked.names) - set(NAMES):
+    parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
+for name in asked.names or NAMES:
     print(f"== {name}", flush=True)
-    subprocess.run([sys.executable, "-m", f"benchmarks.{name}"], check=True)
+    command = [sys.executable, "-m", f"benchmarks.{name}", "--out", str(asked.out)]
+    subprocess.run(command, check=True)

@@ -30,6 +30,7 @@ def main() -> None:
     parser.add_argument("--symbols", type=int, default=500)
     parser.add_argument("--bars", type=int, default=2_520)
     parser.add_argument("--repeat", type=int, default=5, help="repetitions of ours; peers: 1")
+    results.add_option(parser)
     parser.add_argument("--measure", choices=CONTESTANTS, help=argparse.SUPPRESS)
     parser.add_argument("--sample", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -41,7 +42,7 @@ def main() -> None:
         )
         print(json.dumps(measured))
     else:
-        compare(options.symbols, options.bars, options.repeat)
+        compare(options.symbols, options.bars, options.repeat, options.out)
 
 
 def measure(name: str, symbols: int, bars: int, repeat: int, sample: Path) -> dict[str, Any]:
@@ -139,7 +140,7 @@ def _frame(symbols: int, bars: int) -> Any:
     return pd.DataFrame(named, copy=False)
 
 
-def compare(symbols: int, bars: int, repeat: int) -> None:
+def compare(symbols: int, bars: int, repeat: int, out: Path) -> None:
     """Run every contestant in a fresh process, check parity, write the table."""
     python = dict.fromkeys(CONTESTANTS, sys.executable) | {"polars lazy": _polars_python()}
     measured: list[dict[str, Any]] = []
@@ -181,7 +182,8 @@ def compare(symbols: int, bars: int, repeat: int) -> None:
     )
     title = f"# Features of {symbols} symbols x {bars:,} bars"
     text = "\n\n".join([title, notes, results.markdown(heads, rows)])
-    results.write("features", text, {"symbols": symbols, "bars": bars, "rows": measured})
+    data = {"symbols": symbols, "bars": bars, "rows": measured}
+    results.write("features", text, data, out)
     if max(gaps.values()) > 1e-4:
         sys.exit("the contestants do not agree: see the last column")
 

@@ -19,7 +19,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 
-from benchmarks.results import machine, markdown, write
+from benchmarks.results import add_option, machine, markdown, write
 
 BARS = 2_520
 LATER = ("features", "train")
@@ -121,6 +121,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--symbols", type=int, default=500)
     parser.add_argument("--shards", default="1,8")
+    add_option(parser)
     parser.add_argument("--step", default="", help=argparse.SUPPRESS)
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -169,9 +170,8 @@ def main() -> None:
     table = markdown([*heads, "snapshot"], rows)
     text = "\n\n".join(["# Ingest in shards", machine(), str(__doc__), table])
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    write(
-        "ingest", text, {"at": at, "symbols": arguments.symbols, "measured": found, "later": after}
-    )
+    data = {"at": at, "symbols": arguments.symbols, "measured": found, "later": after}
+    write("ingest", text, data, arguments.out)
 
 
 if __name__ == "__main__":

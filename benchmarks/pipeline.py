@@ -14,7 +14,7 @@ import sys
 import time
 from datetime import UTC, datetime
 
-from benchmarks.results import machine, markdown, write
+from benchmarks.results import add_option, machine, markdown, write
 
 SIZES = (5, 50, 500)
 STAGES = ("fetch", "judge", "features", "random_walk", "ridge", "random_forest", "xgboost", "weigh")
@@ -73,6 +73,7 @@ def main() -> None:
     """Measure every size and write the table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sizes", default=",".join(map(str, SIZES)))
+    add_option(parser)
     parser.add_argument("--one", type=int, default=0, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
@@ -100,7 +101,7 @@ def main() -> None:
     text = "\n\n".join(
         ["# From prices to verdict", machine(), __doc__ or "", markdown(heads, rows)]
     )
-    write("pipeline", text, measured)
+    write("pipeline", text, measured, arguments.out)
 
 
 if __name__ == "__main__":

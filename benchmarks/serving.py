@@ -24,7 +24,7 @@ import numpy as np
 
 from benchmarks import load
 from benchmarks.processes import Server, launch
-from benchmarks.results import machine, markdown, write
+from benchmarks.results import add_option, machine, markdown, write
 
 ROOT = Path(__file__).resolve().parents[1]
 PEERS = ROOT / "benchmarks" / ".peers"
@@ -334,6 +334,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=4.0, help="load per measurement")
     parser.add_argument("--only", default="", help="names that contain this")
+    add_option(parser)
     arguments = parser.parse_args()
     if shutil.which("wrk") is None:
         raise SystemExit("The serving benchmark needs wrk on PATH: apt-get install wrk")
@@ -346,11 +347,11 @@ def main() -> None:
             if arguments.only.lower() in contender.name.lower():
                 print(f"Measuring {contender.name} ...", flush=True)
                 measured.append(measure(contender, folder, arguments.seconds))
-    report(measured)
+    report(measured, arguments.out)
 
 
-def report(measured: list[tuple[Server, list[load.Row]]]) -> None:
-    """Write benchmarks/results/serving.md and .json."""
+def report(measured: list[tuple[Server, list[load.Row]]], out: Path) -> None:
+    """Write serving.md and serving.json."""
     ours = next((rows for server, rows in measured if server.name == "Bellwether"), None)
     base = {(row.protocol, row.connections): row.cpu_us for row in ours or []}
     start = [
@@ -398,6 +399,7 @@ def report(measured: list[tuple[Server, list[load.Row]]]) -> None:
             ],
             "load": [asdict(row) for _, rows in measured for row in rows],
         },
+        out,
     )
 
 

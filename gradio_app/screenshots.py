@@ -1,4 +1,4 @@
-"""Takes the pictures of docs/images from a running page: `python -m gradio_app.screenshots`.
+"""Takes the pictures of docs/images from a running page: `make screenshots UPDATE=1`.
 
 Needs Playwright and a Chromium, which only the development environment has.
 """
@@ -95,7 +95,9 @@ def main() -> int:
         prog="python -m gradio_app.screenshots", description="Take pictures of a running page."
     )
     parser.add_argument("--url", default="http://127.0.0.1:7860", help="address of the page")
-    parser.add_argument("--out", type=Path, default=Path("docs/images"), help="folder to write to")
+    parser.add_argument(
+        "--out", type=Path, default=Path(".output/docs/images"), help="folder to write to"
+    )
     parser.add_argument("--chromium", default=chromium(), help="the browser's program")
     asked = parser.parse_args()
     from playwright.sync_api import Error, sync_playwright

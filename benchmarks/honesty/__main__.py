@@ -1,13 +1,15 @@
-"""`python -m benchmarks.honesty`: run every experiment and write docs/honesty.md."""
+"""`python -m benchmarks.honesty`: run every experiment and write the page docs/honesty.md."""
 
 import os
 import time
 from importlib import import_module
+from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 from rich.console import Console
 
+from benchmarks import results
 from benchmarks.honesty import page
 from benchmarks.honesty.experiment import Experiment, Outcome, Size, Workers
 
@@ -33,6 +35,9 @@ def main(
     ] = False,
     jobs: Annotated[int, typer.Option(help="Processes; default: one a core.")] = 0,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    out: Annotated[
+        Path, typer.Option(help="Top folder of what is written; `.` replaces the record.")
+    ] = results.DRAFTS,
 ) -> None:
     """Count how often each gate is wrong; exit code 1 if a promise was not kept."""
     console = Console()
@@ -55,7 +60,7 @@ def main(
         ran[name] = (experiment, outcome, time.perf_counter() - begun)
         console.print(page.promises(outcome), markup=False)
     if not small:
-        console.print(f"written: {page.write(ran, every).relative_to(page.TOP)}")
+        console.print(f"written: {page.write(ran, every, out)}", markup=False)
     broken = [f"{name}: {one.what}" for name, (_, out, _) in ran.items() for one in out.broken]
     if broken:
         console.print("promises not kept:\n  " + "\n  ".join(broken), style="red", markup=False)

@@ -1,6 +1,7 @@
 """One page of all experiments: docs/honesty.md, its plots, and the counts as JSON."""
 
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -9,19 +10,22 @@ from benchmarks import results
 from benchmarks.honesty.experiment import Experiment, Outcome, Plot, Table
 from forecasting.plots import LIGHT, png
 
-TOP: Final = Path(__file__).resolve().parent.parent.parent
-PAGE: Final = TOP / "docs" / "honesty.md"
-IMAGES: Final = TOP / "docs" / "images" / "honesty"
+PAGE: Final = Path("docs/honesty.md")
+IMAGES: Final = Path("docs/images/honesty")
+COUNTS: Final = results.RECORD / "honesty.json"
 
 OPENING: Final = """# Honesty
 
 How often is Bellwether wrong about being right? Every gate between a price and a published \
-forecast is tried here on data whose truth is known, and its errors are counted. `make honesty` \
-runs it all again and writes this page; a smaller version of each experiment is a test."""
+forecast is tried here on data whose truth is known, and its errors are counted. `make honesty \
+UPDATE=1` runs it all again and writes this page; a smaller version of each experiment is a test."""
 
 
 def write(
-    ran: Mapping[str, tuple[Experiment, Outcome, float]], every: Mapping[str, Experiment]
+    ran: Mapping[str, tuple[Experiment, Outcome, float]],
+    every: Mapping[str, Experiment],
+    out: Path,
+    record: Path = results.TOP,
 ) -> Path:
     """Write the page, one section an experiment; returns where it is.
 
@@ -30,11 +34,20 @@ def write(
     Args:
         ran: by name, each experiment with its outcome and the seconds it took.
         every: all experiments, in the order of the page.
+        out: top folder of what is written; the page, its plots and its counts have their places
+            below it.
+        record: top folder of what was written last, where a page that is not there yet begins.
     """
-    IMAGES.mkdir(parents=True, exist_ok=True)
-    counts_file = results.FOLDER / "honesty.json"
+    page, images, counts_file = out / PAGE, out / IMAGES, out / COUNTS
     whole = set(ran) == set(every)
-    before = "" if whole else PAGE.read_text()
+    if not (whole or page.exists()):
+        shutil.copytree(record / IMAGES, images, dirs_exist_ok=True)
+        for file in (PAGE, COUNTS):
+            (out / file).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(record / file, out / file)
+    images.mkdir(parents=True, exist_ok=True)
+    counts_file.parent.mkdir(parents=True, exist_ok=True)
+    before = "" if whole else page.read_text()
     counts = {} if whole else json.loads(counts_file.read_text())
     rows: list[list[str]] = []
     sections = []
@@ -43,11 +56,11 @@ def write(
             rows += _rows_before(before, experiment)
             sections.append(_section_before(before, experiment))
             continue
-        for old in IMAGES.glob(f"{name}-*.png"):
+        for old in images.glob(f"{name}-*.png"):
             old.unlink()
         _, outcome, seconds = ran[name]
         rows += _promised(experiment, outcome)
-        told = [_told(name, piece) for piece in outcome.story]
+        told = [_told(name, piece, out) for piece in outcome.story]
         parts = [f"## {experiment.title}", experiment.question, promises(outcome), *told]
         ended = f"<sub>This took {seconds:,.0f} s.</sub>"
         sections.append("\n\n".join(part for part in (*parts, ended) if part))
@@ -56,10 +69,10 @@ def write(
     if not whole:
         machine = machine.replace("in one run", "section by section, the last ones")
     summary = results.markdown(["section", "figure", "promised", "found", "kept"], rows)
-    PAGE.write_text("\n\n".join([OPENING, machine, summary, *filter(None, sections)]) + "\n")
+    page.write_text("\n\n".join([OPENING, machine, summary, *filter(None, sections)]) + "\n")
     in_order = {name: counts[name] for name in every if name in counts}
     counts_file.write_text(json.dumps(in_order, indent=1) + "\n")
-    return PAGE
+    return page
 
 
 def _promised(experiment: Experiment, outcome: Outcome) -> list[list[str]]:
@@ -106,13 +119,13 @@ def promises(outcome: Outcome) -> str:
     return results.markdown(["figure", "found", "promised"], rows) if rows else ""
 
 
-def _told(name: str, piece: "str | Table | Plot") -> str:
+def _told(name: str, piece: "str | Table | Plot", out: Path) -> str:
     if isinstance(piece, str):
         return piece
     if isinstance(piece, Table):
         return results.markdown(piece.heads, piece.rows)
     file = IMAGES / f"{name}-{piece.name}.png"
-    file.write_bytes(image(piece))
+    (out / file).write_bytes(image(piece))
     return f"![{piece.caption}]({file.relative_to(PAGE.parent)})\n\n*{piece.caption}*"
 
 

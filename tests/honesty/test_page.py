@@ -2,9 +2,6 @@
 
 import json
 
-import pytest
-
-from benchmarks import results
 from benchmarks.honesty import page
 from benchmarks.honesty.experiment import Experiment, Finding, Outcome, Plot
 
@@ -26,27 +23,27 @@ EVERY = {
 }
 
 
-@pytest.fixture
-def site(tmp_path, monkeypatch):
-    monkeypatch.setattr(page, "PAGE", tmp_path / "honesty.md")
-    monkeypatch.setattr(page, "IMAGES", tmp_path / "images")
-    monkeypatch.setattr(results, "FOLDER", tmp_path)
-    return tmp_path
-
-
-def write(**found):
+def write(out, record=None, **found):
     ran = {
         name: (EVERY[name], outcome(words, plots=[f"line-{words}"]), 1.0)
         for name, words in found.items()
     }
-    return page.write(ran, EVERY).read_text()
+    return page.write(ran, EVERY, out, record or out).read_text()
 
 
-def test_a_section_written_anew_leaves_the_others_as_they_are(site):
-    whole = write(gate="1%", drift="2%", cost="3%")
+def files(folder):
+    return {
+        str(file.relative_to(folder)): file.read_bytes()
+        for file in folder.rglob("*")
+        if file.is_file()
+    }
+
+
+def test_a_section_written_anew_leaves_the_others_as_they_are(tmp_path):
+    whole = write(tmp_path, gate="1%", drift="2%", cost="3%")
     assert "in one run" in whole
-    pictures = {file.name: file.read_bytes() for file in (site / "images").iterdir()}
-    again = write(drift="9%")
+    pictures = files(tmp_path / page.IMAGES)
+    again = write(tmp_path, drift="9%")
     assert "in one run" not in again
     assert again.count("2%") == 0
     first, second = (
@@ -54,18 +51,38 @@ def test_a_section_written_anew_leaves_the_others_as_they_are(site):
         for text in (whole, again)
     )
     assert second == [line.replace("2%", "9%") for line in first]
-    assert json.loads((site / "honesty.json").read_text()) == {
+    assert json.loads((tmp_path / page.COUNTS).read_text()) == {
         name: {"found": share} for name, share in (("gate", "1%"), ("drift", "9%"), ("cost", "3%"))
     }
-    now = {file.name: file.read_bytes() for file in (site / "images").iterdir()}
+    now = files(tmp_path / page.IMAGES)
     assert set(now) == {"gate-line-1%.png", "drift-line-9%.png", "cost-line-3%.png"}
     assert now["gate-line-1%.png"] == pictures["gate-line-1%.png"]
-    assert write(gate="1%", drift="9%", cost="3%").count("in one run") == 1
+    assert write(tmp_path, gate="1%", drift="9%", cost="3%").count("in one run") == 1
 
 
-def test_a_section_that_was_never_there_is_left_out_until_it_runs(site):
-    page.PAGE.write_text("# Honesty\n")
-    (site / "honesty.json").write_text("{}")
-    only = write(gate="1%")
+def test_sections_written_elsewhere_begin_with_the_record_and_leave_it(tmp_path):
+    record, out = tmp_path / "record", tmp_path / "out"
+    whole = write(record, gate="1%", drift="2%", cost="3%")
+    before = files(record)
+    draft = write(out, record, drift="9%")
+    assert files(record) == before
+    assert "1%" in draft
+    assert "9%" in draft
+    assert "2%" in whole
+    assert "2%" not in draft
+    assert {name for name in files(out) if name.endswith(".png")} == {
+        f"docs/images/honesty/{name}.png"
+        for name in ("gate-line-1%", "drift-line-9%", "cost-line-3%")
+    }
+    assert "8%" in write(out, record, cost="8%")
+    assert "9%" in (out / page.PAGE).read_text()
+
+
+def test_a_section_that_was_never_there_is_left_out_until_it_runs(tmp_path):
+    for file, text in ((page.PAGE, "# Honesty\n"), (page.COUNTS, "{}")):
+        (tmp_path / file).parent.mkdir(parents=True)
+        (tmp_path / file).write_text(text)
+    only = write(tmp_path, gate="1%")
     assert only.count("\n## ") == 1
-    assert write(cost="3%").index("## Promotion gate") < page.PAGE.read_text().index("## What it")
+    both = write(tmp_path, cost="3%")
+    assert both.index("## Promotion gate") < both.index("## What it")

@@ -20,7 +20,7 @@ from forecasting.adapters.inference import InferenceClient
 from forecasting.adapters.lake import Lake
 from forecasting.adapters.predictions import PredictionLog
 from forecasting.settings import Settings
-from gradio_app.screenshots import BROWSERS, FLAGS
+from gradio_app.screenshots import FLAGS
 from pipelines.local import RefreshParams, TrainingParams, run_refresh, run_training
 from tests.clock import machine_now
 from tests.integration.conftest import free_port, mlflow_server
@@ -161,7 +161,7 @@ def browser_program():
 
     For one module only: while Playwright runs, no other test can run an event loop.
     """
-    path = program(*BROWSERS, package="chromium")
+    path = program("chromium")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=[*FLAGS])
         yield browser

@@ -323,7 +323,7 @@ def kind_says(config, tmp_path):
     path.write_text(config)
     nowhere = {"PATH": "/nowhere", "HOME": str(tmp_path), "KIND_EXPERIMENTAL_PROVIDER": "docker"}
     return subprocess.run(
-        [program("kind", package="kind"), "create", "cluster", "--config", str(path)],
+        [program("kind"), "create", "cluster", "--config", str(path)],
         capture_output=True,
         text=True,
         check=False,

@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests import apt
+
 PROGRAMS = {
     # what the test cluster wants is installed here too, in one go and before several things at
     # once would ask apt for them
@@ -34,30 +36,8 @@ def install_programs() -> None:
     missing = {package for program, package in PROGRAMS.items() if not shutil.which(program)}
     if not PLUGINS.exists():
         missing.add("containernetworking-plugins")
-    if not missing:
-        return
-    policy = Path("/usr/sbin/policy-rc.d")
-    ours = not policy.exists()
-    if ours:
-        policy.write_text("#!/bin/sh\nexit 101\n")
-        policy.chmod(0o755)
-    try:
-        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-        install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *sorted(missing)]
-        for command in (["apt-get", "update", "-qq"], install):
-            done = subprocess.run(
-                command,
-                check=False,
-                env=quiet,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=300,
-            )
-            assert done.returncode == 0, f"{' '.join(command)}: {done.stdout}{done.stderr}"
-    finally:
-        if ours:
-            policy.unlink()
+    if missing:
+        apt.install(missing, print)
 
 
 def docker_answers() -> bool:

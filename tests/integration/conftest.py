@@ -106,8 +106,8 @@ def mlflow_server(tmp_path_factory):
 @pytest.fixture(scope="session")
 def postgres_url():
     """SQLAlchemy URL of a real PostgreSQL server on a free port."""
-    initdb = program("initdb", package="postgresql")
-    pg_ctl = program("pg_ctl", package="postgresql")
+    initdb = program("initdb")
+    pg_ctl = program("pg_ctl")
     folder = Path(tempfile.mkdtemp(prefix="bellwether-postgres-"))
     as_user = {}
     if os.geteuid() == 0:  # PostgreSQL refuses to run as root

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.integration
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """A real Prometheus that scrapes itself every second."""
-    binary = program("prometheus", package="prometheus")
+    binary = program("prometheus")
     folder = tmp_path_factory.mktemp("prometheus")
     port = free_port()
     (folder / "prometheus.yml").write_text(

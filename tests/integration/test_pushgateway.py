@@ -15,9 +15,8 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def gateway(tmp_path):
-    """A real Pushgateway; Debian's package is called prometheus-pushgateway."""
-    names = ("prometheus-pushgateway", "pushgateway")
-    binary = program(*names, package="prometheus-pushgateway")
+    """A real Pushgateway."""
+    binary = program("prometheus-pushgateway")
     port = free_port()
     command = [binary, f"--web.listen-address=127.0.0.1:{port}"]
     with serving(command, f"http://127.0.0.1:{port}", tmp_path / "pushgateway.log") as url:

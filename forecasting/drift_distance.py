@@ -80,18 +80,16 @@ def distances_between(column: Floats, newest: Instants, before: Instants) -> Flo
     if not whole.size:
         return result
     both = np.concatenate((new, old), axis=1)[whole]
+    # In whole numbers, for equal values come in any order.
     weights = np.concatenate(
-        (
-            new_held[whole] / new_count[whole, None],
-            -old_held[whole].astype(np.float64) / old_count[whole, None],
-        ),
+        (new_held[whole] * old_count[whole, None], -(old_held[whole] * new_count[whole, None])),
         axis=1,
     )
     order = np.argsort(both, axis=1)  # NaN last, with weight 0
     both = np.take_along_axis(both, order, axis=1)
     lead = np.cumsum(np.take_along_axis(weights, order, axis=1), axis=1)
     gaps = np.nan_to_num(np.diff(both, axis=1))
-    distance = (np.abs(lead[:, :-1]) * gaps).sum(axis=1)
+    distance = (np.abs(lead[:, :-1]) * gaps).sum(axis=1) / (new_count * old_count)[whole]
     mean = np.nansum(old[whole], axis=1) / old_count[whole]
     spread = np.nansum((old[whole] - mean[:, None]) ** 2, axis=1) / old_count[whole]
     result[whole] = distance / _norm(spread, mean)

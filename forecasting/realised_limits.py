@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecasting.realised import RealisedPoint
+from forecasting.significance import cosines, smoothing
 
 Floats = NDArray[np.float64]
 
@@ -93,10 +94,8 @@ def _reach(series: Floats, horizon: int, tail: float, *, smallest: float) -> flo
     from scipy.stats import t as student
 
     length = len(series)
-    cosines = min(int(0.4 * length ** (2 / 3)), length // (2 * horizon))
-    if cosines < _FEWEST_COSINES:
+    freedom = smoothing(length, horizon)
+    if freedom < _FEWEST_COSINES:
         return None
-    waves = np.cos(np.pi * np.arange(1, cosines + 1)[:, None] * (np.arange(length) + 0.5) / length)
-    projected = np.sqrt(2 / length) * (waves @ series)
-    variance = max(float(np.mean(projected**2)) / length, smallest)
-    return float(student.ppf(1 - tail, cosines) * np.sqrt(variance))
+    variance = max(float(np.mean(cosines(series, freedom) ** 2)) / length, smallest)
+    return float(student.ppf(1 - tail, freedom) * np.sqrt(variance))

@@ -30,6 +30,9 @@ _SPANS_PER_WAVE: Final = 2
 _ROUNDING: Final = 1e-24
 """Share of a series' mean square below which its variance is only rounding."""
 
+_NO_DIRECTION: Final = 1e-12
+"""Share of the largest eigenvalue below which another one is only rounding."""
+
 
 @dataclass(frozen=True)
 class DieboldMariano:
@@ -76,7 +79,7 @@ def cosines(series: Series, count: int) -> Series:
     """
     periods = len(series)
     angles = np.pi * np.outer(np.arange(1, count + 1), np.arange(periods) + 0.5) / periods
-    coefficients: Series = np.sqrt(2 / periods) * (np.cos(angles) @ series)
+    coefficients: Series = np.sqrt(2 / periods) * _product(np.cos(angles), series)
     return coefficients
 
 
@@ -120,7 +123,7 @@ def diebold_mariano(differential: Series, *, horizon: int) -> DieboldMariano:
     variance, freedom = long_run_variance(known, horizon)
     if not freedom:
         return DieboldMariano(unknown, unknown, mean, periods, 0)
-    if variance <= _ROUNDING * float(known @ known) / periods:
+    if variance <= _ROUNDING * float(np.mean(known**2)):
         statistic = float(np.sign(mean)) * np.inf if mean else 0.0
     else:
         statistic = mean / np.sqrt(variance / periods)
@@ -197,39 +200,73 @@ def model_confidence_set(
     if freedom < 2:
         return np.full(losses.shape[1], np.nan)
     distinct, place = np.unique(losses, axis=1, return_inverse=True)
+    rounding = _ROUNDING * np.mean(losses**2)
     left = list(range(distinct.shape[1]))
     p_values, running = np.ones(len(left)), 0.0
     rng = simulation_generator(seed)
     while len(left) > 1:
         behind = distinct[:, left] - distinct[:, left].mean(axis=1, keepdims=True)
-        waves = cosines(behind, freedom)
+        # One that differs from the average by rounding only is never the worst of them.
+        apart = np.flatnonzero(np.mean(behind**2, axis=0) > rounding)
+        if not apart.size:
+            break
+        waves = cosines(behind[:, apart], freedom)
         deviation = np.sqrt(np.mean(waves**2, axis=0))
         waves /= deviation
-        ratios = np.sqrt(len(losses)) * behind.mean(axis=0) / deviation
+        ratios = np.sqrt(len(losses)) * behind[:, apart].mean(axis=0) / deviation
         worst = int(ratios.argmax())
         beyond = np.count_nonzero(_largest_ratios(waves, draws, rng) >= ratios[worst])
         running = max(running, float((beyond + 1) / (draws + 1)))
-        p_values[left.pop(worst)] = running
+        p_values[left.pop(int(apart[worst]))] = running
     return np.asarray(p_values[place.ravel()])
 
 
 def _largest_ratios(waves: Series, draws: int, rng: np.random.Generator) -> Series:
     """The largest of correlated Student t values, drawn often, shape [draws].
 
+    Columns are put in the order of their numbers, and equal ones count once: what is drawn does
+    not depend on the order of the models.
+
     Args:
         waves: coefficients on the cosines, of mean square 1 per column, shape [freedom, M].
         draws: how often.
         rng: where from.
     """
+    waves = np.unique(waves, axis=1)
     freedom, models = waves.shape
-    values, vectors = np.linalg.eigh(waves.T @ waves / freedom)
-    mix = (vectors * np.sqrt(np.maximum(values, 0.0))).T
-    numerators = rng.standard_normal((draws, models)) @ mix
+    mix = symmetric_root(*np.linalg.eigh(_product(waves.T, waves) / freedom))
+    numerators = _product(rng.standard_normal((draws, models)), mix)
     variances = np.zeros_like(numerators)
     for _ in range(freedom):
-        variances += (rng.standard_normal((draws, models)) @ mix) ** 2 / freedom
+        variances += _product(rng.standard_normal((draws, models)), mix) ** 2 / freedom
     largest: Series = (numerators / np.sqrt(variances)).max(axis=1)
     return largest
+
+
+def symmetric_root(values: Series, vectors: Series) -> Series:
+    """The symmetric positive semidefinite root of a matrix, from its eigenvectors.
+
+    Any root gives normals the right covariance, but which normals are drawn depends on the root,
+    and with few draws so may a verdict. Eigenvectors alone do not fix one: their signs, and the
+    basis of equal eigenvalues, are LAPACK's choice and differ from processor to processor. The
+    symmetric root is unique, moves little when the matrix does, and exists where Cholesky's
+    factor does not: models that sum to nothing, as in a confidence set, are linearly dependent.
+
+    Args:
+        values: eigenvalues in rising order, shape [M].
+        vectors: orthonormal eigenvectors in columns, shape [M, M].
+    """
+    roots = np.sqrt(np.where(values > _NO_DIRECTION * values[-1], values, 0.0))
+    return _product(vectors * roots, vectors.T)
+
+
+def _product(left: Series, right: Series) -> Series:
+    """The matrix product of [n, k] and [k, m] or [k]; every sum in one order, on any processor.
+
+    BLAS adds in the order that suits the processor's registers and the place of a column.
+    `numpy.einsum` does not, unless it is asked to optimise.
+    """
+    return np.asarray(np.einsum("nk,km->nm" if right.ndim > 1 else "nk,k->n", left, right))
 
 
 def simulation_generator(seed: int) -> np.random.Generator:

@@ -141,8 +141,9 @@ def test_a_search_long_enough_to_have_found_its_luck_is_refused():
     forecasts = planted_forecasts(
         signal=0.2, seed=1, candidates=("ridge", "xgboost"), periods=600, noise=0.12
     )
-    plain = evaluate(forecasts, repetitions=50)
-    searched = evaluate(forecasts, trials={"ridge": 200, "xgboost": 200}, repetitions=50)
+    # SPA's p is 0.005: of 50 draws one more or less beyond would decide at 5 %, of 500 none does.
+    plain = evaluate(forecasts, repetitions=500)
+    searched = evaluate(forecasts, trials={"ridge": 200, "xgboost": 200}, repetitions=500)
     before, after = (one.candidates[one.best] for one in (plain, searched))
     assert before.deflated_p == before.overall.p_value == after.overall.p_value
     assert after.deflated_p > 10 * before.deflated_p

@@ -1,3 +1,5 @@
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -23,6 +25,7 @@ from forecasting.significance import (
     model_confidence_set,
     smoothing,
     superior_predictive_ability,
+    symmetric_root,
 )
 
 
@@ -246,6 +249,74 @@ def test_the_confidence_set_of_two_models_is_a_two_sided_test():
     assert p_values[1] == 1
     assert p_values[0] == pytest.approx(2 * min(one.p_value, 1 - one.p_value), abs=0.02)
     assert np.isnan(model_confidence_set(rng.normal(size=(50, 2)), overlap=30)).all()
+
+
+def related_losses(seed=19, periods=300):
+    """Losses of a benchmark and of four models whose errors are related, one slightly better."""
+    rng = np.random.default_rng(seed)
+    benchmark = rng.normal(1, 0.3, periods)
+    mix = rng.normal(size=(4, 4)) + 1
+    return benchmark, benchmark[:, None] - rng.normal(0.03, 0.3, (periods, 4)) @ mix / 3
+
+
+def test_the_root_of_a_covariance_is_the_same_whichever_eigenvectors_come():
+    rng = np.random.default_rng(18)
+    twins = np.full((4, 4), 0.5) + 0.5 * np.eye(4)  # three equal eigenvalues
+    factor = rng.normal(size=(4, 2))
+    flat = factor @ factor.T  # two of the eigenvalues are 0
+    for matrix, equal in ((twins, slice(0, 3)), (flat, slice(0, 2))):
+        values, vectors = np.linalg.eigh(matrix)
+        root = symmetric_root(values, vectors)
+        np.testing.assert_allclose(root @ root, matrix, atol=1e-14)
+        turned = vectors.copy()
+        turned[:, equal] @= np.linalg.qr(rng.normal(size=2 * (equal.stop,)))[0]
+        for basis, signs in product((vectors, turned), product((1, -1), repeat=4)):
+            np.testing.assert_allclose(symmetric_root(values, basis * signs), root, atol=1e-14)
+
+
+@pytest.mark.parametrize("signs", list(product((1, -1), repeat=4)))
+def test_p_values_do_not_depend_on_the_signs_that_lapack_gives_eigenvectors(monkeypatch, signs):
+    def p_values():
+        benchmark, models = related_losses()
+        ability = superior_predictive_ability(benchmark, models, overlap=5, draws=50)
+        every = np.column_stack([benchmark, models])
+        return [ability, *model_confidence_set(every, overlap=5, draws=50)]
+
+    expected, plain = p_values(), np.linalg.eigh
+
+    def flipped(matrix):
+        values, vectors = plain(matrix)
+        return values, vectors * (1, *signs)[-len(values) :]
+
+    monkeypatch.setattr(np.linalg, "eigh", flipped)
+    assert p_values() == expected
+
+
+def test_p_values_depend_neither_on_the_order_of_models_nor_on_copies_of_them():
+    benchmark, models = related_losses()
+    every = np.column_stack([benchmark, models])
+    ability = superior_predictive_ability(benchmark, models, overlap=5)
+    in_set = model_confidence_set(every, overlap=5)
+    assert 0.001 < ability < 0.5
+    for order in ([3, 1, 0, 2], [2, 0, 1, 3, 0, 2]):
+        again = superior_predictive_ability(benchmark, models[:, order], overlap=5)
+        assert again == ability
+    for order in ([4, 2, 0, 1, 3], [1, 1, 4, 0, 3, 2, 4]):
+        again = model_confidence_set(every[:, order], overlap=5)
+        assert again.tolist() == in_set[order].tolist()
+
+
+def test_models_that_only_rounding_tells_apart_are_equally_good():
+    benchmark, models = related_losses()
+    fine, worse = models[:, 0], models[:, 0] + 0.2 + 0.1 * np.sin(np.arange(300))
+    assert not np.array_equal(fine, fine * 3 / 3)
+    nearly = np.column_stack([fine, fine * 3 / 3, worse])
+    p_values = model_confidence_set(nearly, overlap=5)
+    assert p_values[:2].tolist() == [1, 1]
+    assert p_values[2] < 0.01
+    between = np.column_stack([benchmark, fine, (benchmark + fine) / 2])
+    with np.errstate(all="raise"):
+        assert np.isfinite(model_confidence_set(between, overlap=5)).all()
 
 
 def test_holm_adjusts_like_statsmodels_and_leaves_the_unknown_unknown():

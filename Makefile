@@ -61,23 +61,20 @@ doctor: ## Use every connection for real: of the cluster where Bellwether is ins
 clean-demo: ## Remove everything the demo keeps
 	rm -rf .bellwether
 
-# Two halves of about the same length, side by side; the second one's words are kept until it is done.
-SECOND_HALF := tests/honesty tests/integration tests/unit
+# As many test processes as cores. A file stays with one of them, for its fixtures are costly.
+PARALLEL := --numprocesses auto --dist loadfile
 test: $(VENV)/.dev programs ## Run every test that needs no cluster; brings the programs they need (YES=1: unasked)
-	@log=$$(mktemp); second=; trap 'kill $$second 2>/dev/null || true; rm -f "$$log"' EXIT; trap 'exit 130' INT; \
-	$(BIN)/python -m pytest $(SECOND_HALF) >"$$log" 2>&1 & second=$$!; \
-	first=0; $(BIN)/python -m pytest tests $(SECOND_HALF:%=--ignore=%) || first=$$?; \
-	echo "waiting for $(SECOND_HALF) ..."; code=0; wait $$second || code=$$?; cat "$$log"; exit $$((first + code))
+	$(BIN)/python -m pytest tests $(PARALLEL)
 
 programs: $(VENV)/.dev ## Install the programs that tests need and this machine lacks (YES=1: unasked)
 	@$(BIN)/python -m tests.install_programs
 
 unit: $(VENV)/.dev ## Run the fast tests only
-	$(BIN)/python -m pytest tests/unit tests/contract tests/golden
+	$(BIN)/python -m pytest tests/unit tests/contract tests/golden $(PARALLEL)
 
 DATES ?=
 dates: $(VENV)/.dev ## Run unit, contract and golden tests under other dates (DATES="2026-11-27 2029-11-29")
-	$(BIN)/python -m tests.dates $(DATES)
+	PYTEST_ADDOPTS="$(PARALLEL) $${PYTEST_ADDOPTS:-}" $(BIN)/python -m tests.dates $(DATES)
 
 browser: $(VENV)/.dev ## Run the tests that drive a real Chromium
 	$(BIN)/python -m pytest tests/browser

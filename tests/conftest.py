@@ -1,6 +1,11 @@
 """What every test stands on."""
 
-from tests.clock import clock
-from tests.closing_lines import pytest_sessionfinish
-
-__all__ = ["clock", "pytest_sessionfinish"]
+pytest_plugins = [
+    "tests.run_folder",
+    "tests.time_limits",
+    "tests.clock",
+    "tests.failure_artifacts",
+    "tests.processes",
+    "tests.servers",
+    "tests.closing_lines",
+]

@@ -91,7 +91,7 @@ PROGRAMS: Final = (
             debian=("postgresql",),
             brew="postgresql@17",
         )
-        for name in ("initdb", "pg_ctl")
+        for name in ("initdb", "postgres")
     ),
     Program(
         ("faketime",),

@@ -1,19 +1,13 @@
 """The real platform for the browser: trained by the pipeline, served by the model server."""
 
 import contextlib
-import os
 import re
-import signal
-import subprocess
 import sys
-import time
-import urllib.request
-from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Error as PlaywrightError
+from playwright.sync_api import expect, sync_playwright
 
 from forecasting.adapters.drift_job import run_drift
 from forecasting.adapters.inference import InferenceClient
@@ -22,11 +16,13 @@ from forecasting.adapters.predictions import PredictionLog
 from forecasting.settings import Settings
 from gradio_app.screenshots import FLAGS
 from pipelines.local import RefreshParams, TrainingParams, run_refresh, run_training
+from tests import failure_artifacts
 from tests.clock import machine_now
-from tests.integration.conftest import free_port, mlflow_server
+from tests.ports import free_port
+from tests.processes import running
 from tests.programs import program
-
-__all__ = ["mlflow_server"]
+from tests.servers import answers
+from tests.time_limits import milliseconds, seconds, wait_until
 
 SYMBOLS = ("ALFA", "BRAVO")
 DATASET = "synthetic-1d"
@@ -36,59 +32,16 @@ REPLAYED = 12
 def environment(settings):
     """The settings as variables, for a process of its own."""
     told = {name: getattr(settings, name) for name in settings.model_fields_set}
-    return {**os.environ, **{f"BELLWETHER_{name.upper()}": str(v) for name, v in told.items()}}
-
-
-@dataclass
-class Server:
-    """A server process of ours."""
-
-    process: subprocess.Popen
-    url: str
-    log: Path
-
-    def stop(self):
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.process.pid, signal.SIGTERM)
-        try:
-            self.process.wait(15)
-        except subprocess.TimeoutExpired:
-            os.killpg(self.process.pid, signal.SIGKILL)
-            self.process.wait()
+    return {f"BELLWETHER_{name.upper()}": str(value) for name, value in told.items()}
 
 
 @contextlib.contextmanager
 def served(settings, module, url, path):
     """Run `python -m module` until the end of the block."""
     log = settings.state_dir / f"{module}-{url.rsplit(':', 1)[1].partition('/')[0]}.log"
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, "-m", module],
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
-            env=environment(settings),
-            start_new_session=True,
-        )
-    server = Server(process, url, log)
-    try:
-        deadline = time.monotonic() + 90
-        while not _answers(url + path):
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.1)
-        yield server
-    finally:
-        server.stop()
-
-
-def _answers(url):
-    try:
-        with urllib.request.urlopen(url, timeout=2) as response:
-            return response.status == 200
-    except OSError:
-        return False
+    with running([sys.executable, "-m", module], log, environment(settings)) as server:
+        wait_until(lambda: server.up() and answers(url + path), 90, server.said)
+        yield url
 
 
 @contextlib.contextmanager
@@ -97,21 +50,22 @@ def page(settings, **changes):
     changed = settings.model_copy(update={"page_port": free_port(), **changes})
     changed = Settings(**{name: getattr(changed, name) for name in
                           {*settings.model_fields_set, "page_port", *changes}})  # fmt: skip
-    with served(changed, "gradio_app", f"http://127.0.0.1:{changed.page_port}", "/live") as server:
-        yield server
+    with served(changed, "gradio_app", f"http://127.0.0.1:{changed.page_port}", "/live") as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
-def settings(mlflow_server, tmp_path_factory):
+def settings(mlflow_url, tmp_path_factory):
     """A state folder, and addresses on free ports."""
     port = free_port()
     return Settings(
         state_dir=tmp_path_factory.mktemp("page") / "state",
-        registry_url=mlflow_server.url,
+        registry_url=mlflow_url,
         registered_model="shown",
         http_port=port,
         grpc_port=0,
         inference_url=f"http://127.0.0.1:{port}",
+        inference_timeout_seconds=seconds(10),
         reload_seconds=0.5,
     )
 
@@ -135,14 +89,14 @@ def platform(settings):
     with served(settings, "serving.server", settings.inference_url, "/v2/health/ready"):
         lake = Lake(settings.lake)
         stamps = sorted(lake.read(lake.latest(DATASET))["timestamp"].unique())[-40:]
-        with InferenceClient(settings.inference_url, settings.registered_model) as client:
+        with InferenceClient(
+            settings.inference_url, settings.registered_model, timeout=seconds(10)
+        ) as client:
             for stamp in stamps[:REPLAYED]:
                 for version in ("1", "2"):
                     client.forecast(SYMBOLS, 20, version=version, as_of=stamp.to_pydatetime())
-        log, deadline = PredictionLog(settings.prediction_log), time.monotonic() + 20
-        while log.count() < REPLAYED * 2 * len(SYMBOLS):
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        log = PredictionLog(settings.prediction_log)
+        wait_until(lambda: log.count() >= REPLAYED * 2 * len(SYMBOLS), 20)
         log.close()
         run_drift(settings)
         yield settings
@@ -151,8 +105,8 @@ def platform(settings):
 @pytest.fixture(scope="module")
 def page_url(platform):
     """Address of the page over the whole platform."""
-    with page(platform) as server:
-        yield server.url
+    with page(platform) as url:
+        yield url
 
 
 @pytest.fixture(scope="module")
@@ -162,15 +116,21 @@ def browser_program():
     For one module only: while Playwright runs, no other test can run an event loop.
     """
     path = program("chromium")
+    expect.set_options(timeout=milliseconds(5_000))
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=[*FLAGS])
+        browser = playwright.chromium.launch(
+            executable_path=path, args=[*FLAGS], timeout=milliseconds(30_000)
+        )
         yield browser
         browser.close()
 
 
 @pytest.fixture
-def visit(browser_program):
-    """Opens a page in a fresh window; fails the test on a script error or an outside request."""
+def visit(browser_program, request):
+    """Opens a page in a fresh window; fails the test on a script error or an outside request.
+
+    What was seen is traced, and kept with the last pictures where the test fails.
+    """
     contexts, wrong = [], []
 
     def open_page(url, *, size=(1440, 900), scheme="light", headers=None):
@@ -181,9 +141,10 @@ def visit(browser_program):
             extra_http_headers=headers or {},
             accept_downloads=True,
         )
+        context.set_default_timeout(milliseconds(20_000))
+        context.tracing.start(screenshots=True, snapshots=True)
         contexts.append(context)
         window = context.new_page()
-        window.set_default_timeout(20_000)
         origin = re.match(r"https?://[^/]+", url).group()
 
         def watch(request):
@@ -196,6 +157,13 @@ def visit(browser_program):
         return window
 
     yield open_page
-    for context in contexts:
+    failed = wrong or failure_artifacts.failed(request.node)
+    kept = failure_artifacts.folder_of(request.node.nodeid) if failed else None
+    for number, context in enumerate(contexts):
+        if kept:
+            for place, window in enumerate(context.pages):
+                with contextlib.suppress(PlaywrightError):  # a window that is gone has no picture
+                    window.screenshot(path=kept / f"window-{number}-{place}.png")
+            context.tracing.stop(path=kept / f"trace-{number}.zip")
         context.close()
     assert not wrong

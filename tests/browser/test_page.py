@@ -2,7 +2,6 @@
 
 import csv
 import re
-import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,8 @@ from playwright.sync_api import expect
 
 from forecasting.adapters.predictions import PredictionLog
 from tests.browser.conftest import REPLAYED, SYMBOLS, page, served
-from tests.integration.conftest import free_port
+from tests.ports import free_port
+from tests.time_limits import milliseconds, wait_until
 
 pytestmark = pytest.mark.browser
 
@@ -137,7 +137,7 @@ def test_the_drift_report_opens_from_the_monitoring_tab(visit, page_url):
     window = visit(f"{page_url}/?tab=monitoring")
     with window.expect_popup() as popup:
         window.get_by_role("link", name="Open the drift report").click()
-    expect(popup.value.locator("body")).to_contain_text("Drift", timeout=30_000)
+    expect(popup.value.locator("body")).to_contain_text("Drift", timeout=milliseconds(30_000))
 
 
 def test_a_new_prediction_appears_in_the_live_feed_by_itself(visit, page_url, platform):
@@ -169,8 +169,8 @@ def lonely_url(settings, tmp_path_factory):
     """A page with nothing behind it: no server, no registry, an empty state folder."""
     nowhere = f"http://127.0.0.1:{free_port()}"
     empty = tmp_path_factory.mktemp("empty")
-    with page(settings, inference_url=nowhere, registry_url=nowhere, state_dir=empty) as server:
-        yield server.url
+    with page(settings, inference_url=nowhere, registry_url=nowhere, state_dir=empty) as url:
+        yield url
 
 
 def test_a_server_that_is_down_is_said_and_the_page_stays(visit, lonely_url):
@@ -208,8 +208,8 @@ def test_prices_past_the_second_limit_are_refused_in_words(visit, platform):
     old = {"http_port": port, "inference_url": url, "refuse_after_seconds": 1.0}
     changed = platform.model_copy(update=old)
     changed.model_fields_set.update(old)
-    with served(changed, "serving.server", url, "/v2/health/live"), page(changed) as server:
-        window = visit(server.url)
+    with served(changed, "serving.server", url, "/v2/health/live"), page(changed) as shown:
+        window = visit(shown)
         expect(window.locator("#bw-trouble")).to_contain_text(
             "The prices are too old to forecast from"
         )
@@ -223,13 +223,16 @@ def test_the_page_recovers_by_itself_when_the_server_comes_back(visit, platform)
     moved = {"http_port": port, "inference_url": url}
     changed = platform.model_copy(update=moved)
     changed.model_fields_set.update(moved)
-    with page(changed) as server:
-        window = visit(server.url)
+    with page(changed) as shown:
+        window = visit(shown)
         expect(window.locator("#bw-trouble")).to_contain_text("The model server does not answer")
         expect(window.locator(".bw-status")).to_contain_text("Not serving")
-        window.wait_for_timeout(6_000)
+        with window.expect_request("**/queue/join*"):
+            pass  # the page has looked again, and still nobody answers
         with served(changed, "serving.server", url, "/v2/health/ready"):
-            expect(window.locator("#bw-panel")).to_contain_text("P(rise)", timeout=30_000)
+            expect(window.locator("#bw-panel")).to_contain_text(
+                "P(rise)", timeout=milliseconds(30_000)
+            )
             expect(window.locator("#bw-trouble")).to_be_hidden()
 
 
@@ -254,7 +257,7 @@ def test_a_training_can_be_started_and_its_outcome_is_said(visit, page_url, plat
     expect(window.locator("#bw-training")).to_contain_text("Training")
     expect(button).to_be_disabled()
     ended = re.compile("Nothing was promoted, because|A new champion was promoted")
-    expect(window.locator("#bw-training")).to_contain_text(ended, timeout=240_000)
+    expect(window.locator("#bw-training")).to_contain_text(ended, timeout=milliseconds(240_000))
     expect(button).to_be_enabled()
     no_stack_trace(window)
 
@@ -287,8 +290,8 @@ def test_light_and_dark_are_remembered(visit, page_url):
 
 
 def test_the_page_works_under_a_prefix_and_behind_a_proxy(visit, platform):
-    with page(platform, page_root_path="/demo") as server:
-        window = visit(f"{server.url}/demo/?days=4")
+    with page(platform, page_root_path="/demo") as shown:
+        window = visit(f"{shown}/demo/?days=4")
         expect(window.locator("#bw-quantiles tbody tr")).to_have_count(4)
         window.get_by_role("tab", name="Models").click()
         link = window.get_by_role("link", name="Walk-forward report").first
@@ -299,8 +302,6 @@ def test_the_page_works_under_a_prefix_and_behind_a_proxy(visit, platform):
 def test_every_answer_of_the_page_is_in_the_log(visit, page_url, platform):
     window = visit(f"{page_url}/?symbol={SYMBOLS[0]}&days=11")
     expect(window.locator("#bw-quantiles tbody tr")).to_have_count(11)
-    log, deadline = PredictionLog(platform.prediction_log), time.monotonic() + 15
-    while not any(row.horizon == 11 for row in log.recent(10)):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    log = PredictionLog(platform.prediction_log)
+    wait_until(lambda: any(row.horizon == 11 for row in log.recent(10)), 15)
     log.close()

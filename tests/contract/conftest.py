@@ -7,6 +7,14 @@ import pytest
 from forecasting.adapters.workflows import Workflows
 from tests.contract.kubeflow_pipelines import KubeflowPipelines
 from tests.contract.replay_server import Replay, replaying
+from tests.time_limits import seconds
+
+
+@pytest.fixture
+def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between two attempts at a provider hardly any time passes, so all of them are made."""
+    monkeypatch.setattr("forecasting.adapters.market.retry.FIRST_DELAY", 0.01)
+    monkeypatch.setattr("forecasting.adapters.market.retry.LIMITED_DELAY", 0.01)
 
 
 @pytest.fixture
@@ -26,5 +34,5 @@ def cluster(server: Replay) -> KubeflowPipelines:
 @pytest.fixture
 def workflows(server: Replay, cluster: KubeflowPipelines) -> Iterator[Workflows]:
     """The adapter that asks it."""
-    with Workflows(server.address, timeout=2, settle_seconds=0) as opened:
+    with Workflows(server.address, timeout=seconds(2), settle_seconds=0) as opened:
         yield opened

@@ -29,6 +29,7 @@ from tests.contract.replay_server import (
     limited,
     truncated,
 )
+from tests.time_limits import expires, seconds
 
 MILLIS = {"1h": 3_600_000, "2h": 7_200_000, "4h": 14_400_000, "1d": 86_400_000}
 Kline = list[object]
@@ -120,8 +121,10 @@ def binance(server: Replay, clock: Clock) -> Binance:
     return binance
 
 
-def source(server: Replay, seconds: float = 30.0, **options: object) -> PriceSource:
-    settings = Settings(source_base_url=server.address, source_deadline_seconds=seconds)
+def source(server: Replay, deadline: float = 0.0, **options: object) -> PriceSource:
+    settings = Settings(
+        source_base_url=server.address, source_deadline_seconds=deadline or seconds(30)
+    )
     return open_source("ccxt", settings, **options)
 
 
@@ -250,6 +253,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.usefixtures("hurried")
 def test_a_fault_that_passes_is_retried_and_one_that_stays_is_told_by_its_name(
     server: Replay, binance: Binance, fault: str
 ) -> None:
@@ -259,14 +263,14 @@ def test_a_fault_that_passes_is_retried_and_one_that_stays_is_told_by_its_name(
     assert len(source(server).fetch(["BTC-USDT"], start, None, "1d").bars) == 500
     server.answer = lambda asked: answer
     with pytest.raises(SourceUnavailable, match=name) as caught:
-        source(server, 1.2).fetch(["BTC-USDT"], start, None, "1d")
+        source(server, seconds(1.2)).fetch(["BTC-USDT"], start, None, "1d")
     assert isinstance(caught.value, RateLimited) == (name == "rate_limited")
 
 
 def test_a_long_limit_is_told_with_its_time(server: Replay, binance: Binance) -> None:
     server.answer = lambda asked: limited(Retry_After="90")
     with pytest.raises(RateLimited, match="90 s") as caught:
-        source(server).fetch(["BTC-USDT"], None, None, "1d")
+        source(server, expires(30)).fetch(["BTC-USDT"], None, None, "1d")
     assert caught.value.retry_after == 90.0
 
 
@@ -275,12 +279,13 @@ def test_a_long_limit_is_told_with_its_time(server: Replay, binance: Binance) ->
     [data({"timezone": "UTC", "markets": []}), data({"symbols": [{"name": "BTCUSDT"}]})],
     ids=["symbols renamed", "a market's fields renamed"],
 )
+@pytest.mark.usefixtures("hurried")
 def test_markets_under_other_names_are_a_failure_and_no_market(
     server: Replay, answer: Answer
 ) -> None:
     server.answer = lambda asked: answer
     with pytest.raises((SourceUnavailable, UnknownSymbol), match=r"renamed_column|unknown_symbol"):
-        source(server, 1.2).fetch(["BTC-USDT"], None, None, "1d")
+        source(server).fetch(["BTC-USDT"], None, None, "1d")
 
 
 @pytest.mark.parametrize(
@@ -288,20 +293,21 @@ def test_markets_under_other_names_are_a_failure_and_no_market(
     [{"candles": []}, [{"t": 1, "c": "2"}], [["2024-01-01", "1", "2", "1", "1", "3"]]],
     ids=["a list under a name", "candles with names", "times as text"],
 )
+@pytest.mark.usefixtures("hurried")
 def test_candles_of_another_shape_are_a_failure_with_its_name(
     server: Replay, binance: Binance, candles: object
 ) -> None:
     server.answer = lambda asked: data(candles) if "klines" in asked.path else binance(asked)
     with pytest.raises(SourceUnavailable, match="renamed_column"):
-        source(server, 1.2).fetch(["BTC-USDT"], date(2024, 1, 1), None, "1d")
+        source(server).fetch(["BTC-USDT"], date(2024, 1, 1), None, "1d")
 
 
 def test_a_source_that_hangs_is_ended_at_the_deadline(server: Replay, binance: Binance) -> None:
-    server.answer = lambda asked: late(binance(asked), 8.0)
+    server.answer = lambda asked: late(binance(asked), seconds(8))
     begun = time.monotonic()
     with pytest.raises(SourceUnavailable, match="RequestTimeout"):
-        source(server, 1.5).fetch(["BTC-USDT"], None, None, "1d")
-    assert time.monotonic() - begun < 3.0
+        source(server, expires(1.5)).fetch(["BTC-USDT"], None, None, "1d")
+    assert time.monotonic() - begun < seconds(8)
 
 
 def test_every_request_goes_through_the_exchanges_documented_pace(

@@ -28,6 +28,7 @@ from tests.contract.replay_server import (
     limited,
     truncated,
 )
+from tests.time_limits import expires, seconds
 
 Candle = dict[str, object]
 SERVICE = "/tinkoff.public.invest.api.contract.v1."
@@ -100,9 +101,11 @@ def market(server: Replay) -> Market:
     return market
 
 
-def source(server: Replay, seconds: float = 20.0, **options: object) -> PriceSource:
+def source(server: Replay, deadline: float = 0.0, **options: object) -> PriceSource:
     settings = Settings(
-        source_base_url=server.address, source_deadline_seconds=seconds, tinvest_token="secret"
+        source_base_url=server.address,
+        source_deadline_seconds=deadline or seconds(20),
+        tinvest_token="secret",
     )
     return open_source("tinvest", settings, **options)
 
@@ -248,6 +251,7 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.usefixtures("hurried")
 def test_a_fault_that_passes_is_retried_and_one_that_stays_is_told_by_its_name(
     server: Replay, market: Market, fault: str
 ) -> None:
@@ -256,7 +260,7 @@ def test_a_fault_that_passes_is_retried_and_one_that_stays_is_told_by_its_name(
     assert len(source(server).fetch(["SBER.ME"], None, date(2024, 7, 31), "1d").bars) == 43
     server.answer = lambda asked: answer
     with pytest.raises(SourceUnavailable, match=name) as caught:
-        source(server, 1.2).fetch(["SBER.ME"], None, None, "1d")
+        source(server, seconds(1.2)).fetch(["SBER.ME"], None, None, "1d")
     assert isinstance(caught.value, RateLimited) == (name == "rate_limited")
 
 
@@ -265,10 +269,10 @@ def test_the_seconds_until_the_limit_is_over_are_read_from_its_own_header(
 ) -> None:
     server.faults = [limited(x_ratelimit_reset="1", x_ratelimit_remaining="0")]
     source(server).fetch(["SBER.ME"], None, date(2024, 7, 31), "1d")
-    assert 1.0 <= server.asked[1].at - server.asked[0].at < 2.0
+    assert 1.0 <= server.asked[1].at - server.asked[0].at < seconds(2)
     server.answer = lambda asked: limited(x_ratelimit_reset="41")
     with pytest.raises(RateLimited, match="41 s"):
-        source(server).fetch(["SBER.ME"], None, None, "1d")
+        source(server, expires(20)).fetch(["SBER.ME"], None, None, "1d")
 
 
 def test_a_server_that_is_slow_once_is_waited_for_and_one_that_hangs_is_not(
@@ -276,11 +280,11 @@ def test_a_server_that_is_slow_once_is_waited_for_and_one_that_hangs_is_not(
 ) -> None:
     server.answer = lambda asked: late(market(asked), 0.4)
     assert len(source(server).fetch(["SBER.ME"], None, date(2024, 7, 31), "1d").bars) == 43
-    server.answer = lambda asked: late(market(asked), 8.0)
+    server.answer = lambda asked: late(market(asked), seconds(8))
     begun = time.monotonic()
     with pytest.raises(SourceUnavailable, match="in time"):
-        source(server, 1.5).fetch(["SBER.ME"], None, None, "1d")
-    assert time.monotonic() - begun < 2.5
+        source(server, expires(1.5)).fetch(["SBER.ME"], None, None, "1d")
+    assert time.monotonic() - begun < seconds(8)
 
 
 def test_what_t_invest_does_not_have_is_refused(server: Replay) -> None:

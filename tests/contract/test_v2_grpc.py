@@ -16,8 +16,9 @@ from forecasting.settings import Settings
 from forecasting.tensors import pack_texts, unpack_texts
 from serving.kserve_parts import grpc_predict_v2_pb2 as pb
 from serving.v2_grpc import GrpcServer, Service, read_request
-from tests.integration.conftest import free_port
+from tests.ports import free_port
 from tests.served_models import make_bundle, make_features, make_predictor, own_bars, publish
+from tests.time_limits import seconds
 
 CODE = grpc.StatusCode
 SERVICE = "/inference.GRPCInferenceService"
@@ -31,7 +32,7 @@ class Channel:
 
     def call(self, method, request, answer=None):
         data = request if isinstance(request, bytes) else request.SerializeToString()
-        raw = self.channel.unary_unary(f"{SERVICE}/{method}")(data, timeout=10)
+        raw = self.channel.unary_unary(f"{SERVICE}/{method}")(data, timeout=seconds(10))
         return answer.FromString(raw) if answer else raw
 
     def infer(self, *inputs, **fields):
@@ -62,11 +63,11 @@ def channel(tmp_path_factory):
     thread = threading.Thread(target=run)
     thread.start()
     with grpc.insecure_channel(f"127.0.0.1:{port}") as opened:
-        grpc.channel_ready_future(opened).result(timeout=20)
+        grpc.channel_ready_future(opened).result(timeout=seconds(20))
         yield Channel(opened)
-    asyncio.run_coroutine_threadsafe(server.stop(), loop).result(timeout=10)
+    asyncio.run_coroutine_threadsafe(server.stop(), loop).result(timeout=seconds(10))
     loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
+    thread.join(seconds(10))
     loop.close()
 
 

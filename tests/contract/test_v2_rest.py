@@ -26,6 +26,7 @@ from forecasting.tensors import pack_texts, unpack_texts
 from serving.v2_rest import V2Application
 from tests import served_models
 from tests.served_models import SYMBOLS, make_bundle, make_features, own_bars, publish
+from tests.time_limits import expires
 from tests.unit.test_inference_protocol import REQUEST
 
 INFER = "/v2/models/bellwether/infer"
@@ -426,7 +427,7 @@ def test_a_compressed_body_is_not_taken(server):
 
 
 def test_a_caller_who_stops_sending_is_not_waited_for(server, monkeypatch):
-    monkeypatch.setattr("serving.v2_rest.BODY_SECONDS", 0.05)
+    monkeypatch.setattr("serving.v2_rest.BODY_SECONDS", expires(0.05))
 
     async def pieces():
         yield b"{"

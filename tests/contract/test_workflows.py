@@ -20,6 +20,7 @@ from forecasting.errors import (
 )
 from tests.contract.kubeflow_pipelines import START, read, refused, written
 from tests.contract.replay_server import AWAY, BROKEN, HTML, Answer, data, late
+from tests.time_limits import expires, seconds
 
 PACKAGE = "pipelineInfo: {name: bellwether-training}\n"
 
@@ -125,7 +126,7 @@ def test_of_two_who_start_at_once_the_later_run_is_ended_by_its_own_caller(
 
 
 def test_two_callers_in_earnest_agree_on_one_run(server, cluster, version):
-    meet = threading.Barrier(2, timeout=5)
+    meet = threading.Barrier(2, timeout=seconds(5))
 
     def both_have_looked(one):
         if (one.method, one.path) == ("POST", "/apis/v2beta1/runs"):
@@ -135,7 +136,7 @@ def test_two_callers_in_earnest_agree_on_one_run(server, cluster, version):
     found = []
 
     def call():
-        with Workflows(server.address, settle_seconds=0.3) as mine:
+        with Workflows(server.address, timeout=seconds(20), settle_seconds=seconds(0.3)) as mine:
             found.append(mine.start(version, {}, key="k"))
 
     callers = [threading.Thread(target=call) for _ in range(2)]
@@ -156,7 +157,7 @@ def test_an_answer_that_never_came_is_asked_for_again_by_the_same_key(server, cl
         return cluster(one)
 
     server.answer = late_once
-    with Workflows(server.address, timeout=0.2, settle_seconds=0) as hasty:
+    with Workflows(server.address, timeout=expires(0.2), settle_seconds=0) as hasty:
         with pytest.raises(WorkflowsUnavailable, match=r"said nothing for 0\.2 s"):
             hasty.start(version, {}, key="k")
         server.answer = cluster
@@ -476,7 +477,7 @@ def test_faults_are_told_in_words(server, workflows, call, fault, says):
 def test_a_server_that_is_slow_or_away_is_told_in_words(server, call):
     server.answer = lambda _: late(data({}), 0.4)
     with (
-        Workflows(server.address, timeout=0.1) as slow,
+        Workflows(server.address, timeout=expires(0.1)) as slow,
         pytest.raises(WorkflowsUnavailable, match=r"said nothing for 0\.1 s"),
     ):
         everything(slow)[call]()
@@ -526,7 +527,7 @@ def test_a_server_says_its_version_if_it_knows_it(workflows, cluster, tag, versi
 def test_a_server_is_waited_for_while_it_comes_up(server, workflows):
     server.faults = [AWAY, AWAY]
     said = []
-    assert workflows.wait(20, said.append) == "2.17.0"
+    assert workflows.wait(seconds(20), said.append) == "2.17.0"
     assert len(said) == 1, "the same trouble is told once"
     server.answer = lambda _: AWAY
     with pytest.raises(WorkflowsUnavailable):

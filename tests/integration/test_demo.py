@@ -6,27 +6,26 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from pathlib import Path
 from urllib.request import urlopen
 
 import numpy as np
 import pytest
 
-from bellwether.supervisor import answers, free_port
+from tests.ports import free_port
+from tests.processes import start
+from tests.servers import answers
+from tests.time_limits import seconds, wait_until
 
 SYMBOLS = "AAPL,NFLX"
-READY_SECONDS = 240
 
 
 class Demo:
     """A running demo, started as a user starts it."""
 
     def __init__(self, folder: Path) -> None:
-        self.http, self.grpc = free_port(18_300), free_port(18_400)
-        self.page = free_port(18_450)
+        self.http, self.grpc, self.page = free_port(), free_port(), free_port()
         self.state = folder / "state"
-        self.output = folder / "output.txt"
         self.env = {
             **os.environ,
             "BELLWETHER_STATE_DIR": str(self.state),
@@ -34,19 +33,18 @@ class Demo:
             "BELLWETHER_GRPC_PORT": str(self.grpc),
             "BELLWETHER_PAGE_PORT": str(self.page),
             "BELLWETHER_INFERENCE_URL": f"http://127.0.0.1:{self.http}",
+            "BELLWETHER_INFERENCE_TIMEOUT_SECONDS": str(seconds(10)),
         }
         self.folder = folder
-        with self.output.open("wb") as output:
-            self.process = subprocess.Popen(
-                self.command("demo", "--symbols", SYMBOLS),
-                cwd=folder,
-                env=self.env,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                # Where the tests run in the background, Ctrl-C is ignored, and that is inherited.
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
-            )
+        self.server = start(
+            self.command("demo", "--symbols", SYMBOLS),
+            folder / "output.txt",
+            self.env,
+            cwd=folder,
+            # Where the tests run in the background, Ctrl-C is ignored, and that is inherited.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+        self.process, self.said = self.server.process, self.server.said
 
     @staticmethod
     def command(*words: str) -> list[str]:
@@ -59,19 +57,9 @@ class Demo:
             env={**self.env, "COLUMNS": "140", **env},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=seconds(120),
             check=False,
         )
-
-    def said(self) -> str:
-        return self.output.read_text(errors="replace")
-
-    def wait_ready(self) -> None:
-        began = time.monotonic()
-        while "Ready after" not in self.said():
-            assert self.process.poll() is None, self.said()
-            assert time.monotonic() - began < READY_SECONDS, self.said()
-            time.sleep(0.2)
 
     def children(self) -> set[int]:
         listing = subprocess.run(
@@ -97,12 +85,12 @@ def _belongs(pid: int, state: str) -> bool:
 def demo(tmp_path_factory):
     running = Demo(tmp_path_factory.mktemp("demo"))
     try:
-        running.wait_ready()
+        wait_until(
+            lambda: running.server.up() and "Ready after" in running.said(), 240, running.said
+        )
         yield running
     finally:
-        if running.process.poll() is None:
-            running.process.send_signal(signal.SIGINT)
-            running.process.wait(60)
+        running.server.stop(signal.SIGINT, limit=60)
 
 
 def test_the_page_and_every_printed_address_answer(demo):
@@ -149,7 +137,7 @@ def test_a_foreign_client_gets_metadata_and_forecasts(demo, protocol):
         [sys.executable, str(program), protocol, str(port), "NFLX", "AAPL"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=seconds(60),
         check=False,
     )
     assert done.returncode == 0, done.stderr
@@ -191,7 +179,7 @@ def test_the_served_version_is_the_registered_champion(demo):
 def test_ctrl_c_stops_everything_and_leaves_no_process(demo):
     assert demo.children()
     demo.process.send_signal(signal.SIGINT)
-    assert demo.process.wait(60) == 0
+    assert demo.process.wait(seconds(60)) == 0
     assert "Everything is stopped" in demo.said()
     assert demo.children() == set()
     assert not answers(f"http://127.0.0.1:{demo.http}/v2/health/live")

@@ -1,7 +1,7 @@
 """The drift job against real parts: lake, MLflow, prediction log, Evidently, Pushgateway."""
 
-import itertools
 import json
+import uuid
 from dataclasses import replace
 from datetime import date
 
@@ -33,15 +33,14 @@ from forecasting.settings import Settings
 from forecasting.targets import SignalRule, horizon_returns
 from forecasting.training import train_candidate
 from tests.clock import machine_now
-from tests.integration.conftest import free_port
 from tests.integration.test_pushgateway import gateway, scrape
+from tests.ports import free_port
 
 __all__ = ["gateway"]
 
 pytestmark = pytest.mark.integration
 
 REPLAYED = 60
-_names = itertools.count()
 
 
 def publish(lake, snapshot, table, spec):
@@ -101,13 +100,13 @@ def answer_the_past(log_url, bundle, served, version):
 
 
 @pytest.fixture(scope="module")
-def world(mlflow_server, tmp_path_factory):
+def world(mlflow_url, tmp_path_factory):
     """Prices, a champion trained up to 60 bars before their end, and features up to the end."""
     folder = tmp_path_factory.mktemp("drift")
     settings = Settings(
         state_dir=folder,
-        registry_url=mlflow_server.url,
-        registered_model=f"drift-{next(_names)}",
+        registry_url=mlflow_url,
+        registered_model=f"drift-{uuid.uuid4().hex[:8]}",
     )
     fetched = open_source("sample", settings).fetch(
         ["AAPL", "AMZN", "NFLX"], date(2013, 1, 1), None, "1d"
@@ -375,7 +374,7 @@ def test_a_champion_without_its_training_features_is_refused(settings, world, tm
     from mlflow import MlflowClient
 
     client = MlflowClient(settings.registry_url, settings.registry_url)
-    model = f"bare-{next(_names)}"
+    model = f"bare-{uuid.uuid4().hex[:8]}"
     run = client.create_run(client.create_experiment(model))
     client.log_artifacts(run.info.run_id, str(world[0].state_dir / "bundle"), "bundle")
     client.create_registered_model(model)

@@ -16,6 +16,7 @@ from forecasting.adapters.ledger import Ledger
 from forecasting.adapters.predictions import PredictionLog
 from forecasting.errors import Unavailable
 from forecasting.settings import Settings
+from tests.time_limits import expires, seconds
 from tests.unit.test_predictions import Rows, answered
 
 pytestmark = pytest.mark.integration
@@ -39,7 +40,7 @@ def test_an_empty_server_gets_databases_tables_and_a_reader(postgres_url, tmp_pa
     log, registry = database(postgres_url, "log"), database(postgres_url, "registry")
     settings = Settings(lake_url=str(tmp_path / "lake"), prediction_log_url=log)
     for password in ("first", "it's 2nd"):  # the second time everything is there
-        prepare(settings, mlflow_url=registry, reader_password=password, wait_seconds=5)
+        prepare(settings, mlflow_url=registry, reader_password=password, wait_seconds=seconds(5))
     assert tables(log) == {"predictions", "promotions"}
     assert {"experiments", "registered_models", "alembic_version"} <= tables(registry)
     assert (tmp_path / "lake").is_dir()
@@ -57,7 +58,7 @@ def test_several_may_prepare_at_once(postgres_url, tmp_path):
     settings = Settings(lake_url=str(tmp_path), prediction_log_url=log)
 
     def once(_):
-        prepare(settings, mlflow_url=registry, reader_password="word", wait_seconds=60)
+        prepare(settings, mlflow_url=registry, reader_password="word", wait_seconds=seconds(60))
 
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(once, range(3)))
@@ -77,7 +78,7 @@ def test_a_database_that_is_down_is_said_in_words_without_its_password(tmp_path,
         prediction_log_url="postgresql+psycopg://someone:secret@127.0.0.1:9/log",
     )
     with pytest.raises(Unavailable, match="the database must answer") as caught:
-        prepare(settings, mlflow_url="", reader_password="", wait_seconds=2.5)
+        prepare(settings, mlflow_url="", reader_password="", wait_seconds=expires(2.5))
     said = capsys.readouterr().out
     assert "Waiting for the prediction log's server, 2 s at most" in said
     assert "secret" not in said + str(caught.value)
@@ -97,7 +98,7 @@ def test_who_waits_for_the_lock_too_long_is_told(postgres_url):
 def test_writers_that_start_at_once_on_an_empty_database_all_write(postgres_url):
     url = database(postgres_url, "race")
     make_database(url)
-    ready = threading.Barrier(12)
+    ready = threading.Barrier(12, timeout=seconds(30))
 
     def write(_):
         ready.wait()

@@ -1,13 +1,13 @@
 """Instant queries against a real Prometheus, and its failures in words."""
 
-import time
-
 import pytest
 
 from forecasting.adapters.prometheus import Prometheus
 from forecasting.errors import Unavailable
-from tests.integration.conftest import free_port, serving
+from tests.ports import free_port
 from tests.programs import program
+from tests.servers import serving
+from tests.time_limits import expires, seconds, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -33,7 +33,7 @@ def server(tmp_path_factory):
 
 @pytest.fixture
 def prometheus(server):
-    prometheus = Prometheus(server)
+    prometheus = Prometheus(server, timeout=seconds(10))
     yield prometheus
     prometheus.close()
 
@@ -50,12 +50,7 @@ def test_a_value_that_is_nan_or_missing_is_none(prometheus):
 
 
 def test_a_scraped_counter_can_be_asked_for(prometheus):
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        if prometheus.by_label("up", "job") == {"itself": 1.0}:
-            return
-        time.sleep(0.2)
-    raise AssertionError("never scraped")
+    wait_until(lambda: prometheus.by_label("up", "job") == {"itself": 1.0}, 20)
 
 
 def test_a_query_it_refuses_is_said_in_its_own_words(prometheus):
@@ -66,6 +61,6 @@ def test_a_query_it_refuses_is_said_in_its_own_words(prometheus):
 
 
 def test_a_prometheus_that_is_down_is_said():
-    gone = Prometheus(f"http://127.0.0.1:{free_port()}", timeout=1)
+    gone = Prometheus(f"http://127.0.0.1:{free_port()}", timeout=expires(1))
     with pytest.raises(Unavailable, match="Prometheus must be reachable"):
         gone.value("up")

@@ -7,8 +7,10 @@ import pytest
 
 from forecasting import metrics
 from forecasting.adapters.batch_metrics import Sample, publish
-from tests.integration.conftest import free_port, serving
+from tests.ports import free_port
 from tests.programs import program
+from tests.servers import serving
+from tests.time_limits import seconds
 
 pytestmark = pytest.mark.integration
 
@@ -24,13 +26,13 @@ def gateway(tmp_path):
 
 
 def scrape(url):
-    with urllib.request.urlopen(f"{url}/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"{url}/metrics", timeout=seconds(5)) as answer:
         lines = answer.read().decode().splitlines()
     return [line for line in lines if line.startswith("bellwether_")]
 
 
 def groups(url):
-    with urllib.request.urlopen(f"{url}/api/v1/metrics", timeout=5) as answer:
+    with urllib.request.urlopen(f"{url}/api/v1/metrics", timeout=seconds(5)) as answer:
         return [group["labels"] for group in json.load(answer)["data"]]
 
 

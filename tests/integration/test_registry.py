@@ -1,9 +1,9 @@
 """The registry against a real MLflow server: versions, aliases, promotion, repair, outage."""
 
-import itertools
 import socket
 import threading
 import time
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -11,11 +11,10 @@ import pytest
 from forecasting.adapters.ledger import DONE, PENDING, Ledger
 from forecasting.adapters.registry import CandidateRun, Registry
 from forecasting.errors import PromotionConflict, RegistryUnavailable, UnknownVersion
-from tests.integration.conftest import free_port
+from tests.ports import free_port
+from tests.time_limits import seconds
 
 pytestmark = pytest.mark.integration
-
-_names = itertools.count()
 
 
 @pytest.fixture
@@ -26,8 +25,8 @@ def ledger(tmp_path):
 
 
 @pytest.fixture
-def registry(mlflow_server, ledger):
-    return Registry(mlflow_server.url, f"model-{next(_names)}", ledger=ledger)
+def registry(mlflow_url, ledger):
+    return Registry(mlflow_url, f"model-{uuid.uuid4().hex[:8]}", ledger=ledger)
 
 
 @pytest.fixture
@@ -67,18 +66,18 @@ def test_a_new_registry_has_no_champion_no_challenger_and_no_versions(registry):
     assert registry.versions() == []
 
 
-def test_a_run_keeps_parameters_metrics_dataset_and_files(registry, bundle, mlflow_server):
+def test_a_run_keeps_parameters_metrics_dataset_and_files(registry, bundle, mlflow_url):
     from mlflow import MlflowClient
 
     run_id = registry.log_candidate("bellwether", _candidate(bundle))
-    run = MlflowClient(mlflow_server.url).get_run(run_id)
+    run = MlflowClient(mlflow_url).get_run(run_id)
     assert run.info.status == "FINISHED"
     assert run.data.params == {"kind": "ridge", "seed": "7", "folds": "6"}
     assert run.data.metrics == {"crps": 0.5, "coverage_90": 0.91}
     assert run.data.tags["git_revision"] == "abc"
     (used,) = run.inputs.dataset_inputs
     assert (used.dataset.name, used.dataset.digest) == ("default", "0123456789abcdef")
-    names = {file.path for file in MlflowClient(mlflow_server.url).list_artifacts(run_id)}
+    names = {file.path for file in MlflowClient(mlflow_url).list_artifacts(run_id)}
     assert names == {"bundle", "report"}
 
 
@@ -137,15 +136,15 @@ def test_a_verdict_of_yesterdays_champion_is_refused(registry, bundle):
 
 
 def test_of_many_promoters_at_once_exactly_one_wins_and_the_alias_is_its(
-    registry, bundle, mlflow_server, tmp_path
+    registry, bundle, mlflow_url, tmp_path
 ):
     versions = [_registered(registry, bundle, f"{n:064d}").version for n in range(4)]
     url = f"sqlite:///{tmp_path / 'ledger.sqlite'}"
-    barrier = threading.Barrier(16)
+    barrier = threading.Barrier(16, timeout=seconds(30))
 
     def rival(number):
         ledger = Ledger(url)
-        own = Registry(mlflow_server.url, registry.model, ledger=ledger)
+        own = Registry(mlflow_url, registry.model, ledger=ledger)
         barrier.wait()
         try:
             own.promote(versions[number % 4], expected_champion=None, who=str(number), why="race")
@@ -175,23 +174,21 @@ def test_a_promoter_that_died_before_the_alias_moved_is_completed_by_the_next(re
     assert [row.state for row in registry.audit()] == [DONE, DONE, DONE]
 
 
-def test_an_alias_moved_by_hand_is_put_back_by_repair(registry, bundle, mlflow_server):
+def test_an_alias_moved_by_hand_is_put_back_by_repair(registry, bundle, mlflow_url):
     from mlflow import MlflowClient
 
     first, second = (_registered(registry, bundle, str(n) * 64) for n in range(2))
     registry.promote(first.version, expected_champion=None, who="ada", why="default")
-    MlflowClient(mlflow_server.url).set_registered_model_alias(
-        registry.model, "champion", second.version
-    )
+    MlflowClient(mlflow_url).set_registered_model_alias(registry.model, "champion", second.version)
     registry.repair()
     assert registry.champion().version == first.version
 
 
-def test_a_new_ledger_adopts_the_champion_it_finds(registry, bundle, mlflow_server, tmp_path):
+def test_a_new_ledger_adopts_the_champion_it_finds(registry, bundle, mlflow_url, tmp_path):
     first, second = (_registered(registry, bundle, str(n) * 64) for n in range(2))
     registry.promote(first.version, expected_champion=None, who="ada", why="default")
     other = Ledger(f"sqlite:///{tmp_path / 'other.sqlite'}")
-    anew = Registry(mlflow_server.url, registry.model, ledger=other)
+    anew = Registry(mlflow_url, registry.model, ledger=other)
     anew.promote(second.version, expected_champion=first.version, who="bob", why="better")
     assert [row.who for row in anew.audit()] == ["bob", "ledger"]
     other.close()
@@ -212,7 +209,7 @@ def test_a_registry_that_is_down_says_so_at_once_and_nothing_is_written(ledger):
     started = time.monotonic()
     with pytest.raises(RegistryUnavailable, match="must answer") as caught:
         down.promote("1", expected_champion=None, who="ada", why="hope")
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < seconds(5)
     assert caught.value.exit_code == 3
     assert ledger.history("model") == []
 
@@ -225,7 +222,7 @@ def test_a_registry_that_never_answers_is_given_up_after_seconds(ledger):
         started = time.monotonic()
         with pytest.raises(RegistryUnavailable):
             Registry(url, "model", ledger=ledger).champion()
-        assert time.monotonic() - started < 8
+        assert time.monotonic() - started < seconds(8)
 
 
 def test_an_address_that_is_no_address_is_refused(ledger):

@@ -24,11 +24,11 @@ HELD_OUT_FROM = datetime(2023, 6, 27, 20, tzinfo=UTC)
     ],
 )
 def test_only_a_version_that_has_not_seen_the_bars_is_replayed(
-    mlflow_server, tmp_path, trained_until, replayed
+    mlflow_url, tmp_path, trained_until, replayed
 ):
     ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
     name = f"replayed-{tmp_path.name}"
-    registry = Registry(mlflow_server.url, name, ledger=ledger)
+    registry = Registry(mlflow_url, name, ledger=ledger)
     bundle = tmp_path / "bundle"
     bundle.mkdir()
     (bundle / "manifest.json").write_text("{}")
@@ -48,7 +48,7 @@ def test_only_a_version_that_has_not_seen_the_bars_is_replayed(
     )
     registry.promote(made.version, expected_champion=None, who="test", why="to be served")
     ledger.close()
-    reader = RegistryReader(mlflow_server.url, name)
+    reader = RegistryReader(mlflow_url, name)
     try:
         assert unaware_of(HELD_OUT_FROM, reader) == ([made.version] if replayed else [])
     finally:

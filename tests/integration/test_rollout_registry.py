@@ -5,19 +5,20 @@ import pytest
 from forecasting.adapters.registry_reader import RegistryReader
 from forecasting.adapters.version_manifests import storage_uri
 from forecasting.errors import RegistryUnavailable, UnknownVersion
-from tests.integration.conftest import free_port
+from tests.ports import free_port
+from tests.time_limits import expires
 
 pytestmark = pytest.mark.integration
 
 
 @pytest.fixture(scope="module")
-def registered(mlflow_server, tmp_path_factory):
+def registered(mlflow_url, tmp_path_factory):
     """A version whose run holds a bundle."""
     from mlflow import MlflowClient
 
     bundle = tmp_path_factory.mktemp("some") / "manifest.json"
     bundle.write_text("{}")
-    client = MlflowClient(mlflow_server.url)
+    client = MlflowClient(mlflow_url)
     run = client.create_run(client.create_experiment("rollout")).info
     client.log_artifact(run.run_id, str(bundle), "bundle")
     client.set_terminated(run.run_id)
@@ -29,8 +30,8 @@ def registered(mlflow_server, tmp_path_factory):
 
 
 @pytest.fixture
-def reader(mlflow_server):
-    reader = RegistryReader(mlflow_server.url, "rolled")
+def reader(mlflow_url):
+    reader = RegistryReader(mlflow_url, "rolled")
     yield reader
     reader.close()
 
@@ -62,6 +63,6 @@ def test_an_outcome_becomes_tags_of_the_version_and_may_change(registered, reade
 def test_tags_for_a_registry_that_is_down_or_a_version_it_lacks_fail_in_words(registered, reader):
     with pytest.raises(RegistryUnavailable, match="99"):
         reader.tag("99", {"rollout": "serving"})
-    gone = RegistryReader(f"http://127.0.0.1:{free_port()}", "rolled", timeout_seconds=1)
+    gone = RegistryReader(f"http://127.0.0.1:{free_port()}", "rolled", timeout_seconds=expires(1))
     with pytest.raises(RegistryUnavailable, match="must be reachable"):
         gone.tag("1", {"rollout": "serving"})

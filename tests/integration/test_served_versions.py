@@ -1,7 +1,7 @@
 """Which versions are served: read from a real MLflow, verified, swapped, kept when it is down."""
 
-import itertools
 import shutil
+import uuid
 
 import pytest
 
@@ -12,12 +12,11 @@ from forecasting.errors import BundleRejected, NotReady, RegistryUnavailable, Un
 from forecasting.settings import Settings
 from serving.loader import Loader
 from serving.state import ServingState
-from tests.integration.conftest import free_port
+from tests.ports import free_port
 from tests.served_models import make_bundle, make_features, publish
+from tests.time_limits import seconds
 
 pytestmark = pytest.mark.integration
-
-_names = itertools.count()
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +36,9 @@ class House:
     def __init__(self, url, folder, bundles):
         self.bundles = bundles
         self.ledger = Ledger(f"sqlite:///{folder / 'ledger.sqlite'}")
-        self.model = f"served-{next(_names)}"
+        self.model = f"served-{uuid.uuid4().hex[:8]}"
         self.registry = Registry(url, self.model, ledger=self.ledger)
-        self.reader = RegistryReader(url, self.model)
+        self.reader = RegistryReader(url, self.model, timeout_seconds=seconds(10))
         self.settings = Settings(state_dir=folder, registry_url=url, registered_model=self.model)
         self.told = []
         self.loader = self.open(self.settings)
@@ -70,8 +69,8 @@ class House:
 
 
 @pytest.fixture
-def house(mlflow_server, tmp_path, bundles):
-    house = House(mlflow_server.url, tmp_path, bundles)
+def house(mlflow_url, tmp_path, bundles):
+    house = House(mlflow_url, tmp_path, bundles)
     yield house
     house.loader.close()
     house.reader.close()

@@ -23,7 +23,8 @@ from forecasting.errors import (
 )
 from forecasting.settings import Settings
 from pipelines.local import RefreshParams, TrainingParams, run_refresh, run_training
-from tests.integration.conftest import free_port
+from tests.ports import free_port
+from tests.time_limits import seconds, wait_until
 
 pytestmark = pytest.mark.integration
 
@@ -49,14 +50,14 @@ class Trained:
 
 
 @pytest.fixture(scope="module")
-def trained(mlflow_server, tmp_path_factory):
+def trained(mlflow_url, tmp_path_factory):
     """One training, run from a folder that holds a package named like ours."""
     stand = tmp_path_factory.mktemp("stand")
     (stand / "forecasting").mkdir()
     (stand / "forecasting" / "__init__.py").write_text("raise SystemExit('not ours')")
     settings = Settings(
         state_dir=tmp_path_factory.mktemp("state"),
-        registry_url=mlflow_server.url,
+        registry_url=mlflow_url,
         registered_model="trained",
     )
     events = []
@@ -372,7 +373,7 @@ def test_with_the_registry_down_a_training_ends_at_once_and_writes_nothing(tmp_p
     started = time.monotonic()
     with pytest.raises(RegistryUnavailable):
         run_training(settings, PARAMS)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < seconds(5)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -389,13 +390,10 @@ def test_an_interrupted_training_leaves_no_process_behind(trained, tmp_path):
     with pytest.raises(Interrupted):
         run_training(settings, PARAMS, interrupt)
     mark = str(tmp_path / "state").encode()
-    deadline = time.monotonic() + 5
-    while time.monotonic() < deadline:
-        running = [path for path in Path("/proc").glob("[0-9]*/cmdline") if mark in _read(path)]
-        if not running:
-            break
-        time.sleep(0.1)
-    assert running == []
+    wait_until(
+        lambda: not [path for path in Path("/proc").glob("[0-9]*/cmdline") if mark in _read(path)],
+        5,
+    )
     assert threading.active_count() < 50
 
 

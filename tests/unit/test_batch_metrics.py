@@ -5,6 +5,7 @@ import pytest
 from forecasting import metrics
 from forecasting.adapters.batch_metrics import Sample, publish
 from forecasting.errors import InvalidSettings, Unavailable
+from tests.time_limits import seconds
 
 
 def share(value):
@@ -29,7 +30,7 @@ def test_a_gateway_that_is_down_is_unavailable_and_no_file_pretends_otherwise(tm
             gateway_url="http://127.0.0.1:9",
             file=tmp_path / "x.prom",
             succeeded_at=1e9,
-            timeout=2,
+            timeout=seconds(2),
         )
     assert list(tmp_path.iterdir()) == []
 

@@ -8,6 +8,7 @@ import pytest
 
 from forecasting.adapters.ledger import DONE, PENDING, Ledger
 from forecasting.errors import PromotionConflict, Unavailable
+from tests.time_limits import seconds
 
 
 @pytest.fixture
@@ -106,9 +107,9 @@ def test_of_a_hundred_promoters_in_four_processes_exactly_one_wins_each_round(ur
         ]
         for process in processes:
             process.start()
-        results = [name for _ in processes for name in queue.get(timeout=60)]
+        results = [name for _ in processes for name in queue.get(timeout=seconds(60))]
         for process in processes:
-            process.join(timeout=30)
+            process.join(timeout=seconds(30))
             assert process.exitcode == 0
         winners = [name for name in results if name]
         assert len(results) == 100

@@ -9,6 +9,7 @@ import pytest
 
 from forecasting.adapters.predictions import Answered, PredictionLog
 from forecasting.errors import Unavailable
+from tests.time_limits import expires, seconds, wait_until
 
 DAY = 86_400_000
 ORIGIN = 1_750_000_000_000
@@ -46,13 +47,6 @@ class Rows:
 
     def __call__(self, outcome, rows):
         setattr(self, outcome, getattr(self, outcome) + rows)
-
-
-def wait_for(condition, seconds=10.0):
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 @pytest.fixture
@@ -160,7 +154,7 @@ def test_a_database_that_is_down_is_tried_again_and_nothing_is_lost(tmp_path):
     time.sleep(0.8)
     assert rows.written == 0
     folder.unlink()
-    wait_for(lambda: rows.written == 1)
+    wait_until(lambda: rows.written == 1, 10)
     log.close()
     assert log.count() == 1
 
@@ -172,8 +166,8 @@ def test_a_database_that_stays_down_costs_rows_but_not_the_shutdown(tmp_path):
     log.start()
     log.offer(answered("A", "B"))
     began = time.monotonic()
-    log.close(0.3)
-    assert time.monotonic() - began < 3
+    log.close(expires(0.3))
+    assert time.monotonic() - began < seconds(3)
     assert (rows.written, rows.dropped) == (0, 2)
 
 

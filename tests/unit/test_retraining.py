@@ -3,7 +3,6 @@
 import asyncio
 import os
 import sys
-import time
 from dataclasses import replace
 
 import pytest
@@ -12,6 +11,7 @@ from forecasting.errors import InvalidInput, Unavailable
 from gradio_app import boards
 from gradio_app.retraining import SubprocessRetraining, Training, checked_symbols, tail
 from gradio_app.routes import without_prefix
+from tests.time_limits import wait_until
 from tests.unit.page_records import (
     AS_OF,
     text_of,
@@ -21,10 +21,7 @@ from tests.unit.page_records import (
 
 
 def run_to_end(retraining):
-    deadline = time.monotonic() + 20
-    while retraining.current().state == "running":
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: retraining.current().state != "running", 20)
     return retraining.current()
 
 

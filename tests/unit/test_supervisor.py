@@ -8,6 +8,7 @@ import pytest
 
 from bellwether.supervisor import Supervisor, answers, free_port
 from forecasting.errors import Unavailable
+from tests.time_limits import expires, seconds, wait_until
 
 
 def serve(port: int) -> list[str]:
@@ -26,7 +27,7 @@ def test_a_started_server_is_awaited_and_stopped_at_the_end(tmp_path):
     port = free_port(18_500)
     with Supervisor(tmp_path) as supervisor:
         service = supervisor.start("files", f"http://127.0.0.1:{port}", serve(port))
-        assert supervisor.wait_ready(service, "/", 20) >= 0
+        assert supervisor.wait_ready(service, "/", seconds(20)) >= 0
         assert answers(service.url + "/")
         assert supervisor.first_ended() is None
     assert not alive(service.process.pid)
@@ -38,20 +39,20 @@ def test_a_server_that_ends_is_reported_with_its_last_words(tmp_path):
     with Supervisor(tmp_path) as supervisor:
         service = supervisor.start("broken", "http://127.0.0.1:9", command)
         with pytest.raises(Unavailable, match="the disk is full"):
-            supervisor.wait_ready(service, "/", 20)
+            supervisor.wait_ready(service, "/", seconds(20))
         assert supervisor.first_ended() is service
 
 
 def test_a_server_that_ignores_the_request_to_end_is_ended_all_the_same(tmp_path, monkeypatch):
-    monkeypatch.setattr("bellwether.supervisor.GRACE_SECONDS", 0.5)
+    monkeypatch.setattr("bellwether.supervisor.GRACE_SECONDS", expires(0.5))
     stubborn = (
         "import signal, time, sys; signal.signal(signal.SIGTERM, signal.SIG_IGN); "
         "print('up', flush=True); time.sleep(60)"
     )
     with Supervisor(tmp_path) as supervisor:
         service = supervisor.start("stubborn", "", [sys.executable, "-c", stubborn])
-        while "up" not in service.tail():
-            assert service.process.poll() is None
+        wait_until(lambda: "up" in service.tail() or service.process.poll() is not None, 20)
+        assert service.process.poll() is None
     assert not alive(service.process.pid)
 
 

@@ -8,6 +8,7 @@ from forecasting.forecast import KNOTS
 from forecasting.models import CANDIDATES, DEFAULTS, EXTRAS
 from forecasting.selection import FEWEST, permutation_importance, select_features
 from forecasting.tuning import SPACES, Window, relative_error, tune
+from tests.time_limits import expires
 
 WIDTH = 14
 
@@ -41,7 +42,7 @@ def test_given_parameters_stay_as_they_are():
 
 
 def test_a_search_stops_starting_trials_when_its_time_is_up():
-    tuned = tune("ridge", window_of(), trials=10_000, seconds=0.5, seed=1)
+    tuned = tune("ridge", window_of(), trials=10_000, seconds=expires(0.5), seed=1)
     assert 1 <= tuned.trials < 10_000
 
 

@@ -317,4 +317,5 @@ def _bars(
             "split": 1.0,
         }
     )
-    return bars[bars["timestamp"] <= now].reset_index(drop=True)
+    closed: pd.DataFrame = bars[bars["timestamp"] <= now]
+    return closed.reset_index(drop=True)

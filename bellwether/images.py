@@ -16,6 +16,7 @@ from components.provenance import git_revision
 from forecasting.errors import InvalidSettings, Unavailable
 
 ROOT: Final = Path(__file__).resolve().parent.parent
+DOCKERFILE: Final = "images/Dockerfile"
 BASE_IMAGE: Final = "python:3.11-slim-bookworm"
 
 
@@ -24,23 +25,21 @@ class Recipe:
     """One image.
 
     Attributes:
-        name: of the image, below the repository.
-        dockerfile: its recipe, from the top folder.
+        name: of the image, below the repository; and of its target in the Dockerfile.
         budget: bytes it may take unpacked, base included.
         dominated_by: what takes the most, told when it is over; "" where it never was.
     """
 
     name: str
-    dockerfile: str
     budget: int
     dominated_by: str = ""
 
 
 RECIPES: Final = (
-    Recipe("serving", "serving/Dockerfile", 600_000_000),
+    Recipe("serving", 600_000_000),
     # Plotly is 48 MB and pandas with numpy 88; the base has 145.
-    Recipe("ui", "gradio_app/Dockerfile", 500_000_000, "pyarrow, which reads the prices: 107 MB"),
-    Recipe("pipeline", "components/Dockerfile", 1_200_000_000),
+    Recipe("ui", 500_000_000, "pyarrow, which reads the prices: 107 MB"),
+    Recipe("pipeline", 1_200_000_000),
 )
 
 
@@ -85,9 +84,9 @@ def build_images(
         InvalidSettings: this is no checkout.
         Unavailable: docker is not there, or a build failed; its last lines are in the error.
     """
-    if not (ROOT / RECIPES[0].dockerfile).is_file():
+    if not (ROOT / DOCKERFILE).is_file():
         raise InvalidSettings(
-            "images are built from a checkout", f"no Dockerfiles below {ROOT}", "Clone it first"
+            "images are built from a checkout", f"no {DOCKERFILE} in {ROOT}", "Clone it first"
         )
     arguments = {
         "BASE_IMAGE": base_image,
@@ -103,9 +102,8 @@ def build_images(
         image = f"{repository}/{recipe.name}:{tag}"
         start = time.monotonic()
         _docker(
-            *("build", "--network", network, "--file", recipe.dockerfile, "--tag", image),
-            *words,
-            ".",
+            *("build", "--network", network, "--file", DOCKERFILE),
+            *("--target", recipe.name, "--tag", image, *words, "."),
         )
         seconds = time.monotonic() - start
         size = int(_docker("image", "inspect", "--format", "{{.Size}}", image))

@@ -4,8 +4,19 @@ import json
 import subprocess
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from bellwether.images import RECIPES
+from images.split_locks import requirements
+from tests.e2e.cluster import ROOT
+
+UNCOMPILED = """
+import os, sys
+cached = {name: getattr(one, "__cached__", None) for name, one in [*sys.modules.items()]}
+print([n for n, c in cached.items() if c and "/opt/bellwether" in c and not os.path.exists(c)])
+"""
+"""Says which of the imported modules have no bytecode: nothing can write it where the root is read-only."""
 
 NAMES = [recipe.name for recipe in RECIPES]
 FORBIDDEN = "pip pip3 uv conda apt apt-get dpkg gcc cc g++ clang make ld as curl wget git"
@@ -88,13 +99,30 @@ def test_the_root_is_not_writable_and_the_state_folder_is(name):
         ("pipeline", "evidently"),
     ],
 )
-def test_what_an_image_is_for_can_be_imported(name, module):
-    code = (
-        f"import {module}, s3fs, psycopg; from components import provenance"
-        if name == "pipeline"
-        else f"import {module}, s3fs, psycopg"
+def test_what_an_image_is_for_can_be_imported_and_is_compiled(name, module):
+    more = "; from components import provenance" if name == "pipeline" else ""
+    assert (
+        inside(name, "python", "-c", f"import {module}, s3fs, psycopg{more}\n{UNCOMPILED}") == "[]"
     )
-    assert inside(name, "python", "-c", code) == ""
+
+
+def test_an_image_holds_its_lock_and_nothing_else(name):
+    lock = (ROOT / "locks" / f"{name}.txt").read_text()
+    locked = [Requirement(one.partition("\\")[0]) for one in requirements(lock)]
+    code = (
+        "import json, platform; from importlib import metadata\n"
+        "there = {one.name: one.version for one in metadata.distributions()}\n"
+        "print(json.dumps([platform.python_version(), there]))\n"
+    )
+    python, found = json.loads(inside(name, "python", "-c", code))
+    wanted = {
+        canonicalize_name(one.name): str(one.specifier).removeprefix("==")
+        for one in locked
+        if not one.marker or one.marker.evaluate({"python_full_version": python})
+    }
+    wanted.pop("setuptools", None)  # of use to builds only
+    assert found.pop("bellwether")
+    assert {canonicalize_name(one): version for one, version in found.items()} == wanted
 
 
 def test_the_command_works_and_knows_its_revision():

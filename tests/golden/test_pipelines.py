@@ -127,7 +127,7 @@ def test_every_step_runs_as_the_images_own_user_for_a_limited_time_in_bounded_sc
 def test_the_user_is_the_one_of_the_image():
     from pipelines.cluster import USER
 
-    assert f"USER {USER}:{USER}" in (ROOT / "components" / "Dockerfile").read_text()
+    assert f"USER {USER}:{USER}" in (ROOT / "images" / "Dockerfile").read_text()
 
 
 @pytest.mark.parametrize("name", ["training", "refresh"])

@@ -8,7 +8,7 @@ import contextlib
 import os
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -128,17 +128,10 @@ class Testbed:
             ["nsenter", "--target", node, "--pid", "--mount", "kill", "-KILL", process], check=True
         )
 
-    def load(self, names: dict[str, Path | None]) -> None:
-        """Load images the node lacks: from an archive, or from Docker by name."""
-        there = set(self.run("testbed", "ctr", "images", "ls", "-q").split())
-        missing = {name: path for name, path in names.items() if in_full(name) not in there}
-        # One image is unpacked on one core.
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for done in [
-                pool.submit(self.run, "testbed", "load", str(path or name))
-                for name, path in missing.items()
-            ]:
-                done.result()
+    def load(self, name: str, archive: Path | None = None) -> None:
+        """Load an image that the node lacks: from an archive, or from Docker by name."""
+        if in_full(name) not in self.run("testbed", "ctr", "images", "ls", "-q").split():
+            self.run("testbed", "load", str(archive or name))
 
 
 def in_full(image: str) -> str:
@@ -173,31 +166,56 @@ def docker(*words: str, seconds: float = 600) -> str:
     return done.stdout.strip()
 
 
-def build_our_images(figures: Figures) -> Images:
+def build_our_images(figures: Figures, ready: Callable[[str], object]) -> Images:
     """Build the three images and name each after its content, so that new content is rolled out."""
-    from bellwether.images import build_images
+    from bellwether.images import Built, build_images
 
     names = {}
-    for built in build_images():
+
+    def told(built: Built) -> None:
         part = built.recipe.name
         identity = docker("image", "inspect", built.image, "--format", "{{.Id}}")
         names[part] = f"bellwether/{part}:{identity.removeprefix('sha256:')[:12]}"
         docker("tag", built.image, names[part])
+        ready(names[part])
         figures.record("images", f"build of {part}", built.seconds, "s")
         wanted = f"<= {built.recipe.budget / 1e6:,.0f}"
         figures.record("images", f"size of {part}, unpacked", built.size / 1e6, "MB", wanted=wanted)
+
+    build_images(told=told)
     return Images(names)
 
 
-def make_images(testbed: Testbed, figures: Figures) -> Images:
-    """All images: the base, ours, and those of the data services."""
-    # One after the other: debian-image makes its common root only once.
+def make_service_images(testbed: Testbed, ready: Callable[[str, Path], object]) -> None:
+    """Images of the data services, from Debian's packages."""
+    for name, full in SERVICE_IMAGES.items():
+        archive = DEBIAN_IMAGES / f"{name}.tar"
+        if not archive.exists():
+            testbed.run("debian-image", name)
+        ready(full, archive)
+
+
+def make_images(testbed: Testbed, figures: Figures, node: "Future[None]") -> Images:
+    """All images: the base, ours, and those of the data services; each is loaded when it is made."""
+    # Before any other: debian-image makes its common root only once.
     if not docker("images", "--quiet", BASE_IMAGE):
         testbed.run("debian-image", "python", "--docker")
-    images = build_our_images(figures)
-    for name in SERVICE_IMAGES:
-        if not (DEBIAN_IMAGES / f"{name}.tar").exists():
-            testbed.run("debian-image", name)
+    loads = []
+
+    def load(name: str, archive: Path | None = None) -> None:
+        node.result()
+        testbed.load(name, archive)
+
+    with ThreadPoolExecutor() as pool:
+
+        def ready(name: str, archive: Path | None = None) -> None:
+            loads.append(pool.submit(load, name, archive))
+
+        services = pool.submit(make_service_images, testbed, ready)
+        images = build_our_images(figures, ready)
+        services.result()
+        for done in loads:
+            done.result()
     return images
 
 
@@ -212,16 +230,12 @@ def started(folder: Path, figures: Figures) -> Iterator[tuple[Cluster, "Future[I
         try:
             with ThreadPoolExecutor() as pool:
                 start = time.monotonic()
-                images = pool.submit(make_images, testbed, figures)
-                testbed.start_node()
-                platform = pool.submit(testbed.start_platform)
-                archives = {
-                    full: DEBIAN_IMAGES / f"{name}.tar" for name, full in SERVICE_IMAGES.items()
-                }
-                # A node takes images before anything runs on it.
-                largest_first = reversed(images.result().names.values())
-                testbed.load(dict.fromkeys(largest_first) | archives)
-                platform.result()
+                node = pool.submit(testbed.start_node)
+                images = pool.submit(make_images, testbed, figures, node)
+                node.result()
+                testbed.start_platform()
+                figures.record("cluster", "platform ready", time.monotonic() - start, "s")
+                images.result()
                 figures.record("cluster", "ready with all images", time.monotonic() - start, "s")
             with contextlib.closing(testbed.cluster()) as cluster:
                 yield cluster, images

@@ -30,8 +30,10 @@ ORDER = (
     "test_20_training",
     "test_25_connections",
     "test_30_canary",
+    "test_35_object_store",
+    "test_37_two_versions",
+    "test_38_run",
     "test_40_autoscaling",
-    "test_50_object_store",
     "test_51_busy",
     # from here on KServe's controller is away
     "test_52_weights",

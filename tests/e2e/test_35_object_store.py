@@ -1,4 +1,7 @@
-"""The object store is away: no version starts, nothing is half done, and later all of it works."""
+"""The object store is away: no version starts, nothing is half done, and later all of it works.
+
+The candidate serves alone, as the promotion before has left it; what starts is the stable version.
+"""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,11 +15,11 @@ from tests.e2e.stage import alone, pods_of
 def test_without_the_object_store_no_version_starts_and_the_same_command_works_afterwards(
     cluster, versions, figures
 ):
-    stable, candidate = versions.stable, versions.candidate
-    alone(cluster, stable)
+    serving, other = versions.candidate, versions.stable
+    alone(cluster, serving)
     before = registered(cluster)
-    promised = cluster.versions()[candidate]["tags"]["bundle_digest"]
-    start = ("start", str(candidate), "--weight", str(CANARY))
+    promised = cluster.versions()[other]["tags"]["bundle_digest"]
+    start = ("start", str(other), "--weight", str(CANARY))
     with Load(cluster.forecasts) as load:
         with load.window("outage"), gone(cluster, "minio", namespace="minio"):
             cluster.start_job("bellwether-training", "e2e-no-store", change=training_alone(1))
@@ -24,7 +27,7 @@ def test_without_the_object_store_no_version_starts_and_the_same_command_works_a
             assert refused.code == UNAVAILABLE, refused.output
             assert "storage-initializer" in refused.output, refused.output
             assert "minio" in refused.output, refused.output
-            assert cluster.weights() == {stable: 100}
+            assert cluster.weights() == {serving: 100}
             code, said = failed_training(cluster, "e2e-no-store", seconds=60)
             assert code == UNAVAILABLE, said
             assert "the store at s3://bellwether/lake must be readable and writable" in said
@@ -32,7 +35,7 @@ def test_without_the_object_store_no_version_starts_and_the_same_command_works_a
         with load.window("recovery"), ThreadPoolExecutor() as pool:
             asked = pool.submit(cluster.rollout, *start)
             # The node is emptied of what serves meanwhile: the store is back just in time.
-            refusals = evict_all(cluster, pods_of(stable), fewest=2)
+            refusals = evict_all(cluster, pods_of(serving), fewest=2)
             again = asked.result().expect()
     figures.record("faults", "no store: start gives up", refused.seconds, "s", wanted="<= 120")
     figures.record("faults", "store back: the same start is done", again.seconds, "s")
@@ -40,7 +43,7 @@ def test_without_the_object_store_no_version_starts_and_the_same_command_works_a
     figures.record("faults", "no store, evictions: failed forecasts", load.report.failed)
     assert refused.seconds <= 120
     assert refusals, "the budget let all pods of a version go at once"
-    assert cluster.weights() == {stable: 100 - CANARY, candidate: CANARY}
-    service = cluster.get("inferenceservice", f"bellwether-v{candidate}")
+    assert cluster.weights() == {serving: 100 - CANARY, other: CANARY}
+    service = cluster.get("inferenceservice", f"bellwether-v{other}")
     assert service["metadata"]["annotations"]["bellwether.io/bundle-digest"] == promised
     assert load.report.failed == 0, str(load.report)

@@ -15,6 +15,8 @@ from tests.e2e.load import Report as Answers
 from tests.e2e.stage import TRAINING_JOB, Versions, train, trained
 
 JOBS = ("refresh", "drift")
+RATE = 10
+"""Requests a second, too few for the autoscaler: pods it would start take the CPU that the jobs need."""
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ def watched(cluster: Cluster, figures: Figures) -> AtWork:
             cluster.delete("job", TRAINING_JOB)
             train(cluster, figures)
         versions = trained(cluster, figures)
-        with Load(cluster.forecasts, rate=30) as load:
+        with Load(cluster.forecasts, rate=RATE) as load:
             assert server_ready()
             for name, cronjob in jobs.items():
                 cluster.start_job(cronjob, name)

@@ -29,6 +29,23 @@ def served(cluster, versions):
     return versions.stable
 
 
+@contextlib.contextmanager
+def one_pod_each(cluster):
+    """In the block a new version has one pod: a second of the same bundle would prove nothing."""
+    name, key = "bellwether-rollout", "inferenceservice.yaml"
+
+    def write(text):
+        cluster.kubectl("patch", "configmap", name, f"--patch={json.dumps({'data': {key: text}})}")
+
+    usual = cluster.get("configmap", name)["data"][key]
+    assert usual.count("minReplicas: 2") == 1
+    write(usual.replace("minReplicas: 2", "minReplicas: 1"))
+    try:
+        yield
+    finally:
+        write(usual)
+
+
 @dataclass(frozen=True)
 class Attempt:
     """What became of one poisoned version.
@@ -55,7 +72,7 @@ def attempts(cluster, versions, served) -> tuple[dict[str, Attempt], Report]:
     model = known[versions.stable]
     good, other = bundle_of(cluster, model), bundle_of(cluster, known[versions.candidate])
     assert hashlib.sha256(good["manifest.json"]).hexdigest() == model["tags"]["bundle_digest"]
-    with contextlib.ExitStack() as stack:
+    with one_pod_each(cluster), contextlib.ExitStack() as stack:
         numbers = {
             poison.name: stack.enter_context(
                 registered(cluster, model, *stored(poison, good, other))

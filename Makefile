@@ -61,8 +61,9 @@ doctor: ## Use every connection for real: of the cluster where Bellwether is ins
 clean-demo: ## Remove everything the demo keeps
 	rm -rf .bellwether
 
-# As many test processes as cores. A file stays with one of them, for its fixtures are costly.
-PARALLEL := --numprocesses auto --dist loadfile
+# As many test processes as cores. A file stays with one of them, for its fixtures are costly; the
+# long ones come first, in the order of the folders.
+PARALLEL := --numprocesses auto --dist loadfile --no-loadscope-reorder
 test: $(VENV)/.dev programs ## Run every test that needs no cluster; brings the programs they need (YES=1: unasked)
 	$(BIN)/python -m pytest tests $(PARALLEL)
 

@@ -18,7 +18,7 @@ from tests.programs import program
 ROOT = Path(__file__).parents[2]
 CHARTS = ROOT / "charts"
 # Helm 4 ends every document with an empty line, Helm 3 does not.
-EMPTY_END = re.compile(r"\n+(?=\n---\n|\n\Z)")
+EMPTY_END = re.compile(r"(\n *)+(?=\n---\n|\n\Z)")
 DRAWN = re.compile(r"^(  (?:password|accesskey|secretkey|identities\.json): ).*$", re.MULTILINE)
 
 

@@ -159,7 +159,8 @@ def packages(wanted: Program) -> tuple[str, ...]:
 def remedy(wanted: Program) -> str:
     """What a reader without a program can do."""
     held = packages(wanted)
-    by_hand = f"{manager()} install {' '.join(held)}" if held else wanted.by_hand
+    sudo = "sudo " if manager() == "apt-get" and os.geteuid() else ""
+    by_hand = f"{sudo}{manager()} install {' '.join(held)}" if held else wanted.by_hand
     ours = "`make programs` brings it, or by hand: " if held or wanted.release else "Install it: "
     return f"{ours}{by_hand}"
 

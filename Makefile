@@ -144,4 +144,4 @@ lock: | $(UV) ## Resolve the locks anew, with hashes and without addresses
 	for extra in demo pipeline serving ui cluster; do $(LOCK) --extra $$extra --constraint locks/dev.txt -o locks/$$extra.txt; done
 
 clean: clean-demo ## Remove the environment too
-	rm -rf $(VENV) .tools .output .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) .tools .output test-results .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -10,6 +10,7 @@ import pytest
 
 from forecasting.adapters.market import open_source
 from forecasting.adapters.market.source import PriceSource
+from forecasting.adapters.market.web import WORKERS
 from forecasting.errors import InvalidSettings, RateLimited, SourceUnavailable, UnknownSymbol
 from forecasting.quality import judge
 from forecasting.settings import Settings
@@ -236,7 +237,8 @@ def test_a_long_rate_limit_is_told_and_stops_every_symbol(server: Replay, tiingo
     with pytest.raises(RateLimited, match="120 s") as caught:
         source(server, expires(20)).fetch(symbols, None, None, "1d")
     assert caught.value.retry_after == pytest.approx(120.0, abs=1)
-    assert len(server.asked) < len(symbols)  # those that were under way
+    # Those that were under way; a connection that a busy machine refused is tried once more.
+    assert len(server.asked) <= 2 * WORKERS < len(symbols)
     assert time.monotonic() - begun < seconds(3)
 
 

@@ -13,6 +13,7 @@ from tests.e2e.grpc_calls import server_ready
 from tests.e2e.load import Load
 from tests.e2e.load import Report as Answers
 from tests.e2e.stage import TRAINING_JOB, Versions, train, trained
+from tests.time_limits import seconds
 
 JOBS = ("refresh", "drift")
 RATE = 10
@@ -77,7 +78,7 @@ def press(number: int, data: list[object]) -> None:
     session = f"e2e{time.monotonic_ns()}"
     address, host = f"http://127.0.0.1:{GATEWAY_PORT}/gradio_api/queue", {"host": DOMAIN}
     asked = {"data": data, "fn_index": number, "session_hash": session}
-    with httpx.Client(headers=host, timeout=30) as client:
+    with httpx.Client(headers=host, timeout=seconds(30)) as client:
         assert client.post(f"{address}/join", json=asked).status_code == 200
         with client.stream("GET", f"{address}/data", params={"session_hash": session}) as events:
             done = next(line for line in events.iter_lines() if "process_completed" in line)

@@ -300,7 +300,9 @@ class Cluster:
     def prometheus_query(self, expression: str) -> list[tuple[dict[str, str], float]]:
         """(labels, value) of each series the expression gives now."""
         answer = httpx.get(
-            f"{PROMETHEUS_ADDRESS}/api/v1/query", params={"query": expression}, timeout=10
+            f"{PROMETHEUS_ADDRESS}/api/v1/query",
+            params={"query": expression},
+            timeout=time_limits.seconds(10),
         )
         answer.raise_for_status()
         return [(r["metric"], float(r["value"][1])) for r in answer.json()["data"]["result"]]
@@ -338,7 +340,9 @@ class Cluster:
     def page_request(self, path: str = "/", *, host: str = DOMAIN) -> httpx.Response:
         """A GET through the gateway."""
         return httpx.get(
-            f"http://127.0.0.1:{GATEWAY_PORT}{path}", headers={"host": host}, timeout=30
+            f"http://127.0.0.1:{GATEWAY_PORT}{path}",
+            headers={"host": host},
+            timeout=time_limits.seconds(30),
         )
 
     def registry(self, path: str, **parameters: str) -> Any:
@@ -347,7 +351,7 @@ class Cluster:
             f"http://127.0.0.1:{GATEWAY_PORT}/api/2.0/mlflow/{path}",
             params=parameters,
             headers={"host": f"mlflow.{DOMAIN}"},
-            timeout=30,
+            timeout=time_limits.seconds(30),
         )
         assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text[:500]}"
         return answer.json()
@@ -390,7 +394,7 @@ class Cluster:
             f"http://127.0.0.1:{GATEWAY_PORT}/api/2.0/mlflow/{path}",
             json=body,
             headers={"host": f"mlflow.{DOMAIN}"},
-            timeout=30,
+            timeout=time_limits.seconds(30),
         )
         assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text[:500]}"
         return answer.json()

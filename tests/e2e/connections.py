@@ -21,6 +21,7 @@ from typing import Any, Self
 
 from tests.e2e.cluster import Cluster
 from tests.e2e.network import End, Policies
+from tests.time_limits import seconds
 
 LISTEN, TIME_WAIT = "0A", "06"
 
@@ -339,7 +340,7 @@ class Watch:
             process.stdin.close()
         for process in self._execs:
             try:
-                process.wait(timeout=10)
+                process.wait(timeout=seconds(10))
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()

@@ -6,6 +6,7 @@ import grpc
 
 from serving.kserve_parts import grpc_predict_v2_pb2 as pb
 from tests.e2e.cluster import DOMAIN, GATEWAY_PORT
+from tests.time_limits import seconds
 
 SERVICE = "/inference.GRPCInferenceService"
 
@@ -19,7 +20,7 @@ def server_ready() -> bool:
     """Whether a model server says that it is ready."""
     with _channel() as channel:
         ask = channel.unary_unary(f"{SERVICE}/ServerReady")
-        raw = ask(pb.ServerReadyRequest().SerializeToString(), timeout=10)
+        raw = ask(pb.ServerReadyRequest().SerializeToString(), timeout=seconds(10))
     return bool(pb.ServerReadyResponse.FromString(raw).ready)
 
 
@@ -33,7 +34,7 @@ def versions_that_answer(symbol: str, count: int) -> Counter[str]:
     with _channel() as channel:
         ask = channel.unary_unary(f"{SERVICE}/ModelInfer")
         for _ in range(count):
-            answer = pb.ModelInferResponse.FromString(ask(body, timeout=10))
+            answer = pb.ModelInferResponse.FromString(ask(body, timeout=seconds(10)))
             assert answer.outputs, "an answer without a forecast"
             found[answer.model_version] += 1
     return found

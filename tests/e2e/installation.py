@@ -6,6 +6,7 @@ from pathlib import Path
 from tests.e2e.cluster import DATA_NAMESPACE, DOMAIN, ROOT, Cluster, eventually
 from tests.e2e.figures import Figures
 from tests.e2e.testbed import Images
+from tests.time_limits import seconds
 
 HERE = Path(__file__).parent
 CHART = ROOT / "charts" / "bellwether"
@@ -32,10 +33,11 @@ def install(
         *("upgrade", "--install", RELEASE, str(chart), "--values", str(values)),
         *tags,
         *more,
-        *("--wait", "--timeout", "5m"),
+        *("--wait", "--timeout", f"{seconds(300):.0f}s"),
     )
     assert done.code == 0, f"{done.output}\n{cluster.what_happened()}"
-    cluster.kubectl("wait", "gateway/bellwether", "--for=condition=Programmed", "--timeout=120s")
+    wait = ("wait", "gateway/bellwether", "--for=condition=Programmed")
+    cluster.kubectl(*wait, f"--timeout={seconds(120):.0f}s")
     return time.monotonic() - start
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests import apt
+from tests.time_limits import seconds
 
 PROGRAMS = {
     # what the test cluster wants is installed here too, in one go and before several things at
@@ -77,4 +78,4 @@ def docker_engine(log: Path) -> Iterator[None]:
             engine.returncode = 0  # it outlives us, and that is no mistake to be warned of
         else:
             engine.terminate()
-            engine.wait(timeout=60)
+            engine.wait(timeout=seconds(60))

@@ -10,6 +10,7 @@ from packaging.utils import canonicalize_name
 from bellwether.images import RECIPES
 from images.split_locks import requirements
 from tests.e2e.cluster import ROOT
+from tests.time_limits import seconds
 
 UNCOMPILED = """
 import os, sys
@@ -24,7 +25,7 @@ FORBIDDEN = "pip pip3 uv conda apt apt-get dpkg gcc cc g++ clang make ld as curl
 
 def docker(*words):
     done = subprocess.run(
-        ["docker", *words], check=False, capture_output=True, text=True, timeout=300
+        ["docker", *words], check=False, capture_output=True, text=True, timeout=seconds(300)
     )
     assert done.returncode == 0, f"docker {' '.join(words)}:\n{done.stdout}{done.stderr}"
     return done.stdout.strip()

@@ -10,6 +10,7 @@ import pytest
 from tests.e2e.absence import Absence
 from tests.e2e.cluster import PROMETHEUS_ADDRESS, Cluster, eventually
 from tests.monitoring.expressions import Expression, expressions, rules
+from tests.time_limits import seconds
 
 YOUNG = re.compile(
     r"bellwether_(realised_\w+|matured_forecasts|drift_\w+\{[^}]*scope=\"(error|coverage)\"[^}]*\})"
@@ -66,7 +67,7 @@ def test_prometheus_evaluates_every_rule_without_error(cluster, installed):
     assert len(wanted) > 30
 
     def healthy():
-        answer = httpx.get(f"{PROMETHEUS_ADDRESS}/api/v1/rules", timeout=10).json()
+        answer = httpx.get(f"{PROMETHEUS_ADDRESS}/api/v1/rules", timeout=seconds(10)).json()
         ours = [
             rule
             for group in answer["data"]["groups"]

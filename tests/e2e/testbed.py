@@ -13,6 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests import time_limits
 from tests.e2e import machine
 from tests.e2e.cluster import ROOT, Cluster
 from tests.e2e.figures import FOLDER, Figures
@@ -63,7 +64,7 @@ class Testbed:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=seconds,
+            timeout=time_limits.seconds(seconds),
             env=variables,
         )
         assert done.returncode == 0, f"{script} {' '.join(words)}:\n{done.stdout[-4000:]}"
@@ -159,7 +160,7 @@ def docker(*words: str, seconds: float = 600) -> str:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=seconds,
+        timeout=time_limits.seconds(seconds),
         cwd=ROOT,
     )
     assert done.returncode == 0, f"docker {' '.join(words)}:\n{done.stdout}{done.stderr}"

@@ -51,8 +51,9 @@ def said(tmp_path):
     return run
 
 
-def test_the_last_lines_count_every_test_once_and_say_why_some_were_not_run(said):
-    assert said() == [
+@pytest.mark.parametrize("shared_out", [(), ("-n", "2")])
+def test_the_last_lines_count_every_test_once_and_say_why_some_were_not_run(said, shared_out):
+    assert said(*shared_out) == [
         "Tests: 1 passed, 1 failed, 1 could not start or end, 1 failed as expected, 3 not run.",
         "  2 not run: chromium is not installed. Install it: brew install it",
         "  1 not run: another reason",

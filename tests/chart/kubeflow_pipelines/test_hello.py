@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from tests.chart.rendering import PIPELINES, one
+from tests.time_limits import expires
 
 PROGRAM = PIPELINES.folder / "files" / "hello.py"
 PACKAGE = PIPELINES.folder / "files" / "hello.yaml"
@@ -100,7 +101,7 @@ def test_a_run_that_fails_is_a_failure_in_the_servers_words(server):
 
 
 def test_a_run_that_does_not_end_is_given_up(server):
-    answer = hello(server, [{"state": "RUNNING"}], timeout=0.05)
+    answer = hello(server, [{"state": "RUNNING"}], timeout=expires(0.05))
     assert answer.returncode == 1
     assert "the run is RUNNING after 0 s: the server says no more" in answer.stderr
 

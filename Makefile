@@ -130,7 +130,7 @@ screenshots: $(VENV)/.dev ## Take the README's pictures from a running demo; UPD
 BASE_IMAGE ?= python:3.11-slim-bookworm
 TAG ?= dev
 images: $(VENV)/.dev ## Build the three images; prints their sizes (BASE_IMAGE=..., TAG=..., PACKAGE_INDEX in the environment)
-	$(BIN)/python -m bellwether.images --base-image $(BASE_IMAGE) --tag $(TAG)
+	$(BIN)/python -m bellwether.cluster.images --base-image $(BASE_IMAGE) --tag $(TAG)
 
 honesty: $(VENV)/.dev ## Count how often each gate is wrong (a quarter of an hour); UPDATE=1 replaces docs/honesty.md
 	@code=0; $(BIN)/python -m benchmarks.honesty --out $(OUTPUT) || code=$$?; \

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bellwether import cluster_commands, pipeline_commands, rollout_commands
+from bellwether.commands import cluster, pipeline, rollout
 from bellwether.console import console, errors_in_words, say, split_symbols, table
 from bellwether.symbols import chosen_symbols
 from forecasting.errors import EXIT_DRIFT, EXIT_REFUSED, InvalidSettings
@@ -25,9 +25,9 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
     add_completion=False,
 )
-app.add_typer(rollout_commands.app)
-app.add_typer(cluster_commands.app)
-app.add_typer(pipeline_commands.app)
+app.add_typer(rollout.app)
+app.add_typer(cluster.app)
+app.add_typer(pipeline.app)
 
 Symbols = Annotated[
     str, typer.Option(help="Symbols, comma separated. Default: the six of the bundled sample.")
@@ -55,7 +55,7 @@ def demo(
 
     The first run trains; later runs reuse what is still valid. State lives in .bellwether.
     """
-    from bellwether.demo import run_demo
+    from bellwether.demo.demo import run_demo
     from forecasting.settings import Settings
     from pipelines.local import TrainingParams
 
@@ -80,7 +80,7 @@ def ingest(
     dataset: Annotated[str, typer.Option(help="Name in the lake. Default: source-interval.")] = "",
 ) -> None:
     """Fetch prices, judge every bar, and freeze what is new as an immutable snapshot."""
-    from bellwether.work import ingest_prices
+    from bellwether.jobs import ingest_prices
     from forecasting.settings import Settings
 
     with errors_in_words():
@@ -130,7 +130,7 @@ def train(
     """
     from getpass import getuser
 
-    from bellwether.work import train_models
+    from bellwether.jobs import train_models
     from forecasting.settings import Settings
     from pipelines.local import TrainingParams
 
@@ -165,7 +165,7 @@ def refresh(
     files: Files = "",
 ) -> None:
     """Fetch what is new and publish fresh serving features; no training."""
-    from bellwether.work import refresh_features
+    from bellwether.jobs import refresh_features
     from forecasting.settings import Settings
     from pipelines.local import RefreshParams
 
@@ -189,7 +189,7 @@ def forecast(
     plot: Annotated[Path | None, typer.Option(help="Write a fan chart to this PNG.")] = None,
 ) -> None:
     """Ask the model server for a forecast and print it as a small table."""
-    from bellwether import forecast_view
+    from bellwether import forecast_table
     from forecasting.adapters.inference import InferenceClient
     from forecasting.settings import Settings
 
@@ -201,10 +201,10 @@ def forecast(
             answer = client.forecast(
                 [symbol], horizon=days, version=version or None, as_of=as_of or None
             )[0]
-        console.print(forecast_view.forecast_table(answer))
-        say(forecast_view.provenance(answer), style="dim")
+        console.print(forecast_table.forecast_table(answer))
+        say(forecast_table.provenance(answer), style="dim")
         if plot:
-            forecast_view.plot(answer, plot)
+            forecast_table.plot(answer, plot)
             say(f"Fan chart: {plot}")
 
 
@@ -255,9 +255,9 @@ def drift(
     BELLWETHER_PIPELINES_URL leads, once for the day it was asked for.
     """
     from bellwether.due_training import start_training_if_due
-    from bellwether.work import measure_drift
-    from forecasting.adapters.drift_job import DriftOptions
-    from forecasting.drift_rules import DriftRules
+    from bellwether.jobs import measure_drift
+    from forecasting.adapters.drift.job import DriftOptions
+    from forecasting.drift.config import DriftRules
     from forecasting.settings import Settings
 
     with errors_in_words():
@@ -292,7 +292,7 @@ def prepare(
     """
     import os
 
-    from bellwether.prepare import prepare as prepare_services
+    from bellwether.bootstrap import prepare as prepare_services
     from forecasting.settings import Settings
 
     with errors_in_words():

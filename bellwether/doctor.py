@@ -97,7 +97,7 @@ def _disk(settings: Settings) -> str:
 
 
 def _lake(settings: Settings) -> str:
-    from forecasting.adapters.blobs import Blobs
+    from forecasting.adapters.lake.blobs import Blobs
 
     blobs = Blobs(settings.lake)
     name, data = f"doctor/{uuid4().hex}", os.urandom(64)
@@ -111,13 +111,13 @@ def _lake(settings: Settings) -> str:
 
 
 def _log(settings: Settings) -> str:
-    from forecasting.adapters.predictions import PredictionLog
+    from forecasting.adapters.prediction_log.log import PredictionLog
 
     return f"{PredictionLog(settings.prediction_log).count():,} forecasts logged"
 
 
 def _registry(settings: Settings) -> str:
-    from forecasting.adapters.registry_reader import RegistryReader
+    from forecasting.adapters.registry.reader import RegistryReader
 
     with closing(RegistryReader(settings.registry_url, settings.registered_model)) as registry:
         aliases = registry.aliases()
@@ -142,7 +142,7 @@ def _server(settings: Settings) -> str:
 
 
 def _page(settings: Settings) -> str:
-    from bellwether.supervisor import answers
+    from bellwether.demo.supervisor import answers
 
     url = f"http://127.0.0.1:{settings.page_port}/"
     if not answers(url):
@@ -151,7 +151,7 @@ def _page(settings: Settings) -> str:
 
 
 def _pushgateway(settings: Settings) -> str:
-    from bellwether.supervisor import answers
+    from bellwether.demo.supervisor import answers
 
     url = settings.pushgateway_url
     if not url:
@@ -162,7 +162,7 @@ def _pushgateway(settings: Settings) -> str:
 
 
 def _workflows(settings: Settings) -> str:
-    from forecasting.adapters.workflows import TRAINING, Workflows
+    from forecasting.adapters.workflows.client import TRAINING, Workflows
 
     with Workflows.of(settings) as workflows:
         version = workflows.check()

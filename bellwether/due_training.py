@@ -33,8 +33,8 @@ def start_training_if_due(settings: "Settings", *, now: datetime | None = None) 
         WorkflowsUnavailable: Kubeflow Pipelines is not there, or fails.
         Unavailable: the lake cannot be read.
     """
-    from forecasting.adapters.drift_history import DriftHistory
-    from forecasting.adapters.workflows import TRAINING, Workflows
+    from forecasting.adapters.drift.history import DriftHistory
+    from forecasting.adapters.workflows.client import TRAINING, Workflows
 
     now = now or datetime.now(UTC)
     asked = [

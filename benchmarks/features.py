@@ -82,7 +82,7 @@ def measure(name: str, symbols: int, bars: int, repeat: int, sample: Path) -> di
 
 
 def _ours(symbols: int, bars: int) -> tuple[Callable[[], Any], Callable[..., Any]]:
-    from forecasting.features import FeatureSpec, build_features
+    from forecasting.features.build import FeatureSpec, build_features
 
     prices = _frame(symbols, bars)
     spec = FeatureSpec(symbols=tuple(prices["symbol"].unique()))

@@ -80,7 +80,7 @@ def later(name: str, folder: Path) -> None:
     table = SimpleNamespace(path=str(folder / "table"), metadata={})
     if name == "features":
         from components.features.step import run as features
-        from forecasting.adapters.lake import Lake
+        from forecasting.adapters.lake.lake import Lake
 
         features(
             snapshot=Lake(str(folder / "lake")).latest("default").id,

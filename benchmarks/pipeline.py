@@ -22,14 +22,14 @@ STAGES = ("fetch", "judge", "features", "random_walk", "ridge", "random_forest",
 
 def run(symbols: int) -> dict[str, float]:
     """Run the chain once in this process; seconds per stage, rows, and peak memory in MB."""
-    from forecasting.adapters.market.synthetic import SyntheticSource
-    from forecasting.evaluation import evaluate
-    from forecasting.feature_spec import FeatureSpec
-    from forecasting.features import build_features
-    from forecasting.promotion import PromotionPolicy, decide
-    from forecasting.quality import judge
-    from forecasting.targets import horizon_returns
-    from forecasting.training import train_candidate
+    from forecasting.adapters.market.providers.synthetic import SyntheticSource
+    from forecasting.evaluation.evaluate import evaluate
+    from forecasting.evaluation.gates import PromotionPolicy, decide
+    from forecasting.features.build import build_features
+    from forecasting.features.spec import FeatureSpec
+    from forecasting.features.targets import horizon_returns
+    from forecasting.models.training import train_candidate
+    from forecasting.prices.quality.judge import judge
 
     spent: dict[str, float] = {}
     began = time.perf_counter()

@@ -77,17 +77,17 @@ def environments() -> None:
 
 def prepare(folder: Path) -> tuple[Path, Path, np.ndarray]:
     """Train one XGBoost candidate on synthetic prices; return bundle, UBJ model and a row."""
-    from forecasting.adapters.lake import Lake
+    from forecasting.adapters.lake.lake import Lake
     from forecasting.adapters.market import open_source
-    from forecasting.bundle import write_bundle
-    from forecasting.calendar import horizon_times
-    from forecasting.feature_spec import FeatureSpec
-    from forecasting.features import build_features
-    from forecasting.quality import judge
-    from forecasting.served import serve_features
+    from forecasting.bundle.bundle import write_bundle
+    from forecasting.features.build import build_features
+    from forecasting.features.online import serve_features
+    from forecasting.features.spec import FeatureSpec
+    from forecasting.features.targets import SignalRule, horizon_returns
+    from forecasting.models.training import train_candidate
+    from forecasting.prices.calendar import horizon_times
+    from forecasting.prices.quality.judge import judge
     from forecasting.settings import Settings
-    from forecasting.targets import SignalRule, horizon_returns
-    from forecasting.training import train_candidate
 
     settings = Settings(state_dir=folder)
     symbols = [f"SYN{number}" for number in range(1, 7)]

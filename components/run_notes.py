@@ -79,7 +79,7 @@ def keep(step: str, label: str, state: str, **words: Any) -> None:
     run = run_id()
     if not run:
         return
-    from forecasting.adapters.blobs import Blobs
+    from forecasting.adapters.lake.blobs import Blobs
     from forecasting.settings import Settings
 
     note = {"step": step, "label": label, "state": state, "at": time.time(), **words}
@@ -96,7 +96,7 @@ def kept(lake: str, run: str) -> list[StepNote]:
     Raises:
         Unavailable: the lake cannot be read.
     """
-    from forecasting.adapters.blobs import Blobs
+    from forecasting.adapters.lake.blobs import Blobs
 
     blobs = Blobs(lake)
     folder = f"{FOLDER}/{quote(run, safe='')}"

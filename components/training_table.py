@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecasting.errors import Corrupted
-from forecasting.features import FeatureSpec, FeatureTable
+from forecasting.features.build import FeatureSpec, FeatureTable
 from forecasting.npz import load_with_words, save_with_words
 
 _RETURNS: Final = "returns"

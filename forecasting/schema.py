@@ -47,7 +47,7 @@ INTERVALS: Final = {"1h": 3_600, "2h": 7_200, "4h": 14_400, "1d": 86_400}
 def validate_prices(prices: "pd.DataFrame") -> "pd.DataFrame":
     """Refuse a frame that breaks the price contract; return it unchanged otherwise.
 
-    This is the guard between parts of the platform. `forecasting.quality` is the judge of
+    This is the guard between parts of the platform. `forecasting.prices.quality.judge` is the judge of
     data from outside: it names the faults bar by bar and quarantines them.
 
     Raises:
@@ -106,5 +106,5 @@ def _refuse_rows(prices: "pd.DataFrame", bad: NDArray[np.bool_], rule: str) -> N
             rule,
             f"{int(bad.sum())} of {len(prices)} bars do not hold it, first row {first} "
             f"({row[SYMBOL]} at {row[TIMESTAMP]}: {numbers})",
-            "Pass the bars through forecasting.quality.judge first",
+            "Pass the bars through forecasting.prices.quality.judge.judge first",
         )

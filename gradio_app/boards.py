@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import Final
 
-from forecasting.adapters.ledger import PENDING, Promotion
-from forecasting.adapters.predictions import LoggedForecast
+from forecasting.adapters.prediction_log.log import LoggedForecast
+from forecasting.adapters.registry.ledger import PENDING, Promotion
 from forecasting.schema import COVERAGE_BAND
 from gradio_app import wording
 from gradio_app.facts import ModelCard, Notice

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from forecasting.drift import DriftSummary
-from forecasting.realised import RealisedPoint
+from forecasting.drift.summary import DriftSummary
+from forecasting.live.scores import RealisedPoint
 from forecasting.schema import COVERAGE_BAND
 from gradio_app.facts import Floats, Forecast
 

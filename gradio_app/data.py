@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from forecasting.adapters.drift_history import DriftHistory
-from forecasting.adapters.lake import Lake
-from forecasting.adapters.ledger import Ledger, Promotion
-from forecasting.adapters.predictions import LoggedForecast, PredictionLog
-from forecasting.adapters.registry_reader import CHALLENGER, CHAMPION, VersionRecord
-from forecasting.adapters.registry_runs import REPORT, RegistryRuns
-from forecasting.drift import DriftSummary
+from forecasting.adapters.drift.history import DriftHistory
+from forecasting.adapters.lake.lake import Lake
+from forecasting.adapters.prediction_log.log import LoggedForecast, PredictionLog
+from forecasting.adapters.registry.ledger import Ledger, Promotion
+from forecasting.adapters.registry.reader import CHALLENGER, CHAMPION, VersionRecord
+from forecasting.adapters.registry.runs import REPORT, RegistryRuns
+from forecasting.drift.summary import DriftSummary
 from forecasting.errors import (
     BellwetherError,
     InvalidSettings,
@@ -26,8 +26,8 @@ from forecasting.errors import (
     Unavailable,
     UnknownSymbol,
 )
-from forecasting.realised import RealisedPoint
-from forecasting.served import ServedFeatures
+from forecasting.features.online import ServedFeatures
+from forecasting.live.scores import RealisedPoint
 from forecasting.settings import Settings
 from gradio_app.facts import Forecast, ModelCard, Provenance, Status
 from gradio_app.records import card_of, forecast_of, split_adjusted, trouble_in_words
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from forecasting.adapters.inference import InferenceClient
-    from forecasting.adapters.snapshot import Snapshot
+    from forecasting.adapters.lake.snapshot import Snapshot
 
 HISTORY_BARS: Final = 120
 FEED_ROWS: Final = 100

@@ -8,9 +8,9 @@ from typing import Any, Final, ParamSpec
 import gradio as gr
 import pandas as pd
 
-from forecasting.adapters.registry_reader import CHALLENGER
+from forecasting.adapters.registry.reader import CHALLENGER
 from forecasting.errors import BellwetherError, UnknownSymbol, UnknownVersion
-from forecasting.realised import RealisedPoint
+from forecasting.live.scores import RealisedPoint
 from forecasting.schema import COVERAGE_BAND, MAX_HORIZON
 from gradio_app import boards, charts, monitoring, views
 from gradio_app.data import Desk

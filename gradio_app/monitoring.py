@@ -5,9 +5,9 @@ from datetime import datetime
 from html import escape
 from typing import Final
 
-from forecasting.drift import ColumnDrift, DriftSummary
-from forecasting.drift_rules import CHANGE_OF
-from forecasting.realised import RealisedScore
+from forecasting.drift.config import CHANGE_OF
+from forecasting.drift.summary import ColumnDrift, DriftSummary
+from forecasting.live.scores import RealisedScore
 from forecasting.schema import COVERAGE_BAND
 from gradio_app import wording
 from gradio_app.boards import link, table

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Literal
 
-from forecasting.adapters.workflow_records import WorkflowRun
-from forecasting.adapters.workflows import TRAINING, Workflows
+from forecasting.adapters.workflows.client import TRAINING, Workflows
+from forecasting.adapters.workflows.records import WorkflowRun
 from forecasting.errors import Unavailable
 from forecasting.settings import Settings
 from gradio_app.retraining import Training, checked_symbols

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from forecasting.adapters.registry_reader import VersionRecord
-from forecasting.adapters.registry_runs import RunRecord
+from forecasting.adapters.registry.reader import VersionRecord
+from forecasting.adapters.registry.runs import RunRecord
 from forecasting.errors import BellwetherError, ServerUnavailable, StaleData
 from gradio_app import wording
 from gradio_app.facts import Forecast, ModelCard, Provenance

@@ -9,7 +9,7 @@ from typing import Final
 
 import numpy as np
 
-from forecasting.targets import SignalRule
+from forecasting.features.targets import SignalRule
 from gradio_app import wording
 from gradio_app.facts import Forecast, ModelCard, Notice, Provenance, Status
 

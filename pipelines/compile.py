@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from components.image import IMAGE
-from forecasting.adapters.workflows import NAMES, TRAINING
+from forecasting.adapters.workflows.client import NAMES, TRAINING
 from forecasting.errors import InvalidSettings
 from pipelines.cluster_names import ClusterNames
 

@@ -5,7 +5,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from forecasting.adapters.workflows import NAMES
+from forecasting.adapters.workflows.client import NAMES
 from pipelines.cluster_names import ClusterNames
 
 CHART: Final = Path(__file__).resolve().parent.parent / "charts" / "bellwether" / "pipelines"

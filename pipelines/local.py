@@ -20,7 +20,7 @@ from typing import Any
 from components.provenance import package_versions
 from components.report import EVENTS, FAILED, RUN_DIR, STARTED, THREADS
 from forecasting import errors
-from forecasting.adapters.mlflow_server import MlflowServer
+from forecasting.adapters.registry.server import MlflowServer
 from forecasting.errors import BellwetherError
 from forecasting.settings import Settings
 from pipelines.runs import (

@@ -6,7 +6,7 @@ from kfp import dsl
 
 from components.features.component import features
 from components.publish.component import publish
-from forecasting.adapters.workflows import REFRESH
+from forecasting.adapters.workflows.client import REFRESH
 from pipelines.ingestion import ONE_SHARD, prices_of
 from pipelines.tasks import given, never_cached, tried_again
 

@@ -8,7 +8,7 @@ from components.evaluate.component import evaluate
 from components.features.component import features
 from components.register.component import register
 from components.train.component import train
-from forecasting.adapters.workflows import TRAINING
+from forecasting.adapters.workflows.client import TRAINING
 from pipelines.ingestion import ONE_SHARD, prices_of
 from pipelines.tasks import given, never_cached, tried_again
 

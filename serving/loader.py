@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
-from forecasting.adapters.lake import Lake
-from forecasting.adapters.registry_reader import (
+from forecasting.adapters.lake.lake import Lake
+from forecasting.adapters.registry.reader import (
     CHALLENGER,
     CHAMPION,
     RegistryReader,
     VersionRecord,
 )
-from forecasting.bundle import Bundle, load_bundle
+from forecasting.bundle.bundle import Bundle, load_bundle
 from forecasting.errors import BellwetherError, BundleRejected, InvalidSettings, NotReady
 from forecasting.settings import Settings
 from serving.state import Features, ServingState, Version

@@ -6,15 +6,15 @@ import time
 from datetime import UTC, datetime
 from typing import Any
 
-from forecasting.adapters.predictions import Answered, PredictionLog
+from forecasting.adapters.prediction_log.log import Answered, PredictionLog
 from forecasting.errors import BellwetherError, NotReady, StaleData
-from forecasting.inference_protocol import INPUTS, OUTPUTS, Request
+from forecasting.inference_protocol.messages import INPUTS, OUTPUTS, Request
+from forecasting.inference_protocol.tensors import TensorSpec
 from forecasting.settings import Settings
-from forecasting.tensors import TensorSpec
-from serving.answer import Answer, answer, kept_answer
+from serving.inference import Answer, answer, kept_answer
 from serving.kserve_parts import Model
 from serving.loader import Loader
-from serving.question import understand
+from serving.request import understand
 from serving.state import Limits, ServingState, Version
 from serving.telemetry import OTHER, Telemetry
 

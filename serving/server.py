@@ -22,7 +22,7 @@ from typing import Any, Final
 import uvicorn
 import uvloop
 
-from forecasting.adapters.predictions import PredictionLog
+from forecasting.adapters.prediction_log.log import PredictionLog
 from forecasting.errors import BellwetherError, InvalidSettings
 from forecasting.settings import Settings
 from serving.kserve_parts import ModelServer, RESTServer, app, metrics_handler

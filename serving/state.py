@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from forecasting.bundle import Bundle
+from forecasting.bundle.bundle import Bundle
 from forecasting.errors import NotReady, StaleData, UnknownSymbol, UnknownVersion
-from forecasting.served import ServedFeatures
+from forecasting.features.online import ServedFeatures
 
 _MILLI = 1_000_000
 
@@ -113,7 +113,7 @@ class Version:
         problem: why it is not ready, or "".
         parameters: what every answer says about itself.
         kept: answers given before, by what they depend on besides this version; see
-            `serving.answer`. It goes with the version, so a new bundle or new features start anew.
+            `serving.inference`. It goes with the version, so a new bundle or new features start anew.
     """
 
     number: str

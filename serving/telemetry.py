@@ -1,4 +1,4 @@
-"""The model server's Prometheus collectors, built once from `forecasting.metrics`.
+"""The model server's Prometheus collectors, built once from `forecasting.prometheus_metrics`.
 
 Label children are looked up once per symbol and version and kept, for `labels()` costs more than
 the increment.
@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 
-from forecasting import metrics
-from forecasting.metrics import Metric
-from serving.answer import Answer
+from forecasting import prometheus_metrics
+from forecasting.prometheus_metrics import Metric
+from serving.inference import Answer
 from serving.state import ServingState, Version
 
 OTHER: Final = "other"
@@ -18,18 +18,18 @@ OTHER: Final = "other"
 
 _BUCKETS: Final = (0.0001, 0.0002, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5)
 _COUNTERS: Final = (
-    metrics.REQUESTS,
-    metrics.PREDICTIONS,
-    metrics.SIGNALS,
-    metrics.STALE_ANSWERS,
-    metrics.RELOADS,
-    metrics.LOG_ROWS,
+    prometheus_metrics.REQUESTS,
+    prometheus_metrics.PREDICTIONS,
+    prometheus_metrics.SIGNALS,
+    prometheus_metrics.STALE_ANSWERS,
+    prometheus_metrics.RELOADS,
+    prometheus_metrics.LOG_ROWS,
 )
 _GAUGES: Final = (
-    metrics.FEATURE_AGE_SECONDS,
-    metrics.LAST_PRICE_TIMESTAMP,
-    metrics.BARS_HELD,
-    metrics.MODEL_INFO,
+    prometheus_metrics.FEATURE_AGE_SECONDS,
+    prometheus_metrics.LAST_PRICE_TIMESTAMP,
+    prometheus_metrics.BARS_HELD,
+    prometheus_metrics.MODEL_INFO,
 )
 
 
@@ -47,7 +47,7 @@ class Telemetry:
         }
         for metric in _GAUGES:
             self._made[metric] = Gauge(metric.name, metric.help, metric.labels, registry=registry)
-        seconds = metrics.REQUEST_SECONDS
+        seconds = prometheus_metrics.REQUEST_SECONDS
         histogram = Histogram(
             seconds.name, seconds.help, seconds.labels, registry=registry, buckets=_BUCKETS
         )
@@ -68,35 +68,35 @@ class Telemetry:
         number = version.number
         for symbol, move, signal in zip(answer.symbols, answer.moves, answer.signals, strict=True):
             label = symbol if symbol in held else OTHER
-            self._count(metrics.REQUESTS, label, "200")
+            self._count(prometheus_metrics.REQUESTS, label, "200")
             direction = "up" if move > 0 else "down" if move < 0 else "flat"
-            self._count(metrics.PREDICTIONS, label, number, direction)
-            self._count(metrics.SIGNALS, number, signal)
+            self._count(prometheus_metrics.PREDICTIONS, label, number, direction)
+            self._count(prometheus_metrics.SIGNALS, number, signal)
         if answer.origin.stale.any():
-            self._count(metrics.STALE_ANSWERS, "answered")
+            self._count(prometheus_metrics.STALE_ANSWERS, "answered")
 
     def refused(
         self, status: int, protocol: str, seconds: float, *, stale: bool, symbol: str = OTHER
     ) -> None:
         """Count a request that got an error instead of an answer."""
         self._seconds[protocol].observe(seconds)
-        self._count(metrics.REQUESTS, symbol, str(status))
+        self._count(prometheus_metrics.REQUESTS, symbol, str(status))
         if stale:
-            self._count(metrics.STALE_ANSWERS, "refused")
+            self._count(prometheus_metrics.STALE_ANSWERS, "refused")
 
     def reload(self, what: str, outcome: str) -> None:
         """Count an attempt to load something."""
-        self._count(metrics.RELOADS, what, outcome)
+        self._count(prometheus_metrics.RELOADS, what, outcome)
 
     def log_rows(self, outcome: str, rows: int) -> None:
         """Count rows of the prediction log."""
-        self._count(metrics.LOG_ROWS, outcome, amount=rows)
+        self._count(prometheus_metrics.LOG_ROWS, outcome, amount=rows)
 
     def show(self, state: ServingState) -> None:
         """Make the gauges say what is served now."""
-        info = self._made[metrics.MODEL_INFO]
-        last = self._made[metrics.LAST_PRICE_TIMESTAMP]
-        held = self._made[metrics.BARS_HELD]
+        info = self._made[prometheus_metrics.MODEL_INFO]
+        last = self._made[prometheus_metrics.LAST_PRICE_TIMESTAMP]
+        held = self._made[prometheus_metrics.BARS_HELD]
         for gauge in (info, last, held):
             gauge.clear()
         for version in state.versions.values():
@@ -111,4 +111,4 @@ class Telemetry:
 
     def watch_age(self, age: Any) -> None:
         """Have the age of the newest bar worked out whenever metrics are read."""
-        self._made[metrics.FEATURE_AGE_SECONDS].set_function(age)
+        self._made[prometheus_metrics.FEATURE_AGE_SECONDS].set_function(age)

@@ -16,7 +16,7 @@ import grpc
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from forecasting.errors import BellwetherError, InvalidRequest, InvalidSettings
-from forecasting.inference_protocol import (
+from forecasting.inference_protocol.messages import (
     MAX_BODY_BYTES,
     Request,
     find_input,
@@ -24,7 +24,14 @@ from forecasting.inference_protocol import (
     read_output_names,
     refuse_unsupported,
 )
-from forecasting.tensors import Tensor, check_shape, from_raw, from_values, quoted, to_raw
+from forecasting.inference_protocol.tensors import (
+    Tensor,
+    check_shape,
+    from_raw,
+    from_values,
+    quoted,
+    to_raw,
+)
 from serving.kserve_parts import GRPCServer
 from serving.kserve_parts import grpc_predict_v2_pb2 as pb
 from serving.predictor import Predictor

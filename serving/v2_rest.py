@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import orjson
 
 from forecasting.errors import BellwetherError, InvalidRequest
-from forecasting.inference_protocol import (
+from forecasting.inference_protocol.messages import (
     HEADER_LENGTH,
     MAX_BODY_BYTES,
     Request,
@@ -23,7 +23,7 @@ from forecasting.inference_protocol import (
     render_message,
     rendered,
 )
-from forecasting.tensors import quoted
+from forecasting.inference_protocol.tensors import quoted
 from serving.predictor import Predictor
 
 Message: TypeAlias = MutableMapping[str, Any]

@@ -6,7 +6,7 @@ from typing import Final
 import pandas as pd
 import pytest
 
-from forecasting.calendar import session_bars, session_closes
+from forecasting.prices.calendar import session_bars, session_closes
 
 NOW: Final = datetime(2026, 11, 18, 17, 30, tzinfo=UTC)
 """A Wednesday: Asia and Europe have closed, New York trades, and no exchange rests."""

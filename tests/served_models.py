@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 from prometheus_client import CollectorRegistry
 
-from forecasting.adapters.lake import Lake
-from forecasting.adapters.predictions import PredictionLog
-from forecasting.bundle import write_bundle
-from forecasting.features import FeatureSpec, build_features
+from forecasting.adapters.lake.lake import Lake
+from forecasting.adapters.prediction_log.log import PredictionLog
+from forecasting.bundle.bundle import write_bundle
+from forecasting.features.build import FeatureSpec, build_features
+from forecasting.features.online import ServedFeatures, serve_features
+from forecasting.features.targets import SignalRule, horizon_returns
+from forecasting.models.training import train_candidate
 from forecasting.schema import MAX_HORIZON, OHLCV
-from forecasting.served import ServedFeatures, serve_features
 from forecasting.settings import Settings
-from forecasting.targets import SignalRule, horizon_returns
-from forecasting.training import train_candidate
 from serving.loader import Loader
 from serving.predictor import Predictor
 from serving.telemetry import Telemetry

@@ -13,9 +13,9 @@ from benchmarks.honesty.random_walks import WALKS, simple_returns
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from forecasting.backtest import Backtest
-    from forecasting.out_of_sample import OutOfSample
-    from forecasting.plots import Dress
+    from forecasting.evaluation.backtest import Backtest
+    from forecasting.models.out_of_sample import OutOfSample
+    from forecasting.report.plots import Dress
 
 Reals = NDArray[np.float64]
 
@@ -65,11 +65,11 @@ class Earned:
 
 def trade(case: Trading) -> Earned:
     """Trade noise, keep the best of many, and trade a signal that saw the close too early."""
-    from forecasting.backtest import backtest_signals, run_backtest
-    from forecasting.evaluation import SLIPPAGE
-    from forecasting.planted import planted_forecasts
-    from forecasting.sharpe import deflated_sharpe
-    from forecasting.trials import deflated_accounts
+    from forecasting.evaluation.backtest import backtest_signals, run_backtest
+    from forecasting.evaluation.evaluate import SLIPPAGE
+    from forecasting.evaluation.multiple_testing import deflated_accounts
+    from forecasting.stats.sharpe import deflated_sharpe
+    from forecasting.testing import planted_forecasts
 
     path, random, number = case.seed.spawn(3)
     walks = _forecasts(simple_returns(case.walk, symbols=SYMBOLS, bars=PERIODS, seed=path), random)
@@ -127,7 +127,7 @@ def _noise(rng: np.random.Generator, rows: int) -> NDArray[np.int8]:
 
 def _forecasts(returns: Reals, seed: np.random.SeedSequence) -> "OutOfSample":
     """Walks as the rows of a walk-forward, one bar ahead; their forecasts are not looked at."""
-    from forecasting.planted import planted_forecasts
+    from forecasting.testing import planted_forecasts
 
     bars, symbols = returns.shape
     frame = planted_forecasts(
@@ -250,7 +250,7 @@ def _paint_trials(
 ) -> None:
     from scipy.stats import binomtest
 
-    from forecasting.plots import MARKERS, styled_axes, styled_legend
+    from forecasting.report.plots import MARKERS, styled_axes, styled_legend
 
     axes = styled_axes(figure, dress, "strategies tried, the best kept", "above 95 % (% of panels)")
     axes.axhline(5, color=dress.ink, linewidth=0.9, linestyle=(0, (1, 2)))
@@ -277,7 +277,7 @@ def _paint_trials(
 def _paint_delays(
     peeked: dict[int, Reals], honest: dict[int, Reals], figure: Any, dress: "Dress"
 ) -> None:
-    from forecasting.plots import styled_axes
+    from forecasting.report.plots import styled_axes
 
     groups: Sequence[tuple[str, dict[int, Reals]]] = (("peeked", peeked), ("knows", honest))
     axes = styled_axes(figure, dress, "bars between signal and execution", "Sharpe ratio per year")

@@ -3,19 +3,19 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from forecasting.examples import Examples
+from forecasting.models.training_set import Examples
 
 
 def universes() -> tuple[str, ...]:
     """Names of the bundled data sets."""
-    from forecasting.adapters.market.sample import UNIVERSES
+    from forecasting.adapters.market.providers.sample import UNIVERSES
 
     return tuple(UNIVERSES)
 
 
 def words(universe: str) -> str:
     """What a bundled data set is: symbols and interval."""
-    from forecasting.adapters.market.sample import UNIVERSES
+    from forecasting.adapters.market.providers.sample import UNIVERSES
 
     held = UNIVERSES[universe]
     return f"{', '.join(held.default)}; {held.interval} bars"
@@ -23,12 +23,12 @@ def words(universe: str) -> str:
 
 def examples_of(universe: str) -> Examples:
     """Fetch, judge and describe a bundled data set, as ingest and features do."""
-    from forecasting.adapters.market.sample import UNIVERSES, SampleSource
-    from forecasting.feature_spec import FeatureSpec
-    from forecasting.features import build_features
-    from forecasting.quality import judge
+    from forecasting.adapters.market.providers.sample import UNIVERSES, SampleSource
+    from forecasting.features.build import build_features
+    from forecasting.features.spec import FeatureSpec
+    from forecasting.features.targets import horizon_returns
+    from forecasting.prices.quality.judge import judge
     from forecasting.schema import MAX_HORIZON
-    from forecasting.targets import horizon_returns
 
     interval = UNIVERSES[universe].interval
     bars = SampleSource(universe=universe).fetch([], None, None, interval).bars

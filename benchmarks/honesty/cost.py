@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from benchmarks.honesty.experiment import Experiment, Finding, Outcome, Size, Table, Workers
 
 if TYPE_CHECKING:
-    from forecasting.out_of_sample import OutOfSample
+    from forecasting.models.out_of_sample import OutOfSample
 
 SIZES: Final = {"small": (4, 1_100), "full": (50, 2_520)}
 """Symbols and bars."""
@@ -31,16 +31,16 @@ def forecasts_of(
     symbols: int, bars: int, seed: int
 ) -> tuple[dict[str, "OutOfSample"], dict[str, float]]:
     """Walk-forward forecasts on synthetic prices; renewals of a calibration and their CPU seconds."""
-    from forecasting.adapters.market.synthetic import SyntheticSource
-    from forecasting.examples import Examples
-    from forecasting.feature_spec import FeatureSpec
-    from forecasting.features import build_features
-    from forecasting.forecast import KNOTS
-    from forecasting.recalibration import Schedule, recalibrate
+    from forecasting.adapters.market.providers.synthetic import SyntheticSource
+    from forecasting.features.build import build_features
+    from forecasting.features.spec import FeatureSpec
+    from forecasting.features.targets import horizon_returns
+    from forecasting.models.conformal import Schedule, recalibrate
+    from forecasting.models.cross_validation import walk_forward
+    from forecasting.models.quantiles import KNOTS
+    from forecasting.models.training import train_on_examples
+    from forecasting.models.training_set import Examples
     from forecasting.schema import MAX_HORIZON
-    from forecasting.splits import walk_forward
-    from forecasting.targets import horizon_returns
-    from forecasting.training import train_on_examples
 
     prices = SyntheticSource(count=symbols, bars=bars, seed=seed).fetch([], None, None, "1d").bars
     names = tuple(str(symbol) for symbol in prices["symbol"].unique())
@@ -66,8 +66,8 @@ def measure(symbols: int, bars: int, seed: int) -> dict[str, Any]:
     import cProfile
     import pstats
 
-    from forecasting.evaluation import evaluate
-    from forecasting.promotion import decide
+    from forecasting.evaluation.evaluate import evaluate
+    from forecasting.evaluation.gates import decide
 
     forecasts, recalibration = forecasts_of(symbols, bars, seed)
     shared = {id(array): array for one in forecasts.values() for array in _arrays(one)}
@@ -112,7 +112,7 @@ def plain_scores(forecasts: Mapping[str, "OutOfSample"]) -> dict[str, tuple[floa
     """Scaled pinball loss and coverage of every candidate, as one would first write them.
 
     Whole arrays in float64, one expression after the other: an independent check of the blocks of
-    `forecasting.scoring`, and what they are held against.
+    `forecasting.evaluation.loss_sums`, and what they are held against.
     """
     found = {}
     for name, one in forecasts.items():

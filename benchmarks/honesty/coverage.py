@@ -16,7 +16,7 @@ from benchmarks.honesty.walk_counts import (
     real,
     simulated,
 )
-from forecasting.recalibration import STEP
+from forecasting.models.conformal import STEP
 
 BAND: Final = (0.87, 0.93)
 POINTS: Final = 1_000

@@ -23,8 +23,8 @@ from benchmarks.honesty.experiment import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from forecasting.plots import Dress, Painter
-    from forecasting.quality import Judgement
+    from forecasting.prices.quality.judge import Judgement
+    from forecasting.report.plots import Dress, Painter
 
 Fate = Literal["named", "refused", "taken out", "told otherwise", "undone", "silent"]
 
@@ -103,12 +103,12 @@ class Verdict:
 def clean_bars(data: str) -> "pd.DataFrame":
     """A clean data set by name: made-N, or a universe of the sample."""
     if data.startswith("made-"):
-        from forecasting.adapters.market.synthetic import SyntheticSource
+        from forecasting.adapters.market.providers.synthetic import SyntheticSource
 
         made = SyntheticSource(seed=int(data.removeprefix("made-")), bars=500)
         bars = made.fetch(_SYNTHETIC, None, date(2026, 5, 29), "1d").bars
     else:
-        from forecasting.adapters.market.sample import UNIVERSES, SampleSource
+        from forecasting.adapters.market.providers.sample import UNIVERSES, SampleSource
 
         universe = UNIVERSES[data]
         bars = SampleSource(universe=data).fetch(universe.default, None, None, "1d").bars
@@ -127,7 +127,7 @@ def try_faults(trial: Trial) -> Verdict:
     import numpy as np
 
     from benchmarks.honesty.fault_injection import INJECTIONS, TOUCHED, marked
-    from forecasting.adapters.bars import new_and_restated
+    from forecasting.adapters.lake.bars import new_and_restated
     from forecasting.errors import InvalidPrices
 
     chosen = [INJECTIONS[name] for name in trial.faults]
@@ -178,7 +178,7 @@ def try_faults(trial: Trial) -> Verdict:
 
 
 def _judge(bars: "pd.DataFrame", held: "pd.DataFrame | None" = None) -> "Judgement":
-    from forecasting.quality import judge
+    from forecasting.prices.quality.judge import judge
 
     return judge(bars, now=NOW, held=held)
 
@@ -228,8 +228,8 @@ def _tried(workers: Workers, given: Sequence[Trial], what: str) -> list[Verdict]
 
 def clean_alarms(universe: str) -> tuple[str, int, int, list[tuple[str, str, str]]]:
     """What is said of a real data set as it is: (name, symbols, bars, (fault, symbol, words))."""
-    from forecasting.adapters.market.sample import UNIVERSES, SampleSource
-    from forecasting.quality import judge
+    from forecasting.adapters.market.providers.sample import UNIVERSES, SampleSource
+    from forecasting.prices.quality.judge import judge
 
     chosen = UNIVERSES[universe]
     bars = SampleSource(universe=universe).fetch(chosen.symbols, None, None, chosen.interval).bars
@@ -246,8 +246,8 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
     """Count what was named, and what got through."""
     from benchmarks.honesty.fault_injection import INJECTIONS
     from benchmarks.honesty.file_faults import SPOILED, try_file
-    from forecasting.adapters.market.sample import UNIVERSES
-    from forecasting.faults import FAULTS, HEAVY
+    from forecasting.adapters.market.providers.sample import UNIVERSES
+    from forecasting.prices.quality.catalogue import FAULTS, HEAVY
 
     alone, pairs = trials(size, seed)
     singles = _tried(workers, alone, "faults alone")
@@ -308,7 +308,7 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
 
 
 def _told(alarms: Sequence[tuple[str, ...]]) -> int:
-    from forecasting.faults import FAULTS
+    from forecasting.prices.quality.catalogue import FAULTS
 
     return sum(FAULTS[one[1]].action == "report" for one in alarms)
 
@@ -321,7 +321,7 @@ def _news(symbol: str, said: str) -> str:
 
 def _by_fault(singles: Sequence[Verdict], doubles: Sequence[Verdict]) -> Table:
     from benchmarks.honesty.fault_injection import INJECTIONS
-    from forecasting.faults import FAULTS
+    from forecasting.prices.quality.catalogue import FAULTS
 
     rows = []
     for name, injection in INJECTIONS.items():

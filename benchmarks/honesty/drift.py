@@ -18,10 +18,10 @@ from benchmarks.honesty.experiment import (
 )
 
 if TYPE_CHECKING:
-    from forecasting.drift_null import Limits
-    from forecasting.drift_panel import DriftPanel
-    from forecasting.drift_rules import DriftRules, Look
-    from forecasting.plots import Dress, Painter
+    from forecasting.drift.config import DriftRules, Look
+    from forecasting.drift.panel import DriftPanel
+    from forecasting.drift.thresholds import Limits
+    from forecasting.report.plots import Dress, Painter
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -95,8 +95,8 @@ OTHERS: Final = (
 def measure(task: Task) -> Run:
     """Calibrate on the history of one panel; judge what follows, with and without a shift."""
     from benchmarks.honesty.garch import garch_moves, shifted
-    from forecasting.drift_null import Limits, calibrate
-    from forecasting.drift_rules import DriftRules
+    from forecasting.drift.config import DriftRules
+    from forecasting.drift.thresholds import Limits, calibrate
 
     rules = DriftRules(level_bars=task.setting.level_bars)
     # The features' own warm-up comes before the history.
@@ -123,8 +123,8 @@ def measure(task: Task) -> Run:
 def _panel(moves: Floats, rules: "DriftRules") -> "DriftPanel":
     """The watched features of moves, through the platform's own feature function."""
     from benchmarks.honesty.garch import garch_prices
-    from forecasting.drift_panel import DriftPanel
-    from forecasting.features import FeatureSpec, build_features
+    from forecasting.drift.panel import DriftPanel
+    from forecasting.features.build import FeatureSpec, build_features
 
     spec = FeatureSpec()
     table = build_features(garch_prices(moves), spec)
@@ -155,7 +155,7 @@ def _scores(
     ends: NDArray[np.int64],
 ) -> Floats:
     """Distances of the looks that end at some bars, [W, k], by the twin of Evidently's."""
-    from forecasting.drift_distance import distances_between, distances_to
+    from forecasting.drift.wasserstein import distances_between, distances_to
 
     newest, before = whole.windows(ends, look)
     place = {name: number for number, name in enumerate(whole.names)}
@@ -249,7 +249,7 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
 
 def _lasted(flags: Flags) -> bool:
     """Whether flags ever last as many bars as the retraining policy waits."""
-    from forecasting.retraining_policy import RetrainingPolicy
+    from forecasting.drift.retraining import RetrainingPolicy
 
     windows = np.lib.stride_tricks.sliding_window_view(flags, RetrainingPolicy().persist)
     return bool(windows.all(axis=1).any())

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from forecasting.plots import Painter
+from forecasting.report.plots import Painter
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")

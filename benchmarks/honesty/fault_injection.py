@@ -197,7 +197,7 @@ def _unsorted(bars: pd.DataFrame, chance: Chance, bit: int) -> pd.DataFrame:
 
 def _half_day(bars: pd.DataFrame, chance: Chance, bit: int) -> pd.DataFrame:
     """A half day's bar is stamped as if the exchange had stayed open."""
-    from forecasting.calendar import exchange_of, nanoseconds, sessions_of
+    from forecasting.prices.calendar import exchange_of, nanoseconds, sessions_of
 
     exchanges = bars["symbol"].map(exchange_of)
     candidates = []

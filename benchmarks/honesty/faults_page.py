@@ -5,15 +5,15 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.results import markdown
-from forecasting.faults import FAULTS, Action
+from forecasting.prices.quality.catalogue import FAULTS, Action
 
 PAGE: Final = Path(__file__).resolve().parent.parent.parent / "docs" / "data-faults.md"
 
 _OPENING: Final = f"""# Data faults
 
-Every bar is judged before it is kept ([quality.py](../forecasting/quality.py)). {len(FAULTS)} faults \
+Every bar is judged before it is kept ([quality.py](../forecasting/prices/quality/judge.py)). {len(FAULTS)} faults \
 have a name, a rule and an action; this page is written from \
-[faults.py](../forecasting/faults.py) by `python -m benchmarks.honesty.faults_page`. \
+[faults.py](../forecasting/prices/quality/catalogue.py) by `python -m benchmarks.honesty.faults_page`. \
 [honesty.md](honesty.md#data-faults) counts how often each is found when it is put into clean bars, \
 and what is said of real data that have none.
 
@@ -22,9 +22,9 @@ page and the command show; the metadata of the `prices` artifact (`quarantined`,
 `reported`); and the lake's quarantine, in which every bar keeps its numbers, its fault and what was \
 found.
 
-The calendar is the one the ticker names ([calendar.py](../forecasting/calendar.py)): XNYS without a \
+The calendar is the one the ticker names ([calendar.py](../forecasting/prices/calendar.py)): XNYS without a \
 suffix, XTAI for 2330.TW, around the clock for BTC-USD. What is usual for a symbol is measured over \
-its own 60 bars before a jump ([price_jumps.py](../forecasting/price_jumps.py))."""
+its own 60 bars before a jump ([price_jumps.py](../forecasting/prices/quality/jump_checks.py))."""
 
 _ACTIONS: Final[dict[Action, str]] = {
     "quarantine": "Quarantined: the bar is taken out, kept beside the clean ones, and counted. A "

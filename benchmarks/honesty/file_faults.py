@@ -51,9 +51,9 @@ SPOILED: Final[dict[str, tuple[str, str, Spoil]]] = {
 def try_file(item: tuple[str, int]) -> tuple[str, str]:
     """Spoil one symbol's file, read and judge it: (kind, named, refused, crashed or silent)."""
     from benchmarks.honesty.data_faults import NOW, clean_bars
-    from forecasting.adapters.market.files import FilesSource
+    from forecasting.adapters.market.providers.files import FilesSource
     from forecasting.errors import BellwetherError
-    from forecasting.quality import judge
+    from forecasting.prices.quality.judge import judge
 
     kind, seed = item
     fault, ending, spoil = SPOILED[kind]

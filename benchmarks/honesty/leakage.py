@@ -15,10 +15,10 @@ from benchmarks.honesty.markets import MADE_UP, REAL, Market, sample, universe
 if TYPE_CHECKING:
     import pandas as pd
 
-    from forecasting.features import FeatureTable
-    from forecasting.leak_findings import LeakFinding
-    from forecasting.out_of_sample import OutOfSample
-    from forecasting.training import Examples
+    from forecasting.features.build import FeatureTable
+    from forecasting.leakage.findings import LeakFinding
+    from forecasting.models.out_of_sample import OutOfSample
+    from forecasting.models.training import Examples
 
 CANDIDATES = ("random_walk", "ridge", "random_forest", "xgboost")
 FEW_TREES = {"random_forest": {"n_estimators": 10}, "xgboost": {"n_estimators": 15}}
@@ -54,10 +54,10 @@ class Pipeline:
 
 def honest(market: Market, known: "np.ndarray | None" = None) -> Pipeline:
     """The product's own functions on a market."""
-    from forecasting.features import FeatureSpec, build_features
-    from forecasting.leak_probes import nanoseconds
-    from forecasting.targets import horizon_returns
-    from forecasting.training import train_on_examples
+    from forecasting.features.build import FeatureSpec, build_features
+    from forecasting.features.targets import horizon_returns
+    from forecasting.instants import nanoseconds
+    from forecasting.models.training import train_on_examples
 
     prices = market.prices
     spec = FeatureSpec(interval=market.interval, symbols=tuple(prices["symbol"].unique()))
@@ -76,9 +76,9 @@ def honest(market: Market, known: "np.ndarray | None" = None) -> Pipeline:
 
 def inspect(pipeline: Pipeline, kinds: tuple[str, ...]) -> "list[LeakFinding]":
     """What the features step and the train step would find."""
-    from forecasting.leaks import check_forecasts, check_table
-    from forecasting.point_in_time import describe_as_known
-    from forecasting.training import Examples
+    from forecasting.features.point_in_time import describe_as_known
+    from forecasting.leakage.checks import check_forecasts, check_table
+    from forecasting.models.training import Examples
 
     prices, known = pipeline.market.prices, pipeline.known
     table = pipeline.describe(prices)
@@ -180,7 +180,7 @@ def _label_too_early(
 
 def _restated(market: Market, seed: int) -> Pipeline:
     """A lake that met restated bars and kept the first; a pipeline that prefers the restated ones."""
-    from forecasting.adapters.vintages import known_times
+    from forecasting.adapters.lake.vintages import known_times
 
     with tempfile.TemporaryDirectory() as folder:
         lake, snapshot = two_fetches(folder, market, seed, late=0)
@@ -198,8 +198,8 @@ def two_fetches(
     folder: str, market: Market, seed: int, *, late: int = 3, restated: int = 5
 ) -> "tuple[Any, Any]":
     """A lake fetched a year ago and now: some bars came late, and some came again restated."""
-    from forecasting.adapters.lake import Lake
-    from forecasting.quality import Judgement
+    from forecasting.adapters.lake.lake import Lake
+    from forecasting.prices.quality.judge import Judgement
 
     prices = market.prices
     instants = np.sort(prices["timestamp"].unique())
@@ -230,7 +230,7 @@ def two_fetches(
 def _nothing() -> "pd.DataFrame":
     import pandas as pd
 
-    from forecasting.faults import QUARANTINE_COLUMNS
+    from forecasting.prices.quality.catalogue import QUARANTINE_COLUMNS
 
     return pd.DataFrame(columns=list(QUARANTINE_COLUMNS))
 
@@ -281,7 +281,7 @@ def examine(case: Case) -> dict[str, Any]:
 
 
 def _two_fetches_read_honestly(market: Market, seed: int) -> Pipeline:
-    from forecasting.adapters.vintages import known_times
+    from forecasting.adapters.lake.vintages import known_times
 
     with tempfile.TemporaryDirectory() as folder:
         lake, snapshot = two_fetches(folder, market, seed)

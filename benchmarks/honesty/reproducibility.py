@@ -116,8 +116,8 @@ def by_the_steps(training: Training) -> dict[str, str]:
     from components.features.step import run as describe
     from components.train.step import run as train
     from forecasting.adapters.ingest import ingest_prices
-    from forecasting.adapters.lake import Lake
-    from forecasting.adapters.market.sample import SampleSource
+    from forecasting.adapters.lake.lake import Lake
+    from forecasting.adapters.market.providers.sample import SampleSource
     from forecasting.settings import Settings
 
     settings = Settings()
@@ -162,10 +162,10 @@ def by_the_steps(training: Training) -> dict[str, str]:
 def wide(training: Training, threads: int) -> dict[str, str]:
     """Few trees on more rows than the boosters train on with one thread only."""
     from benchmarks.honesty.markets import garch
-    from forecasting.bundle import write_bundle
-    from forecasting.features import FeatureSpec, build_features
-    from forecasting.targets import SignalRule, horizon_returns
-    from forecasting.training import train_candidate
+    from forecasting.bundle.bundle import write_bundle
+    from forecasting.features.build import FeatureSpec, build_features
+    from forecasting.features.targets import SignalRule, horizon_returns
+    from forecasting.models.training import train_candidate
 
     prices = garch([f"W{number:02d}" for number in range(training.symbols)], 5, bars=2_520)
     spec = FeatureSpec(symbols=tuple(prices["symbol"].unique()))

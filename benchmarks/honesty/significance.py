@@ -21,7 +21,7 @@ from benchmarks.honesty.experiment import (
 )
 
 if TYPE_CHECKING:
-    from forecasting.plots import Dress
+    from forecasting.report.plots import Dress
 
 Reals = NDArray[np.float64]
 
@@ -76,7 +76,7 @@ class Batch:
 
 def p_values(batch: Batch) -> dict[str, list[float]]:
     """P-values per test; of `both` the larger one, of `mcs` the least of equal models."""
-    from forecasting.significance import (
+    from forecasting.stats.significance import (
         diebold_mariano,
         model_confidence_set,
         superior_predictive_ability,
@@ -266,7 +266,7 @@ def _table(found: _Found, kinds: Sequence[str]) -> Table:
 
 
 def _paint_level(found: _Found, figure: Any, dress: "Dress") -> None:
-    from forecasting.plots import styled_axes, styled_legend
+    from forecasting.report.plots import styled_axes, styled_legend
 
     tests = found["overlap 30", 0.0]
     pairs = (("dm", "textbook", "Diebold-Mariano"), ("spa", "bootstrap", "SPA"))
@@ -288,7 +288,7 @@ def _paint_power(found: _Found, null: str, figure: Any, dress: "Dress") -> None:
     from scipy.special import ndtr
     from scipy.stats import binomtest
 
-    from forecasting.plots import MARKERS, styled_axes, styled_legend
+    from forecasting.report.plots import MARKERS, styled_axes, styled_legend
 
     axes = styled_axes(figure, dress, "true gain (standard errors)", "runs that find it (%)")
     grid = np.linspace(0, 4, 81)

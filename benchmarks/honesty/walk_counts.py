@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.honesty import bundled
-from forecasting.recalibration import STEP, Recalibrated
+from forecasting.models.conformal import STEP, Recalibrated
 
 STEPS: Final = (0.0, 0.02, STEP, 0.1)
 """Feedback that is tried; 0 is split conformal prediction alone."""
@@ -65,10 +65,10 @@ class Counted:
 
 def real(item: Real) -> Counted:
     """Walk a candidate over a bundled data set."""
-    from forecasting.examples import at_knots
-    from forecasting.shrinkage import shrink_walk
-    from forecasting.splits import walk_forward
-    from forecasting.walk import walk_locations
+    from forecasting.models.cross_validation import walk_forward
+    from forecasting.models.shrinkage import shrink_walk
+    from forecasting.models.training_set import at_knots
+    from forecasting.models.walk_forward import walk_locations
 
     examples = bundled.examples_of(item.universe)
     z = examples.standardised()
@@ -81,10 +81,10 @@ def real(item: Real) -> Counted:
 
 def simulated(item: Simulated) -> Counted:
     """Walk the random walk over a simulated market."""
-    from forecasting.forecast import KNOTS
-    from forecasting.indicators import ewma_volatility
+    from forecasting.features.indicators import ewma_volatility
+    from forecasting.models.cross_validation import walk_forward
+    from forecasting.models.quantiles import KNOTS
     from forecasting.schema import MAX_HORIZON
-    from forecasting.splits import walk_forward
 
     bars = returns_of(item)
     scale = ewma_volatility(np.concatenate([[np.nan], bars]))[1:]
@@ -133,7 +133,7 @@ def _count(
     steps: Sequence[Any],
     symbols: Sequence[str],
 ) -> Counted:
-    from forecasting.recalibration import Schedule, recalibrate
+    from forecasting.models.conformal import Schedule, recalibrate
 
     horizons = z.shape[1]
     schedule = Schedule.of(times, codes, list(steps), horizons)
@@ -160,8 +160,8 @@ def _ranks(
     z: NDArray[Any], loc: NDArray[np.float64], walked: Recalibrated
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
     """Published quantiles below each outcome [n, H], pinball losses [n, H], and what came [n, H]."""
-    from forecasting.forecast import grid_columns, interpolation_matrix
-    from forecasting.losses import mean_pinball
+    from forecasting.evaluation.losses import mean_pinball
+    from forecasting.models.quantiles import grid_columns, interpolation_matrix
     from forecasting.schema import QUANTILE_LEVELS
 
     columns = grid_columns(QUANTILE_LEVELS)

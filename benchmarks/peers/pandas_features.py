@@ -1,4 +1,4 @@
-"""The features of `forecasting.features` written as most people would: groupby-apply in pandas."""
+"""The features of `forecasting.features.build` written as most people would: groupby-apply in pandas."""
 
 import numpy as np
 import pandas as pd

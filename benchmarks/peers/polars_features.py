@@ -1,4 +1,4 @@
-"""The features of `forecasting.features` as one lazy polars query with windows over symbols."""
+"""The features of `forecasting.features.build` as one lazy polars query with windows over symbols."""
 
 import math
 

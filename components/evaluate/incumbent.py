@@ -12,8 +12,8 @@ from forecasting.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from forecasting.adapters.registry_reader import VersionRecord
-    from forecasting.out_of_sample import OutOfSample
+    from forecasting.adapters.registry.reader import VersionRecord
+    from forecasting.models.out_of_sample import OutOfSample
 
 
 def incumbent_of(
@@ -37,9 +37,9 @@ def incumbent_of(
         InvalidSettings: the champion's kind needs a package that is not installed.
     """
     from components.training_table import TrainingTable
-    from forecasting.incumbent import forecast_as_incumbent
-    from forecasting.scorecard import NULL_MODEL
-    from forecasting.targets import SignalRule
+    from forecasting.evaluation.scores import NULL_MODEL
+    from forecasting.features.targets import SignalRule
+    from forecasting.models.incumbent import forecast_as_incumbent
 
     kind = champion.kind
     if kind == NULL_MODEL:
@@ -63,8 +63,8 @@ def incumbent_of(
 
 
 def _manifest_of(champion: "VersionRecord") -> "dict[str, Any]":
-    from forecasting.adapters.registry_reader import RegistryReader
-    from forecasting.bundle import read_manifest
+    from forecasting.adapters.registry.reader import RegistryReader
+    from forecasting.bundle.bundle import read_manifest
 
     settings = Settings()
     reader = RegistryReader(settings.registry_url, settings.registered_model)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from components.artifacts import Artifact, listed_in
 
 if TYPE_CHECKING:
-    from forecasting.promotion import GateResult
+    from forecasting.evaluation.gates import GateResult
 
 LEAKS: Final = "leaks"
 """Key of an artifact's metadata that holds its findings."""
@@ -22,8 +22,8 @@ def leak_gates(table: Artifact, out_of_sample: Sequence[Artifact]) -> "list[Gate
     Raises:
         Corrupted: what is there is no finding.
     """
-    from forecasting.leak_findings import OF_FORECASTS, LeakFinding, gaps
-    from forecasting.promotion import GateResult
+    from forecasting.evaluation.gates import GateResult
+    from forecasting.leakage.findings import OF_FORECASTS, LeakFinding, gaps
 
     findings = []
     for artifact in (table, *out_of_sample):

@@ -10,8 +10,8 @@ from components.report import reported
 from forecasting.settings import Settings
 
 if TYPE_CHECKING:
-    from forecasting.adapters.registry_reader import VersionRecord
-    from forecasting.evaluation import Evaluation
+    from forecasting.adapters.registry.reader import VersionRecord
+    from forecasting.evaluation.evaluate import Evaluation
 
 DECISION: Final = "decision.json"
 PLOTS: Final = "plots"
@@ -50,11 +50,11 @@ def run(
     from components.evaluate.incumbent import incumbent_of
     from components.evaluate.leak_gates import leak_gates
     from components.provenance import git_revision
-    from forecasting.evaluation import evaluate
-    from forecasting.out_of_sample import OutOfSample
-    from forecasting.promotion import PromotionPolicy, decide
-    from forecasting.report import ReportMeta, html_report, verdict_markdown
-    from forecasting.scorecard import NULL_MODEL
+    from forecasting.evaluation.evaluate import evaluate
+    from forecasting.evaluation.gates import PromotionPolicy, decide
+    from forecasting.evaluation.scores import NULL_MODEL
+    from forecasting.models.out_of_sample import OutOfSample
+    from forecasting.report.page import ReportMeta, html_report, verdict_markdown
 
     champion = champion_now(Settings())
     forecasts = {}
@@ -121,7 +121,7 @@ def champion_now(settings: Settings) -> "VersionRecord | None":
     Raises:
         RegistryUnavailable: MLflow cannot be reached.
     """
-    from forecasting.adapters.registry_reader import CHAMPION, RegistryReader
+    from forecasting.adapters.registry.reader import CHAMPION, RegistryReader
 
     reader = RegistryReader(settings.registry_url, settings.registered_model)
     try:
@@ -133,7 +133,7 @@ def champion_now(settings: Settings) -> "VersionRecord | None":
 
 def _draw(evaluation: "Evaluation", folder: Path) -> None:
     """A calibration and an equity picture of every candidate."""
-    from forecasting import plots
+    from forecasting.report import plots
 
     for kind in evaluation.candidates:
         pictures: Mapping[str, Any] = {

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from forecasting.adapters.snapshot import Snapshot
-    from forecasting.features import FeatureSpec, FeatureTable
+    from forecasting.adapters.lake.snapshot import Snapshot
+    from forecasting.features.build import FeatureSpec, FeatureTable
 
 REFERENCE_ROWS = 20_000
 
@@ -41,14 +41,14 @@ def run(
     import numpy as np
 
     from components.training_table import TrainingTable, iso
-    from forecasting.adapters.lake import Lake
-    from forecasting.adapters.vintages import known_times
-    from forecasting.features import FeatureSpec, build_features
-    from forecasting.leaks import check_table
-    from forecasting.point_in_time import describe_as_known
-    from forecasting.quality import require_history
+    from forecasting.adapters.lake.lake import Lake
+    from forecasting.adapters.lake.vintages import known_times
+    from forecasting.features.build import FeatureSpec, build_features
+    from forecasting.features.point_in_time import describe_as_known
+    from forecasting.features.targets import horizon_returns
+    from forecasting.leakage.checks import check_table
+    from forecasting.prices.quality.judge import require_history
     from forecasting.schema import MAX_HORIZON
-    from forecasting.targets import horizon_returns
 
     lake = Lake(Settings().lake)
     held = lake.snapshot(dataset, snapshot)

@@ -31,8 +31,8 @@ def run(
         InvalidPrices: the bars as a whole cannot be read.
         InvalidSettings: there is no such source or shard, or it does not have such bars.
     """
-    from forecasting.adapters.lake import Lake
-    from forecasting.adapters.market.budget import share_among
+    from forecasting.adapters.lake.lake import Lake
+    from forecasting.adapters.market.http.budget import share_among
     from forecasting.adapters.market.parts import Shard, fetch_part
     from forecasting.adapters.market.source import open_source
 

@@ -9,14 +9,14 @@ from components.artifacts import Artifact
 from components.report import PROGRESS, reported, tell
 from components.source_options import read_options
 from components.symbols import listed
-from forecasting.faults import FAULTS
+from forecasting.prices.quality.catalogue import FAULTS
 from forecasting.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from forecasting.adapters.ingest import Ingested
-    from forecasting.adapters.snapshot import Snapshot
+    from forecasting.adapters.lake.snapshot import Snapshot
 
 _SHOWN: Final = 100
 """Findings that a report lists one by one."""
@@ -39,13 +39,13 @@ def run(
     Raises:
         SourceUnavailable: the source failed, and no recent snapshot may stand in.
         InvalidPrices: the bars as a whole, or too many of a symbol's, break a rule of
-            `forecasting.faults`.
+            `forecasting.prices.quality.catalogue`.
         InvalidSettings: the shards are not those of one fetch, or the data set holds another
             source or interval.
         Corrupted: what a shard left is damaged.
     """
     from forecasting.adapters.ingest import ingest_prices
-    from forecasting.adapters.lake import Lake
+    from forecasting.adapters.lake.lake import Lake
     from forecasting.adapters.market.parts import FetchedPart, gathered
     from forecasting.adapters.market.source import open_source
 

@@ -18,10 +18,10 @@ def run(*, snapshot: str, dataset: str, table: Artifact) -> str:
         ShortHistory: no symbol has a usable row.
     """
     from components.training_table import TrainingTable
-    from forecasting.adapters.lake import Lake
-    from forecasting.calendar import horizon_times
-    from forecasting.leak_findings import LeakFinding, refuse_leaks
-    from forecasting.served import serve_features
+    from forecasting.adapters.lake.lake import Lake
+    from forecasting.features.online import serve_features
+    from forecasting.leakage.findings import LeakFinding, refuse_leaks
+    from forecasting.prices.calendar import horizon_times
 
     refuse_leaks([LeakFinding.from_dict(one) for one in listed_in(table, "leaks")])
     lake = Lake(Settings().lake)

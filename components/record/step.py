@@ -40,7 +40,7 @@ def run(*, job: str, last_step: str, dataset: str, outcome: Artifact) -> None:
     succeeded = succeeds(notes, last_step)
     outcome.metadata.update(job=job, succeeded=succeeded)
     if succeeded:
-        from forecasting.adapters.job_success import publish_success
+        from forecasting.adapters.lake.job_success import publish_success
 
         if unpublished := publish_success(settings, job, dataset):
             sys.stderr.write(f"{unpublished}\n")

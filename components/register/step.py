@@ -12,8 +12,8 @@ from typing import Any, Final
 from components.artifacts import Artifact
 from components.register.links import pipeline_links, registered_markdown
 from components.report import PROGRESS, reported, tell
-from forecasting.adapters.ledger import Ledger
-from forecasting.adapters.registry import BUNDLE, CandidateRun, RegisteredVersion, Registry
+from forecasting.adapters.registry.ledger import Ledger
+from forecasting.adapters.registry.registry import BUNDLE, CandidateRun, RegisteredVersion, Registry
 from forecasting.errors import PromotionConflict
 from forecasting.settings import Settings
 
@@ -59,7 +59,7 @@ def run(
         RegistryUnavailable: MLflow cannot be reached.
         PromotionConflict: the champion changed since the verdict; it was not replaced.
     """
-    from forecasting.bundle import read_manifest
+    from forecasting.bundle.bundle import read_manifest
 
     settings = Settings()
     ledger = Ledger(settings.prediction_log)

@@ -9,8 +9,8 @@ from components.artifacts import Artifact, ScalarMetrics
 from components.report import PROGRESS, THREADS, reported, tell
 
 if TYPE_CHECKING:
-    from forecasting.out_of_sample import OutOfSample
-    from forecasting.training import Examples
+    from forecasting.models.out_of_sample import OutOfSample
+    from forecasting.models.training import Examples
 
 _FEW_TREES: Final[dict[str, dict[str, Any]]] = {
     "random_forest": {"n_estimators": 10},
@@ -44,11 +44,11 @@ def run(
     """
     from components.provenance import git_revision
     from components.training_table import TrainingTable
-    from forecasting.bundle import write_bundle
-    from forecasting.combinatorial import need_skfolio, skill_over_paths
-    from forecasting.leaks import check_forecasts
-    from forecasting.targets import SignalRule
-    from forecasting.training import Examples, train_on_examples
+    from forecasting.bundle.bundle import write_bundle
+    from forecasting.evaluation.combinatorial_cv import need_skfolio, skill_over_paths
+    from forecasting.features.targets import SignalRule
+    from forecasting.leakage.checks import check_forecasts
+    from forecasting.models.training import Examples, train_on_examples
 
     def say(message: str) -> None:
         tell("train", candidate, PROGRESS, message=message)

@@ -18,7 +18,7 @@ import orjson
 from numpy.typing import NDArray
 
 from forecasting import errors
-from forecasting.adapters.late_client import LateClient
+from forecasting.adapters.http_client import LateClient
 from forecasting.errors import (
     BellwetherError,
     InvalidRequest,
@@ -27,9 +27,9 @@ from forecasting.errors import (
     ServerUnavailable,
     StaleData,
 )
-from forecasting.inference_protocol import DEFAULT_OUTPUTS, render_message
+from forecasting.inference_protocol.messages import DEFAULT_OUTPUTS, render_message
+from forecasting.inference_protocol.tensors import Tensor
 from forecasting.schema import MAX_HORIZON
-from forecasting.tensors import Tensor
 
 if TYPE_CHECKING:
     from httpx import Response

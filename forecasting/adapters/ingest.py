@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from forecasting.adapters.lake import Lake
+from forecasting.adapters.lake.lake import Lake
+from forecasting.adapters.lake.snapshot import Snapshot
 from forecasting.adapters.market.fallback import fetch_or_last_good
 from forecasting.adapters.market.source import PriceSource
-from forecasting.adapters.snapshot import Snapshot
 from forecasting.clock import utc_now
 from forecasting.errors import NotReady
-from forecasting.faults import Finding
+from forecasting.prices.quality.catalogue import Finding
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +24,7 @@ class Ingested:
         snapshot: the newest snapshot of the data set.
         notes: what there is to know about the prices, in sentences; the snapshot has them too.
         fallback: whether the source failed and the last good snapshot stands in.
-        repairs: blemishes mended without loss, by name; see `forecasting.faults`.
+        repairs: blemishes mended without loss, by name; see `forecasting.prices.quality.catalogue`.
         findings: what is told of bars that stay.
     """
 
@@ -58,10 +58,10 @@ def ingest_prices(
         UnknownSymbol: the source does not know a symbol.
         SourceUnavailable: it failed, and no recent snapshot may stand in.
         InvalidPrices: the bars as a whole, or too many of a symbol's, break a rule of
-            `forecasting.faults`.
+            `forecasting.prices.quality.catalogue`.
         InvalidSettings: the data set holds another source or interval.
     """
-    from forecasting.quality import judge
+    from forecasting.prices.quality.judge import judge
 
     fetched = fetch_or_last_good(
         source,

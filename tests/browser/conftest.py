@@ -9,10 +9,10 @@ import pytest
 from playwright.sync_api import Error as PlaywrightError
 from playwright.sync_api import expect, sync_playwright
 
-from forecasting.adapters.drift_job import run_drift
+from forecasting.adapters.drift.job import run_drift
 from forecasting.adapters.inference import InferenceClient
-from forecasting.adapters.lake import Lake
-from forecasting.adapters.predictions import PredictionLog
+from forecasting.adapters.lake.lake import Lake
+from forecasting.adapters.prediction_log.log import PredictionLog
 from forecasting.settings import Settings
 from gradio_app.screenshots import FLAGS
 from pipelines.local import RefreshParams, TrainingParams, run_refresh, run_training

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect
 
-from forecasting.adapters.predictions import PredictionLog
+from forecasting.adapters.prediction_log.log import PredictionLog
 from tests.browser.conftest import REPLAYED, SYMBOLS, page, served
 from tests.ports import free_port
 from tests.time_limits import milliseconds, wait_until

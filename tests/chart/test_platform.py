@@ -5,10 +5,10 @@ from itertools import pairwise
 import pytest
 import yaml
 
-from bellwether import kind_cluster
-from bellwether.cluster_up import Plan, images_settings, own_settings, secrets_needed, wiring
-from bellwether.platform_list import CHARTS, EXACT, merged, platform_releases
-from bellwether.tools import Cluster
+from bellwether.cluster import kind
+from bellwether.cluster.kubectl import Cluster
+from bellwether.cluster.platform_list import CHARTS, EXACT, merged, platform_releases
+from bellwether.cluster.up import Plan, images_settings, own_settings, secrets_needed, wiring
 from forecasting.errors import InvalidSettings
 from tests.chart.rendering import helm, objects
 from tests.programs import program
@@ -300,7 +300,7 @@ def test_the_secrets_asked_for_are_the_ones_the_chart_will_look_for():
 
 
 def test_nothing_of_the_kind_cluster_listens_beyond_this_machine():
-    read = kind_cluster.configuration()
+    read = kind.configuration()
     assert read["networking"]["apiServerAddress"] == "127.0.0.1"
     (node,) = read["nodes"]
     assert all(port["listenAddress"] == "127.0.0.1" for port in node["extraPortMappings"])
@@ -308,7 +308,7 @@ def test_nothing_of_the_kind_cluster_listens_beyond_this_machine():
 
 
 def test_the_gateways_node_port_is_the_one_kind_forwards():
-    host, node_port = kind_cluster.gateway_ports()
+    host, node_port = kind.gateway_ports()
     for profile in ("kind", "small"):
         values = yaml.safe_load(
             (CHARTS / "bellwether" / "profiles" / f"{profile}.yaml").read_text()
@@ -332,11 +332,11 @@ def kind_says(config, tmp_path):
 
 
 def test_kinds_own_parser_takes_our_configuration(tmp_path):
-    said = kind_says(kind_cluster.CONFIG.read_text(), tmp_path)
+    said = kind_says(kind.CONFIG.read_text(), tmp_path)
     assert "decode config" not in said
     assert "failed to get docker info" in said
 
 
 def test_kinds_own_parser_refuses_a_wrong_key(tmp_path):
-    wrong = kind_cluster.CONFIG.read_text().replace("hostPort", "hostport2")
+    wrong = kind.CONFIG.read_text().replace("hostPort", "hostport2")
     assert "field hostport2 not found" in kind_says(wrong, tmp_path)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from forecasting.adapters.workflows import Workflows
+from forecasting.adapters.workflows.client import Workflows
 from tests.contract.kubeflow_pipelines import KubeflowPipelines
 from tests.contract.replay_server import Replay, replaying
 from tests.time_limits import seconds
@@ -13,8 +13,8 @@ from tests.time_limits import seconds
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Between two attempts at a provider hardly any time passes, so all of them are made."""
-    monkeypatch.setattr("forecasting.adapters.market.retry.FIRST_DELAY", 0.01)
-    monkeypatch.setattr("forecasting.adapters.market.retry.LIMITED_DELAY", 0.01)
+    monkeypatch.setattr("forecasting.adapters.market.http.retry.FIRST_DELAY", 0.01)
+    monkeypatch.setattr("forecasting.adapters.market.http.retry.LIMITED_DELAY", 0.01)
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 from forecasting.adapters.market import open_source
 from forecasting.adapters.market.source import PriceSource
 from forecasting.errors import InvalidSettings, RateLimited, SourceUnavailable, UnknownSymbol
-from forecasting.quality import judge
+from forecasting.prices.quality.judge import judge
 from forecasting.settings import Settings
 from tests.clock import Clock
 from tests.contract.replay_server import (

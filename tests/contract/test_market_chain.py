@@ -9,22 +9,22 @@ import orjson
 import pandas as pd
 import pytest
 
-from forecasting import metrics
-from forecasting.adapters.batch_metrics import Sample, publish
-from forecasting.adapters.fetch_record import FetchRecord
+from forecasting import prometheus_metrics
 from forecasting.adapters.ingest import Ingested, ingest_prices
-from forecasting.adapters.lake import Lake
+from forecasting.adapters.lake.fetch_record import FetchRecord
+from forecasting.adapters.lake.lake import Lake
+from forecasting.adapters.lake.snapshot import Snapshot
 from forecasting.adapters.market import FetchResult, open_source
 from forecasting.adapters.market.chain import Chained
 from forecasting.adapters.market.survivorship import Survivorship
-from forecasting.adapters.snapshot import Snapshot
-from forecasting.calendar import session_bars, session_closes
+from forecasting.adapters.monitoring.pushed import Sample, publish
 from forecasting.errors import (
     InvalidSettings,
     SnapshotCorrupted,
     SourceUnavailable,
     UnknownSymbol,
 )
+from forecasting.prices.calendar import session_bars, session_closes
 from forecasting.settings import Settings
 from tests.clock import machine_now
 
@@ -199,11 +199,11 @@ def test_a_second_that_disagrees_does_not_stand_in_and_the_last_good_prices_do(
     assert record is not None
     assert (record.fallback, record.prices_of) == ("last_good", before.fetched_at)
     samples = {(s.metric, s.labels): s.value for s in record.samples("default")}
-    assert samples[metrics.FETCH_FALLBACK, ("default", "last_good")] == 1
-    assert samples[metrics.FETCH_FALLBACK, ("default", "second_provider")] == 0
-    share = samples[metrics.PROVIDER_DISAGREEMENT, ("default", "tiingo")]
+    assert samples[prometheus_metrics.FETCH_FALLBACK, ("default", "last_good")] == 1
+    assert samples[prometheus_metrics.FETCH_FALLBACK, ("default", "second_provider")] == 0
+    share = samples[prometheus_metrics.PROVIDER_DISAGREEMENT, ("default", "tiingo")]
     assert share == (1.0 if column == "close" else 0.0)
-    actions = samples[metrics.PROVIDER_ACTIONS, ("default", "tiingo")]
+    actions = samples[prometheus_metrics.PROVIDER_ACTIONS, ("default", "tiingo")]
     assert actions == (2 * 59 if column == "split" else 0)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from forecasting.adapters.market import open_source
 from forecasting.errors import InvalidPrices, InvalidSettings, SourceUnavailable, UnknownSymbol
-from forecasting.quality import judge
+from forecasting.prices.quality.judge import judge
 from forecasting.settings import Settings
 from tests.clock import NOW
 

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from forecasting.adapters.market import open_source
-from forecasting.adapters.market.sample import UNIVERSES
-from forecasting.calendar import horizon_times
+from forecasting.adapters.market.providers.sample import UNIVERSES
 from forecasting.errors import InvalidSettings, SourceUnavailable, UnknownSymbol
-from forecasting.quality import judge
+from forecasting.prices.calendar import horizon_times
+from forecasting.prices.quality.judge import judge
 from forecasting.settings import Settings
 from tests.clock import NOW
 
@@ -114,7 +114,7 @@ def test_a_package_that_is_not_installed_is_named_with_the_remedy() -> None:
     root = Path(__file__).parents[2]
     program = (
         "import sys, importlib.util\n"
-        "from forecasting.adapters.market.sample import _folder\n"
+        "from forecasting.adapters.market.providers.sample import _folder\n"
         "_folder('a_package_nobody_has')\n"
     )
     run = subprocess.run(

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecasting.adapters.lake import Lake
+from forecasting.adapters.lake.lake import Lake
 from forecasting.adapters.market import (
     FetchResult,
     PriceSource,
@@ -18,10 +18,10 @@ from forecasting.adapters.market import (
     open_source,
     source_names,
 )
-from forecasting.adapters.market.retry import with_retries
+from forecasting.adapters.market.http.retry import with_retries
 from forecasting.adapters.market.survivorship import Survivorship
 from forecasting.errors import InvalidSettings, RateLimited, SourceUnavailable, UnknownSymbol
-from forecasting.quality import judge
+from forecasting.prices.quality.judge import judge
 from forecasting.schema import INTERVALS
 from forecasting.settings import Settings
 from tests.clock import NOW, Clock

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 
 from forecasting.adapters.market import open_source
+from forecasting.adapters.market.http.web import WORKERS
 from forecasting.adapters.market.source import PriceSource
-from forecasting.adapters.market.web import WORKERS
 from forecasting.errors import InvalidSettings, RateLimited, SourceUnavailable, UnknownSymbol
-from forecasting.quality import judge
+from forecasting.prices.quality.judge import judge
 from forecasting.settings import Settings
 from tests.clock import NOW, Clock, past_sessions
 from tests.contract.replay_server import (

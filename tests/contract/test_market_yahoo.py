@@ -12,12 +12,12 @@ from urllib.parse import parse_qs, urlsplit
 import pandas as pd
 import pytest
 
-from forecasting.adapters.lake import Lake
+from forecasting.adapters.lake.lake import Lake
 from forecasting.adapters.market import fetch_or_last_good, open_source
 from forecasting.adapters.market.source import PriceSource
-from forecasting.calendar import session_bars
 from forecasting.errors import InvalidSettings, RateLimited, SourceUnavailable, UnknownSymbol
-from forecasting.quality import judge
+from forecasting.prices.calendar import session_bars
+from forecasting.prices.quality.judge import judge
 from forecasting.settings import Settings
 from tests.clock import Clock, past_sessions
 from tests.time_limits import expires, seconds

@@ -12,15 +12,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-import forecasting.features
+import forecasting.features.build
 from components.features import step as features
 from components.publish import step as publish
 from components.training_table import TrainingTable
-from forecasting.adapters.lake import Lake
+from forecasting.adapters.lake.lake import Lake
 from forecasting.errors import LeakFound
-from forecasting.features import build_features, features_of_bars
-from forecasting.leak_findings import RULES, LeakFinding
-from forecasting.quality import judge
+from forecasting.features.build import build_features, features_of_bars
+from forecasting.leakage.findings import RULES, LeakFinding
+from forecasting.prices.quality.judge import judge
 from forecasting.schema import OHLCV
 from forecasting.settings import Settings
 from serving.state import Features
@@ -127,7 +127,7 @@ def test_a_refresh_whose_features_leak_publishes_nothing_and_leaves_what_is_serv
     on_a_cluster.metadata["leaks"] = {"list": on_a_cluster.metadata["leaks"]}
     publish.run(snapshot=snapshot.id, dataset="default", table=on_a_cluster)
     served = lake.served_features("default")
-    monkeypatch.setattr(forecasting.features, "build_features", looks_ahead)
+    monkeypatch.setattr(forecasting.features.build, "build_features", looks_ahead)
     table = describe(tmp_path, snapshot)
     with pytest.raises(LeakFound, match="overnight_gap") as caught:
         publish.run(snapshot=snapshot.id, dataset="default", table=table)

@@ -9,14 +9,14 @@ import pytest
 from typer.testing import CliRunner
 
 from bellwether.cli import app
+from bellwether.cluster.first_pipeline_run import train_there
+from bellwether.cluster.kubectl import Cluster
+from bellwether.cluster.pipeline_runs import changed, follow
 from bellwether.due_training import start_training_if_due
-from bellwether.first_pipeline_run import train_there
-from bellwether.pipeline_runs import changed, follow
-from bellwether.tools import Cluster
-from forecasting.adapters.drift_history import DriftHistory
-from forecasting.adapters.workflow_schedules import Schedule
-from forecasting.adapters.workflows import REFRESH, TRAINING, Workflows
-from forecasting.drift import DriftSummary
+from forecasting.adapters.drift.history import DriftHistory
+from forecasting.adapters.workflows.client import REFRESH, TRAINING, Workflows
+from forecasting.adapters.workflows.schedules import Schedule
+from forecasting.drift.summary import DriftSummary
 from forecasting.errors import BellwetherError, InvalidInput, InvalidSettings, Unavailable
 from forecasting.settings import Settings
 from gradio_app.boards import training as shown

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecasting.errors import InvalidRequest
-from forecasting.inference_protocol import DEFAULT_OUTPUTS, INPUTS, MAX_BODY_BYTES, OUTPUTS
+from forecasting.inference_protocol.messages import DEFAULT_OUTPUTS, INPUTS, MAX_BODY_BYTES, OUTPUTS
+from forecasting.inference_protocol.tensors import pack_texts, unpack_texts
 from forecasting.settings import Settings
-from forecasting.tensors import pack_texts, unpack_texts
 from serving.kserve_parts import grpc_predict_v2_pb2 as pb
 from serving.v2_grpc import GrpcServer, Service, read_request
 from tests.ports import free_port

@@ -12,22 +12,22 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from forecasting.bundle import load_bundle
-from forecasting.features import FeatureSpec, build_features, features_of_bars
-from forecasting.inference_protocol import (
+from forecasting.bundle.bundle import load_bundle
+from forecasting.features.build import FeatureSpec, build_features, features_of_bars
+from forecasting.inference_protocol.messages import (
     DEFAULT_OUTPUTS,
     HEADER_LENGTH,
     INPUTS,
     MAX_BODY_BYTES,
     OUTPUTS,
 )
+from forecasting.inference_protocol.tensors import pack_texts, unpack_texts
 from forecasting.settings import Settings
-from forecasting.tensors import pack_texts, unpack_texts
 from serving.v2_rest import V2Application
 from tests import served_models
 from tests.served_models import SYMBOLS, make_bundle, make_features, own_bars, publish
 from tests.time_limits import expires
-from tests.unit.test_inference_protocol import REQUEST
+from tests.unit.forecasting.inference_protocol.test_messages import REQUEST
 
 INFER = "/v2/models/bellwether/infer"
 

@@ -8,9 +8,9 @@ from datetime import timedelta
 import kfp_server_api as kfp
 import pytest
 
-from forecasting.adapters import workflow_api
-from forecasting.adapters.workflow_schedules import Schedule, six_fields
-from forecasting.adapters.workflows import TRAINING, Workflows
+from forecasting.adapters.workflows import http
+from forecasting.adapters.workflows.client import TRAINING, Workflows
+from forecasting.adapters.workflows.schedules import Schedule, six_fields
 from forecasting.errors import (
     InvalidInput,
     InvalidRequest,
@@ -222,7 +222,7 @@ def test_a_run_that_has_not_ended_has_no_end_and_one_that_says_why_is_quoted(wor
 
 
 def test_runs_come_newest_first_over_pages_and_of_one_pipeline(monkeypatch, workflows, cluster):
-    monkeypatch.setattr(workflow_api, "PAGE", 2)
+    monkeypatch.setattr(http, "PAGE", 2)
     reference = {}
     for name in (TRAINING, "bellwether-refresh"):
         made = cluster.add_version(name, "v")

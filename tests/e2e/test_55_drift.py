@@ -8,7 +8,7 @@ from datetime import datetime
 
 import pytest
 
-from forecasting.drift_rules import CHANGE_OF
+from forecasting.drift.config import CHANGE_OF
 from tests.e2e.cluster import Cluster, eventually
 from tests.e2e.drift_schedule import CRONJOB, EVERY_MINUTE, LAST_SUCCESS
 

@@ -7,7 +7,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from bellwether.images import RECIPES
+from bellwether.cluster.images import RECIPES
 from images.split_locks import requirements
 from tests.e2e.cluster import ROOT
 from tests.time_limits import seconds

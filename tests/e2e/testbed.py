@@ -169,7 +169,7 @@ def docker(*words: str, seconds: float = 600) -> str:
 
 def build_our_images(figures: Figures, ready: Callable[[str], object]) -> Images:
     """Build the three images and name each after its content, so that new content is rolled out."""
-    from bellwether.images import Built, build_images
+    from bellwether.cluster.images import Built, build_images
 
     names = {}
 

@@ -25,9 +25,9 @@ ROOT = Path(__file__).parents[2]
 LONGEST_START = 60.0
 COMMANDS = (
     "bellwether.cli",
-    "bellwether.rollout_commands",
-    "bellwether.rollout_reach",
-    "serving.rollout",
+    "bellwether.commands.rollout",
+    "bellwether.cluster.rollout_reach",
+    "serving.rollout.rollout",
 )
 
 

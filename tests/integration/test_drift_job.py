@@ -8,16 +8,15 @@ from datetime import date
 import numpy as np
 import pytest
 
-from forecasting.adapters.drift_history import DriftHistory
-from forecasting.adapters.drift_job import DriftOptions, run_drift
-from forecasting.adapters.lake import Lake
-from forecasting.adapters.ledger import Ledger
+from forecasting.adapters.drift.history import DriftHistory
+from forecasting.adapters.drift.job import DriftOptions, run_drift
+from forecasting.adapters.lake.lake import Lake
 from forecasting.adapters.market import open_source
-from forecasting.adapters.predictions import Answered, PredictionLog
-from forecasting.adapters.registry import CandidateRun, Registry
-from forecasting.bundle import load_bundle, write_bundle
-from forecasting.calendar import horizon_times
-from forecasting.drift_rules import DriftRules
+from forecasting.adapters.prediction_log.log import Answered, PredictionLog
+from forecasting.adapters.registry.ledger import Ledger
+from forecasting.adapters.registry.registry import CandidateRun, Registry
+from forecasting.bundle.bundle import load_bundle, write_bundle
+from forecasting.drift.config import DriftRules
 from forecasting.errors import (
     EXIT_DRIFT,
     InvalidInput,
@@ -26,12 +25,13 @@ from forecasting.errors import (
     ShortHistory,
     Unavailable,
 )
-from forecasting.features import FeatureSpec, build_features
-from forecasting.quality import judge
-from forecasting.served import serve_features
+from forecasting.features.build import FeatureSpec, build_features
+from forecasting.features.online import serve_features
+from forecasting.features.targets import SignalRule, horizon_returns
+from forecasting.models.training import train_candidate
+from forecasting.prices.calendar import horizon_times
+from forecasting.prices.quality.judge import judge
 from forecasting.settings import Settings
-from forecasting.targets import SignalRule, horizon_returns
-from forecasting.training import train_candidate
 from tests.clock import machine_now
 from tests.integration.test_pushgateway import gateway, scrape
 from tests.ports import free_port
@@ -314,11 +314,11 @@ def test_the_share_of_false_alarms_is_the_callers(settings):
 
 
 def test_a_champion_with_a_short_reference_gets_reasons_instead_of_limits(settings, monkeypatch):
-    from forecasting.adapters import drift_inputs
+    from forecasting.adapters.drift import inputs
 
-    fetched = drift_inputs.fetch_reference
+    fetched = inputs.fetch_reference
     monkeypatch.setattr(
-        drift_inputs,
+        inputs,
         "fetch_reference",
         lambda *given: fetched(*given).sort_values("timestamp").tail(3 * 150),
     )

@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from forecasting.adapters.ledger import DONE, Ledger
+from forecasting.adapters.registry.ledger import DONE, Ledger
 from forecasting.errors import PromotionConflict
 
 pytestmark = pytest.mark.integration

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from forecasting.adapters.predictions import PredictionLog
-from tests.unit.test_predictions import ORIGIN, Rows, answered
+from forecasting.adapters.prediction_log.log import PredictionLog
+from tests.unit.forecasting.adapters.prediction_log.test_log import ORIGIN, Rows, answered
 
 pytestmark = pytest.mark.integration
 

@@ -10,14 +10,14 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-from bellwether.prepare import prepare
+from bellwether.bootstrap import prepare
 from forecasting.adapters.databases import make_database, one_at_a_time
-from forecasting.adapters.ledger import Ledger
-from forecasting.adapters.predictions import PredictionLog
+from forecasting.adapters.prediction_log.log import PredictionLog
+from forecasting.adapters.registry.ledger import Ledger
 from forecasting.errors import Unavailable
 from forecasting.settings import Settings
 from tests.time_limits import expires, seconds
-from tests.unit.test_predictions import Rows, answered
+from tests.unit.forecasting.adapters.prediction_log.test_log import Rows, answered
 
 pytestmark = pytest.mark.integration
 

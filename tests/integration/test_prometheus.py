@@ -2,7 +2,7 @@
 
 import pytest
 
-from forecasting.adapters.prometheus import Prometheus
+from forecasting.adapters.monitoring.queries import Prometheus
 from forecasting.errors import Unavailable
 from tests.ports import free_port
 from tests.programs import program

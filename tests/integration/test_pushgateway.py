@@ -5,8 +5,8 @@ import urllib.request
 
 import pytest
 
-from forecasting import metrics
-from forecasting.adapters.batch_metrics import Sample, publish
+from forecasting import prometheus_metrics
+from forecasting.adapters.monitoring.pushed import Sample, publish
 from tests.ports import free_port
 from tests.programs import program
 from tests.servers import serving
@@ -37,7 +37,7 @@ def groups(url):
 
 
 def share(value, scope="features"):
-    return Sample(metrics.DRIFT_SHARE, (scope,), value)
+    return Sample(prometheus_metrics.DRIFT_SHARE, (scope,), value)
 
 
 def test_a_push_holds_the_values_and_the_time_of_success(gateway, tmp_path):

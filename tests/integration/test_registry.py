@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from forecasting.adapters.ledger import DONE, PENDING, Ledger
-from forecasting.adapters.registry import CandidateRun, Registry
+from forecasting.adapters.registry.ledger import DONE, PENDING, Ledger
+from forecasting.adapters.registry.registry import CandidateRun, Registry
 from forecasting.errors import PromotionConflict, RegistryUnavailable, UnknownVersion
 from tests.ports import free_port
 from tests.time_limits import seconds

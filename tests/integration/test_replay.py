@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bellwether.replay import unaware_of
-from forecasting.adapters.ledger import Ledger
-from forecasting.adapters.registry import CandidateRun, Registry
-from forecasting.adapters.registry_reader import RegistryReader
+from bellwether.demo.backfill import unaware_of
+from forecasting.adapters.registry.ledger import Ledger
+from forecasting.adapters.registry.reader import RegistryReader
+from forecasting.adapters.registry.registry import CandidateRun, Registry
 
 pytestmark = pytest.mark.integration
 

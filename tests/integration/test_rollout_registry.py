@@ -2,8 +2,8 @@
 
 import pytest
 
-from forecasting.adapters.registry_reader import RegistryReader
-from forecasting.adapters.version_manifests import storage_uri
+from forecasting.adapters.cluster.manifests import storage_uri
+from forecasting.adapters.registry.reader import RegistryReader
 from forecasting.errors import RegistryUnavailable, UnknownVersion
 from tests.ports import free_port
 from tests.time_limits import expires

@@ -5,9 +5,9 @@ import uuid
 
 import pytest
 
-from forecasting.adapters.ledger import Ledger
-from forecasting.adapters.registry import CandidateRun, Registry
-from forecasting.adapters.registry_reader import RegistryReader
+from forecasting.adapters.registry.ledger import Ledger
+from forecasting.adapters.registry.reader import RegistryReader
+from forecasting.adapters.registry.registry import CandidateRun, Registry
 from forecasting.errors import BundleRejected, NotReady, RegistryUnavailable, UnknownVersion
 from forecasting.settings import Settings
 from serving.loader import Loader

@@ -21,7 +21,7 @@ import tritonclient.http as triton_http
 from tritonclient.utils import InferenceServerException
 
 from forecasting.adapters.inference import InferenceClient
-from forecasting.adapters.predictions import PredictionLog
+from forecasting.adapters.prediction_log.log import PredictionLog
 from forecasting.errors import (
     InvalidRequest,
     NotReady,

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from forecasting.adapters.ledger import Ledger
-from forecasting.adapters.registry import Registry
+from forecasting.adapters.registry.ledger import Ledger
+from forecasting.adapters.registry.registry import Registry
 from forecasting.errors import (
     InvalidInput,
     InvalidSettings,
@@ -126,7 +126,7 @@ def test_a_run_keeps_parameters_scores_pictures_and_the_drift_reference(trained,
 
 
 def test_the_registered_bundle_is_whole_and_can_forecast(trained, tmp_path):
-    from forecasting.bundle import load_bundle
+    from forecasting.bundle.bundle import load_bundle
 
     registry = trained.registry()
     challenger = registry.challenger()
@@ -159,7 +159,7 @@ def test_too_few_spans_for_paths_are_refused_before_anything_runs():
 
 
 def test_every_leak_check_is_a_gate_of_the_verdict_and_held(trained):
-    from forecasting.leak_findings import RULES
+    from forecasting.leakage.findings import RULES
 
     evidence = trained.outcome.report.parent / "evidence" / "decision.json"
     gates = {gate["name"]: gate for gate in json.loads(evidence.read_text())["verdict"]["gates"]}
@@ -200,8 +200,8 @@ def test_the_same_again_trains_nothing_and_registers_nothing_twice(trained):
 
 
 def test_a_refresh_publishes_features_the_champion_understands(trained, tmp_path):
-    from forecasting.adapters.lake import Lake
-    from forecasting.bundle import read_manifest
+    from forecasting.adapters.lake.lake import Lake
+    from forecasting.bundle.bundle import read_manifest
 
     params = RefreshParams(symbols=PARAMS.symbols)
     outcome = run_refresh(trained.settings, params)
@@ -337,7 +337,7 @@ def _fails(trained, tmp_path, expected, **changes):
 
 
 def test_a_symbol_that_does_not_exist_is_said_so_and_nothing_is_stored(trained, tmp_path):
-    from forecasting.adapters.lake import Lake
+    from forecasting.adapters.lake.lake import Lake
 
     settings, error = _fails(trained, tmp_path, UnknownSymbol, symbols=("AAPL", "NOSUCH"))
     assert "NOSUCH" in str(error)

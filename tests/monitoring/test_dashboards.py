@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 import yaml
 
-from forecasting.adapters.prediction_rows import table
+from forecasting.adapters.prediction_log.rows import table
 from tests.monitoring.expressions import dashboards, expressions, panels, rules
 from tests.monitoring.rendered import CHART, rendered, the
 

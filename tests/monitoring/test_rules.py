@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from forecasting import metrics
+from forecasting import prometheus_metrics
 from tests.monitoring.expressions import expressions, rules
 from tests.monitoring.rendered import CHART, RUNBOOKS, rendered, the
 from tests.programs import program
@@ -21,7 +21,7 @@ OTHERS = {"bellwether_reader"}
 def table_of_metrics():
     """Names as Prometheus has them: a histogram is three."""
     names = set()
-    for metric in metrics.ALL:
+    for metric in prometheus_metrics.ALL:
         parts = ("_bucket", "_count", "_sum") if metric.kind == "histogram" else ("",)
         names |= {metric.name + part for part in parts}
     return names

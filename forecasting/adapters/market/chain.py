@@ -18,8 +18,8 @@ from forecasting.adapters.market.survivorship import MARK
 if TYPE_CHECKING:
     import pandas as pd
 
-    from forecasting.adapters.lake import Lake
-    from forecasting.adapters.snapshot import Snapshot
+    from forecasting.adapters.lake.lake import Lake
+    from forecasting.adapters.lake.snapshot import Snapshot
 
 OVERLAP: Final = 60
 """Bars of each symbol that the two providers are compared on, the newest held."""

@@ -5,12 +5,12 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from forecasting.adapters.fetch_record import Compared, FetchRecord
-from forecasting.adapters.lake import Lake
+from forecasting.adapters.lake.fetch_record import Compared, FetchRecord
+from forecasting.adapters.lake.lake import Lake
+from forecasting.adapters.lake.snapshot import Snapshot
 from forecasting.adapters.market.chain import Chained
 from forecasting.adapters.market.reconcile import Agreement, differing_share, in_words
 from forecasting.adapters.market.source import FetchResult, PriceSource, within
-from forecasting.adapters.snapshot import Snapshot
 from forecasting.clock import utc_now
 from forecasting.errors import BellwetherError, Corrupted, NotReady, SourceUnavailable
 

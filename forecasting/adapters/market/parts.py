@@ -93,7 +93,7 @@ class FetchedPart:
 
     def save(self, folder: Path) -> None:
         """Write the part into a folder."""
-        from forecasting.adapters.bars import to_parquet
+        from forecasting.adapters.lake.bars import to_parquet
 
         folder.mkdir(parents=True, exist_ok=True)
         words = {
@@ -115,7 +115,7 @@ class FetchedPart:
         Raises:
             Corrupted: it is no part, or is damaged.
         """
-        from forecasting.adapters.bars import from_parquet
+        from forecasting.adapters.lake.bars import from_parquet
 
         try:
             words: dict[str, Any] = orjson.loads((folder / _WORDS).read_bytes())
@@ -151,7 +151,7 @@ def fetch_part(
         InvalidPrices: the bars as a whole cannot be read.
         InvalidSettings: several shards and no symbols or of a replay, or it does not have such bars.
     """
-    from forecasting.raw_bars import read_bars
+    from forecasting.prices.quality.parsing import read_bars
 
     if shard.count > 1 and source.replay:
         # The sample looks for one package that holds all the symbols.

@@ -21,13 +21,13 @@ ENTRY_POINTS: Final = "bellwether.sources"
 """Entry-point group of other packages' sources: a callable (settings, **options) -> PriceSource."""
 
 _OWN: Final = {
-    "ccxt": "forecasting.adapters.market.crypto:CryptoSource",
-    "files": "forecasting.adapters.market.files:FilesSource",
-    "sample": "forecasting.adapters.market.sample:SampleSource",
-    "synthetic": "forecasting.adapters.market.synthetic:SyntheticSource",
-    "tiingo": "forecasting.adapters.market.tiingo:TiingoSource",
-    "tinvest": "forecasting.adapters.market.tinvest:TInvestSource",
-    "yahoo": "forecasting.adapters.market.yahoo:YahooSource",
+    "ccxt": "forecasting.adapters.market.providers.crypto:CryptoSource",
+    "files": "forecasting.adapters.market.providers.files:FilesSource",
+    "sample": "forecasting.adapters.market.providers.sample:SampleSource",
+    "synthetic": "forecasting.adapters.market.providers.synthetic:SyntheticSource",
+    "tiingo": "forecasting.adapters.market.providers.tiingo:TiingoSource",
+    "tinvest": "forecasting.adapters.market.providers.tinvest:TInvestSource",
+    "yahoo": "forecasting.adapters.market.providers.yahoo:YahooSource",
 }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from forecasting.errors import InvalidPrices
-from forecasting.faults import FAULTS
+from forecasting.prices.quality.catalogue import FAULTS
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,0 +1,1 @@
+"""Installs Bellwether on a cluster and looks after it there."""

@@ -1,0 +1,84 @@
+"""Says where everything can be reached, from the routes and the gateway of a cluster."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from rich.table import Table
+
+from bellwether.cluster.kubectl import Cluster
+from bellwether.console import table
+
+BODY: Final = (
+    '{"inputs": [{"name": "symbols", "datatype": "BYTES", "shape": [1], "data": ["AAPL"]}, '
+    '{"name": "horizon", "datatype": "INT64", "shape": [1], "data": [5]}]}'
+)
+HOW_TO_LOG_IN: Final = (
+    "user admin; the password: "
+    "kubectl -n monitoring get secret bellwether-grafana-admin "
+    "-o jsonpath='{.data.admin-password}' | base64 -d"
+)
+# The route's name ends with what it leads to.
+SHOWN: Final = (
+    ("page", "page"),
+    ("forecast", "V2 endpoint"),
+    ("mlflow", "MLflow"),
+    ("pipelines", "Kubeflow Pipelines"),
+    ("grafana", "Grafana"),
+    ("prometheus", "Prometheus"),
+)
+
+
+def addresses(cluster: Cluster, namespace: str, port: int | None) -> tuple[Table, str]:
+    """A table of addresses and a curl command that asks for a forecast.
+
+    Args:
+        cluster: where.
+        namespace: of charts/bellwether.
+        port: of this machine's loopback that leads to the gateway; None when the gateway has an
+            address of its own.
+
+    Raises:
+        Unavailable: the cluster cannot be asked.
+    """
+    routes = cluster.objects("httproutes.gateway.networking.k8s.io", "--namespace", namespace)
+    gateways = cluster.objects("gateways.gateway.networking.k8s.io", "--namespace", namespace)
+    hosts = hostnames(routes)
+    door = f"127.0.0.1:{port}" if port else gateway_address(gateways)
+    rows = []
+    for ending, shown in SHOWN:
+        if host := hosts.get(ending):
+            note = HOW_TO_LOG_IN if ending == "grafana" else ""
+            rows.append((shown, f"http://{host}{_port(door)}", note))
+    if not port and door:
+        rows.append(("gateway", door, "let these names lead there, or send the Host header"))
+    return table("", ["what", "address", ""], rows), curl(hosts.get("forecast", ""), door)
+
+
+def hostnames(routes: Mapping[str, Any]) -> dict[str, str]:
+    """The first host name of each route, by the last part of the route's name."""
+    return {
+        item["metadata"]["name"].rsplit("-", 1)[-1]: item["spec"]["hostnames"][0]
+        for item in routes["items"]
+        if item["spec"].get("hostnames")
+    }
+
+
+def gateway_address(gateways: Mapping[str, Any]) -> str:
+    """Address and port of the first gateway that has one, or ""."""
+    for item in gateways["items"]:
+        for address in item.get("status", {}).get("addresses", ()):
+            return f"{address['value']}:{item['spec']['listeners'][0]['port']}"
+    return ""
+
+
+def curl(host: str, door: str) -> str:
+    """A command, ready to paste, that asks for five days of AAPL."""
+    if not host or not door:
+        return ""
+    url = f"http://{door}/v2/models/bellwether/infer"
+    return f"curl -s -H 'Host: {host}' {url} -d '{BODY}'"
+
+
+def _port(door: str) -> str:
+    port = door.rpartition(":")[2]
+    return "" if port in {"", "80"} else f":{port}"

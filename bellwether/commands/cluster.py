@@ -1,0 +1,174 @@
+"""`bellwether cluster ...`: parses, calls one function, prints; the work is elsewhere."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from bellwether.console import console, errors_in_words, say, table
+
+app = typer.Typer(
+    name="cluster",
+    help="Bring Bellwether up on Kubernetes, look after it, take it down.\n\n"
+    "Every command may be run again: what is there is left alone, what broke off is continued.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+)
+
+EXIT_INTERRUPTED: Final = 130
+
+Context = Annotated[str, typer.Option(help="Context of the kubeconfig. Default: the current one.")]
+Namespace = Annotated[str, typer.Option(help="Namespace of Bellwether.")]
+ReleaseName = Annotated[str, typer.Option(help="Helm's name for Bellwether.")]
+Profile = Annotated[str, typer.Option(help="default, or small for a machine with 8 GB.")]
+Skip = Annotated[
+    list[str] | None,
+    typer.Option(help="Leave out a release of charts/platform; may be repeated; all: every one."),
+]
+Values = Annotated[
+    list[Path] | None,
+    typer.Option("--values", "-f", help="Values file for charts/bellwether; may be repeated."),
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="One value for charts/bellwether, as helm takes it; repeatable."),
+]
+Training = Annotated[bool, typer.Option(help="Run a first training when nothing is served yet.")]
+
+
+@app.command()
+def up(
+    context: Context = "",
+    namespace: Namespace = "bellwether",
+    release: ReleaseName = "bellwether",
+    profile: Profile = "default",
+    skip: Skip = None,
+    values: Values = None,
+    settings: Settings = None,
+    training: Training = True,
+) -> None:
+    """Install the platform and Bellwether on an existing cluster, train, and say where all is."""
+    from bellwether.cluster.kubectl import Cluster
+    from bellwether.cluster.platform_list import CHARTS
+    from bellwether.cluster.up import Plan, bring_up
+    from bellwether.steps import Steps
+
+    with _in_words():
+        profiled = CHARTS / "bellwether" / "profiles" / f"{profile}.yaml"
+        plan = Plan(
+            cluster=Cluster(context),
+            namespace=namespace,
+            release=release,
+            profile=profile,
+            skip=tuple(skip or ()),
+            values=(*([profiled] if profiled.is_file() else []), *(values or ())),
+            settings=tuple(settings or ()),
+            training=training,
+        )
+        bring_up(plan, Steps())
+
+
+@app.command()
+def kind_up(
+    profile: Profile = "default",
+    skip: Skip = None,
+    values: Values = None,
+    settings: Settings = None,
+    training: Training = True,
+) -> None:
+    """Make a cluster on this machine with kind, build the images, and bring all of it up in it."""
+    from bellwether.cluster.kind_up import bring_up_kind
+    from bellwether.steps import Steps
+
+    with _in_words():
+        bring_up_kind(
+            profile,
+            tuple(skip or ()),
+            tuple(values or ()),
+            tuple(settings or ()),
+            Steps(),
+            training=training,
+        )
+
+
+@app.command()
+def down(
+    context: Context = "",
+    namespace: Namespace = "bellwether",
+    release: ReleaseName = "bellwether",
+    platform: Annotated[
+        bool, typer.Option("--platform", help="Remove the third parties we installed, too.")
+    ] = False,
+    data: Annotated[
+        bool, typer.Option("--data", help="Remove volumes and credentials, too: for good.")
+    ] = False,
+) -> None:
+    """Remove Bellwether from a cluster; its data and credentials stay, unless --data."""
+    from bellwether.cluster.kubectl import Cluster
+    from bellwether.cluster.up import Plan, take_down
+    from bellwether.steps import Steps
+
+    with _in_words():
+        plan = Plan(Cluster(context), namespace, release)
+        take_down(plan, Steps(), platform=platform, data=data)
+
+
+@app.command()
+def kind_down() -> None:
+    """Remove the kind cluster and everything in it."""
+    from bellwether.cluster import kind
+    from bellwether.steps import Steps
+
+    with _in_words():
+        steps = Steps()
+        with steps.step(f"kind cluster {kind.name()}") as step:
+            kind.remove(step)
+
+
+@app.command()
+def doctor(
+    context: Context = "",
+    namespace: Namespace = "bellwether",
+    release: ReleaseName = "bellwether",
+) -> None:
+    """Use every connection of an installation for real; say what to do about each that fails."""
+    from bellwether.cluster.doctor import examine_cluster
+    from bellwether.cluster.installation import Place
+    from bellwether.cluster.kubectl import Cluster
+    from bellwether.steps import Steps
+
+    with _in_words():
+        with Steps().step("examination") as step:
+            findings = examine_cluster(Place(Cluster(context), namespace, release), step)
+        rows = [(f.what, "[green]ok[/]" if f.ok else "[red]fails[/]", f.said) for f in findings]
+        console.print(table("", ["what", "state", "said"], rows))
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def addresses(
+    context: Context = "",
+    namespace: Namespace = "bellwether",
+    port: Annotated[
+        int, typer.Option(help="Port of this machine that leads to the gateway; 0: none.")
+    ] = 0,
+) -> None:
+    """Say where page, V2 endpoint, MLflow, Grafana and Prometheus are."""
+    from bellwether.cluster.kubectl import Cluster
+    from bellwether.cluster.up import Plan, show_addresses
+
+    with _in_words():
+        show_addresses(Plan(Cluster(context), namespace, "bellwether", port=port or None))
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    try:
+        with errors_in_words():
+            yield
+    except KeyboardInterrupt as error:
+        say("Stopped. The same command continues from here.")
+        raise typer.Exit(EXIT_INTERRUPTED) from error

@@ -1,0 +1,1 @@
+"""Kubernetes: routes, model versions and how ready they are."""

@@ -1,0 +1,225 @@
+"""Why a version is not ready, in the words of KServe, the scheduler, its pods and their logs.
+
+Pure: the objects are read by `forecasting.adapters.cluster.cluster`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from forecasting.adapters.cluster.manifests import TEMPLATE
+
+Object = Mapping[str, Any]
+
+ReadLog = Callable[[str, str], str]
+"""The last lines of the log of a pod's container."""
+
+_SERVER: Final = "kserve-container"
+_IMAGE: Final = ("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull")
+_BROKEN: Final = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError")
+_SPEC: Final = (
+    "NoSupportingRuntime",
+    "RuntimeNotRecognized",
+    "RuntimeDisabled",
+    "InvalidPredictorSpec",
+)
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What keeps a version from being ready.
+
+    Attributes:
+        found: in one sentence.
+        hopeless: whether waiting will not mend it.
+        corrupted: whether the bundle is not what its digest promises.
+    """
+
+    found: str
+    hopeless: bool = False
+    corrupted: bool = False
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the cluster has of one version.
+
+    Attributes:
+        service: the InferenceService.
+        deployment: its Deployment, or None.
+        pods: its pods.
+        endpoints: EndpointSlices of its Service.
+    """
+
+    service: Object
+    deployment: Object | None
+    pods: Sequence[Object]
+    endpoints: Sequence[Object]
+
+    @property
+    def ready_endpoints(self) -> int:
+        """Endpoints that take requests."""
+        return sum(
+            1
+            for piece in self.endpoints
+            for one in piece.get("endpoints") or []
+            if one.get("conditions", {}).get("ready", True)
+            and not one.get("conditions", {}).get("terminating", False)
+        )
+
+    @property
+    def restarts(self) -> int:
+        """Restarts of all containers of its pods."""
+        return sum(int(one.get("restartCount", 0)) for pod in self.pods for one in _statuses(pod))
+
+    @property
+    def failures(self) -> dict[str, int]:
+        """Restarts in each pod that is not ready, by its name."""
+        return {
+            str(pod["metadata"]["name"]): sum(
+                int(one.get("restartCount", 0)) for one in _statuses(pod)
+            )
+            for pod in self.pods
+            if _condition(pod, "Ready").get("status") != "True"
+        }
+
+    @property
+    def settled(self) -> bool:
+        """Whether it runs as its InferenceService wants it, everywhere, and takes requests.
+
+        KServe's observedGeneration is not kept up to date, so its Deployment is asked: it must be
+        made from this very template, and have replaced all its pods.
+        """
+        deployment = self.deployment
+        if deployment is None or self.service["metadata"].get("deletionTimestamp"):
+            return False
+        status = deployment.get("status", {})
+        template = deployment["spec"]["template"]["metadata"].get("annotations", {}).get(TEMPLATE)
+        wanted = self.service["metadata"].get("annotations", {}).get(TEMPLATE)
+        replicas = status.get("replicas", 0)
+        return bool(
+            template == wanted
+            and status.get("observedGeneration") == deployment["metadata"].get("generation")
+            and replicas > 0
+            and status.get("updatedReplicas") == replicas
+            and status.get("availableReplicas") == replicas
+            and self.ready_endpoints > 0
+            and _condition(self.service, "Ready").get("status") == "True"
+        )
+
+
+def trouble(seen: Seen, read_log: ReadLog) -> Trouble:
+    """The most telling thing that keeps a version from being ready."""
+    return (_pods_trouble(seen.pods, read_log) or [_makers_trouble(seen)])[0]
+
+
+def _makers_trouble(seen: Seen) -> Trouble:
+    """What KServe and the Deployment say, when no pod says anything."""
+    status = seen.service.get("status", {})
+    failure = status.get("modelStatus", {}).get("lastFailureInfo") or {}
+    if failure.get("reason") in _SPEC:
+        return Trouble(f"KServe says {failure['reason']}: {failure.get('message', '')}", True)
+    deployment = seen.deployment
+    if deployment is not None:
+        refused = _condition(deployment, "ReplicaFailure")
+        if refused.get("status") == "True":
+            return Trouble(f"no pod may be made: {refused.get('message', '')}", True)
+    for kind in ("PredictorReady", "IngressReady", "Ready"):
+        said = _condition(seen.service, kind)
+        # That too few replicas are there yet is no reason, it is what we ask the reason of.
+        known = said.get("reason") != "MinimumReplicasUnavailable"
+        if said.get("status") == "False" and said.get("message") and known:
+            return Trouble(f"KServe says {said.get('reason', kind)}: {said['message']}")
+    missing = "KServe has made no Deployment yet" if deployment is None else "it has no pods yet"
+    return Trouble("its pods are starting" if seen.pods else missing)
+
+
+def _pods_trouble(pods: Sequence[Object], read_log: ReadLog) -> list[Trouble]:
+    """Newest pods first: an older one may still be well during an update."""
+    by_age = sorted(
+        pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp")), reverse=True
+    )
+    found = []
+    for pod in by_age:
+        if (
+            pod["metadata"].get("deletionTimestamp")
+            or _condition(pod, "Ready").get("status") == "True"
+        ):
+            continue
+        one = _pod_trouble(pod, read_log)
+        if one is not None:
+            found.append(one)
+    return sorted(found, key=lambda one: not one.hopeless)
+
+
+def _pod_trouble(pod: Object, read_log: ReadLog) -> Trouble | None:
+    """The first that is known: no node, a container that fails, one that is still at it."""
+    name = str(pod["metadata"]["name"])
+    scheduled = _condition(pod, "PodScheduled")
+    if scheduled.get("status") == "False":
+        return Trouble(f"pod {name} cannot be scheduled: {scheduled.get('message', '')}")
+    found = [_failing(name, one, read_log) for one in _statuses(pod)]
+    found += [_at_work(name, one, read_log) for one in _statuses(pod)]
+    return next((one for one in found if one is not None), None)
+
+
+def _failing(pod: str, container: Object, read_log: ReadLog) -> Trouble | None:
+    name, state = container["name"], container.get("state", {})
+    waiting = state.get("waiting") or {}
+    reason = str(waiting.get("reason", ""))
+    if reason in _IMAGE or reason in _BROKEN:
+        return Trouble(f"pod {pod}, {name}: {reason}: {waiting.get('message', '')}", True)
+    ended = state.get("terminated") or container.get("lastState", {}).get("terminated") or {}
+    if not ended.get("exitCode"):
+        return None
+    words = str(ended.get("message") or "").strip() or read_log(pod, name)
+    how = f"{ended.get('reason', 'ended')} with exit code {ended['exitCode']}"
+    told = f"pod {pod}, {name} {how}: {_tail(words)}"
+    return Trouble(told, int(container.get("restartCount", 0)) > 0, _about_bundle(told))
+
+
+def _at_work(pod: str, container: Object, read_log: ReadLog) -> Trouble | None:
+    name, state = container["name"], container.get("state", {})
+    if "running" not in state:
+        return None
+    words = _complaint(read_log(pod, name)) if name == _SERVER else ""
+    if not words:
+        return Trouble(f"pod {pod}, {name} runs and is not done yet")
+    corrupted = _about_bundle(words)
+    return Trouble(f"pod {pod} says: {words}", corrupted, corrupted)
+
+
+def _statuses(pod: Object) -> list[Object]:
+    status = pod.get("status", {})
+    return [
+        *(status.get("initContainerStatuses") or []),
+        *(status.get("containerStatuses") or []),
+    ]
+
+
+def _condition(holder: Object, kind: str) -> Object:
+    conditions = holder.get("status", {}).get("conditions") or []
+    return next((one for one in conditions if one.get("type") == kind), {})
+
+
+def _complaint(log: str) -> str:
+    """The last line that warns, without its time and place."""
+    warning = [line for line in log.splitlines() if " WARNING " in line or " ERROR " in line]
+    if not warning:
+        return ""
+    _, _, words = warning[-1].partition("] ")
+    return (words or warning[-1]).strip()
+
+
+def _about_bundle(words: str) -> bool:
+    lowered = words.lower()
+    return "bundle" in lowered and any(
+        one in lowered
+        for one in ("digest", "sha-256", "manifest", "format", "parity", "damaged", "model.onnx")
+    )
+
+
+def _tail(words: str, length: int = 300) -> str:
+    lines = [line.strip() for line in words.splitlines() if line.strip()]
+    told = " / ".join(lines[-3:])
+    return f"...{told[-length:]}" if len(told) > length else told or "it said nothing"

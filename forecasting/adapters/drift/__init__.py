@@ -1,0 +1,1 @@
+"""The drift job: its inputs, its history and Evidently's report."""

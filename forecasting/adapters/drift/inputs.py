@@ -1,0 +1,187 @@
+"""All a drift run looks at, fetched: champion, training features, served features, log, prices."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from forecasting.adapters.drift.reference import fetch_reference
+from forecasting.adapters.lake.lake import Lake
+from forecasting.adapters.prediction_log.log import PredictionLog
+from forecasting.adapters.registry.reader import CHAMPION, RegistryReader, VersionRecord
+from forecasting.errors import BundleRejected, NotReady, UnknownVersion
+from forecasting.live.outcomes import Matured, forecast_rows, mature, price_paths
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from forecasting.adapters.lake.snapshot import Snapshot
+    from forecasting.bundle.bundle import Bundle
+    from forecasting.features.online import ServedFeatures
+    from forecasting.settings import Settings
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class DriftInputs:
+    """What one run of the drift job measures.
+
+    Attributes:
+        champion: the version whose training features are the reference.
+        snapshot: the newest prices.
+        served: the features the model server answers from.
+        reference: the champion's training features: timestamp, symbol, features.
+        answers: logged forecasts, oldest first, as `forecast_rows` takes them.
+        matured: those whose day has come, per horizon.
+        bundles: by version, the verified bundles of champion and answers.
+        notes: what a reader should know; the job adds to them.
+    """
+
+    champion: VersionRecord
+    snapshot: "Snapshot"
+    served: "ServedFeatures"
+    reference: "pd.DataFrame"
+    answers: list[dict[str, Any]]
+    matured: Matured
+    bundles: Mapping[str, "Bundle"]
+    notes: list[str]
+
+
+def gather(
+    settings: "Settings",
+    work: Path,
+    *,
+    dataset: str,
+    horizons: tuple[int, ...],
+    log_rows: int,
+) -> DriftInputs:
+    """Fetch everything a run needs; nothing is written but files below `work`.
+
+    Args:
+        settings: where lake, registry and prediction log are.
+        work: an empty folder for downloads.
+        dataset: data set in the lake; "" takes the one the champion was trained on.
+        horizons: horizons to lay matured forecasts out for, in bars.
+        log_rows: newest rows of the prediction log to read.
+
+    Raises:
+        NotReady: there is no champion, or no prices or features were published yet.
+        InvalidInput: the champion's run holds no training features.
+        RegistryUnavailable, Unavailable: registry, lake or log cannot be reached.
+        Corrupted: an artifact is damaged.
+    """
+    reader = RegistryReader(settings.registry_url, settings.registered_model)
+    try:
+        return _gather(
+            settings, reader, work, dataset=dataset, horizons=horizons, log_rows=log_rows
+        )
+    finally:
+        reader.close()
+
+
+def _gather(
+    settings: "Settings",
+    reader: RegistryReader,
+    work: Path,
+    *,
+    dataset: str,
+    horizons: tuple[int, ...],
+    log_rows: int,
+) -> DriftInputs:
+    notes: list[str] = []
+    lake = Lake(settings.lake)
+    champion = _champion(reader)
+    dataset = dataset or champion.dataset
+    snapshot, served = lake.latest(dataset), lake.served_features(dataset)
+    reference = fetch_reference(settings.registry_url, champion.run_id)
+    answers = _answers(settings.prediction_log, log_rows, snapshot.source, notes)
+    versions = {str(one["model_version"]) for one in answers}
+    bundles = _bundles(reader, champion, versions, work, notes)
+    if served.spec_digest != bundles[champion.version].spec.digest:
+        notes.append("the served features were made by another specification than the champion's")
+    rows, damaged = forecast_rows(answers, horizons)
+    if damaged:
+        notes.append(f"{damaged} logged forecasts hold no positive prices and are left out")
+    asked = sorted(set(np.unique(rows.symbols).tolist()) & set(snapshot.symbols))
+    paths = price_paths(lake.read(snapshot, symbols=asked)) if asked else {}
+    return DriftInputs(
+        champion, snapshot, served, reference, answers, mature(rows, paths), bundles, notes
+    )
+
+
+def _champion(reader: RegistryReader) -> VersionRecord:
+    version = reader.aliases().get(CHAMPION)
+    if version is None:
+        raise NotReady(
+            "measuring drift needs a champion",
+            f"the model {reader.model!r} has none",
+            "Train first: bellwether train",
+        )
+    return reader.version(version)
+
+
+def _answers(url: str, log_rows: int, source: str, notes: list[str]) -> list[dict[str, Any]]:
+    """The newest logged forecasts of a source, instants as unix nanoseconds."""
+    log = PredictionLog(url)
+    try:
+        found = log.recent(log_rows)
+    finally:
+        log.close()
+    if len(found) == log_rows:
+        notes.append(f"only the newest {log_rows} rows of the prediction log were read")
+    mine = [one for one in found if one.source == source and not one.own_bars]
+    if len(mine) < len(found):
+        notes.append(
+            f"{len(found) - len(mine)} logged forecasts of other sources or of callers' own bars "
+            "are left out"
+        )
+    return [
+        {
+            "symbol": one.symbol,
+            "model_version": one.model_version,
+            "as_of": _nanoseconds(one.as_of),
+            "last_close": one.last_close,
+            "quantiles": one.quantiles,
+            "target_times": [_nanoseconds(instant) for instant in one.target_times],
+            "probability_of_rise": one.probability_of_rise,
+        }
+        for one in reversed(mine)
+    ]
+
+
+def _bundles(
+    reader: RegistryReader,
+    champion: VersionRecord,
+    versions: set[str],
+    work: Path,
+    notes: list[str],
+) -> dict[str, "Bundle"]:
+    """The champion's bundle and those of the versions in the log, verified.
+
+    They know the random walk their forecasts are held against. One that is gone from the registry
+    or damaged is noted, and its skill is not known; the champion's own has to be whole.
+    """
+    from forecasting.bundle.bundle import load_bundle
+
+    bundles = {}
+    for version in sorted({champion.version, *versions}):
+        if not version.isdigit():  # a server can be given a bundle that no registry knows
+            notes.append(f"the skill of {version!r} is not known: no version of the registry")
+            continue
+        try:
+            record = champion if version == champion.version else reader.version(version)
+            folder = reader.download_bundle(record, work / "bundles" / version)
+            bundles[version] = load_bundle(folder, expected_digest=record.bundle_digest or None)
+        except (UnknownVersion, BundleRejected) as error:
+            if version == champion.version:
+                raise
+            notes.append(f"the skill of version {version} is not known: {error}")
+    return bundles
+
+
+def _nanoseconds(instant: datetime) -> int:
+    return (instant - _EPOCH) // timedelta(microseconds=1) * 1_000

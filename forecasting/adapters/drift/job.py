@@ -1,0 +1,248 @@
+"""One run of the drift job: fetch, measure, keep, publish. What a CronJob calls."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Final
+
+from forecasting import prometheus_metrics
+from forecasting.adapters.drift.history import KEPT_REPORTS, DriftHistory
+from forecasting.adapters.drift.inputs import DriftInputs, gather
+from forecasting.adapters.lake.lake import Lake
+from forecasting.adapters.monitoring.pushed import Sample, publish
+from forecasting.clock import utc_now
+from forecasting.drift.columns import compare
+from forecasting.drift.config import DriftRules
+from forecasting.drift.retraining import RetrainingPolicy, reason_to_retrain
+from forecasting.drift.summary import DriftSummary, ScopeDrift
+from forecasting.drift.thresholds import TooShort, calibrate
+from forecasting.drift.verdicts import Looked, judge_coverage, judge_error, judge_looks
+from forecasting.drift.windows import (
+    View,
+    answer_panel,
+    answer_views,
+    feature_panels,
+    feature_views,
+)
+from forecasting.errors import EXIT_DRIFT, InvalidInput, InvalidSettings, ShortHistory
+from forecasting.live.outcomes import SCORED_HORIZONS
+from forecasting.live.scores import RealisedPoint, RealisedScore, by_instant, score
+
+if TYPE_CHECKING:
+    from forecasting.settings import Settings
+
+JOB: Final = "drift"
+
+FEATURE_PAGES: Final = ("report", "changes")
+ANSWER_PAGES: Final = ("predictions", "prediction-changes")
+"""Evidently's pages of a run: levels, then changes."""
+
+_RUNS_REMEMBERED: Final = 24 * 8
+"""Runs the retraining policy looks back on: a week of hourly ones, and a day."""
+
+
+@dataclass(frozen=True)
+class DriftOptions:
+    """What one run looks at.
+
+    Attributes:
+        dataset: data set in the lake; "" takes the one the champion was trained on.
+        horizons: horizons, in bars, whose matured forecasts are scored.
+        log_rows: newest rows of the prediction log that are read.
+        rules: what is watched (90 bars a symbol are served at most), and how often a run may be
+            wrong.
+        retraining: when drift asks for a training.
+        kept_reports: runs whose HTML pages are kept.
+    """
+
+    dataset: str = ""
+    horizons: tuple[int, ...] = SCORED_HORIZONS
+    log_rows: int = 50_000
+    rules: DriftRules = field(default_factory=DriftRules)
+    retraining: RetrainingPolicy = field(default_factory=RetrainingPolicy)
+    kept_reports: int = KEPT_REPORTS
+
+    def __post_init__(self) -> None:
+        if min(self.log_rows, self.kept_reports, *self.horizons) < 1:
+            raise InvalidSettings(
+                "log_rows, kept_reports and horizons must be at least 1", str(self)
+            )
+
+
+@dataclass(frozen=True)
+class DriftOutcome:
+    """What a run left behind.
+
+    Attributes:
+        summary: its verdicts.
+        folder: the run's folder in the lake, with report.html, report.json and summary.json.
+        published: where the metrics went: the Pushgateway's address or a file.
+    """
+
+    summary: DriftSummary
+    folder: str
+    published: str
+
+    @property
+    def exit_code(self) -> int:
+        """0: no drift. EXIT_DRIFT (11): drift was found. Failures raise and carry their own."""
+        return EXIT_DRIFT if self.summary.drifted else 0
+
+
+def run_drift(
+    settings: "Settings", options: DriftOptions | None = None, *, now: datetime | None = None
+) -> DriftOutcome:
+    """Measure drift and realised error once, keep the report, publish the metrics.
+
+    Four scopes. *features*: the newest served bars against the champion's training features, and
+    the last few of them against those just before, of the symbols both hold. *predictions*: the
+    same of the champion's logged forecasts, against its earlier ones (they say that its answers
+    change, not that they differ from training, where a model that has seen its rows is too sure
+    of itself). *error* and *coverage*: the champion's forecasts whose day has come, against the
+    random walk's and against what its intervals promise.
+
+    The run is kept in the lake first and published last, so a job that fails has neither a half
+    of a run nor a time of success.
+
+    Args:
+        settings: where lake, registry, prediction log and Pushgateway are.
+        options: what to look at; default options by default.
+        now: the wall clock, aware; the present by default.
+
+    Raises:
+        NotReady: there is no champion, or no prices or features were published yet.
+        ShortHistory: too few bars are served.
+        InvalidInput: champion and served features have no measurable column in common.
+        RegistryUnavailable, Unavailable: registry, lake, log or Pushgateway cannot be reached.
+        Corrupted: an artifact is damaged.
+    """
+    options = options or DriftOptions()
+    now = now or utc_now()
+    with TemporaryDirectory(prefix="bellwether-drift-") as folder:
+        work = Path(folder)
+        seen = gather(
+            settings,
+            work,
+            dataset=options.dataset,
+            horizons=options.horizons,
+            log_rows=options.log_rows,
+        )
+        reports: dict[str, Path] = {}
+        scopes, scores, points = _measure(seen, options, work, reports)
+        summary = DriftSummary(
+            measured_at=now.astimezone(UTC).isoformat(),
+            data_now=seen.served.last_bar.astimezone(UTC).isoformat(),
+            model_version=seen.champion.version,
+            dataset=seen.snapshot.dataset,
+            snapshot=seen.snapshot.id,
+            source=seen.snapshot.source,
+            replay=seen.snapshot.replay,
+            synthetic=seen.snapshot.synthetic,
+            scopes=scopes,
+            realised=scores,
+            waiting=seen.matured.waiting,
+            unpriced=seen.matured.unpriced,
+            notes=tuple(seen.notes),
+        )
+        history = DriftHistory(settings.lake)
+        earlier = history.summaries(newest=_RUNS_REMEMBERED)
+        why = reason_to_retrain([*earlier, summary], options.retraining, now=now)
+        summary = replace(summary, retrain=why)
+        faults = Lake(settings.lake).quarantine(seen.snapshot)["fault"].value_counts()
+        kept = history.record(summary, points, reports, kept_reports=options.kept_reports)
+    samples = list(summary_samples(summary))
+    samples += [
+        Sample(prometheus_metrics.QUARANTINED, (str(k),), float(n)) for k, n in faults.items()
+    ]
+    published = publish(
+        JOB,
+        samples,
+        gateway_url=settings.pushgateway_url,
+        file=settings.batch_metrics_file,
+        succeeded_at=now.timestamp(),
+    )
+    return DriftOutcome(summary, kept, published)
+
+
+def summary_samples(summary: DriftSummary) -> Iterable[Sample]:
+    """The metrics of a run; what was not measured has no sample rather than a zero."""
+    for scope in summary.scopes:
+        if scope.share is not None:
+            yield Sample(prometheus_metrics.DRIFT_SHARE, (scope.scope,), scope.share)
+            yield Sample(prometheus_metrics.DRIFT_DETECTED, (scope.scope,), float(scope.drifted))
+        for column in scope.columns:
+            labels = (scope.scope, column.column)
+            yield Sample(prometheus_metrics.DRIFT_SCORE, labels, column.score)
+            yield Sample(prometheus_metrics.DRIFT_THRESHOLD, labels, column.threshold)
+    yield Sample(prometheus_metrics.RETRAINING_DUE, (), float(bool(summary.retrain)))
+    for entry in summary.realised:
+        labels = (entry.model_version, str(entry.horizon))
+        yield Sample(prometheus_metrics.REALISED_ERROR, labels, entry.pinball)
+        yield Sample(prometheus_metrics.REALISED_COVERAGE, labels, entry.coverage)
+        yield Sample(prometheus_metrics.MATURED, labels, float(entry.matured))
+        if entry.skill is not None:
+            yield Sample(prometheus_metrics.REALISED_SKILL, labels, entry.skill)
+
+
+def _measure(
+    seen: DriftInputs, options: DriftOptions, work: Path, reports: dict[str, Path]
+) -> tuple[tuple[ScopeDrift, ...], tuple[RealisedScore, ...], tuple[RealisedPoint, ...]]:
+    """Judge the four scopes; files to keep are added to `reports`, notes to `seen.notes`."""
+    rules, version = options.rules, seen.champion.version
+    looks = (rules.level, rules.change)
+    history, recent, notes = feature_panels(seen.reference, seen.served)
+    views, more = feature_views(history, recent, looks)
+    seen.notes.extend((*notes, *more))
+    looked = [
+        _looked(view, rules, work / name, reports, what="served features")
+        for view, name in zip(views, FEATURE_PAGES, strict=True)
+    ]
+    answers = answer_panel(
+        [one for one in seen.answers if one["model_version"] == version],
+        horizon=seen.bundles[version].signal.horizon,
+    )
+    said = [
+        _looked_if_enough(view, rules, work / name, reports)
+        for view, name in zip(answer_views(answers, looks), ANSWER_PAGES, strict=True)
+    ]
+    baselines = {one: bundle.baseline.spread for one, bundle in seen.bundles.items()}
+    points = by_instant(seen.matured, baselines)
+    scopes = (
+        judge_looks("features", looked),
+        judge_looks("predictions", said),
+        judge_error(points, rules, model_version=version),
+        judge_coverage(points, rules, model_version=version),
+    )
+    return scopes, score(seen.matured, baselines), points
+
+
+def _looked(
+    view: View, rules: DriftRules, page: Path, reports: dict[str, Path], *, what: str
+) -> Looked | TooShort:
+    """Calibrate one look, and let Evidently score the columns that have a limit."""
+    from forecasting.adapters.drift.report import measure
+
+    compared = compare(view.reference, view.current, rules, what=what)
+    # Half of the false alarms for each of the two looks (Bonferroni).
+    limits = calibrate(
+        view.history, view.look, compared.columns, false_alarms=rules.false_alarms / 2
+    )
+    if isinstance(limits, TooShort):
+        return limits
+    html, figures = page.with_suffix(".html"), page.with_suffix(".json")
+    limited = compared.of([name for name in compared.columns if name in limits.thresholds])
+    scores = measure(limited, limits.thresholds, html=html, json_file=figures)
+    reports |= {html.name: html, figures.name: figures}
+    return Looked(compared, limits, scores)
+
+
+def _looked_if_enough(
+    view: View, rules: DriftRules, page: Path, reports: dict[str, Path]
+) -> Looked | TooShort:
+    """Look at logged answers; a young log, or one of answers that never vary, is no failure."""
+    try:
+        return _looked(view, rules, page, reports, what="logged forecasts")
+    except (InvalidInput, ShortHistory) as error:
+        return TooShort(view.look, f"{error.rule}: {error.found}")

@@ -1,0 +1,406 @@
+"""The lake: immutable price snapshots and the served features, on any fsspec URL.
+
+    prices/<dataset>/parts/<digest>.parquet        bars, only ever added
+    prices/<dataset>/quarantine/<digest>.parquet   faulty bars, with the names of their faults
+    prices/<dataset>/snapshots/<id>-<fetch time>-<digest>.json   which parts make a snapshot
+    prices/<dataset>/latest.json                   pointer to the newest manifest
+    prices/<dataset>/fetch.json                    how the newest fetch went
+    features/<dataset>/<sha256>.npz                served features
+    features/<dataset>/latest.json                 pointer to the newest ones
+
+Files but the pointers never change, and a pointer is replaced last: a writer that dies leaves
+files nobody points to. Of two writers at once the later pointer wins; the other's snapshot stays
+whole beside it, and its bars come back with its next fetch.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import orjson
+
+from forecasting.adapters.lake.blobs import Blobs
+from forecasting.adapters.lake.fetch_record import FetchRecord
+from forecasting.adapters.lake.snapshot import Origin, Part, Snapshot, content_digest
+from forecasting.clock import utc_now
+from forecasting.errors import (
+    InvalidSettings,
+    NotReady,
+    SnapshotCorrupted,
+    UnknownSymbol,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from forecasting.features.online import ServedFeatures
+    from forecasting.prices.quality.judge import Judgement
+
+_DATASET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_RESTORE = "Fetch the prices again into another data set, or restore the lake from its backup"
+
+
+class Lake:
+    """Price snapshots and served features under one address.
+
+    Args:
+        url: plain path or fsspec URL. Nothing is opened before the first call.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._blobs = Blobs(url)
+
+    # prices
+
+    def append(
+        self,
+        dataset: str,
+        judged: "Judgement",
+        *,
+        source: str,
+        replay: bool,
+        synthetic: bool,
+        interval: str,
+        fetched_at: datetime,
+        notes: Sequence[str] = (),
+        provider: str = "",
+    ) -> Snapshot:
+        """Add the bars that are not held yet, and make the result the latest snapshot.
+
+        A bar that is held stays as it is: the same bar with other values goes to the quarantine
+        as `restated_bar`. Bars that say nothing new leave the id as it was; the fetch time moves.
+
+        The bars of a provider that stands in for the source are kept apart, in parts that carry its
+        name; each gives way to the source's own bar as soon as the source has it.
+
+        Raises:
+            InvalidSettings: the data set holds another source or interval.
+            SnapshotCorrupted: the latest snapshot is damaged.
+        """
+        import pandas as pd
+
+        from forecasting.adapters.lake.bars import (
+            in_order,
+            new_and_restated,
+            new_faults,
+            snapshot_id,
+        )
+        from forecasting.schema import SYMBOL, TIMESTAMP
+
+        origin = Origin(source, replay, synthetic, interval)
+        previous = self._latest(dataset)
+        fresh, faulty, held = judged.clean, judged.quarantine, judged.clean
+        parts: tuple[Part, ...] = ()
+        quarantined: tuple[Part, ...] = ()
+        if previous:
+            _refuse_mixture(previous, origin)
+            known = self.read(previous)
+            parts, quarantined = previous.parts, previous.quarantined
+            if previous.providers and not provider:
+                parts = self._given_way(previous, judged.clean)
+                known = in_order(self._parts(previous, "parts", parts))
+            fresh, restated = new_and_restated(known, judged.clean, interval)
+            faulty = new_faults(self.quarantine(previous), [faulty, restated])
+            nothing_new = fresh.empty and faulty.empty and parts == previous.parts
+            if nothing_new and fetched_at <= previous.fetched_at:
+                return previous
+            held = in_order(pd.concat([known, fresh], ignore_index=True))
+            fetched_at = max(fetched_at, previous.fetched_at)
+        parts += self._put(dataset, "parts", fresh, provider)
+        quarantined += self._put(dataset, "quarantine", faulty)
+        snapshot = Snapshot(
+            id=snapshot_id(held, origin),
+            dataset=dataset,
+            source=source,
+            replay=replay,
+            synthetic=synthetic,
+            interval=interval,
+            symbols=tuple(sorted(held[SYMBOL].unique())),
+            first=_instant(held[TIMESTAMP].min()),
+            last=_instant(held[TIMESTAMP].max()),
+            rows=len(held),
+            fetched_at=fetched_at.astimezone(UTC),
+            notes=(*notes, *_told(source, parts)),
+            parts=parts,
+            quarantined=quarantined,
+        )
+        self._point(dataset, snapshot)
+        return snapshot
+
+    def latest(self, dataset: str) -> Snapshot:
+        """The newest snapshot of a data set.
+
+        Raises:
+            NotReady: nothing was ever fetched into it.
+            SnapshotCorrupted: its pointer or manifest is damaged.
+        """
+        found = self._latest(dataset)
+        if found is None:
+            raise NotReady(
+                "a data set needs prices",
+                f"{dataset!r} in {self.url} has none",
+                "Fetch some first: bellwether ingest",
+            )
+        return found
+
+    def holds(self, dataset: str) -> bool:
+        """Whether anything was ever fetched into a data set."""
+        return self._pointer(f"prices/{_checked(dataset)}") is not None
+
+    def snapshot(self, dataset: str, snapshot_id: str) -> Snapshot:
+        """The snapshot with an id, as of its newest fetch.
+
+        Raises:
+            InvalidSettings: there is none.
+        """
+        folder = f"prices/{_checked(dataset)}/snapshots"
+        manifests = [
+            name for name in self._blobs.names(folder) if name.startswith(f"{snapshot_id}-")
+        ]
+        if not manifests:
+            raise InvalidSettings(
+                "a snapshot must be in the lake",
+                f"{snapshot_id!r} of {dataset!r} is not in {self.url}",
+                "Take the latest, or fetch the prices again",
+            )
+        return Snapshot.from_bytes(self._blobs.read(f"{folder}/{manifests[-1]}"))
+
+    def read(self, snapshot: Snapshot, symbols: Iterable[str] = ()) -> "pd.DataFrame":
+        """Prices of a snapshot that keep the contract, every part verified.
+
+        Args:
+            snapshot: which one.
+            symbols: only these; all when empty.
+
+        Raises:
+            SnapshotCorrupted: a part is missing or its content is not what its name promises.
+            UnknownSymbol: the snapshot does not hold a symbol.
+        """
+        from forecasting.adapters.lake.bars import in_order, snapshot_id
+        from forecasting.schema import SYMBOL, validate_prices
+
+        prices = in_order(self._parts(snapshot, "parts", snapshot.parts))
+        found = snapshot_id(prices, snapshot.origin)
+        if found != snapshot.id:
+            raise SnapshotCorrupted(
+                "a snapshot's bars must be what its id promises",
+                f"{snapshot.id} of {snapshot.dataset!r} holds {found}",
+                _RESTORE,
+            )
+        wanted = tuple(symbols)
+        missing = sorted(set(wanted) - set(snapshot.symbols))
+        if missing:
+            raise UnknownSymbol(
+                "the snapshot must hold every symbol asked for",
+                f"{', '.join(missing)} not among {', '.join(snapshot.symbols)}",
+                "Fetch the symbol first: bellwether ingest --symbols ...",
+            )
+        if wanted:
+            prices = prices[prices[SYMBOL].isin(wanted)].reset_index(drop=True)
+        return validate_prices(prices)
+
+    def own_bars(self, snapshot: Snapshot) -> "pd.DataFrame":
+        """Prices of a snapshot without those of providers that stood in for its source.
+
+        Raises:
+            SnapshotCorrupted: as `read`.
+        """
+        from forecasting.adapters.lake.bars import in_order
+
+        own = tuple(part for part in snapshot.parts if not part.provider)
+        return in_order(self._parts(snapshot, "parts", own))
+
+    def record_fetch(self, dataset: str, record: FetchRecord) -> None:
+        """Remember how the newest fetch into a data set went."""
+        self._blobs.write(f"prices/{_checked(dataset)}/fetch.json", record.to_bytes())
+
+    def last_fetch(self, dataset: str) -> FetchRecord | None:
+        """How the newest fetch into a data set went, or None when there was none.
+
+        Raises:
+            SnapshotCorrupted: the record is damaged.
+        """
+        data = self._blobs.read_if_there(f"prices/{_checked(dataset)}/fetch.json")
+        return None if data is None else FetchRecord.from_bytes(data)
+
+    def quarantine(self, snapshot: Snapshot) -> "pd.DataFrame":
+        """Faulty bars met on the way to a snapshot: `faults.QUARANTINE_COLUMNS`."""
+        import pandas as pd
+
+        from forecasting.prices.quality.catalogue import QUARANTINE_COLUMNS
+
+        if not snapshot.quarantined:
+            return pd.DataFrame(columns=list(QUARANTINE_COLUMNS))
+        return self._parts(snapshot, "quarantine", snapshot.quarantined)
+
+    # served features: nothing here needs pandas
+
+    def publish_features(self, dataset: str, served: "ServedFeatures") -> str:
+        """Make these the features that are served. Returns their id."""
+        data = served.to_bytes()
+        digest = hashlib.sha256(data).hexdigest()
+        folder = f"features/{_checked(dataset)}"
+        self._blobs.write(f"{folder}/{digest}.npz", data)
+        pointer = {"id": served.id, "sha256": digest, "created_at": utc_now()}
+        self._blobs.write(f"{folder}/latest.json", orjson.dumps(pointer))
+        return served.id
+
+    def served_id(self, dataset: str) -> str | None:
+        """Id of the features that are served, or None: one small read."""
+        pointer = self._pointer(f"features/{_checked(dataset)}")
+        return None if pointer is None else pointer["id"]
+
+    def served_features(self, dataset: str) -> "ServedFeatures":
+        """The features that are served, verified.
+
+        Raises:
+            NotReady: none were published.
+            SnapshotCorrupted: they are missing or not what their digest promises.
+        """
+        from forecasting.features.online import ServedFeatures
+
+        folder = f"features/{_checked(dataset)}"
+        pointer = self._pointer(folder)
+        if pointer is None:
+            raise NotReady(
+                "the server needs published features",
+                f"{dataset!r} in {self.url} has none",
+                "Publish some first: bellwether train, or the refresh pipeline",
+            )
+        name = f"{folder}/{pointer['sha256']}.npz"
+        data = self._blobs.read_if_there(name)
+        if data is None or hashlib.sha256(data).hexdigest() != pointer["sha256"]:
+            raise SnapshotCorrupted(
+                "served features must be what their digest promises",
+                f"{name} {'is missing' if data is None else 'holds something else'}",
+                "Publish them again: the refresh pipeline",
+            )
+        return ServedFeatures.from_bytes(data)
+
+    # the files behind them
+
+    def _latest(self, dataset: str) -> Snapshot | None:
+        folder = f"prices/{_checked(dataset)}"
+        pointer = self._pointer(folder)
+        if pointer is None:
+            return None
+        manifest = self._blobs.read_if_there(f"{folder}/snapshots/{pointer.get('manifest')}")
+        if manifest is None or hashlib.sha256(manifest).hexdigest() != pointer["sha256"]:
+            raise SnapshotCorrupted(
+                "the latest manifest must be what its pointer promises",
+                f"{pointer.get('manifest')} {'is missing' if manifest is None else 'was changed'}",
+                _RESTORE,
+            )
+        return Snapshot.from_bytes(manifest)
+
+    def _point(self, dataset: str, snapshot: Snapshot) -> None:
+        folder, manifest = f"prices/{dataset}", snapshot.to_bytes()
+        digest = hashlib.sha256(manifest).hexdigest()
+        name = f"{snapshot.id}-{snapshot.fetched_at:%Y%m%dT%H%M%S%f}-{digest[:8]}.json"
+        self._blobs.write(f"{folder}/snapshots/{name}", manifest)
+        pointer = {"id": snapshot.id, "manifest": name, "sha256": digest}
+        self._blobs.write(f"{folder}/latest.json", orjson.dumps(pointer))
+
+    def _pointer(self, folder: str) -> dict[str, str] | None:
+        data = self._blobs.read_if_there(f"{folder}/latest.json")
+        if data is None:
+            return None
+        try:
+            pointer = orjson.loads(data)
+            return {name: str(pointer[name]) for name in pointer} | {
+                "id": str(pointer["id"]),
+                "sha256": str(pointer["sha256"]),
+            }
+        except (orjson.JSONDecodeError, KeyError, TypeError) as error:
+            raise SnapshotCorrupted(
+                "a pointer must name an id and a digest", f"{folder}/latest.json: {error}", _RESTORE
+            ) from error
+
+    def _given_way(self, held: Snapshot, own: "pd.DataFrame") -> tuple[Part, ...]:
+        """The parts that are left when the source's own bars take the place of a stand-in's."""
+        from forecasting.adapters.lake.bars import not_among
+
+        left: tuple[Part, ...] = ()
+        for part in held.parts:
+            if not part.provider:
+                left += (part,)
+                continue
+            frame = self._parts(held, "parts", (part,))
+            rest = not_among(frame, own, held.interval)
+            if len(rest) == len(frame):
+                left += (part,)
+            else:
+                left += self._put(held.dataset, "parts", rest, part.provider)
+        return left
+
+    def _put(
+        self, dataset: str, folder: str, frame: "pd.DataFrame", provider: str = ""
+    ) -> tuple[Part, ...]:
+        """Write a frame as one part, unless it is empty or there already."""
+        from forecasting.adapters.lake.bars import to_parquet
+
+        if frame.empty:
+            return ()
+        part = Part(content_digest(frame), len(frame), provider)
+        name = f"prices/{_checked(dataset)}/{folder}/{part.digest}.parquet"
+        if not self._blobs.exists(name):
+            self._blobs.write(name, to_parquet(frame))
+        return (part,)
+
+    def _parts(self, snapshot: Snapshot, folder: str, parts: Sequence[Part]) -> "pd.DataFrame":
+        import pandas as pd
+
+        from forecasting.adapters.lake.bars import from_parquet
+
+        frames = []
+        for part in parts:
+            name = f"prices/{snapshot.dataset}/{folder}/{part.digest}.parquet"
+            data = self._blobs.read_if_there(name)
+            frame = None if data is None else from_parquet(data)
+            if frame is None or content_digest(frame) != part.digest:
+                raise SnapshotCorrupted(
+                    "a part must hold what its name promises",
+                    f"{name} is {'missing' if data is None else 'damaged'}",
+                    _RESTORE,
+                )
+            frames.append(frame)
+        return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
+
+
+def _checked(dataset: str) -> str:
+    if not _DATASET.fullmatch(dataset):
+        raise InvalidSettings(
+            "a data set's name has letters, digits, dots, dashes and underscores, at most 100",
+            f"{dataset!r} was given",
+        )
+    return dataset
+
+
+def _refuse_mixture(held: Snapshot, origin: Origin) -> None:
+    """Prices of two sources or intervals do not make one history."""
+    if held.origin != origin:
+        raise InvalidSettings(
+            "a data set holds the bars of one source and interval",
+            f"{held.dataset!r} holds {held.origin}, and these are {origin}",
+            "Name another data set",
+        )
+
+
+def _told(source: str, parts: Sequence[Part]) -> tuple[str, ...]:
+    """What a reader has to know of bars that are not the source's own."""
+    rows: dict[str, int] = {}
+    for part in parts:
+        if part.provider:
+            rows[part.provider] = rows.get(part.provider, 0) + part.rows
+    return tuple(
+        f"{count} bars are of {provider}, which stood in for {source}; each gives way to {source}'s "
+        "own."
+        for provider, count in sorted(rows.items())
+    )
+
+
+def _instant(stamp: "pd.Timestamp") -> datetime:
+    return stamp.to_pydatetime().astimezone(UTC)

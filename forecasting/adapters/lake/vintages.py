@@ -1,0 +1,113 @@
+"""When each bar of a snapshot was known: the lake's parts say in which fetch it came."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecasting.adapters.lake.bars import from_parquet
+from forecasting.adapters.lake.blobs import Blobs
+from forecasting.adapters.lake.snapshot import Part, Snapshot
+from forecasting.errors import SnapshotCorrupted
+from forecasting.prices.calendar import nanoseconds
+from forecasting.schema import ACTIONS, OHLCV, SYMBOL, TIMESTAMP
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from forecasting.adapters.lake.lake import Lake
+
+
+def known_times(lake: "Lake", snapshot: Snapshot, prices: "pd.DataFrame") -> NDArray[np.int64]:
+    """When each bar was known as it stands, int64 ns [n].
+
+    That is its close, as fetches are frequent. A bar between bars of its symbol that an earlier
+    fetch had brought came late, and is known from the end of its own fetch. A bar with other
+    numbers than the lake holds was restated, and is known from the snapshot's newest fetch at
+    the earliest. Replayed history came after the fact as a whole, so none of it is late.
+
+    Args:
+        lake: where the snapshot is kept.
+        snapshot: the newest one the prices may be from.
+        prices: bars of the snapshot, all or some.
+
+    Raises:
+        SnapshotCorrupted: a part is missing or damaged.
+    """
+    import pandas as pd
+
+    blobs = Blobs(lake.url)
+    known = nanoseconds(prices[TIMESTAMP])
+    frames = [_part(blobs, snapshot, part) for part in snapshot.parts]
+    held = pd.concat(frames, ignore_index=True)
+    part = np.repeat(np.arange(len(frames)), [len(frame) for frame in frames])
+    arrived = np.full(len(held), np.iinfo(np.int64).min)
+    late = np.zeros(len(held), dtype=np.bool_)
+    if len(frames) > 1 and not snapshot.replay:
+        late = _filled_in(held, part)
+    if late.any():
+        fetches = _fetches(blobs, snapshot)
+        for number in np.unique(part[late]):
+            arrived[late & (part == number)] = fetches[snapshot.parts[number].digest]
+    place = _places(held, prices)
+    numbers = [*OHLCV, *ACTIONS]
+    first, used = (frame[numbers].to_numpy(dtype=np.float64) for frame in (held, prices))
+    same = (place >= 0) & (first[place] == used).all(axis=1)
+    newest = int(snapshot.fetched_at.timestamp() * 1e6) * 1_000
+    return np.maximum(known, np.where(same, arrived[place], newest))
+
+
+def _places(held: "pd.DataFrame", prices: "pd.DataFrame") -> NDArray[np.int64]:
+    """Row of `held` with each price's symbol and close; -1 where there is none."""
+    import pandas as pd
+
+    both = np.concatenate((held[SYMBOL].to_numpy(), prices[SYMBOL].to_numpy()))
+    times = np.concatenate((nanoseconds(held[TIMESTAMP]), nanoseconds(prices[TIMESTAMP])))
+    codes, _ = pd.factorize(both)
+    instants, rank = np.unique(times, return_inverse=True)
+    keys = codes.astype(np.int64) * len(instants) + rank
+    order = np.argsort(keys[: len(held)], kind="stable")
+    there, wanted = keys[: len(held)][order], keys[len(held) :]
+    near = np.minimum(np.searchsorted(there, wanted), len(there) - 1)
+    return np.where(there[near] == wanted, order[near], -1)
+
+
+def _filled_in(held: "pd.DataFrame", part: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Bars that lie between bars of their symbol which an earlier part had brought."""
+    import pandas as pd
+
+    codes, _ = pd.factorize(held[SYMBOL].to_numpy())
+    times = nanoseconds(held[TIMESTAMP])
+    late = np.zeros(len(held), dtype=np.bool_)
+    first = np.full(codes.max() + 1, np.iinfo(np.int64).max)
+    last = np.full(codes.max() + 1, np.iinfo(np.int64).min)
+    for number in range(int(part.max()) + 1):
+        rows = np.flatnonzero(part == number)
+        late[rows] = (times[rows] > first[codes[rows]]) & (times[rows] < last[codes[rows]])
+        np.minimum.at(first, codes[rows], times[rows])
+        np.maximum.at(last, codes[rows], times[rows])
+    return late
+
+
+def _fetches(blobs: Blobs, snapshot: Snapshot) -> dict[str, int]:
+    """End of the fetch that first brought each part, int64 ns by digest."""
+    folder = f"prices/{snapshot.dataset}/snapshots"
+    every = [Snapshot.from_bytes(blobs.read(f"{folder}/{name}")) for name in blobs.names(folder)]
+    brought: dict[str, int] = {}
+    for one in sorted(every, key=lambda each: each.fetched_at):
+        for part in one.parts:
+            brought.setdefault(part.digest, int(one.fetched_at.timestamp() * 1e6) * 1_000)
+    return brought
+
+
+def _part(blobs: Blobs, snapshot: Snapshot, part: Part) -> "pd.DataFrame":
+    name = f"prices/{snapshot.dataset}/parts/{part.digest}.parquet"
+    data = blobs.read_if_there(name)
+    frame = None if data is None else from_parquet(data)
+    if frame is None:
+        raise SnapshotCorrupted(
+            "a part must hold what its name promises",
+            f"{name} is {'missing' if data is None else 'damaged'}",
+            "Fetch the prices again into another data set, or restore the lake from its backup",
+        )
+    return frame

@@ -1,0 +1,1 @@
+"""Requests to price providers: deadlines, budgets, retries."""

@@ -1,0 +1,176 @@
+"""The process in which yfinance runs: a job on stdin, one JSON answer per symbol on stdout.
+
+yfinance keeps global state (session, caches, configuration) and swallows errors. Here it has a
+process to itself, with a session that bounds every request, sends it to `base_url` when that is
+set, and remembers what Yahoo really said, by which failures are told apart.
+"""
+
+import json
+import sys
+import time
+from datetime import date
+from functools import partial
+from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
+
+from forecasting.adapters.market.http.retry import with_retries
+from forecasting.errors import (
+    BellwetherError,
+    InvalidSettings,
+    RateLimited,
+    SourceUnavailable,
+    UnknownSymbol,
+)
+
+REQUEST_SECONDS: Final = 10.0
+COLUMNS: Final = {
+    "open": "Open",
+    "high": "High",
+    "low": "Low",
+    "close": "Close",
+    "volume": "Volume",
+    "dividend": "Dividends",
+    "split": "Stock Splits",
+}
+_CHART: Final = "/v8/finance/chart/"
+
+
+class Said:
+    """What Yahoo said to the requests of one attempt."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.error: dict[str, str] = {}
+        self.retry_after: float | None = None
+
+    def hear(self, response: Any) -> None:
+        """Remember an answer of the chart service."""
+        self.status = int(response.status_code)
+        if self.status == 429:
+            waiting = response.headers.get("Retry-After") or ""
+            self.retry_after = float(waiting) if waiting.isdigit() else None
+        try:
+            self.error = (response.json().get("chart") or {}).get("error") or {}
+        except (ValueError, AttributeError):
+            self.error = {}
+
+
+def main() -> None:
+    """Answer one job, symbol by symbol; stop at the first failure, so as not to press on."""
+    job = json.load(sys.stdin)
+    until = float(job["until"])
+    session = _session(job["base_url"], until)
+    for symbol in job["symbols"]:
+        call = partial(_history, session, symbol, job["start"], job["interval"], job["cache"])
+        try:
+            answer = with_retries(call, deadline=until)
+        except BellwetherError as error:
+            answer = {
+                "error": {
+                    "kind": type(error).__name__,
+                    "rule": error.rule,
+                    "found": error.found,
+                    "remedy": error.remedy,
+                    "retry_after": getattr(error, "retry_after", None),
+                }
+            }
+        sys.stdout.write(json.dumps({"symbol": symbol, **answer}) + "\n")
+        sys.stdout.flush()
+        if "error" in answer:
+            return
+
+
+def _session(base_url: str, until: float) -> Any:
+    """A session of yfinance's own kind that bounds, redirects and listens."""
+    from yfinance._http import HAS_CURL_CFFI, new_session
+
+    plain: Any = type(new_session())
+
+    class Session(plain):  # type: ignore[misc]
+        said = Said()
+
+        def request(self, method: str, url: str, **options: Any) -> Any:
+            if base_url:
+                ours, theirs = urlsplit(base_url), urlsplit(url)
+                path = ours.path + theirs.path
+                url = urlunsplit((ours.scheme, ours.netloc, path, theirs.query, ""))
+            asked = options.get("timeout")
+            bounds = [REQUEST_SECONDS, max(0.1, until - time.monotonic())]
+            options["timeout"] = min([asked, *bounds] if isinstance(asked, int | float) else bounds)
+            response = super().request(method=method, url=url, **options)
+            if _CHART in url:
+                self.said.hear(response)
+            return response
+
+    return Session(impersonate="chrome") if HAS_CURL_CFFI else Session()
+
+
+def _history(
+    session: Any, symbol: str, start: str | None, interval: str, cache: str
+) -> dict[str, Any]:
+    """One attempt at one symbol's bars up to now, so that every later split is known."""
+    import yfinance
+    from yfinance.data import YfData
+
+    YfData.cache_get.cache_clear()  # it keeps failures too
+    yfinance.config.debug.hide_exceptions = False
+    yfinance.set_tz_cache_location(cache)
+    session.said = Said()
+    period = {"start": date.fromisoformat(start)} if start else {"period": "max"}
+    try:
+        frame = yfinance.Ticker(symbol, session=session).history(
+            **period,
+            interval=interval,
+            auto_adjust=False,
+            actions=True,
+            keepna=True,
+            timeout=REQUEST_SECONDS,
+        )
+    except Exception as error:
+        raise _failure(symbol, session.said, f"{type(error).__name__}: {error}") from error
+    if frame.empty:
+        raise _failure(symbol, session.said, "the answer was empty")
+    if "Capital Gains" in frame:
+        frame["Dividends"] = frame["Dividends"] + frame["Capital Gains"]
+    starts = frame.index.tz_convert("UTC").as_unit("ns")
+    numbers = {ours: frame[theirs].astype(float).tolist() for ours, theirs in COLUMNS.items()}
+    return {
+        "zone": str(frame.index.tz),
+        "starts": starts.to_numpy(dtype="datetime64[ns]").astype("int64").tolist(),
+        "columns": list(numbers),
+        **numbers,
+    }
+
+
+def _failure(symbol: str, said: Said, found: str) -> BellwetherError:
+    """What went wrong, by what Yahoo said rather than by what yfinance made of it."""
+    description = said.error.get("description", "")
+    if said.status == 429:
+        wait = f"asks us to wait {said.retry_after:g} s" if said.retry_after else "limits our rate"
+        return RateLimited(
+            "a price source may be asked only so often",
+            f"Yahoo {wait} ({symbol})",
+            "Wait a few minutes, ask for fewer symbols, or take SOURCE=sample",
+            retry_after=said.retry_after,
+        )
+    if said.error.get("code") == "Not Found" or said.status == 404:
+        return UnknownSymbol(
+            "Yahoo must know the symbol",
+            f"{symbol}: {description or 'not found'}",
+            "Check its spelling on finance.yahoo.com: 2330.TW, BTC-USD, EURUSD=X",
+        )
+    if "must be within" in description:
+        return InvalidSettings(
+            "Yahoo keeps hourly bars for the last 730 days",
+            f"{symbol}: {description}",
+            "Ask for a later start, or for daily bars",
+        )
+    return SourceUnavailable(
+        "Yahoo must answer with bars",
+        f"{symbol}: {description or found}" + (f" (HTTP {said.status})" if said.status else ""),
+        "Try again later, or take SOURCE=sample",
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Prometheus: what jobs push and what is asked of it."""

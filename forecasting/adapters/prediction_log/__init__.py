@@ -1,0 +1,1 @@
+"""Every forecast that was served, kept in a database."""

@@ -1,0 +1,390 @@
+"""The model registry: MLflow runs, versions, the aliases champion and challenger, promotion.
+
+A version is registered last: its run's parameters, metrics and files are logged first, then the
+version is created with all its tags in one request, then an alias may point at it. Who is champion
+is decided in the ledger by compare-and-set; the alias follows it and is repaired when it lags.
+
+`forecasting.adapters.registry.reader` reads the same things without the MLflow packages.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from forecasting.adapters.registry.ledger import DONE, NO_VERSION, Ledger, Promotion
+from forecasting.adapters.registry.server import MlflowServer
+from forecasting.errors import PromotionConflict, UnknownVersion
+
+CHAMPION: Final = "champion"
+CHALLENGER: Final = "challenger"
+BUNDLE: Final = "bundle"
+"""Folder of a run's artifacts that holds the bundle."""
+
+_REPAIRS = 5
+
+
+@dataclass(frozen=True)
+class RegisteredVersion:
+    """A version of the registered model.
+
+    Attributes:
+        version: number as the registry writes it, e.g. "3".
+        run_id: MLflow run that made it.
+        tags: bundle_digest, kind, verdict, verdict_reason, data_snapshot, dataset, source, ...
+        source: URI of the bundle's files.
+    """
+
+    version: str
+    run_id: str
+    tags: Mapping[str, str]
+    source: str
+
+    @property
+    def bundle_digest(self) -> str:
+        """SHA-256 of the bundle's manifest."""
+        return self.tags.get("bundle_digest", "")
+
+    @property
+    def kind(self) -> str:
+        """Kind of model: random_walk, ridge, random_forest, xgboost, ..."""
+        return self.tags.get("kind", "")
+
+
+@dataclass(frozen=True)
+class CandidateRun:
+    """What one candidate leaves in MLflow.
+
+    Attributes:
+        name: run name shown to people.
+        params: parameters of model and run.
+        metrics: honest scores, by name.
+        tags: run tags.
+        files: local file or folder -> folder of the run's artifacts it goes to.
+        dataset: name of the dataset the candidate learned from.
+        snapshot: content hash of the snapshot, the dataset's digest in MLflow.
+        dataset_source: where the snapshot lies, e.g. the lake's URL.
+    """
+
+    name: str
+    params: Mapping[str, object]
+    metrics: Mapping[str, float]
+    tags: Mapping[str, str]
+    files: tuple[tuple[Path, str], ...]
+    dataset: str
+    snapshot: str
+    dataset_source: str = ""
+    profile: Mapping[str, object] = field(default_factory=dict)
+
+
+class Registry:
+    """The registered model in an MLflow server.
+
+    Args:
+        url: address of the MLflow server.
+        model: name of the registered model.
+        ledger: the promotions' ledger; needed to promote.
+
+    Nothing is contacted, and MLflow is not imported, before the first call.
+    """
+
+    def __init__(self, url: str, model: str, *, ledger: Ledger) -> None:
+        self.model = model
+        self.ledger = ledger
+        self._server = MlflowServer(url)
+
+    def check(self) -> None:
+        """Ask the server whether it is there, without importing MLflow.
+
+        Raises:
+            RegistryUnavailable: no healthy answer within three seconds.
+        """
+        self._server.check()
+
+    def log_candidate(self, experiment: str, candidate: CandidateRun) -> str:
+        """Log one candidate as a finished run and return its id.
+
+        A run that could not be logged whole is marked failed.
+
+        Raises:
+            RegistryUnavailable: the server cannot be reached.
+        """
+        from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
+
+        with self._server.client() as client:
+            found = client.get_experiment_by_name(experiment)
+            identity = found.experiment_id if found else _create_experiment(client, experiment)
+            run_id = str(client.create_run(identity, run_name=candidate.name).info.run_id)
+            try:
+                client.log_batch(
+                    run_id,
+                    metrics=[Metric(k, float(v), 0, 0) for k, v in candidate.metrics.items()],
+                    params=[Param(k, str(v)) for k, v in candidate.params.items()],
+                    tags=[RunTag(k, v) for k, v in candidate.tags.items()],
+                )
+                dataset = Dataset(
+                    name=candidate.dataset,
+                    digest=candidate.snapshot,
+                    source_type="lake",
+                    source=candidate.dataset_source or "lake",
+                    profile=_json(candidate.profile),
+                )
+                context = [InputTag("mlflow.data.context", "training")]
+                client.log_inputs(run_id, [DatasetInput(dataset, context)])
+                for path, folder in candidate.files:
+                    upload = client.log_artifacts if path.is_dir() else client.log_artifact
+                    upload(run_id, str(path), folder)
+            except BaseException:
+                client.set_terminated(run_id, "FAILED")
+                raise
+            client.set_terminated(run_id, "FINISHED")
+            return run_id
+
+    def find_run(self, experiment: str, bundle_digest: str) -> str | None:
+        """The finished run that logged this bundle whole, or None.
+
+        Raises:
+            RegistryUnavailable: the server cannot be reached.
+        """
+        with self._server.client() as client:
+            found = client.get_experiment_by_name(experiment)
+            if found is None:
+                return None
+            query = f"tags.bundle_digest = '{bundle_digest}' and attributes.status = 'FINISHED'"
+            runs = client.search_runs([found.experiment_id], query, max_results=1)
+            return str(runs[0].info.run_id) if runs else None
+
+    def experiment_id(self, experiment: str) -> str:
+        """MLflow's id of an experiment, which its pages are found by; "" when there is none.
+
+        Raises:
+            RegistryUnavailable: the server cannot be reached.
+        """
+        with self._server.client() as client:
+            found = client.get_experiment_by_name(experiment)
+            return str(found.experiment_id) if found else ""
+
+    def find(self, bundle_digest: str, snapshot: str) -> RegisteredVersion | None:
+        """The version that already holds this bundle of this snapshot, or None.
+
+        Raises:
+            RegistryUnavailable: the server cannot be reached.
+        """
+        for version in self.versions():
+            same_bundle = version.bundle_digest == bundle_digest
+            if same_bundle and version.tags.get("data_snapshot") == snapshot:
+                return version
+        return None
+
+    def register(self, run_id: str, tags: Mapping[str, str]) -> RegisteredVersion:
+        """Create a version from a finished run's bundle, tags and all, in one request.
+
+        Raises:
+            RegistryUnavailable: the server cannot be reached; nothing was registered.
+        """
+        with self._server.client() as client:
+            _ensure_model(client, self.model)
+            source = f"runs:/{run_id}/{BUNDLE}"
+            made = client.create_model_version(
+                self.model, source, run_id=run_id, tags=dict(tags), await_creation_for=30
+            )
+            return _registered(made)
+
+    def tag(self, version: str, tags: Mapping[str, str]) -> None:
+        """Write tags of a version anew, e.g. the verdict of a later run.
+
+        Raises:
+            RegistryUnavailable: the server cannot be reached.
+        """
+        with self._server.client() as client:
+            for key, value in tags.items():
+                client.set_model_version_tag(self.model, version, key, value)
+
+    def versions(self) -> list[RegisteredVersion]:
+        """Every version, newest first.
+
+        Raises:
+            RegistryUnavailable: the server cannot be reached.
+        """
+        found: list[RegisteredVersion] = []
+        with self._server.client() as client:
+            token: str | None = None
+            while token != "":
+                page = client.search_model_versions(
+                    f"name='{self.model}'", max_results=1_000, page_token=token
+                )
+                found += [_registered(made) for made in page]
+                token = page.token or ""
+        return sorted(found, key=lambda version: int(version.version), reverse=True)
+
+    def version(self, version: str) -> RegisteredVersion:
+        """One version.
+
+        Raises:
+            UnknownVersion: there is no such version.
+            RegistryUnavailable: the server cannot be reached.
+        """
+        found = self._lookup("get_model_version", version)
+        if found is None:
+            raise UnknownVersion(
+                "a version must be registered",
+                f"{self.model} has no version {version}",
+                "Train first, or list the versions in MLflow",
+            )
+        return found
+
+    def champion(self) -> RegisteredVersion | None:
+        """The version users are served, or None before the first training."""
+        return self._lookup("get_model_version_by_alias", CHAMPION)
+
+    def challenger(self) -> RegisteredVersion | None:
+        """The version that was last put up against the champion, or None."""
+        return self._lookup("get_model_version_by_alias", CHALLENGER)
+
+    def set_challenger(self, version: str) -> None:
+        """Point the alias challenger at a version.
+
+        Raises:
+            RegistryUnavailable: the server cannot be reached.
+        """
+        with self._server.client() as client:
+            client.set_registered_model_alias(self.model, CHALLENGER, version)
+
+    def download(self, version: str, destination: Path) -> Path:
+        """Copy a version's bundle into a folder that does not exist yet; return it.
+
+        The digests are the reader's to check (`forecasting.bundle.bundle.load_bundle`).
+
+        Raises:
+            UnknownVersion: there is no such version.
+            RegistryUnavailable: the server cannot be reached.
+        """
+        from tempfile import TemporaryDirectory
+
+        found = self.version(version)
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=destination.parent) as folder, self._server.client() as client:
+            local = client.download_artifacts(found.run_id, BUNDLE, folder)
+            Path(local).rename(destination)
+        return destination
+
+    def promote(
+        self, version: str, *, expected_champion: str | None, who: str, why: str
+    ) -> Promotion:
+        """Make a version champion, if the champion is still the expected one.
+
+        Args:
+            version: version to promote; it must be registered.
+            expected_champion: version the decision was made against, None for no champion.
+            who: who promotes, for the audit trail.
+            why: the reason, for the audit trail.
+
+        Raises:
+            PromotionConflict: another promotion came first; nothing changed.
+            UnknownVersion: the version is not registered; nothing changed.
+            RegistryUnavailable: the server cannot be reached. If the ledger had already decided,
+                the next call of `promote` or `repair` moves the alias.
+        """
+        self.version(version)
+        self.repair()
+        expected = expected_champion or NO_VERSION
+        claimed = self.ledger.claim(
+            self.model, expected=expected, to_version=version, who=who, why=why
+        )
+        self._follow()
+        return claimed
+
+    def repair(self) -> None:
+        """Make the alias champion say what the ledger says, after a promoter died in between.
+
+        A champion that the ledger has never heard of (a new ledger) is adopted into it; a champion
+        that the registry has lost (a new registry) is written off. Both leave a row.
+
+        Raises:
+            RegistryUnavailable: the server cannot be reached.
+        """
+        head = self.ledger.head(self.model)
+        alias = self.champion()
+        aliased = alias.version if alias else NO_VERSION
+        if head is not None and head.state == DONE and head.to_version == aliased:
+            return
+        try:
+            unknown = head is None or head.to_version == NO_VERSION
+            if unknown and alias is not None:
+                self._adopt(NO_VERSION, aliased, "champion found in the registry")
+            elif head is not None and head.to_version != NO_VERSION:
+                if self._lookup("get_model_version", head.to_version) is None:
+                    self._adopt(head.to_version, aliased, "the registry has lost its champion")
+                else:
+                    self._follow()
+        except PromotionConflict:
+            self._follow()  # a rival repaired first, and its word counts
+
+    def audit(self, *, last: int = 100) -> list[Promotion]:
+        """Who promoted what, when and why, newest first."""
+        return self.ledger.history(self.model, last=last)
+
+    def _adopt(self, expected: str, version: str, why: str) -> None:
+        row = self.ledger.claim(
+            self.model, expected=expected, to_version=version, who="ledger", why=why
+        )
+        self.ledger.settle(row)
+
+    def _follow(self) -> None:
+        """Move the alias to the ledger's head until the head stands still meanwhile."""
+        head = self.ledger.head(self.model)
+        for _ in range(_REPAIRS):
+            if head is None or head.to_version == NO_VERSION:
+                return
+            with self._server.client() as client:
+                client.set_registered_model_alias(self.model, CHAMPION, head.to_version)
+            self.ledger.settle(head)
+            after = self.ledger.head(self.model)
+            if after is None or after.number == head.number:
+                return
+            head = after
+
+    def _lookup(self, call: str, argument: str) -> RegisteredVersion | None:
+        from mlflow.exceptions import MlflowException
+
+        with self._server.client() as client:
+            try:
+                return _registered(getattr(client, call)(self.model, argument))
+            except MlflowException as error:
+                # An unknown alias answers INVALID_PARAMETER_VALUE, the rest RESOURCE_...
+                if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+                    return None
+                raise
+
+
+def _registered(made: Any) -> RegisteredVersion:
+    tags = {str(key): str(value) for key, value in made.tags.items()}
+    return RegisteredVersion(str(made.version), str(made.run_id), tags, str(made.source))
+
+
+def _create_experiment(client: Any, name: str) -> str:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return str(client.create_experiment(name))
+    except MlflowException:
+        found = client.get_experiment_by_name(name)
+        if found is None:
+            raise
+        return str(found.experiment_id)
+
+
+def _ensure_model(client: Any, name: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+
+
+def _json(value: Mapping[str, object]) -> str:
+    from json import dumps
+
+    return dumps(value, sort_keys=True)

@@ -1,0 +1,319 @@
+"""A trained model on disk: non-executable bytes, a manifest, and a digest for every file.
+
+    manifest.json     what it is, how it was made, and the SHA-256 of every other file
+    model.onnx        features [n, k] -> locations [n, K] of the standardised return
+    model.ubj         the XGBoost booster in its own format, for that kind only, before its locations
+                      are shrunk; never loaded here
+    calibration.npy   float64 [H, 99] quantiles of the standardised residual
+    baseline.npy      float64 [H, 99] the random walk's
+    selfcheck.npz     a few rows and the locations the exporter got for them
+
+The bundle's digest is the SHA-256 of manifest.json. Loading needs NumPy and onnxruntime only.
+Nothing is parsed before its digest holds, every file is read once, and no pickle is ever read.
+"""
+
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecasting.bundle import files as form
+from forecasting.bundle.onnx_allowlist import inspect_onnx
+from forecasting.errors import BundleRejected, InvalidInput
+from forecasting.features.build import FeatureSpec
+from forecasting.features.targets import SignalRule
+from forecasting.models.quantiles import KNOTS, Floats, QuantileTable
+from forecasting.models.quantiles import signal as signals_of
+from forecasting.schema import MAX_HORIZON, QUANTILE_LEVELS
+
+if TYPE_CHECKING:
+    from forecasting.models.training import TrainedCandidate
+
+
+@dataclass(frozen=True)
+class BundleInfo:
+    """What `write_bundle` wrote.
+
+    Attributes:
+        digest: SHA-256 of manifest.json, hex.
+        manifest: its content.
+    """
+
+    digest: str
+    manifest: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class BundleForecast:
+    """Forecasts for n rows.
+
+    Attributes:
+        quantiles: float64 [n, horizon, Q] prices.
+        probability_of_rise: float64 [n, horizon].
+        signals: buy, hold or sell for every row.
+    """
+
+    quantiles: Floats
+    probability_of_rise: Floats
+    signals: list[str]
+
+
+@dataclass(frozen=True, eq=False)
+class Bundle:
+    """A verified bundle, ready to forecast; safe to share between threads.
+
+    Attributes:
+        digest: SHA-256 of its manifest, hex.
+        manifest: the manifest.
+        spec: how the features it takes are built.
+        kind: the candidate.
+        table: its calibration.
+        baseline: the random walk's calibration.
+        signal: when a forecast is worth a trade.
+        session: the onnxruntime session.
+    """
+
+    digest: str
+    manifest: dict[str, Any]
+    spec: FeatureSpec
+    kind: str
+    table: QuantileTable
+    baseline: QuantileTable
+    signal: SignalRule
+    session: Any
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """The Q published quantile levels."""
+        return self.table.levels
+
+    @property
+    def calibration(self) -> Floats:
+        """Quantiles [H, 99] of the standardised residual."""
+        return self.table.calibration
+
+    def locate(self, x: NDArray[np.float32]) -> Floats:
+        """Locations [n, K] for features [n, k], columns as in the manifest's feature_names."""
+        located: Floats = self.session.run(None, {"features": x})[0].astype(np.float64)
+        return located
+
+    def forecast(
+        self, x: NDArray[np.float32], scale: Floats, close: Floats, horizon: int = MAX_HORIZON
+    ) -> BundleForecast:
+        """Price quantiles, probabilities of a rise and signals.
+
+        Args:
+            x: float32 [n, k] features, finite.
+            scale: float64 [n] volatility of one bar's log return.
+            close: float64 [n] last closes, raw.
+            horizon: bars to look ahead, 1..30.
+        """
+        loc = self.locate(x)
+        rule, table = self.signal, self.table
+        above, below = table.beyond(loc, scale, rule.cost, rule.horizon)
+        return BundleForecast(
+            quantiles=table.prices(loc, scale, close, horizon),
+            probability_of_rise=table.rise(loc, horizon),
+            signals=signals_of(above, below, rule.threshold),
+        )
+
+    def baseline_prices(self, scale: Floats, close: Floats, horizon: int = MAX_HORIZON) -> Floats:
+        """Price quantiles [n, horizon, Q] of the random walk, from the same origin."""
+        return self.baseline.prices(np.zeros((len(scale), len(KNOTS))), scale, close, horizon)
+
+
+def write_bundle(
+    directory: Path,
+    trained: "TrainedCandidate",
+    spec: FeatureSpec,
+    *,
+    training: dict[str, Any],
+    signal: SignalRule,
+) -> BundleInfo:
+    """Write a candidate as a bundle, whole or not at all.
+
+    The same data, seed and packages give the same digest: put nothing into `training` that
+    differs between two such runs, such as the time of day.
+
+    Args:
+        directory: where the bundle is to be; one that is there is replaced.
+        trained: the candidate.
+        spec: how its features were built.
+        training: where it comes from: snapshot, source, symbols, first, last, git revision, ...
+        signal: the signal rule to serve.
+
+    Raises:
+        BundleRejected: the export differs from the model, or would be refused when loaded.
+    """
+    from forecasting.bundle.onnx_writer import to_onnx
+    from forecasting.models.candidates import Learner
+
+    if tuple(spec.names) != trained.feature_names:
+        raise BundleRejected(
+            "a bundle's feature specification must name the features the model was trained on",
+            f"{len(spec.names)} names, trained on {len(trained.feature_names)}, or another order",
+            "Pass the specification the feature table was built with",
+        )
+    model = to_onnx(trained.forecaster, len(trained.feature_names), trained.columns)
+    inspect_onnx(model)
+    exported = _open(model).run(None, {"features": trained.sample})[0]
+    form.check_parity(exported, trained.locate(trained.sample), "the export of the trained model")
+    content = {
+        "model.onnx": model,
+        "calibration.npy": form.npy(trained.calibration),
+        "baseline.npy": form.npy(trained.baseline),
+        "selfcheck.npz": form.npz(features=trained.sample, location=exported),
+    }
+    if isinstance(trained.forecaster, Learner) and trained.kind == "xgboost":
+        content["model.ubj"] = bytes(trained.forecaster.estimator.get_booster().save_raw("ubj"))
+    manifest = {
+        "format": form.FORMAT,
+        "kind": trained.kind,
+        "params": trained.params,
+        "feature_spec": spec.to_dict(),
+        "feature_spec_digest": spec.digest,
+        "feature_names": trained.feature_names,
+        "selected_features": trained.selected_features,
+        "knots": KNOTS,
+        "max_horizon": MAX_HORIZON,
+        "quantile_levels": QUANTILE_LEVELS,
+        "signal": asdict(signal),
+        "training": {"seed": trained.seed, "trials": trained.trials, **training},
+        "versions": form.versions(trained.kind),
+        "files": {name: form.sha256(data) for name, data in content.items()},
+    }
+    content[form.MANIFEST] = form.canonical_json(manifest)
+    digest = form.sha256(content[form.MANIFEST])
+    _place(directory, content, digest)
+    return BundleInfo(digest, form.parse_manifest(content[form.MANIFEST]))
+
+
+def read_manifest(
+    directory: Path, *, expected_digest: str | None = None
+) -> tuple[str, dict[str, Any]]:
+    """Digest and content of a bundle's manifest, checked, with no other file opened.
+
+    Raises:
+        BundleRejected: there is none, its digest is another, or it breaks the format.
+    """
+    raw = form.read_file(directory / form.MANIFEST)
+    digest = form.sha256(raw)
+    if expected_digest is not None and digest != expected_digest.lower():
+        raise BundleRejected(
+            "the manifest's SHA-256 must be the one the registry holds",
+            f"{digest}, expected {expected_digest}",
+            form.REMEDY,
+        )
+    return digest, form.parse_manifest(raw)
+
+
+def load_bundle(directory: Path, *, expected_digest: str | None = None) -> Bundle:
+    """Verify a bundle and make it ready to forecast.
+
+    Order: the manifest against `expected_digest`, the folder against the manifest, every file
+    against its digest; only then are arrays and the graph parsed, and the graph must give the
+    self-check's answers.
+
+    Args:
+        directory: the bundle.
+        expected_digest: SHA-256 its manifest must have; without it only the files are checked
+            against the manifest, which protects from damage but not from a forger.
+
+    Raises:
+        BundleRejected: says which rule is broken; nothing of the bundle is kept.
+    """
+    digest, manifest = read_manifest(directory, expected_digest=expected_digest)
+    content = form.read_contents(directory, manifest["files"])
+    spec, rule = _spec_and_rule(manifest)
+    width = len(manifest["feature_names"])
+    table = form.parse_calibration(content["calibration.npy"], "calibration.npy")
+    baseline = form.parse_calibration(content["baseline.npy"], "baseline.npy")
+    features, location = form.parse_selfcheck(content["selfcheck.npz"], width)
+    inspect_onnx(content["model.onnx"])
+    session = _open(content["model.onnx"])
+    _check_signature(session, width)
+    bundle = Bundle(
+        digest=digest,
+        manifest=manifest,
+        spec=spec,
+        kind=manifest["kind"],
+        table=QuantileTable.of(table),
+        baseline=QuantileTable.of(baseline),
+        signal=rule,
+        session=session,
+    )
+    form.check_parity(bundle.locate(features), location, "the loaded model")
+    return bundle
+
+
+def _place(directory: Path, content: dict[str, bytes], digest: str) -> None:
+    """Write the files beside `directory`, load them as a server would, then put them there."""
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    draft = directory.with_name(f".{directory.name}.part")
+    old = directory.with_name(f".{directory.name}.old")
+    for folder in (draft, old):
+        shutil.rmtree(folder, ignore_errors=True)
+    draft.mkdir()
+    try:
+        for name, data in content.items():
+            (draft / name).write_bytes(data)
+        load_bundle(draft, expected_digest=digest)
+        if directory.exists():
+            directory.replace(old)
+        draft.replace(directory)
+    finally:
+        for folder in (draft, old):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _open(model: bytes) -> Any:
+    """An onnxruntime session that keeps to the calling thread."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.enable_cpu_mem_arena = False
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception as fault:  # onnxruntime's errors have no common root
+        raise BundleRejected(
+            "onnxruntime must accept model.onnx", str(fault).splitlines()[0], form.REMEDY
+        ) from fault
+
+
+def _check_signature(session: Any, width: int) -> None:
+    inputs, outputs = session.get_inputs(), session.get_outputs()
+    found = [(end.name, end.type, end.shape[1:]) for end in (*inputs, *outputs)]
+    wanted = [
+        ("features", "tensor(float)", [width]),
+        ("location", "tensor(float)", [len(KNOTS)]),
+    ]
+    if found != wanted or len(inputs) != 1:
+        raise BundleRejected(
+            f"model.onnx must take features [n, {width}] and give location [n, {len(KNOTS)}]",
+            str(found),
+            form.REMEDY,
+        )
+
+
+def _spec_and_rule(manifest: dict[str, Any]) -> tuple[FeatureSpec, SignalRule]:
+    try:
+        spec = FeatureSpec.from_dict(manifest["feature_spec"])
+        rule = SignalRule(**manifest["signal"])
+    except (InvalidInput, TypeError, ValueError, KeyError) as fault:
+        raise BundleRejected(
+            "feature_spec and signal must be ones this version knows", str(fault), form.REMEDY
+        ) from fault
+    names = manifest["feature_names"]
+    if list(spec.names) != names or not set(manifest["selected_features"]) <= set(names):
+        raise BundleRejected(
+            "feature_names must be those of feature_spec, and selected_features among them",
+            f"{len(names)} names",
+            form.REMEDY,
+        )
+    return spec, rule

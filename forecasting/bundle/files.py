@@ -1,0 +1,235 @@
+"""The bundle's bytes: which files it has, what each must hold, and how they are read and written."""
+
+import hashlib
+import io
+import platform
+import zipfile
+from importlib import import_module
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from forecasting.errors import BundleRejected
+from forecasting.models.quantiles import GRID, KNOTS, Floats
+from forecasting.schema import MAX_HORIZON, QUANTILE_LEVELS
+
+FORMAT: Final = "bellwether-bundle/1"
+MANIFEST: Final = "manifest.json"
+REQUIRED: Final = frozenset({"model.onnx", "calibration.npy", "baseline.npy", "selfcheck.npz"})
+ALLOWED: Final = REQUIRED | {"model.ubj"}
+PARITY: Final = 1e-5
+"""Largest difference, in standardised returns, between a model and its export."""
+
+REMEDY: Final = "Fetch the bundle again from the registry, or train again; do not serve this one"
+
+_LARGEST: Final = 512 * 1024 * 1024
+_FIELDS: Final[dict[str, type]] = {
+    "kind": str,
+    "params": dict,
+    "feature_spec": dict,
+    "feature_names": list,
+    "selected_features": list,
+    "knots": list,
+    "max_horizon": int,
+    "quantile_levels": list,
+    "signal": dict,
+    "training": dict,
+    "versions": dict,
+    "files": dict,
+}
+_PACKAGES: Final = {
+    "random_walk": (),
+    "ridge": ("sklearn",),
+    "random_forest": ("sklearn",),
+    "xgboost": ("xgboost",),
+    "lightgbm": ("lightgbm",),
+    "catboost": ("catboost",),
+}
+
+
+def sha256(content: bytes) -> str:
+    """SHA-256, hex."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def canonical_json(value: Any) -> bytes:
+    """JSON whose bytes depend on the content only."""
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2)
+
+
+def npy(array: Floats) -> bytes:
+    """An array as .npy bytes."""
+    buffer = io.BytesIO()
+    np.save(buffer, np.ascontiguousarray(array, dtype=np.float64), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def npz(**arrays: NDArray[np.float32]) -> bytes:
+    """Arrays as .npz bytes; NumPy dates the members 1980, so equal arrays give equal bytes."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]  # the stub takes allow_pickle for one
+    return buffer.getvalue()
+
+
+def versions(kind: str) -> dict[str, str]:
+    """Versions of what made a model of this kind."""
+    modules = ("numpy", "onnx", "onnxruntime", *_PACKAGES.get(kind, ()))
+    found = {module: str(import_module(module).__version__) for module in modules}
+    return {"python": platform.python_version(), **found}
+
+
+def read_file(path: Path) -> bytes:
+    """Bytes of a regular file of the bundle.
+
+    Raises:
+        BundleRejected: it is missing, a link, a folder, too large or unreadable.
+    """
+    try:
+        if path.is_symlink() or not path.is_file():
+            raise BundleRejected("a bundle holds regular files only", str(path), REMEDY)
+        if path.stat().st_size > _LARGEST:
+            raise BundleRejected(f"a bundle's file has at most {_LARGEST} bytes", path.name, REMEDY)
+        return path.read_bytes()
+    except OSError as fault:
+        raise BundleRejected("a bundle's files must be readable", str(fault), REMEDY) from fault
+
+
+def parse_manifest(raw: bytes) -> dict[str, Any]:
+    """The manifest in its JSON.
+
+    Raises:
+        BundleRejected: it is no JSON, of another format, or a field is missing or wrong.
+    """
+    try:
+        manifest = orjson.loads(raw)
+    except orjson.JSONDecodeError as fault:
+        raise BundleRejected("manifest.json must be JSON", str(fault), REMEDY) from fault
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        found = manifest.get("format") if isinstance(manifest, dict) else type(manifest).__name__
+        raise BundleRejected(f"a bundle's format must be {FORMAT}", repr(found), REMEDY)
+    wrong = [name for name, kind in _FIELDS.items() if not isinstance(manifest.get(name), kind)]
+    if wrong:
+        raise BundleRejected(
+            "the manifest's fields must be there and of their types", ", ".join(wrong), REMEDY
+        )
+    fixed = {
+        "knots": list(KNOTS),
+        "max_horizon": MAX_HORIZON,
+        "quantile_levels": list(QUANTILE_LEVELS),
+    }
+    for name, value in fixed.items():
+        if manifest[name] != value:
+            raise BundleRejected(
+                f"this version serves bundles whose {name} is {value}", str(manifest[name]), REMEDY
+            )
+    if not manifest["feature_names"]:
+        raise BundleRejected("a model needs at least one feature", "0 feature_names", REMEDY)
+    _check_files(manifest["files"])
+    return manifest
+
+
+def _check_files(files: dict[str, Any]) -> None:
+    names = set(files)
+    if not REQUIRED <= names <= ALLOWED:
+        raise BundleRejected(
+            f"a bundle holds {', '.join(sorted(REQUIRED))} and perhaps model.ubj",
+            f"the manifest lists {', '.join(sorted(names))}",
+            REMEDY,
+        )
+    if not all(isinstance(digest, str) and len(digest) == 64 for digest in files.values()):
+        raise BundleRejected("the manifest gives a SHA-256 for every file", str(files), REMEDY)
+
+
+def read_contents(directory: Path, files: dict[str, str]) -> dict[str, bytes]:
+    """Every file of a bundle by name, read once, its digest checked.
+
+    Raises:
+        BundleRejected: a file is missing, foreign or not what the manifest says.
+    """
+    try:
+        found = {path.name for path in directory.iterdir()}
+    except OSError as fault:
+        raise BundleRejected("a bundle is a readable folder", str(fault), REMEDY) from fault
+    expected = {*files, MANIFEST}
+    if found != expected:
+        raise BundleRejected(
+            "a bundle holds exactly the files its manifest lists",
+            f"missing {sorted(expected - found)}, extra {sorted(found - expected)}",
+            REMEDY,
+        )
+    contents = {name: read_file(directory / name) for name in files}
+    for name, content in contents.items():
+        if sha256(content) != files[name]:
+            raise BundleRejected(
+                "every file's SHA-256 must be the one in the manifest",
+                f"{name} is {sha256(content)}, the manifest says {files[name]}",
+                REMEDY,
+            )
+    return contents
+
+
+def parse_calibration(content: bytes, name: str) -> Floats:
+    """A calibration [H, 99]: finite, and rising along its levels.
+
+    Raises:
+        BundleRejected: it is something else.
+    """
+    try:
+        array = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
+    except (ValueError, EOFError, OSError) as fault:
+        raise BundleRejected(f"{name} must be a plain .npy array", str(fault), REMEDY) from fault
+    shape = (MAX_HORIZON, len(GRID))
+    if array.shape != shape or array.dtype != np.float64:
+        raise BundleRejected(
+            f"{name} must be float64 {shape}", f"{array.dtype} {array.shape}", REMEDY
+        )
+    if not np.isfinite(array).all() or (np.diff(array, axis=1) < 0).any():
+        raise BundleRejected(
+            f"{name} must be finite and rise with the level", "it is not, or does not", REMEDY
+        )
+    return np.ascontiguousarray(array)
+
+
+def parse_selfcheck(content: bytes, width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The rows [m, width] of the self-check and the locations [m, K] they must give.
+
+    Raises:
+        BundleRejected: the file holds something else.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if sum(member.file_size for member in archive.infolist()) > _LARGEST:
+                raise BundleRejected("selfcheck.npz must be small", "it unpacks large", REMEDY)
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            features, location = file["features"], file["location"]
+    except (ValueError, EOFError, KeyError, OSError, zipfile.BadZipFile) as fault:
+        raise BundleRejected(
+            "selfcheck.npz must hold the plain arrays features and location", str(fault), REMEDY
+        ) from fault
+    rows = len(features) if features.ndim else 0
+    shapes = features.shape == (rows, width) and location.shape == (rows, len(KNOTS))
+    if not rows or not shapes or {features.dtype, location.dtype} != {np.dtype(np.float32)}:
+        raise BundleRejected(
+            f"the self-check needs float32 rows [m, {width}] and locations [m, {len(KNOTS)}]",
+            f"{features.dtype} {features.shape} and {location.dtype} {location.shape}",
+            REMEDY,
+        )
+    return features, location
+
+
+def check_parity(found: NDArray[np.floating], expected: NDArray[np.floating], what: str) -> None:
+    """Refuse locations [m, K] that differ from the expected ones, or are not finite.
+
+    Raises:
+        BundleRejected: the largest difference is above PARITY.
+    """
+    difference = float(np.abs(found - expected).max(initial=0.0))
+    if not difference <= PARITY:  # a NaN is refused too
+        raise BundleRejected(
+            f"{what} must give the model's locations within {PARITY:g}",
+            f"they differ by {difference:g}",
+            REMEDY,
+        )

@@ -1,0 +1,273 @@
+"""A fitted candidate as one ONNX graph: features [n, k] in, knot locations [n, K] out.
+
+Every tree library's model is read into the same flat list of nodes and written as a single
+TreeEnsembleRegressor with K targets, so that a forecast is one call whatever grew the trees.
+Thresholds are compared in float32 as the features are: a float64 threshold `x <= t` becomes the
+largest float32 not above t, which splits float32 features in exactly the same way.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecasting.errors import InvalidSettings
+from forecasting.models.candidates import Forecaster, Learner, RandomWalk
+from forecasting.models.quantiles import KNOTS, Floats
+
+INPUT: Final = "features"
+OUTPUT: Final = "location"
+IR_VERSION: Final = 9
+OPSETS: Final = {"": 17, "ai.onnx.ml": 3}
+
+
+@dataclass
+class Trees:
+    """Trees as the attributes of a TreeEnsembleRegressor."""
+
+    treeids: list[int] = field(default_factory=list)
+    nodeids: list[int] = field(default_factory=list)
+    featureids: list[int] = field(default_factory=list)
+    values: list[float] = field(default_factory=list)
+    modes: list[str] = field(default_factory=list)
+    truenodeids: list[int] = field(default_factory=list)
+    falsenodeids: list[int] = field(default_factory=list)
+    leaves: list[tuple[int, int, int, float]] = field(default_factory=list)
+    count: int = 0
+
+    def split(
+        self, node: int, feature: int, mode: str, value: float, children: tuple[int, int]
+    ) -> None:
+        """Add a node that asks `feature mode value` and goes to the first child if so."""
+        self.treeids.append(self.count)
+        self.nodeids.append(node)
+        self.featureids.append(feature)
+        self.modes.append(mode)
+        self.values.append(float(value))
+        self.truenodeids.append(int(children[0]))
+        self.falsenodeids.append(int(children[1]))
+
+    def leaf(self, node: int, weights: Sequence[float], targets: Sequence[int]) -> None:
+        """Add a leaf that gives `weights` to `targets`."""
+        self.split(node, 0, "LEAF", 0.0, (0, 0))
+        for target, weight in zip(targets, weights, strict=True):
+            self.leaves.append((self.count, node, target, float(weight)))
+
+    def close(self) -> None:
+        """End the tree being written."""
+        self.count += 1
+
+
+def to_onnx(forecaster: Forecaster, width: int, columns: Sequence[int]) -> bytes:
+    """The ONNX model of a fitted candidate.
+
+    Args:
+        forecaster: fitted on the columns `columns` of the feature table.
+        width: how many features the table has: the graph takes all of them.
+        columns: which of them the candidate was fitted on, in its order.
+
+    Raises:
+        InvalidSettings: the candidate's kind has no export.
+    """
+    if isinstance(forecaster, RandomWalk):
+        return _model(_zeros(), [], width)
+    if not isinstance(forecaster, Learner) or forecaster.kind not in _READERS | {"ridge": None}:
+        raise InvalidSettings("a candidate needs an ONNX export", forecaster.kind)
+    if forecaster.kind == "ridge":
+        return _linear(forecaster.estimator, forecaster.slopes, width, columns)
+    trees, base = _READERS[forecaster.kind](forecaster.estimator)
+    trees.leaves = [
+        (tree, node, target, weight * forecaster.slopes[target])
+        for tree, node, target, weight in trees.leaves
+    ]
+    base = base * np.array(forecaster.slopes)
+    trees.featureids = [int(columns[feature]) for feature in trees.featureids]
+    return _ensemble(trees, base, width)
+
+
+def _zeros() -> list[Any]:
+    from onnx import TensorProto, helper
+
+    zero = helper.make_tensor("zero", TensorProto.FLOAT, [1], [0.0])
+    knots = helper.make_tensor("knots", TensorProto.INT64, [1], [len(KNOTS)])
+    return [
+        helper.make_node("Shape", [INPUT], ["rows"], start=0, end=1),
+        helper.make_node("Constant", [], ["knots"], value=knots),
+        helper.make_node("Concat", ["rows", "knots"], ["shape"], axis=0),
+        helper.make_node("ConstantOfShape", ["shape"], [OUTPUT], value=zero),
+    ]
+
+
+def _linear(pipeline: Any, slopes: Sequence[float], width: int, columns: Sequence[int]) -> bytes:
+    from onnx import helper, numpy_helper
+
+    scaler, ridge = pipeline.steps[0][1], pipeline.steps[1][1]
+    mean = np.zeros(width)
+    weights = np.zeros((width, len(KNOTS)))
+    mean[list(columns)] = scaler.mean_
+    weights[list(columns)] = (ridge.coef_ / scaler.scale_).T * np.array(slopes)
+    intercept = ridge.intercept_ * np.array(slopes)
+    tensors = [
+        numpy_helper.from_array(mean.astype(np.float32), "mean"),
+        numpy_helper.from_array(weights.astype(np.float32), "weights"),
+        numpy_helper.from_array(intercept.astype(np.float32), "intercept"),
+    ]
+    nodes = [
+        helper.make_node("Sub", [INPUT, "mean"], ["centred"]),
+        helper.make_node("Gemm", ["centred", "weights", "intercept"], [OUTPUT]),
+    ]
+    return _model(nodes, tensors, width)
+
+
+def _ensemble(trees: Trees, base: Floats, width: int) -> bytes:
+    from onnx import helper
+
+    tree, node, target, weight = (list(column) for column in zip(*trees.leaves, strict=True))
+    ensemble = helper.make_node(
+        "TreeEnsembleRegressor",
+        [INPUT],
+        [OUTPUT],
+        domain="ai.onnx.ml",
+        nodes_treeids=trees.treeids,
+        nodes_nodeids=trees.nodeids,
+        nodes_featureids=trees.featureids,
+        nodes_modes=trees.modes,
+        nodes_values=trees.values,
+        nodes_truenodeids=trees.truenodeids,
+        nodes_falsenodeids=trees.falsenodeids,
+        nodes_missing_value_tracks_true=[0] * len(trees.treeids),
+        target_treeids=tree,
+        target_nodeids=node,
+        target_ids=target,
+        target_weights=weight,
+        n_targets=len(KNOTS),
+        base_values=[float(value) for value in base],
+        aggregate_function="SUM",
+        post_transform="NONE",
+    )
+    return _model([ensemble], [], width)
+
+
+def _model(nodes: list[Any], tensors: list[Any], width: int) -> bytes:
+    from onnx import TensorProto, checker, helper
+
+    graph = helper.make_graph(
+        nodes,
+        "bellwether",
+        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [None, width])],
+        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [None, len(KNOTS)])],
+        initializer=tensors,
+    )
+    opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items()]
+    model = helper.make_model(
+        graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="bellwether"
+    )
+    checker.check_model(model)
+    content: bytes = model.SerializeToString(deterministic=True)
+    return content
+
+
+def _floor32(values: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The largest float32 not above each value."""
+    near = values.astype(np.float32)
+    return np.where(near > values, np.nextafter(near, np.float32(-np.inf)), near)
+
+
+def _read_forest(forest: Any) -> tuple[Trees, Floats]:
+    trees, share = Trees(), 1.0 / len(forest.estimators_)
+    targets = range(len(KNOTS))
+    for estimator in forest.estimators_:
+        grown = estimator.tree_
+        cuts = _floor32(grown.threshold)
+        for node, (yes, no) in enumerate(
+            zip(grown.children_left, grown.children_right, strict=True)
+        ):
+            if yes < 0:
+                trees.leaf(node, grown.value[node, :, 0] * share, targets)
+            else:
+                feature, cut = int(grown.feature[node]), float(cuts[node])
+                trees.split(node, feature, "BRANCH_LEQ", cut, (yes, no))
+        trees.close()
+    return trees, np.zeros(len(KNOTS))
+
+
+def _read_xgboost(estimator: Any) -> tuple[Trees, Floats]:
+    learner = json.loads(estimator.get_booster().save_raw("json"))["learner"]
+    trees, targets = Trees(), range(len(KNOTS))
+    for grown in learner["gradient_booster"]["model"]["trees"]:
+        weights = np.array(grown["leaf_weights"], dtype=np.float32).reshape(-1, len(KNOTS))
+        cuts = np.array(grown["split_conditions"], dtype=np.float32)
+        for node, (yes, no) in enumerate(
+            zip(grown["left_children"], grown["right_children"], strict=True)
+        ):
+            if yes < 0:  # the right child of a leaf is the number of its weight vector
+                trees.leaf(node, weights[no], targets)
+            else:
+                feature, cut = grown["split_indices"][node], float(cuts[node])
+                trees.split(node, feature, "BRANCH_LT", cut, (yes, no))
+        trees.close()
+    return trees, np.array(json.loads(learner["learner_model_param"]["base_score"]))
+
+
+def _read_lightgbm(estimator: Any) -> tuple[Trees, Floats]:
+    trees = Trees()
+    for target, booster in enumerate(estimator.boosters):
+        for grown in booster.dump_model()["tree_info"]:
+            numbered = _numbered(grown["tree_structure"])
+            for node, branch, yes, no in numbered:
+                if "leaf_value" in branch:
+                    trees.leaf(node, [branch["leaf_value"]], [target])
+                else:
+                    cut = float(_floor32(np.array([branch["threshold"]]))[0])
+                    trees.split(node, branch["split_feature"], "BRANCH_LEQ", cut, (yes, no))
+            trees.close()
+    return trees, np.zeros(len(KNOTS))
+
+
+def _numbered(root: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any], int, int]]:
+    """Nodes of a nested tree as (number, node, left child's number, right child's number)."""
+    waiting, last = [(0, root)], 0
+    while waiting:
+        number, branch = waiting.pop()
+        if "leaf_value" in branch:
+            yield number, branch, 0, 0
+            continue
+        yes, no, last = last + 1, last + 2, last + 2
+        yield number, branch, yes, no
+        waiting += [(yes, branch["left_child"]), (no, branch["right_child"])]
+
+
+def _read_catboost(estimator: Any) -> tuple[Trees, Floats]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.json"
+        estimator.save_model(str(path), format="json")
+        model = json.loads(path.read_text())
+    trees, targets = Trees(), range(len(KNOTS))
+    scale, bias = model["scale_and_bias"]
+    for grown in model.get("oblivious_trees", []):
+        splits = grown["splits"] or []
+        leaves = np.array(grown["leaf_values"]).reshape(-1, len(KNOTS)) * scale
+        inner = 2 ** len(splits) - 1
+        for node in range(inner):
+            level = (node + 1).bit_length() - 1
+            split = splits[len(splits) - 1 - level]  # the last split is the leaf's highest bit
+            cut = float(np.float32(split["border"]))
+            yes, no = 2 * node + 2, 2 * node + 1
+            trees.split(node, split["float_feature_index"], "BRANCH_GT", cut, (yes, no))
+        for leaf, weights in enumerate(leaves):
+            trees.leaf(inner + leaf, weights, targets)
+        trees.close()
+    return trees, np.array(bias, dtype=np.float64)
+
+
+_READERS: Final = {
+    "random_forest": _read_forest,
+    "xgboost": _read_xgboost,
+    "lightgbm": _read_lightgbm,
+    "catboost": _read_catboost,
+}

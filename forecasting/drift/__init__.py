@@ -1,0 +1,1 @@
+"""Drift of features and forecasts against a reference, with thresholds and verdicts."""

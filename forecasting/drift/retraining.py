@@ -1,0 +1,76 @@
+"""When does drift deserve a training? Only if it lasts, and not more often than agreed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from forecasting.drift.summary import DriftSummary
+from forecasting.errors import InvalidSettings
+
+WEEK: Final = timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class RetrainingPolicy:
+    """How patient, and how generous.
+
+    Attributes:
+        persist: bars in a row whose newest run found drift. Runs on the same newest bar count
+            once: a job that runs every hour on daily bars has seen one thing many times.
+        cooldown: least time between two trainings.
+        weekly: most trainings in any seven days.
+    """
+
+    persist: int = 3
+    cooldown: timedelta = timedelta(days=2)
+    weekly: int = 2
+
+    def __post_init__(self) -> None:
+        if self.persist < 1 or self.weekly < 0 or self.cooldown < timedelta(0):
+            raise InvalidSettings(
+                "persist must be at least 1, cooldown and weekly at least 0", str(self)
+            )
+
+
+def reason_to_retrain(
+    runs: Sequence[DriftSummary], policy: RetrainingPolicy, *, now: datetime
+) -> str:
+    """Why a training is due now; "" when none is.
+
+    Args:
+        runs: drift runs of the last week or more, oldest first, this one last. Those whose
+            `retrain` is set are the trainings already asked for.
+        policy: patience and budget.
+        now: the wall clock, aware.
+    """
+    asked = [datetime.fromisoformat(run.measured_at) for run in runs if run.retrain]
+    if asked and now - max(asked) < policy.cooldown:
+        return ""
+    if sum(now - instant < WEEK for instant in asked) >= policy.weekly:
+        return ""
+    lasted = _bars_in_a_row(runs)
+    if len(lasted) < policy.persist:
+        return ""
+    scopes = [scope.scope for scope in lasted[0].scopes if scope.drifted]
+    return (
+        f"drift of {', '.join(scopes)} lasted {len(lasted)} bars of version "
+        f"{lasted[0].model_version}"
+    )
+
+
+def _bars_in_a_row(runs: Sequence[DriftSummary]) -> list[DriftSummary]:
+    """The newest run of each newest bar, newest first, while all found drift of one version."""
+    found: list[DriftSummary] = []
+    for run in reversed(runs):
+        if found and run.data_now == found[-1].data_now:
+            continue
+        # What was asked for on earlier drift is settled by that training.
+        if (
+            not run.drifted
+            or run.retrain
+            or (found and run.model_version != found[0].model_version)
+        ):
+            break
+        found.append(run)
+    return found

@@ -1,0 +1,1 @@
+"""Scores, backtests, multiple testing and the gates of a promotion."""

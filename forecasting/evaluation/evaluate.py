@@ -1,0 +1,303 @@
+"""Weighs candidates against the random walk on the same walk-forward forecasts."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecasting.errors import InvalidInput
+from forecasting.evaluation.backtest import Backtest, buy_and_hold, run_backtest
+from forecasting.evaluation.direction_scores import direction_of, ranks_of
+from forecasting.evaluation.directional import HitRate, RankCorrelation
+from forecasting.evaluation.loss_sums import Reals, panel_of, tally
+from forecasting.evaluation.multiple_testing import (
+    deflated_accounts,
+    deflated_p_value,
+    effective_trials,
+    settings_tried,
+)
+from forecasting.evaluation.scores import NULL_MODEL, Score, ratio, scores_of
+from forecasting.models.out_of_sample import OutOfSample
+from forecasting.stats.significance import (
+    DRAWS,
+    DieboldMariano,
+    diebold_mariano,
+    model_confidence_set,
+    superior_predictive_ability,
+)
+
+DELAYS = (0, 1, 2)
+"""Bars between signal and execution that are backtested; 1 is the result, the others show why."""
+
+SLIPPAGE = 0.0002
+"""Share of the value that a trade loses beside fees: two basis points, for liquid daily closes."""
+
+
+@dataclass(frozen=True)
+class CandidateEvaluation:
+    """One candidate's evidence.
+
+    Attributes:
+        kind: the candidate's name.
+        params: its parameters.
+        trials: configurations tried to arrive at it.
+        overall: over all symbols and all horizons.
+        by_horizon: over all symbols, for every horizon 1..H.
+        by_symbol: over all horizons.
+        skill_by_fold: overall skill in each walk-forward fold.
+        coverage_by_fold: coverage of the 90 % interval in each fold.
+        levels: quantile levels.
+        below: share of outcomes at or below each quantile, shape [H, Q]; `levels` if honest.
+        hit_rate: directional accuracy per reported horizon and the signal's.
+        information_coefficient: rank correlation per reported horizon and the signal's.
+        symbol_hit_rate: directional accuracy of each symbol at the signal's horizon.
+        symbol_information_coefficient: rank correlation of each symbol over time, there as well.
+        brier: Brier score of P(rise) at the signal horizon; one half always scores 0.25.
+        brier_skill: 1 - brier / the random walk's.
+        confusion: signals said (rows) and come (columns): sell, hold, buy; shape [3, 3].
+        signal_accuracy: share of signals that came true, net of costs.
+        signal_base_rate: share of the commonest outcome: what always saying it would score.
+        confidence_set_p: p-value of the model's place in the model confidence set.
+        deflated_p: `overall.p_value` deflated by the settings tried; see `forecasting.evaluation.multiple_testing`.
+        backtests: account after costs per delay in `DELAYS`.
+        series: mean scaled pinball loss per period, NaN where unknown, shape [T].
+    """
+
+    kind: str
+    params: dict[str, Any]
+    trials: int
+    overall: Score
+    by_horizon: dict[int, Score]
+    by_symbol: dict[str, Score]
+    skill_by_fold: dict[int, float]
+    coverage_by_fold: dict[int, float]
+    levels: tuple[float, ...]
+    below: Reals
+    hit_rate: dict[int, HitRate]
+    information_coefficient: dict[int, RankCorrelation]
+    symbol_hit_rate: dict[str, HitRate]
+    symbol_information_coefficient: dict[str, RankCorrelation]
+    brier: float
+    brier_skill: float
+    confusion: NDArray[np.int64]
+    signal_accuracy: float
+    signal_base_rate: float
+    confidence_set_p: float
+    deflated_p: float
+    backtests: dict[int, Backtest]
+    series: Reals
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """All candidates' evidence on one set of walk-forward forecasts.
+
+    Attributes:
+        candidates: by name, the random walk among them.
+        alpha: significance level of one test.
+        horizons: horizons that are reported, bars.
+        signal_horizon: horizon of the trading signal, bars.
+        cost: its round-trip cost, log return.
+        slippage: what a trade loses beside it in the backtests, as a share of its value.
+        threshold: probability a signal's side needs.
+        symbols: names.
+        instants: periods, int64 ns UTC, shape [T].
+        periods: periods with a known outcome.
+        overlap: periods the longest forecast spans.
+        spa_p_value: Hansen's test that no challenger beats the random walk.
+        effective_trials: independent trials that the searched settings are worth, at least 1.
+        buy_and_hold: the account that never trades again.
+        seed: of the tests' random numbers.
+        incumbent: a candidate that is only compared with, never a challenger; "" for none.
+    """
+
+    candidates: dict[str, CandidateEvaluation]
+    alpha: float
+    horizons: tuple[int, ...]
+    signal_horizon: int
+    cost: float
+    slippage: float
+    threshold: float
+    symbols: tuple[str, ...]
+    instants: NDArray[np.int64]
+    periods: int
+    overlap: int
+    spa_p_value: float
+    effective_trials: float
+    buy_and_hold: Backtest
+    seed: int
+    incumbent: str = ""
+
+    @property
+    def benchmark(self) -> CandidateEvaluation:
+        """The random walk."""
+        return self.candidates[NULL_MODEL]
+
+    @property
+    def challengers(self) -> tuple[str, ...]:
+        """Names of the candidates that may be promoted, least loss first."""
+        names = [name for name in self.candidates if name not in {NULL_MODEL, self.incumbent}]
+        return tuple(sorted(names, key=lambda n: (self.candidates[n].overall.pinball, n)))
+
+    @property
+    def best(self) -> str | None:
+        """The challenger with the least overall scaled pinball loss; None if there is none."""
+        return self.challengers[0] if self.challengers else None
+
+    @property
+    def trials(self) -> int:
+        """Configurations tried over all challengers."""
+        return sum(self.candidates[name].trials for name in self.challengers)
+
+    def compare(self, challenger: str, other: str) -> DieboldMariano:
+        """Test whether `challenger` loses less than `other`, over all horizons and symbols."""
+        differential = self.candidates[other].series - self.candidates[challenger].series
+        return diebold_mariano(differential, horizon=self.overlap)
+
+    def metrics(self, name: str) -> dict[str, float]:
+        """A candidate's finite figures under flat names, for an experiment tracker."""
+        from forecasting.evaluation.record import metrics
+
+        return metrics(self, name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything but the series and equity curves, ready for JSON; null for not finite."""
+        from forecasting.evaluation.record import record
+
+        return record(self)
+
+
+def evaluate(
+    candidates: Mapping[str, OutOfSample],
+    *,
+    alpha: float = 0.05,
+    horizons: Sequence[int] = (1, 5, 10, 20, 30),
+    threshold: float = 0.55,
+    slippage: float = SLIPPAGE,
+    trials: Mapping[str, int] | None = None,
+    incumbent: str = "",
+    repetitions: int = DRAWS,
+    seed: int = 0,
+) -> Evaluation:
+    """Score every candidate and test the differences.
+
+    Skill, Diebold-Mariano, SPA and the confidence set all rest on the mean pinball loss divided
+    by the volatility known at the forecast's origin times sqrt(h), averaged over the symbols of
+    a period. The overall figures average all horizons 1..H with weights 1/h (the evidence they
+    carry); the longest overlap H - 1 bars, which the tests know.
+
+    Args:
+        candidates: name -> walk-forward forecasts on identical rows; the random walk among them.
+        alpha: significance level, recorded for the reader.
+        horizons: horizons to report, bars; those beyond the forecasts' longest are left out.
+        threshold: probability a signal's side needs.
+        slippage: what a trade loses beside the signal's cost, as a share of its value.
+        trials: configurations tried per candidate; 1 where it does not say.
+        incumbent: name of a candidate that is there to be compared with only, such as a champion
+            of a kind that was not trained as a challenger; "" for none.
+        repetitions: simulated values behind the p-values of SPA and the confidence set.
+        seed: of the tests' random numbers.
+
+    Raises:
+        InvalidInput: the random walk or the incumbent is not among the candidates, or their
+            rows differ.
+        ShortHistory: no outcome is known yet.
+    """
+    if NULL_MODEL not in candidates:
+        raise InvalidInput(
+            "every evaluation has the random walk to beat",
+            f"candidates are {', '.join(candidates) or 'none'}",
+            f"Train the candidate {NULL_MODEL} as well",
+        )
+    if incumbent and incumbent not in candidates:
+        raise InvalidInput(
+            "an incumbent is compared on the same forecasts",
+            f"{incumbent} is not among {', '.join(candidates)}",
+            "Forecast the same rows with it (forecasting.models.incumbent)",
+        )
+    panel = panel_of(candidates)
+    reported = tuple(h for h in horizons if 1 <= h <= panel.horizon)
+    signal_horizon = min(candidates[NULL_MODEL].signal_horizon, panel.horizon)
+    ranks = ranks_of(panel, sorted({*reported, signal_horizon}))
+    tallies = {name: tally(candidate, panel) for name, candidate in candidates.items()}
+    null = tallies[NULL_MODEL]
+    overlap = panel.lags(panel.horizon) + 1
+    series = {name: counted.series for name, counted in tallies.items()}
+    known = np.isfinite(series[NULL_MODEL])
+    losses = np.stack([values[known] for values in series.values()], axis=1)
+    names = list(candidates)
+    challengers = [name for name in names if name not in {NULL_MODEL, incumbent}]
+    null_losses = losses[:, names.index(NULL_MODEL)]
+    rivals = losses[:, [names.index(name) for name in challengers]]
+    in_set = model_confidence_set(losses, overlap=overlap, draws=repetitions, seed=seed)
+    spa = float("nan")
+    if challengers:
+        spa = superior_predictive_ability(
+            null_losses, rivals, overlap=overlap, draws=repetitions, seed=seed
+        )
+    tried = {name: int((trials or {}).get(name, 1)) for name in names}
+    searched = effective_trials(
+        settings_tried({name: tried[name] for name in challengers}), null_losses[:, None] - rivals
+    )
+    accounts = {
+        name: {
+            delay: run_backtest(one, threshold=threshold, delay=delay, slippage=slippage)
+            for delay in DELAYS
+        }
+        for name, one in candidates.items()
+    }
+    accounts |= deflated_accounts(
+        {name: accounts[name] for name in challengers}, sum(tried[name] for name in challengers)
+    )
+    first = candidates[NULL_MODEL]
+    null_direction = direction_of(first, panel, ranks, threshold)
+    evaluated: dict[str, CandidateEvaluation] = {}
+    for index, (name, forecasts) in enumerate(candidates.items()):
+        is_null = name == NULL_MODEL
+        scores = scores_of(tallies[name], None if is_null else null, null, panel, forecasts.levels)
+        direction = null_direction if is_null else direction_of(forecasts, panel, ranks, threshold)
+        evaluated[name] = CandidateEvaluation(
+            kind=forecasts.kind,
+            params=dict(forecasts.params),
+            trials=tried[name],
+            overall=scores.overall,
+            by_horizon=scores.by_horizon,
+            by_symbol=scores.by_symbol,
+            skill_by_fold=scores.skill_by_fold,
+            coverage_by_fold=scores.coverage_by_fold,
+            levels=tuple(forecasts.levels),
+            below=scores.below,
+            hit_rate=direction.hit_rate,
+            information_coefficient=direction.information_coefficient,
+            symbol_hit_rate=direction.symbol_hit_rate,
+            symbol_information_coefficient=direction.symbol_information_coefficient,
+            brier=direction.brier,
+            brier_skill=1 - ratio(direction.brier, null_direction.brier),
+            confusion=direction.confusion,
+            signal_accuracy=direction.signal_accuracy,
+            signal_base_rate=direction.signal_base_rate,
+            confidence_set_p=float(in_set[index]),
+            deflated_p=deflated_p_value(scores.overall.p_value, searched),
+            backtests=accounts[name],
+            series=series[name],
+        )
+    return Evaluation(
+        candidates=evaluated,
+        alpha=alpha,
+        horizons=reported,
+        signal_horizon=first.signal_horizon,
+        cost=first.cost,
+        slippage=slippage,
+        threshold=threshold,
+        symbols=panel.symbols,
+        instants=panel.instants,
+        periods=int(known.sum()),
+        overlap=overlap,
+        spa_p_value=spa,
+        effective_trials=searched,
+        buy_and_hold=buy_and_hold(first, slippage=slippage),
+        seed=seed,
+        incumbent=incumbent,
+    )

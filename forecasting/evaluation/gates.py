@@ -1,0 +1,289 @@
+"""Promote or refuse: pure decisions on an evaluation, each rule readable beside what was found."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from forecasting.errors import InvalidSettings
+from forecasting.evaluation.evaluate import Evaluation
+from forecasting.evaluation.scores import NULL_MODEL
+from forecasting.schema import COVERAGE_BAND
+from forecasting.stats.significance import holm
+
+
+@dataclass(frozen=True)
+class PromotionPolicy:
+    """What a challenger has to show.
+
+    Attributes:
+        alpha: significance level of the tests against the random walk, one-sided.
+        champion_alpha: level at which being worse than the champion, or than the random walk
+            at one of the reported horizons, refuses.
+        coverage: band the pooled coverage of the 90 % interval must lie in, ends included.
+        min_periods: fewest out-of-sample periods (dates, for daily bars).
+        min_spans: fewest stretches as long as the longest horizon that these periods must hold;
+            with fewer, overlapping forecasts are too few independent ones for any test.
+
+    Raises:
+        InvalidSettings: a level or the band makes no sense.
+    """
+
+    alpha: float = 0.05
+    champion_alpha: float = 0.05
+    coverage: tuple[float, float] = COVERAGE_BAND
+    min_periods: int = 250
+    min_spans: float = 8.0
+
+    def __post_init__(self) -> None:
+        for name in ("alpha", "champion_alpha"):
+            if not 0 < getattr(self, name) < 1:
+                raise InvalidSettings(
+                    "a significance level lies between 0 and 1",
+                    f"{name} {getattr(self, name)}",
+                    "0.05 is the default",
+                )
+        if not 0 <= self.coverage[0] < self.coverage[1] <= 1:
+            raise InvalidSettings(
+                "a coverage band rises within 0 to 1", f"{self.coverage}", f"Give {COVERAGE_BAND}"
+            )
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """One rule, and whether it held.
+
+    Attributes:
+        name: short name, e.g. "beats_random_walk".
+        passed: whether the rule held.
+        rule: what has to hold, in words.
+        found: what was there.
+    """
+
+    name: str
+    passed: bool
+    rule: str
+    found: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The decision on one evaluation.
+
+    Attributes:
+        promote: whether the challenger may replace the champion.
+        candidate: the challenger judged; None when there was none but the random walk.
+        champion: name of the champion it was held against.
+        gates: every rule, in the order they were asked.
+        skill: the challenger's overall skill against the random walk; NaN without one.
+        trials: configurations tried over all candidates.
+        alpha: significance level.
+    """
+
+    promote: bool
+    candidate: str | None
+    champion: str
+    gates: tuple[GateResult, ...]
+    skill: float
+    trials: int
+    alpha: float
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """The rules that failed; when all held, what was found by each."""
+        told = [gate for gate in self.gates if not gate.passed] or list(self.gates)
+        return tuple(f"{gate.rule}: {gate.found}" for gate in told)
+
+    @property
+    def word(self) -> str:
+        """`promote` or `refuse`."""
+        return "promote" if self.promote else "refuse"
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in one sentence: "refuse ridge, because ..."."""
+        who = f" {self.candidate}" if self.candidate else ""
+        return f"{self.word}{who}, because {'; '.join(self.reasons)}"
+
+    def to_dict(self) -> dict[str, object]:
+        """Ready for JSON; null for a skill that is not finite."""
+        return {
+            "promote": self.promote,
+            "candidate": self.candidate,
+            "champion": self.champion,
+            "sentence": self.sentence,
+            "skill": self.skill if np.isfinite(self.skill) else None,
+            "trials": self.trials,
+            "alpha": self.alpha,
+            "gates": [
+                {"name": g.name, "passed": g.passed, "rule": g.rule, "found": g.found}
+                for g in self.gates
+            ],
+        }
+
+
+def decide(
+    evaluation: Evaluation,
+    champion: str | None = None,
+    policy: PromotionPolicy | None = None,
+    *,
+    further: Sequence[GateResult] = (),
+) -> Verdict:
+    """Judge the best challenger.
+
+    The challenger is the candidate, other than the random walk, with the least mean scaled
+    pinball loss over all horizons (weighted 1/h), symbols and folds. It was picked for being the best, so its
+    own Diebold-Mariano test is not enough: Hansen's SPA test over all candidates must reject
+    "none beats the random walk" as well, and that test counts the picking. Settings that a search
+    tried leave no losses for that test, so the Diebold-Mariano p-value must also hold deflated by
+    their number, as if they had been picked on the test spans; see `forecasting.evaluation.multiple_testing`.
+
+    Args:
+        evaluation: all candidates on the same forecasts.
+        champion: the champion's name among the candidates, as a challenger or as the incumbent;
+            None, or the random walk, when nothing better was ever promoted.
+        policy: what has to be shown; the defaults of `PromotionPolicy` otherwise.
+        further: gates judged elsewhere (e.g. leak checks) that must hold as well.
+    """
+    policy = policy or PromotionPolicy()
+    champion = champion or NULL_MODEL
+    name = evaluation.best
+    if name is None:
+        alone = GateResult(
+            "has_challenger", False, "there must be a candidate besides the random walk", "none"
+        )
+        return Verdict(
+            False, None, champion, (alone,), float("nan"), evaluation.trials, policy.alpha
+        )
+    gates = (
+        _enough_evidence(evaluation, policy),
+        _beats_random_walk(evaluation, name, policy),
+        _survives_selection(evaluation, policy),
+        _survives_trials(evaluation, name, policy),
+        _no_horizon_worse(evaluation, name, policy),
+        _not_worse_than(evaluation, name, champion, policy),
+        _honest_intervals(evaluation, name, policy),
+        *further,
+    )
+    return Verdict(
+        promote=all(gate.passed for gate in gates),
+        candidate=name,
+        champion=champion,
+        gates=gates,
+        skill=evaluation.candidates[name].overall.skill,
+        trials=evaluation.trials,
+        alpha=policy.alpha,
+    )
+
+
+def _enough_evidence(evaluation: Evaluation, policy: PromotionPolicy) -> GateResult:
+    spans = evaluation.periods / evaluation.overlap
+    return GateResult(
+        "enough_evidence",
+        evaluation.periods >= policy.min_periods and spans >= policy.min_spans,
+        f"at least {policy.min_periods} out-of-sample periods that hold the longest forecast "
+        f"{policy.min_spans:g} times",
+        f"{evaluation.periods} periods, {spans:.1f} times",
+    )
+
+
+def _beats_random_walk(evaluation: Evaluation, name: str, policy: PromotionPolicy) -> GateResult:
+    score = evaluation.candidates[name].overall
+    return GateResult(
+        "beats_random_walk",
+        score.skill > 0 and score.p_value < policy.alpha,
+        f"must beat the random walk (Diebold-Mariano, one-sided p below {policy.alpha:g})",
+        f"{name} has skill {_percent(score.skill)}, p {_p(score.p_value)}",
+    )
+
+
+def _survives_selection(evaluation: Evaluation, policy: PromotionPolicy) -> GateResult:
+    challengers = len(evaluation.challengers)
+    return GateResult(
+        "survives_selection",
+        evaluation.spa_p_value < policy.alpha,
+        "must still beat it after counting that the best was picked "
+        f"(Hansen's SPA, p below {policy.alpha:g})",
+        f"p {_p(evaluation.spa_p_value)} over {challengers} "
+        f"{'candidate' if challengers == 1 else 'candidates'}",
+    )
+
+
+def _survives_trials(evaluation: Evaluation, name: str, policy: PromotionPolicy) -> GateResult:
+    deflated, trials = evaluation.candidates[name].deflated_p, evaluation.trials
+    searched = trials > len(evaluation.challengers)
+    worth = f", worth {evaluation.effective_trials:.1f} independent ones" if searched else ""
+    return GateResult(
+        "survives_trials",
+        deflated < policy.alpha,
+        "must still beat it after counting the settings that were tried "
+        f"(p deflated by Sidak's formula, below {policy.alpha:g})",
+        f"p {_p(deflated)} after {trials} {'trial' if trials == 1 else 'trials'}"
+        + (worth or ", none of them by a search"),
+    )
+
+
+def _no_horizon_worse(evaluation: Evaluation, name: str, policy: PromotionPolicy) -> GateResult:
+    scores = evaluation.candidates[name].by_horizon
+    worse = holm([1 - scores[horizon].p_value for horizon in evaluation.horizons])
+    bad = [
+        f"{horizon} bars (skill {_percent(scores[horizon].skill)}, p {_p(p_value)})"
+        for horizon, p_value in zip(evaluation.horizons, worse, strict=True)
+        if p_value < policy.champion_alpha
+    ]
+    return GateResult(
+        "no_horizon_worse",
+        not bad,
+        "no reported horizon may be worse than the random walk "
+        f"(Diebold-Mariano with Holm's correction, p not below {policy.champion_alpha:g})",
+        f"worse at {', '.join(bad)}" if bad else "none is",
+    )
+
+
+def _not_worse_than(
+    evaluation: Evaluation, name: str, champion: str, policy: PromotionPolicy
+) -> GateResult:
+    rule = (
+        "must not be worse than the champion on the same folds "
+        f"(Diebold-Mariano, one-sided p of being worse not below {policy.champion_alpha:g})"
+    )
+    if champion == NULL_MODEL:
+        found = "the champion is the random walk; see above"
+        return GateResult("not_worse_than_champion", True, rule, found)
+    if champion not in evaluation.candidates:
+        found = f"the champion {champion} was not forecast on these folds"
+        return GateResult("not_worse_than_champion", False, rule, found)
+    if champion == name:
+        found = f"{name} is the champion's own method, trained anew"
+        return GateResult("not_worse_than_champion", True, rule, found)
+    worse = evaluation.compare(champion, name)
+    passed = bool(np.isfinite(worse.p_value) and worse.p_value >= policy.champion_alpha)
+    own = evaluation.candidates[name].overall.skill
+    other = evaluation.candidates[champion].overall.skill
+    return GateResult(
+        "not_worse_than_champion",
+        passed,
+        rule,
+        f"skill {_percent(own)} against {champion}'s {_percent(other)}, p {_p(worse.p_value)}",
+    )
+
+
+def _honest_intervals(evaluation: Evaluation, name: str, policy: PromotionPolicy) -> GateResult:
+    low, high = policy.coverage
+    found = evaluation.candidates[name].overall.coverage_90
+    return GateResult(
+        "honest_intervals",
+        bool(low <= found <= high),
+        f"the 90 % interval must hold {low:.0%} to {high:.0%} of outcomes",
+        f"it held {found:.1%}",
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{share:+.2%}" if np.isfinite(share) else "unknown"
+
+
+def _p(value: float) -> str:
+    if not np.isfinite(value):
+        return "unknown"
+    return "below 0.001" if value < 0.001 else f"{value:.3f}"

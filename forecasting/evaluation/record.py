@@ -1,0 +1,128 @@
+"""An evaluation as plain values: JSON, and flat names for an experiment tracker."""
+
+from dataclasses import asdict, fields
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from forecasting.evaluation.backtest import Backtest
+from forecasting.evaluation.multiple_testing import JUDGED_DELAY
+
+if TYPE_CHECKING:
+    from forecasting.evaluation.evaluate import CandidateEvaluation, Evaluation
+
+_BY_HORIZON: Final = (
+    "pinball", "crps", "mae", "skill", "mase", "coverage_50", "coverage_90", "p_value"
+)  # fmt: skip
+
+_NESTED: Final = (
+    "by_horizon", "by_symbol", "hit_rate", "information_coefficient",
+    "symbol_hit_rate", "symbol_information_coefficient",
+)  # fmt: skip
+
+
+def record(evaluation: "Evaluation") -> dict[str, Any]:
+    """Everything but loss series and equity curves; null for what is not finite."""
+    first, last = (np.datetime64(int(evaluation.instants[i]), "ns") for i in (0, -1))
+    kept: dict[str, Any] = plain(
+        {
+            "alpha": evaluation.alpha,
+            "horizons": evaluation.horizons,
+            "signal": {
+                "horizon": evaluation.signal_horizon,
+                "cost": evaluation.cost,
+                "slippage": evaluation.slippage,
+                "threshold": evaluation.threshold,
+            },
+            "symbols": evaluation.symbols,
+            "first": str(first.astype("datetime64[s]")) + "Z",
+            "last": str(last.astype("datetime64[s]")) + "Z",
+            "periods": evaluation.periods,
+            "overlap": evaluation.overlap,
+            "spa_p_value": evaluation.spa_p_value,
+            "best": evaluation.best,
+            "incumbent": evaluation.incumbent,
+            "trials": evaluation.trials,
+            "effective_trials": evaluation.effective_trials,
+            "seed": evaluation.seed,
+            "buy_and_hold": _account(evaluation.buy_and_hold),
+            "candidates": {
+                name: _candidate(candidate) for name, candidate in evaluation.candidates.items()
+            },
+        }
+    )
+    return kept
+
+
+def metrics(evaluation: "Evaluation", name: str) -> dict[str, float]:
+    """A candidate's finite figures under flat names."""
+    candidate = evaluation.candidates[name]
+    figures = {key: float(value) for key, value in asdict(candidate.overall).items()}
+    for horizon in evaluation.horizons:
+        score = candidate.by_horizon[horizon]
+        figures |= {f"{key}_h{horizon:02d}": getattr(score, key) for key in _BY_HORIZON}
+        hits = candidate.hit_rate[horizon]
+        rank = candidate.information_coefficient[horizon]
+        figures |= {
+            f"directional_accuracy_h{horizon:02d}": hits.accuracy,
+            f"directional_accuracy_low_h{horizon:02d}": hits.low,
+            f"directional_accuracy_high_h{horizon:02d}": hits.high,
+            f"information_coefficient_h{horizon:02d}": rank.value,
+        }
+    account = candidate.backtests[JUDGED_DELAY]
+    figures |= {
+        "brier": candidate.brier,
+        "brier_skill": candidate.brier_skill,
+        "signal_accuracy": candidate.signal_accuracy,
+        "confidence_set_p": candidate.confidence_set_p,
+        "deflated_p": candidate.deflated_p,
+        "spa_p_value": evaluation.spa_p_value,
+        "trials": float(candidate.trials),
+        "trials_of_all": float(evaluation.trials),
+        "effective_trials": evaluation.effective_trials,
+        "periods": float(evaluation.periods),
+        "max_drawdown": account.max_drawdown,
+        "turnover": account.turnover,
+        "sharpe_error": account.sharpe_error,
+        "deflated_sharpe": account.deflated_sharpe,
+        "sharpe_buy_and_hold": evaluation.buy_and_hold.sharpe,
+    }
+    for delay, delayed in candidate.backtests.items():
+        figures[f"sharpe_delay_{delay}"] = delayed.sharpe
+        figures[f"annual_return_delay_{delay}"] = delayed.annual_return
+    return {key: float(value) for key, value in figures.items() if np.isfinite(value)}
+
+
+def plain(value: Any) -> Any:
+    """JSON twins of dataclasses' contents: arrays to lists, keys to text, not finite to null."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, np.generic):
+        return plain(value.item())
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    return value
+
+
+def _candidate(candidate: "CandidateEvaluation") -> dict[str, Any]:
+    kept: dict[str, Any] = {
+        field.name: getattr(candidate, field.name)
+        for field in fields(candidate)
+        if field.name not in {"series", "backtests"}
+    }
+    for name in _NESTED:
+        kept[name] = {key: asdict(item) for key, item in kept[name].items()}
+    kept["overall"] = asdict(candidate.overall)
+    kept["backtests"] = {delay: _account(item) for delay, item in candidate.backtests.items()}
+    return kept
+
+
+def _account(account: Backtest) -> dict[str, Any]:
+    kept = asdict(account)
+    kept["first"], kept["last"] = str(account.dates[0]), str(account.dates[-1])
+    del kept["dates"], kept["equity"]
+    return kept

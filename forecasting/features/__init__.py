@@ -1,0 +1,1 @@
+"""Features and targets, point in time, the same in training and serving."""

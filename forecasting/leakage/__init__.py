@@ -1,0 +1,1 @@
+"""Checks for look-ahead, overlap and survivorship in training data."""

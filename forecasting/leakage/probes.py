@@ -1,0 +1,186 @@
+"""What the leak check puts a function to: other futures, cuts, and a comparison bit for bit."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecasting.instants import Instants, stamp
+from forecasting.models.cross_validation import label_ends
+from forecasting.schema import OHLC, SYMBOL, TIMESTAMP
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from forecasting.features.build import FeatureTable
+    from forecasting.models.training import Examples
+
+_SYMBOLS: Final = 4
+_BARS: Final = 800
+_STEP: Final = 2.0
+
+
+def few_symbols(
+    prices: "pd.DataFrame", symbols: int = _SYMBOLS, bars: int = _BARS
+) -> "pd.DataFrame":
+    """The newest bars of a few symbols spread over the panel, of those with the longest histories.
+
+    Args:
+        prices: a validated price frame.
+        symbols: how many.
+        bars: how many of each.
+    """
+    counts = prices[SYMBOL].value_counts(sort=False)
+    long = counts.index[counts.to_numpy() >= min(int(counts.max()), bars)]
+    picked = np.unique(np.linspace(0, len(long) - 1, min(symbols, len(long))).astype(np.intp))
+    panel = prices[prices[SYMBOL].isin(long[picked])]
+    newest = panel.groupby(SYMBOL, sort=False).cumcount(ascending=False) < bars
+    return panel[newest].reset_index(drop=True)
+
+
+def cut_instants(stamps: Instants, cuts: int) -> Instants:
+    """Instants between past and future, in the later half of a panel, int64 ns [cuts or fewer]."""
+    instants = np.unique(stamps)
+    last = len(instants) - 2
+    places = np.linspace(len(instants) // 2, last, cuts).round().astype(np.intp)
+    return instants[np.unique(np.clip(places, 0, max(last, 0)))]
+
+
+def another_future(
+    panel: "pd.DataFrame", future: NDArray[np.bool_], random: np.random.Generator
+) -> "pd.DataFrame":
+    """The panel with other prices, volumes, splits and dividends in some of its rows."""
+    other = panel.copy()
+    count = int(future.sum())
+    noise = random.uniform(0.5, 2.0, count)
+    for name in OHLC:
+        other.loc[future, name] *= noise
+    other.loc[future, "volume"] = random.uniform(1.0, 1e7, count).round()
+    acts = random.random(count) < 0.1
+    other.loc[future, "split"] = np.where(acts, 2.0, 1.0)
+    price = other.loc[future, "close"].to_numpy()
+    other.loc[future, "dividend"] = np.where(acts, 0.02 * price, 0.0)
+    return other
+
+
+def later_bars_raised(
+    panel: "pd.DataFrame", later: NDArray[np.bool_]
+) -> tuple["pd.DataFrame", float]:
+    """The panel with some rows' prices at twice their height, and what that adds to log prices."""
+    raised = panel.copy()
+    for name in (*OHLC, "dividend"):
+        raised.loc[later, name] *= _STEP
+    return raised, float(np.log(_STEP))
+
+
+def rows_that_differ(
+    one: "FeatureTable",
+    two: "FeatureTable",
+    until: int,
+    begin: int = 0,
+    *,
+    usable_only: bool = False,
+) -> str:
+    """How the rows from `begin` to `until` differ between two tables, in words; "" if they do not.
+
+    Args:
+        one: a table.
+        two: another of the same features.
+        until: last instant compared, int64 ns.
+        begin: first instant compared.
+        usable_only: leave out rows of either table that it calls unusable.
+    """
+    if one.names != two.names:
+        return "other features come out"
+    first, second = (_rows(table, begin, until, usable_only=usable_only) for table in (one, two))
+    if not all(np.array_equal(first[key], second[key]) for key in (SYMBOL, TIMESTAMP)):
+        return f"{len(first[SYMBOL])} rows up to {stamp(until)} become {len(second[SYMBOL])}, or others"
+    moved = {
+        name: _other_bits(first["values"][:, column], second["values"][:, column])
+        for column, name in enumerate(one.names)
+    }
+    moved["scale"] = _other_bits(first["scale"], second["scale"])
+    moved["usable"] = first["usable"] != second["usable"]
+    told = {name: int(rows.sum()) for name, rows in moved.items() if rows.any()}
+    if not told:
+        return ""
+    worst = sorted(told, key=lambda name: -told[name])
+    listed = ", ".join(f"{name} in {told[name]} rows" for name in worst[:3])
+    more = f" and {len(told) - 3} more" if len(told) > 3 else ""
+    return f"up to {stamp(until)} other values in {listed}{more}"
+
+
+def small_examples(examples: "Examples", rows: int, bars: int = 700) -> "Examples":
+    """The newest rows of as few symbols as hold enough, those with the most rows first."""
+    counts = np.bincount(examples.codes, minlength=len(examples.symbols))
+    order = np.argsort(-counts, kind="stable")
+    enough = int(np.searchsorted(np.cumsum(np.minimum(counts[order], bars)), rows)) + 1
+    chosen = np.sort(order[:enough])
+    kept = []
+    for code in chosen:
+        own = np.flatnonzero(examples.codes == code)
+        kept.append(own[-bars:])
+    place = np.concatenate(kept)
+    return _taken(examples, place)
+
+
+def with_another_future(
+    examples: "Examples", start: int, random: np.random.Generator
+) -> "Examples":
+    """Examples in which all that was not known at an instant is something else.
+
+    Args:
+        examples: rows to learn from.
+        start: int64 ns; rows that closed later, and labels that end later, are replaced.
+        random: draws what replaces them.
+    """
+    later = examples.timestamps > start
+    count = int(later.sum())
+    x, scale, close = examples.x.copy(), examples.scale.copy(), examples.close.copy()
+    x[later] = 3.0 + 5.0 * random.standard_normal((count, x.shape[1])).astype(np.float32)
+    scale[later] *= random.uniform(0.5, 2.0, count)
+    close[later] *= random.uniform(0.5, 2.0, count)
+    returns = examples.returns.copy()
+    for column in range(returns.shape[1]):
+        unknown = label_ends(examples.timestamps, examples.codes, column + 1) > start
+        unknown &= np.isfinite(returns[:, column])
+        returns[unknown, column] = 0.2 * random.standard_normal(int(unknown.sum()))
+    return replace(examples, x=x, scale=scale, close=close, returns=returns)
+
+
+def _rows(
+    table: "FeatureTable", begin: int, until: int, *, usable_only: bool
+) -> Mapping[str, NDArray[Any]]:
+    chosen = (table.timestamps >= begin) & (table.timestamps <= until)
+    if usable_only:
+        chosen &= table.usable
+    names = np.array(table.symbols, dtype=object)[table.codes[chosen]]
+    return {
+        SYMBOL: names,
+        TIMESTAMP: table.timestamps[chosen],
+        "values": table.values[chosen],
+        "scale": table.scale[chosen],
+        "usable": table.usable[chosen],
+    }
+
+
+def _other_bits(one: NDArray[np.floating], two: NDArray[np.floating]) -> NDArray[np.bool_]:
+    """Where two columns differ in any bit; NaN is NaN."""
+    kind = f"u{one.dtype.itemsize}"
+    bits = np.ascontiguousarray(one).view(kind) != np.ascontiguousarray(two).view(kind)
+    different: NDArray[np.bool_] = bits & ~(np.isnan(one) & np.isnan(two))
+    return different
+
+
+def _taken(examples: "Examples", place: NDArray[np.intp]) -> "Examples":
+    return replace(
+        examples,
+        codes=examples.codes[place],
+        timestamps=examples.timestamps[place],
+        close=examples.close[place],
+        scale=examples.scale[place],
+        x=examples.x[place],
+        returns=examples.returns[place],
+    )

@@ -1,0 +1,72 @@
+"""Was a universe chosen because its members survived? Only a declaration makes that honest."""
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from forecasting.instants import nanoseconds, stamp
+from forecasting.leakage.findings import LeakFinding
+from forecasting.prices.calendar import WEEKDAYS, exchange_of
+from forecasting.schema import MAX_HORIZON, SYMBOL
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+YEARLY_EXITS: Final = 0.01
+"""Share of symbols that end in a year, at the least: deliberately far below what exchanges see,
+where takeovers and failures end several in a hundred."""
+
+_CHANCE: Final = 0.05
+_YEAR: Final = 365.25 * 86_400e9
+
+
+def check_universe(
+    prices: "pd.DataFrame", used: Collection[str], *, declared: str = ""
+) -> LeakFinding:
+    """Look for symbols that were left out because they ended, or that cannot all have survived.
+
+    A symbol has ended if the longest horizon's worth of the panel's instants follow its last bar.
+    With exits at 1 % a year, y symbol-years pass without any with probability exp(-0.01 y).
+
+    Args:
+        prices: all bars the data set holds, used or not.
+        used: symbols that are learned from.
+        declared: how the universe was chosen, in the source's words; a declared choice is shown
+            beside the verdict instead of refusing it.
+    """
+    name = "universe_keeps_its_dead"
+    stamps = nanoseconds(prices)
+    instants = np.unique(stamps)
+    end = int(instants[max(len(instants) - 1 - MAX_HORIZON, 0)])
+    symbols = prices[SYMBOL].to_numpy()
+    bounds = np.flatnonzero(symbols[1:] != symbols[:-1])
+    starts, stops = np.concatenate(([0], bounds + 1)), np.concatenate((bounds, [len(symbols) - 1]))
+    first = dict(zip(symbols[starts], stamps[starts].tolist(), strict=True))
+    last = dict(zip(symbols[stops], stamps[stops].tolist(), strict=True))
+    ended = sorted(symbol for symbol in last if last[symbol] < end)
+    left_out = [symbol for symbol in ended if symbol not in used]
+    kept = len(ended) - len(left_out)
+    years = sum(last[one] - first[one] for one in used if one in last and _mortal(one)) / _YEAR
+    chance = float(np.exp(-YEARLY_EXITS * years))
+    words = f"{len(used)} symbols, {kept} of them ended before the last bar"
+    if declared:
+        return LeakFinding(name, False, f"{words}; declared: {declared}")
+    if left_out:
+        listed = ", ".join(f"{one} (last bar {stamp(last[one])})" for one in left_out[:5])
+        return LeakFinding(
+            name, True, f"{words}; {len(left_out)} that ended are left out: {listed}"
+        )
+    if not kept and chance < _CHANCE:
+        return LeakFinding(
+            name,
+            True,
+            f"{words}, in {years:,.0f} symbol-years: even at {YEARLY_EXITS:.0%} a year the chance "
+            f"of that is {chance:.1%}, and nobody declares how they were chosen",
+        )
+    return LeakFinding(name, False, words)
+
+
+def _mortal(symbol: str) -> bool:
+    """Whether a symbol can end at all: indices, currencies and futures roll on."""
+    return not symbol.startswith("^") and exchange_of(symbol) not in {WEEKDAYS, "us_futures"}

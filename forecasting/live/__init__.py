@@ -1,0 +1,1 @@
+"""Forecasts in production against what came: outcomes, scores, limits."""

@@ -1,0 +1,1 @@
+"""Candidates, their training by walk-forward, and their predictive quantiles."""

@@ -1,0 +1,186 @@
+"""Intervals that learn from their own misses: they are stretched until missed as promised.
+
+Returns are not exchangeable, so quantiles of past residuals alone (`calibration.quantiles_of`) drift
+off their levels when the market changes, and at long horizons, where a few stretches of calm or
+storm are all the evidence there is, they may stay off for years. Feedback mends that whatever the
+market does: intervals that were missed too often are widened, missed too rarely narrowed. Both
+tails are stretched alike, for every model: tails of its own would be a direction that nobody learned.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecasting.models.calibration import quantiles_of
+from forecasting.models.cross_validation import Fold, Instants, Rows, label_ends
+from forecasting.models.quantiles import Floats, grid_columns, interpolation_matrix
+from forecasting.schema import QUANTILE_LEVELS
+
+RENEWAL: Final = 7 * 86_400 * 10**9
+"""How often a calibration is renewed, ns: once a week, which is how often a training is due."""
+
+STEP: Final = 0.05
+"""Step of the feedback at one bar ahead; at h bars it is over sqrt(h), as overlapping misses come
+in swarms that are h bars late. docs/honesty.md shows what its neighbours would do."""
+
+MOST_STRETCH: Final = 4.0
+"""Largest factor an interval is stretched or shrunk by, so that a standing price blows nothing up."""
+
+_UPPER: Final = int(grid_columns(QUANTILE_LEVELS[-1:])[0])
+_TAIL_SHARE: Final = QUANTILE_LEVELS[0]
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """When calibrations are renewed, and which outcomes each renewal knows. Same for all models.
+
+    Attributes:
+        renewals: rows that are forecast under each renewal, oldest first; those of a fold stand
+            together.
+        folds: [B] number of the fold of each renewal.
+        known: int32 [n, H] first renewal that knows a row's outcome; B if only the end of the
+            data does, -1 if not even that, or if the row is in no test span.
+        breadth: mean number of rows of an instant: symbols that are missed together.
+    """
+
+    renewals: tuple[Rows, ...]
+    folds: tuple[int, ...]
+    known: NDArray[np.int32]
+    breadth: float
+
+    @classmethod
+    def of(
+        cls,
+        timestamps: Instants,
+        codes: NDArray[np.int32],
+        steps: list[Fold],
+        horizons: int,
+        every: int = RENEWAL,
+    ) -> "Schedule":
+        """Cut the test spans of a walk into renewals.
+
+        Args:
+            timestamps: [n] bar closes, int64 ns.
+            codes: [n] symbol of each row.
+            steps: the walk.
+            horizons: H, longest forecast in bars.
+            every: ns between renewals; a fold begins a new one.
+        """
+        starts: list[int] = []
+        renewals: list[Rows] = []
+        folds: list[int] = []
+        for step in steps:
+            week = (timestamps[step.test] - step.test_start) // every
+            order = np.argsort(week, kind="stable")
+            held, first = np.unique(week[order], return_index=True)
+            renewals += np.split(step.test[order], first[1:])
+            starts += [step.test_start + int(number) * every for number in held]
+            folds += [step.number] * len(held)
+        tested = np.concatenate(renewals)
+        known = np.full((len(timestamps), horizons), -1, dtype=np.int32)
+        last = int(timestamps.max())
+        for horizon in range(1, horizons + 1):
+            ends = label_ends(timestamps, codes, horizon)[tested]
+            first_after = np.searchsorted(starts, ends, side="right")
+            known[tested, horizon - 1] = np.where(ends <= last, first_after, -1)
+        return cls(
+            tuple(renewals),
+            tuple(folds),
+            known,
+            len(tested) / len(np.unique(timestamps[tested])),
+        )
+
+
+@dataclass(frozen=True)
+class Recalibrated:
+    """Calibrations of one model along its walk.
+
+    Attributes:
+        spans: (rows, calibration [H, G]) of every renewal from the second fold on.
+        stretch: [B + 1, H] logarithm of what was stretched by under each renewal, and at the end
+            of the data.
+        final: [H, G] calibration at the end of the data: what is served.
+    """
+
+    spans: tuple[tuple[Rows, Floats], ...]
+    stretch: Floats
+    final: Floats
+
+
+def recalibrate(
+    z: NDArray[np.floating],
+    loc: Floats,
+    steps: list[Fold],
+    schedule: Schedule,
+    *,
+    step_size: float = STEP,
+) -> Recalibrated:
+    """Calibrate a walk renewal by renewal, from outcomes that were known when each began.
+
+    A fold's base calibration are quantiles of the earlier folds' residuals (see `quantiles_of`).
+    At every renewal the log stretch s moves by
+
+        s <- s + step_size / sqrt(h) * (misses / 2 - 0.05 * outcomes) / breadth
+
+    over the outcomes that came to be known since the one before, misses of the 90 % interval on
+    either side. This is quantile tracking
+    (Angelopoulos, Candes and Tibshirani 2023, "Conformal PID control for time series prediction",
+    eq. 4; the feedback of adaptive conformal inference, Gibbs and Candes 2021, eq. 2) on the scale
+    of the residual. As s is the sum of its moves, the share missed after T instants differs from
+    0.10 by no more than 2 |s_T| * sqrt(h) / (step_size * T), whatever the returns did, as long as
+    the cap `MOST_STRETCH` is not reached.
+    Residuals count for later folds in units of the stretch that was in force.
+
+    Args:
+        z: [n, H] realised standardised returns, NaN where not known.
+        loc: [n, K] locations at the knots from each fold's own model; read in test spans only.
+        steps: the walk.
+        schedule: its renewals.
+        step_size: of the feedback; 0 keeps the base calibrations as they are.
+
+    Raises:
+        ShortHistory: a fold has too few earlier residuals.
+    """
+    horizons = z.shape[1]
+    weights = interpolation_matrix(horizons)
+    step = step_size / np.sqrt(np.arange(1.0, horizons + 1)) / schedule.breadth
+    end = len(schedule.renewals)
+    misses, outcomes = np.zeros((end + 1, horizons)), np.zeros((end + 1, horizons))
+    stretch = np.zeros((end + 1, horizons))
+    renewal_of = np.full(len(z), -1, dtype=np.intp)
+    for number, rows in enumerate(schedule.renewals):
+        renewal_of[rows] = number
+    fold_of = np.where(renewal_of >= 0, np.array(schedule.folds)[renewal_of], 0)
+
+    def base_on(rows: Rows) -> Floats:
+        residuals = z[rows] - loc[rows] @ weights
+        return quantiles_of(residuals / np.exp(stretch)[renewal_of[rows]])
+
+    spans: list[tuple[Rows, Floats]] = []
+    base, fold = np.empty(0), 1
+    log_stretch = np.zeros(horizons)
+    limit = float(np.log(MOST_STRETCH))
+    for number in range(end + 1):
+        moved = step * (misses[number] / 2 - _TAIL_SHARE * outcomes[number])
+        log_stretch = np.clip(log_stretch + moved, -limit, limit)
+        stretch[number] = log_stretch
+        if number == end or schedule.folds[number] == 1:
+            continue
+        if schedule.folds[number] != fold:
+            fold = schedule.folds[number]
+            known = steps[fold - 1].known
+            base = base_on(known[(fold_of[known] > 0) & (fold_of[known] < fold)])
+        calibration = base * np.exp(log_stretch)[:, None]
+        rows = schedule.renewals[number]
+        spans.append((rows, calibration))
+        residuals = z[rows] - loc[rows] @ weights
+        at, column = np.nonzero((schedule.known[rows] >= 0) & np.isfinite(residuals))
+        place = schedule.known[rows[at], column] * horizons + column
+        missed = residuals[at, column]
+        np.add.at(outcomes.reshape(-1), place, 1.0)
+        beyond = np.abs(missed) > calibration[column, _UPPER]
+        np.add.at(misses.reshape(-1), place[beyond], 1.0)
+    tested = np.sort(np.concatenate(schedule.renewals))
+    return Recalibrated(tuple(spans), stretch, base_on(tested) * np.exp(log_stretch)[:, None])

@@ -1,0 +1,103 @@
+"""Walk-forward forecasts of one candidate beside what really happened, and their file."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecasting.errors import Corrupted
+from forecasting.models.quantiles import Floats
+from forecasting.npz import load_with_words, save_with_words
+from forecasting.schema import QUANTILE_LEVELS
+
+
+@dataclass(frozen=True)
+class OutOfSample:
+    """Forecasts for rows no part of the model or its calibration had seen, in the table's order.
+
+    The first fold only feeds the calibration of the later ones and is not in here. Candidates
+    trained on the same table with the same folds have the same rows.
+
+    Attributes:
+        kind: the candidate, e.g. "ridge".
+        params: its parameters.
+        symbols: the symbols `codes` count.
+        codes: int32 [n] symbol of each row.
+        timestamps: int64 [n] close of the bar the forecast was made at, ns.
+        fold: int16 [n] test span of each row, from 2.
+        close: float64 [n] last close, raw.
+        scale: float64 [n] volatility of one bar's log return, known at the bar's close.
+        loc: float64 [n, K] locations of the standardised return at the knots.
+        quantiles: float32 [n, H, Q] log return quantiles, calibrated on outcomes known by then.
+        probability_above_cost: float32 [n, 2] P(r > cost) and P(r > -cost) at the signal horizon;
+            P(r < -cost) is one minus the second.
+        realised: float32 [n, H] log total returns; NaN where the future is not known yet.
+        cost: round-trip cost of the signal rule, log return.
+        signal_horizon: its horizon, bars.
+        levels: the Q levels of `quantiles`.
+    """
+
+    kind: str
+    params: dict[str, Any]
+    symbols: tuple[str, ...]
+    codes: NDArray[np.int32]
+    timestamps: NDArray[np.int64]
+    fold: NDArray[np.int16]
+    close: Floats
+    scale: Floats
+    loc: Floats
+    quantiles: NDArray[np.float32]
+    probability_above_cost: NDArray[np.float32]
+    realised: NDArray[np.float32]
+    cost: float = 0.001
+    signal_horizon: int = 5
+    levels: tuple[float, ...] = QUANTILE_LEVELS
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def save(self, path: Path) -> None:
+        """Write an .npz without pickles, under a temporary name first."""
+        words = {
+            "kind": self.kind,
+            "params": self.params,
+            "symbols": self.symbols,
+            "cost": self.cost,
+            "signal_horizon": self.signal_horizon,
+            "levels": self.levels,
+        }
+        arrays = {name: getattr(self, name) for name in _ARRAYS}
+        save_with_words(path, arrays, words)
+
+    @classmethod
+    def load(cls, path: Path) -> "OutOfSample":
+        """Read what `save` wrote.
+
+        Raises:
+            Corrupted: the file is not one of ours, or is damaged.
+        """
+        try:
+            arrays, words = load_with_words(path, _ARRAYS)
+        except ValueError as fault:
+            raise Corrupted(
+                "out-of-sample forecasts are an .npz that OutOfSample.save wrote",
+                f"{path}: {fault}",
+                "Train again",
+            ) from fault
+        words |= {name: tuple(words[name]) for name in ("symbols", "levels")}
+        return cls(**words, **arrays)
+
+
+_ARRAYS = (
+    "codes",
+    "timestamps",
+    "fold",
+    "close",
+    "scale",
+    "loc",
+    "quantiles",
+    "probability_above_cost",
+    "realised",
+)

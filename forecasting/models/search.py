@@ -1,0 +1,209 @@
+"""Hyper-parameter search inside a training window, every trial counted."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecasting.errors import InvalidSettings, ShortHistory
+from forecasting.models.candidates import WINSOR, make_forecaster
+from forecasting.models.cross_validation import Fold, walk_forward
+from forecasting.models.quantiles import Floats
+
+if TYPE_CHECKING:
+    from optuna import Trial
+
+INNER_FOLDS: Final = 3
+INNER_INITIAL: Final = 0.4
+
+
+@dataclass(frozen=True)
+class Window:
+    """Rows a search may look at: all of them lie before the first test span.
+
+    Attributes:
+        x: float32 [n, k] features.
+        z: float64 [n, K] standardised returns at the knots, NaN where unknown.
+        timestamps: int64 [n] bar closes, ns.
+        codes: int32 [n] symbol of each row.
+    """
+
+    x: NDArray[np.float32]
+    z: Floats
+    timestamps: NDArray[np.int64]
+    codes: NDArray[np.int32]
+
+    def folds(self) -> list[Fold]:
+        """The walk-forward inside the window, purged and embargoed like the outer one.
+
+        Raises:
+            ShortHistory: the window is too short to be cut again.
+        """
+        try:
+            return walk_forward(
+                self.timestamps, self.codes, folds=INNER_FOLDS, initial=INNER_INITIAL
+            )
+        except ShortHistory as short:
+            raise ShortHistory(
+                f"searching inside the training window: {short.rule}",
+                f"{len(np.unique(self.timestamps))} instants lie before the first test span",
+                "Give a longer history, or train without search and selection",
+            ) from short
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a search found.
+
+    Attributes:
+        params: the best parameters, given ones included.
+        trials: how many settings were tried, the defaults among them; evaluation deflates by it.
+        loss: squared error of the best, relative to that of the zero forecast.
+        default_loss: the same of the defaults.
+    """
+
+    params: dict[str, Any]
+    trials: int
+    loss: float
+    default_loss: float
+
+
+def tune(
+    kind: str,
+    window: Window,
+    *,
+    params: Mapping[str, Any] | None = None,
+    trials: int,
+    seconds: float | None = None,
+    seed: int,
+    threads: int | None = None,
+) -> Tuned:
+    """Search a candidate's parameters by tree-structured Parzen estimators (Bergstra et al. 2011).
+
+    The first trial is the defaults, so a search never ends worse than no search, by its own
+    measure. Without a limit in seconds the same data and seed give the same answer.
+
+    Args:
+        kind: the candidate.
+        window: the rows it may look at.
+        params: parameters that stay fixed.
+        trials: how many settings to try at most.
+        seconds: when to stop starting new trials; default: no limit.
+        seed: of the sampler and the models.
+        threads: for each model; trials run one after the other.
+
+    Raises:
+        InvalidSettings: fewer than one trial.
+        ShortHistory: the window is too short to be cut again.
+    """
+    if trials < 1:
+        raise InvalidSettings("a search needs at least one trial", str(trials))
+    fixed = dict(params or {})
+    defaults = make_forecaster(kind, fixed, threads=threads).params
+    space = SPACES.get(kind)
+    folds = window.folds()
+
+    def loss_of(chosen: Mapping[str, Any]) -> float:
+        merged = {**chosen, **fixed}
+        losses = _losses(kind, merged, window, folds, seed=seed, threads=threads)
+        return float(np.mean(list(losses)))
+
+    if space is None:
+        loss = loss_of({})
+        return Tuned(defaults, 1, loss, loss)
+
+    import optuna
+
+    def objective(trial: "Trial") -> float:
+        return loss_of(space(trial))
+
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
+        study.enqueue_trial({name: value for name, value in defaults.items() if name not in fixed})
+        study.optimize(objective, n_trials=trials, timeout=seconds)
+    finally:
+        optuna.logging.set_verbosity(verbosity)
+    best = {**defaults, **study.best_params, **fixed}
+    return Tuned(best, len(study.trials), float(study.best_value), float(study.trials[0].values[0]))
+
+
+def relative_error(z: Floats, loc: Floats) -> float:
+    """Squared error of `loc` against winsorised `z`, over that of the zero forecast."""
+    known = np.isfinite(z).all(axis=1)
+    target = np.clip(z[known], -WINSOR, WINSOR)
+    zero = np.mean(target**2, axis=0)
+    mine = np.mean((target - loc[known]) ** 2, axis=0)
+    return float(np.mean(mine / np.maximum(zero, 1e-12))) if known.any() else 1.0
+
+
+def _losses(
+    kind: str,
+    params: Mapping[str, Any],
+    window: Window,
+    folds: list[Fold],
+    *,
+    seed: int,
+    threads: int | None,
+) -> Iterator[float]:
+    for fold in folds:
+        model = make_forecaster(kind, params, threads=threads)
+        model.fit(window.x[fold.train], window.z[fold.train], seed=seed)
+        yield relative_error(window.z[fold.test], model.locate(window.x[fold.test]))
+
+
+def _ridge(trial: "Trial") -> dict[str, Any]:
+    return {"alpha": trial.suggest_float("alpha", 0.01, 100.0, log=True)}
+
+
+def _random_forest(trial: "Trial") -> dict[str, Any]:
+    return {
+        "max_depth": trial.suggest_int("max_depth", 2, 7),
+        "max_features": trial.suggest_float("max_features", 0.1, 0.6),
+        "max_samples": trial.suggest_float("max_samples", 0.1, 0.5),
+        "min_samples_leaf": trial.suggest_float("min_samples_leaf", 0.005, 0.1, log=True),
+    }
+
+
+def _xgboost(trial: "Trial") -> dict[str, Any]:
+    return {
+        "n_estimators": trial.suggest_int("n_estimators", 20, 300),
+        "max_depth": trial.suggest_int("max_depth", 1, 4),
+        "learning_rate": trial.suggest_float("learning_rate", 0.005, 0.08, log=True),
+        "subsample": trial.suggest_float("subsample", 0.3, 0.9),
+        "colsample_bytree": trial.suggest_float("colsample_bytree", 0.2, 0.9),
+        "min_child_weight": trial.suggest_float("min_child_weight", 20.0, 500.0, log=True),
+        "reg_lambda": trial.suggest_float("reg_lambda", 1.0, 1000.0, log=True),
+    }
+
+
+def _lightgbm(trial: "Trial") -> dict[str, Any]:
+    return {
+        "n_estimators": trial.suggest_int("n_estimators", 20, 200),
+        "max_depth": trial.suggest_int("max_depth", 1, 4),
+        "learning_rate": trial.suggest_float("learning_rate", 0.005, 0.08, log=True),
+        "min_child_samples": trial.suggest_int("min_child_samples", 20, 500, log=True),
+        "reg_lambda": trial.suggest_float("reg_lambda", 1.0, 1000.0, log=True),
+    }
+
+
+def _catboost(trial: "Trial") -> dict[str, Any]:
+    return {
+        "iterations": trial.suggest_int("iterations", 20, 300),
+        "depth": trial.suggest_int("depth", 1, 5),
+        "learning_rate": trial.suggest_float("learning_rate", 0.005, 0.08, log=True),
+        "l2_leaf_reg": trial.suggest_float("l2_leaf_reg", 1.0, 1000.0, log=True),
+    }
+
+
+SPACES: Final[Mapping[str, Callable[["Trial"], dict[str, Any]]]] = {
+    "ridge": _ridge,
+    "random_forest": _random_forest,
+    "xgboost": _xgboost,
+    "lightgbm": _lightgbm,
+    "catboost": _catboost,
+}
+"""What each candidate's search varies; the random walk has nothing to vary."""

@@ -1,0 +1,98 @@
+"""How far a direction learned from few outcomes is to be believed: between nothing and all of it.
+
+Thirty bars ahead a year holds eight outcomes that do not overlap, so a location learned from them
+is mostly luck, and costs more than it brings, though the one learned for the next bar may be good.
+At every knot locations are shrunk towards the random walk's zero by how they did on earlier rows
+that no model had learned, less what luck alone would have done.
+"""
+
+from itertools import pairwise
+
+import numpy as np
+
+from forecasting.models.cross_validation import Fold, Instants, Rows
+from forecasting.models.quantiles import KNOTS, Floats
+from forecasting.stats.significance import long_run_variance
+
+
+def trust(estimate: float, variance: float) -> float:
+    """Share of an estimate to believe, 0..1: max(0, 1 - variance / estimate^2).
+
+    Of all multiples c * b of an unbiased estimate b of a number B, c = B^2 / (B^2 + var b) has the
+    least squared error. As E b^2 = B^2 + var b, that is 1 - var b / E b^2; with b^2 for its
+    expectation it is the factor of the non-negative garrote with the variance for its penalty
+    (Breiman 1995, "Better subset regression using the nonnegative garrote", Technometrics 37). An
+    estimate within one standard error counts for nothing, one of three standard errors for 89 %.
+
+    Args:
+        estimate: b.
+        variance: of b; NaN where too little is known to say.
+    """
+    return max(0.0, 1.0 - variance / estimate**2) if variance < estimate**2 else 0.0
+
+
+def shrink_walk(
+    loc: Floats, knots: Floats, timestamps: Instants, steps: list[Fold]
+) -> tuple[Floats, Floats]:
+    """Locations of a walk, each fold's shrunk by the folds before it, and the slopes at the end.
+
+    A fold's slopes are estimated on the rows that calibrate it: those of earlier folds whose
+    labels had closed when it began. The first fold has none; as it only feeds what comes after
+    it, it takes the second's, so that the residuals that calibrate the second are of its kind.
+
+    Args:
+        loc: [n, K] locations from each fold's own model; read in test spans only.
+        knots: [n, K] standardised returns at the knots, NaN where not known.
+        timestamps: [n] bar closes.
+        steps: the folds, at least two.
+
+    Returns:
+        Locations [n, K], and the slopes [K] after all folds: for the model that is served.
+    """
+    tested = np.zeros(len(loc), dtype=np.intp)
+    for step in steps:
+        tested[step.test] = step.number
+
+    def slopes_on(rows: Rows) -> Floats:
+        return slopes(loc[rows], knots[rows], timestamps[rows])
+
+    shrunk = loc.copy()
+    for before, step in pairwise(steps):
+        known = step.known
+        found = slopes_on(known[(tested[known] > 0) & (tested[known] < step.number)])
+        shrunk[step.test] *= found
+        if before.number == steps[0].number:
+            shrunk[before.test] *= found
+    return shrunk, slopes_on(np.flatnonzero(tested))
+
+
+def slopes(loc: Floats, knots: Floats, timestamps: Instants) -> Floats:
+    """What to multiply locations with, 0..1 [K], after how they did on rows they did not learn.
+
+    The slope b of returns on locations through the origin (Mincer and Zarnowitz 1969, "The
+    evaluation of economic forecasts", without the constant) is the weight of a linear combination
+    with the random walk's forecast of zero (Granger and Ramanathan 1984, "Improved methods of
+    combining forecasts"). It is shrunk by `trust`. Its variance takes an instant's symbols as one
+    observation and is robust to overlapping returns (see `long_run_variance`). A slope above 1
+    would amplify, one below 0 turn a forecast around: neither is believed.
+
+    Args:
+        loc: [n, K] locations of models that had not seen the rows.
+        knots: [n, K] standardised returns at the knots, NaN where not known.
+        timestamps: [n] bar closes.
+    """
+    shrunk = np.zeros(knots.shape[1])
+    _, place = np.unique(timestamps, return_inverse=True)
+    for knot, horizon in enumerate(KNOTS):
+        known = np.isfinite(knots[:, knot])
+        at, forecast = place[known], loc[known, knot]
+        present = np.bincount(at) > 0
+        size = np.bincount(at, forecast**2)[present]
+        if not size.sum() > 0:
+            continue
+        product = np.bincount(at, forecast * knots[known, knot])[present]
+        slope = product.sum() / size.sum()
+        spread, _ = long_run_variance(product - slope * size, horizon)
+        variance = spread * len(size) / size.sum() ** 2
+        shrunk[knot] = np.clip(slope * trust(slope, variance), 0.0, 1.0)
+    return shrunk

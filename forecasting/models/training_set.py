@@ -1,0 +1,95 @@
+"""Rows to learn from: features known at a bar's close beside the returns that followed."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecasting.errors import InvalidInput, ShortHistory
+from forecasting.models.quantiles import KNOTS, Floats
+from forecasting.models.search import Window
+from forecasting.schema import MAX_HORIZON
+
+if TYPE_CHECKING:
+    from forecasting.features.build import FeatureTable
+
+_KNOT_COLUMNS: Final = np.array(KNOTS) - 1
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Rows to learn from: features known at a bar's close beside the returns that followed.
+
+    Attributes:
+        symbols: the symbols `codes` count.
+        names: the k feature names.
+        codes: int32 [n] symbol of each row.
+        timestamps: int64 [n] bar closes, ns.
+        close: float64 [n] last close, raw.
+        scale: float64 [n] volatility of one bar's log return, positive.
+        x: float32 [n, k] features, finite.
+        returns: float32 [n, H] log total returns, NaN where the future is not known.
+    """
+
+    symbols: tuple[str, ...]
+    names: tuple[str, ...]
+    codes: NDArray[np.int32]
+    timestamps: NDArray[np.int64]
+    close: Floats
+    scale: Floats
+    x: NDArray[np.float32]
+    returns: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    @classmethod
+    def of(cls, table: "FeatureTable", returns: NDArray[np.floating]) -> "Examples":
+        """The usable rows of a feature table with their returns [n, H], row by row.
+
+        Raises:
+            InvalidInput: the two do not have the same rows, or H is not MAX_HORIZON.
+            ShortHistory: no row is usable.
+        """
+        if returns.shape != (len(table.codes), MAX_HORIZON):
+            raise InvalidInput(
+                "training needs the returns of every row of the feature table",
+                f"returns {returns.shape}, table {len(table.codes)} rows, {MAX_HORIZON} horizons",
+                "Compute them from the same prices: horizon_returns(prices, range(1, 31))",
+            )
+        rows = np.flatnonzero(table.usable & np.isfinite(table.scale) & (table.scale > 0))
+        if not len(rows):
+            raise ShortHistory(
+                "training needs rows past the features' warm-up",
+                f"0 of {len(table.codes)} bars",
+                "Give a longer history",
+            )
+        return cls(
+            symbols=tuple(table.symbols),
+            names=tuple(table.names),
+            codes=table.codes[rows],
+            timestamps=table.timestamps[rows],
+            close=table.close[rows],
+            scale=table.scale[rows],
+            x=np.ascontiguousarray(table.values[rows], dtype=np.float32),
+            returns=returns[rows].astype(np.float32, copy=False),
+        )
+
+    def standardised(self) -> NDArray[np.float32]:
+        """Returns [n, H] over scale * sqrt(h)."""
+        root = np.sqrt(np.arange(1.0, self.returns.shape[1] + 1))
+        z = np.empty_like(self.returns)
+        np.divide(self.returns, self.scale[:, None], out=z, casting="same_kind")
+        np.divide(z, root, out=z, casting="same_kind")
+        return z
+
+    def window(self, rows: NDArray[np.intp], z: Floats) -> Window:
+        """The part of the examples a search may look at."""
+        return Window(self.x[rows], z[rows], self.timestamps[rows], self.codes[rows])
+
+
+def at_knots(z: NDArray[np.floating]) -> Floats:
+    """Columns [n, K] of standardised returns [n, H] that a model learns."""
+    knots: Floats = z[:, _KNOT_COLUMNS].astype(np.float64)
+    return knots

@@ -1,0 +1,107 @@
+"""The walk: every test row located by its own fold's model, and forecast under its own renewal."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecasting.models.candidates import make_forecaster
+from forecasting.models.conformal import Recalibrated, Schedule
+from forecasting.models.cross_validation import Fold
+from forecasting.models.out_of_sample import OutOfSample
+from forecasting.models.quantiles import Floats, QuantileTable
+from forecasting.models.training_set import Examples
+from forecasting.schema import MAX_HORIZON, QUANTILE_LEVELS
+
+_CHUNK: Final = 65_536
+
+
+def walk_locations(
+    kind: str,
+    x: NDArray[np.float32],
+    knots: Floats,
+    steps: list[Fold],
+    *,
+    params: Mapping[str, Any] | None = None,
+    seed: int = 0,
+    threads: int | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Floats:
+    """Locations [n, K] of every test row, each from the model of its own fold; NaN elsewhere.
+
+    Args:
+        kind: the candidate.
+        x: float32 [n, k] features.
+        knots: float64 [n, K] standardised returns at the knots, NaN where unknown.
+        steps: the folds.
+        params: its parameters.
+        seed: of everything random.
+        threads: for the library.
+        progress: told in a few words what is being done.
+    """
+    loc = np.full(knots.shape, np.nan)
+    for step in steps:
+        if progress:
+            progress(f"{kind}: fold {step.number} of {len(steps)}")
+        model = make_forecaster(kind, params, threads=threads)
+        model.fit(x[step.train], knots[step.train], seed=seed)
+        loc[step.test] = model.locate(x[step.test])
+    return loc
+
+
+def forecasts_of(
+    examples: Examples,
+    schedule: Schedule,
+    calibrated: Recalibrated,
+    loc: Floats,
+    *,
+    kind: str,
+    params: Mapping[str, Any],
+    signal_horizon: int,
+    cost: float,
+) -> OutOfSample:
+    """Forecasts of the second fold on, each row under its own renewal.
+
+    Args:
+        examples: all rows.
+        schedule: the renewals of the walk.
+        calibrated: a calibration for each of them.
+        loc: [n, K] locations at the knots; read in test spans only.
+        kind: the candidate.
+        params: its parameters.
+        signal_horizon: horizon of the signal rule, bars.
+        cost: its round-trip cost, log return.
+    """
+    fold = np.zeros(len(examples), dtype=np.int16)
+    for number, test in zip(schedule.folds, schedule.renewals, strict=True):
+        fold[test] = number
+    rows = np.flatnonzero(fold >= 2)
+    place = np.full(len(examples), -1, dtype=np.intp)
+    place[rows] = np.arange(len(rows))
+    quantiles = np.empty((len(rows), MAX_HORIZON, len(QUANTILE_LEVELS)), dtype=np.float32)
+    beyond = np.empty((len(rows), 2), dtype=np.float32)
+    for test, calibration in calibrated.spans:
+        table = QuantileTable.of(calibration)
+        for start in range(0, len(test), _CHUNK):  # bounds the float64 working memory
+            part = test[start : start + _CHUNK]
+            at, scale = place[part], examples.scale[part]
+            quantiles[at] = table.returns(loc[part], scale)
+            above, below = table.beyond(loc[part], scale, cost, signal_horizon)
+            beyond[at, 0], beyond[at, 1] = above, 1.0 - below
+    return OutOfSample(
+        kind=kind,
+        params=dict(params),
+        symbols=examples.symbols,
+        codes=examples.codes[rows],
+        timestamps=examples.timestamps[rows],
+        fold=fold[rows],
+        close=examples.close[rows],
+        scale=examples.scale[rows],
+        loc=loc[rows],
+        quantiles=quantiles,
+        probability_above_cost=beyond,
+        realised=examples.returns[rows],
+        cost=cost,
+        signal_horizon=signal_horizon,
+    )

@@ -1,0 +1,1 @@
+"""Price bars: calendars, adjustment and quality checks."""

@@ -1,0 +1,1 @@
+"""Finds faults in bars and says what is done about each."""

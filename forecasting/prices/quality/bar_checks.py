@@ -1,0 +1,143 @@
+"""Faults that a bar shows alone or beside its neighbours: numbers, copies, order, stillness."""
+
+from datetime import datetime
+
+import numpy as np
+import pandas as pd
+
+from forecasting.prices.quality.catalogue import COPIED_RUN, FEW_BARS, ROUNDING, STALE_RUN
+from forecasting.prices.quality.marks import Codes, Floats, Mask, Nanoseconds, RawBars, Verdict
+
+_OPEN, _HIGH, _LOW, _CLOSE, _VOLUME = range(5)
+
+
+def judge_each(verdict: Verdict, bars: RawBars, closes: Nanoseconds, now: datetime) -> None:
+    """Faults that a bar shows on its own; `closes` are the closes after mending."""
+    opened, high, low, close, volume, dividend, split = bars.numbers.T
+    verdict.mark("missing_value", bars.unread)
+    verdict.mark("not_finite", np.asarray(~np.isfinite(bars.numbers).all(axis=1)))
+    verdict.mark("non_positive_price", np.asarray((bars.numbers[:, :4] <= 0).any(axis=1)))
+    verdict.mark("negative_volume", np.less(volume, 0))
+    verdict.mark("impossible_action", np.less(dividend, 0) | np.less_equal(split, 0))
+    slack = ROUNDING * np.abs(close)
+    verdict.mark("high_below_low", np.less(high, low - slack))
+    top, bottom = np.maximum(opened, close), np.minimum(opened, close)
+    verdict.mark(
+        "close_outside_range", np.less(high, top - slack) | np.greater(low, bottom + slack)
+    )
+    moment = pd.Timestamp(now).tz_convert("UTC").as_unit("ns").value
+    verdict.mark("future_bar", closes > moment)
+
+
+def judge_copies(verdict: Verdict, bars: RawBars, closes: Nanoseconds, interval: str) -> Mask:
+    """Several bars where there can be one. Returns which of them are identical copies [n]."""
+    copies = np.zeros(len(closes), dtype=bool)
+    for times in (closes, bars.days) if interval == "1d" else (closes,):
+        rows = np.flatnonzero(verdict.sound)
+        keys, codes = times[rows], bars.codes[rows]
+        later = (codes[1:] == codes[:-1]) & (keys[1:] > keys[:-1])
+        if (later | (codes[1:] > codes[:-1])).all():
+            continue
+        order = np.lexsort((rows, keys, codes))
+        rows, keys = rows[order], keys[order]
+        same = np.zeros(len(rows), dtype=bool)
+        same[1:] = (bars.codes[rows][1:] == bars.codes[rows][:-1]) & (keys[1:] == keys[:-1])
+        if not same.any():
+            continue
+        group = np.cumsum(~same) - 1
+        first = rows[np.flatnonzero(~same)][group]
+        differs = (bars.numbers[rows] != bars.numbers[first]).any(axis=1)
+        differs |= closes[rows] != closes[first]
+        disagree = np.bincount(group, weights=differs) > 0
+        copies[rows[same & ~disagree[group]]] = True
+        bad = np.zeros(len(closes), dtype=bool)
+        bad[rows[same | disagree[group]]] = True
+        verdict.mark("duplicate_bar", bad)
+    return copies
+
+
+def sorted_order(sound: Mask, codes: Codes, closes: Nanoseconds) -> tuple[Codes, int]:
+    """Sound rows by symbol and time, and how many of a symbol's closed before the row above.
+
+    Symbols in another order than ours, or row by row in turns, are no blemish.
+    """
+    rows = np.flatnonzero(sound)
+    if (codes[rows][1:] < codes[rows][:-1]).any():
+        rows = rows[np.argsort(codes[rows], kind="stable")]
+    owner, times = codes[rows], closes[rows]
+    back = (owner[1:] == owner[:-1]) & (times[1:] < times[:-1])
+    if back.any():
+        rows = rows[np.lexsort((times, owner))]
+    return rows, int(np.count_nonzero(back))
+
+
+def judge_stillness(verdict: Verdict, bars: RawBars, order: Codes, closes: Nanoseconds) -> None:
+    """Runs of bars with the same four prices, and bars that repeat earlier ones with volume.
+
+    Args:
+        verdict: what is known of the bars.
+        bars: the bars.
+        order: rows by symbol and time.
+        closes: the closes after mending.
+    """
+    if not len(order):
+        return
+    prices, owner = bars.numbers[order, :4], bars.codes[order]
+    repeats = np.zeros(len(order), dtype=bool)
+    repeats[1:] = (owner[1:] == owner[:-1]) & (prices[1:] == prices[:-1]).all(axis=1)
+    if repeats.any():
+        run = np.cumsum(~repeats) - 1
+        length = np.bincount(run)[run]
+        whole = (length == np.bincount(owner)[owner]) & (length > FEW_BARS)
+        bad = np.zeros(len(bars.codes), dtype=bool)
+        bad[order[((length >= STALE_RUN) & repeats) | whole]] = True
+        verdict.mark("constant_price", bad)
+    again, before = _copied(bars.numbers[order, :5], owner)
+    bad = np.zeros(len(bars.codes), dtype=bool)
+    bad[order[again]] = True
+    fresh = verdict.sound[order[again]]
+    verdict.mark("stale_repeat", bad)
+    for row, source in zip(order[again[fresh]].tolist(), order[before[fresh]], strict=True):
+        verdict.words[row] = {"close": pd.Timestamp(int(closes[source]), tz="UTC")}
+
+
+def _copied(numbers: Floats, owner: Codes) -> tuple[Codes, Codes]:
+    """Places of bars that repeat an earlier one with its volume, and of the one repeated.
+
+    The bar just before, or a run of `COPIED_RUN` bars at the same distance; there a bar counts
+    only if its price moved, for a stock that trades at one tick may well repeat itself.
+    """
+    traded = numbers[:, _VOLUME] > 0
+    bits = np.ascontiguousarray(numbers).view(np.int64)
+    factors = np.array([3, 0x9E3779B1, 0x85EBCA77, 0xC2B2AE3D, 0x27D4EB2F], dtype=np.int64)
+    with np.errstate(over="ignore"):
+        keys = (bits * factors).sum(axis=1) * np.int64(0x5851F42D4C957F2D) + owner
+    suspects = np.flatnonzero(pd.Index(keys).duplicated(keep=False) & traded)
+    if not len(suspects):
+        return suspects, suspects
+    ordered = suspects[np.lexsort((suspects, keys[suspects]))]
+    now, then = ordered[1:], ordered[:-1]
+    equal = (owner[now] == owner[then]) & (numbers[now] == numbers[then]).all(axis=1)
+    now, then = now[equal], then[equal]
+    by_place = np.argsort(now)
+    now, then = now[by_place], then[by_place]
+    lag = now - then
+    moved = numbers[now, _HIGH] > numbers[now, _LOW]
+    goes_on = np.zeros(len(now), dtype=bool)
+    goes_on[1:] = (np.diff(now) == 1) & (np.diff(lag) == 0) & moved[1:] & moved[:-1]
+    run = np.cumsum(~goes_on) - 1
+    long = np.bincount(run)[run] >= COPIED_RUN if len(run) else np.zeros(0, dtype=bool)
+    stale = (lag == 1) | long
+    return now[stale], then[stale]
+
+
+def enclose(clean: pd.DataFrame) -> int:
+    """Move highs and lows that miss the open or close by rounding. Returns how many bars."""
+    opened, high, low, close = (
+        clean[column].to_numpy() for column in ("open", "high", "low", "close")
+    )
+    top, bottom = np.maximum(opened, close), np.minimum(opened, close)
+    moved = (high < top) | (low > bottom)
+    if moved.any():
+        clean["high"], clean["low"] = np.maximum(high, top), np.minimum(low, bottom)
+    return int(np.count_nonzero(moved))

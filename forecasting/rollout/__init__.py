@@ -1,0 +1,1 @@
+"""Traffic between versions and the judgement of a canary."""

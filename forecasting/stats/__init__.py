@@ -1,0 +1,1 @@
+"""Statistical tests that know no prices."""

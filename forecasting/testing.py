@@ -1,0 +1,119 @@
+"""Walk-forward forecasts of made-up prices whose skill is known: what the gates are tried on."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecasting.models.out_of_sample import OutOfSample
+from forecasting.models.quantiles import KNOTS, Floats
+from forecasting.schema import MAX_HORIZON, QUANTILE_LEVELS
+
+_DAY = 86_400_000_000_000
+_FIRST_CLOSE = 1_420_232_400_000_000_000  # 2015-01-02 21:00 UTC
+
+
+def planted_forecasts(
+    *,
+    signal: float,
+    candidates: Sequence[str] = ("ridge", "random_forest", "xgboost"),
+    symbols: int = 5,
+    periods: int = 750,
+    persistence: float = 0.9,
+    commonality: float = 0.4,
+    noise: float = 0.03,
+    seed: int = 0,
+) -> dict[str, OutOfSample]:
+    """Forecasts of the random walk and of candidates that know the planted signal, or nothing.
+
+    One-bar log returns are 0.01 * (signal * m + sqrt(1 - signal^2) * e), m a normal AR(1) known
+    at the bar's close, e normal with a part common to all symbols. With a signal, every
+    candidate forecasts its conditional mean plus an error of its own; without, only the error.
+
+    Args:
+        signal: correlation of the best one-bar forecast with the return; 0 plants none, 0.05 to
+            0.1 is what is found in daily prices at the most.
+        candidates: names besides the random walk.
+        symbols: number of symbols.
+        periods: out-of-sample bars per symbol.
+        persistence: autocorrelation of m from bar to bar.
+        commonality: share of variance that symbols have in common.
+        noise: deviation of a candidate's own error, in standard deviations of the return.
+        seed: of everything.
+    """
+    rng = np.random.default_rng(seed)
+    horizons = np.arange(1, MAX_HORIZON + 1)
+    bars = periods + MAX_HORIZON
+    known = _persistent(rng, (bars, symbols), persistence, commonality)
+    surprise = _persistent(rng, (bars, symbols), 0.0, commonality)
+    returns = 0.01 * (signal * known + np.sqrt(1 - signal**2) * surprise)
+    # Row t is the close before returns[t]: `known[t]` is what is known there about it.
+    path = np.concatenate([np.zeros((1, symbols)), np.cumsum(returns, axis=0)])
+    realised = np.stack([path[h : h + periods] - path[:periods] for h in horizons], axis=2)
+    scale = np.full((periods, symbols), 0.01)
+    unit = scale[:, :, None] * np.sqrt(horizons)
+    decay = (1 - persistence**horizons) / (1 - persistence) / np.sqrt(horizons)
+    truth = signal * known[:periods, :, None] * decay
+    stamps = _FIRST_CLOSE + np.arange(periods) * _DAY
+    outcomes = _rows(realised).astype(np.float32)
+    result: dict[str, OutOfSample] = {}
+    for name in ("random_walk", *candidates):
+        if name == "random_walk":
+            location = np.zeros_like(realised)
+        else:
+            error = _persistent(rng, (periods, symbols), persistence, commonality)
+            location = truth + noise * error[:, :, None]
+        residual = realised / unit - location
+        spread = _spread(residual)
+        quantiles = unit[..., None] * (location[..., None] + spread)
+        result[name] = OutOfSample(
+            kind=name,
+            params={},
+            symbols=tuple(f"SYM{number:03d}" for number in range(symbols)),
+            codes=np.repeat(np.arange(symbols, dtype=np.int32), periods),
+            timestamps=np.tile(stamps, symbols),
+            fold=np.tile((2 + np.arange(periods) * 5 // periods).astype(np.int16), symbols),
+            close=_rows(100 * np.exp(path[:periods])),
+            scale=_rows(scale),
+            loc=_rows(location[:, :, [knot - 1 for knot in KNOTS]]),
+            quantiles=_rows(quantiles).astype(np.float32),
+            probability_above_cost=_above_cost(location[:, :, 4], 0.01 * np.sqrt(5)),
+            realised=outcomes,
+        )
+    return result
+
+
+def _persistent(
+    rng: np.random.Generator, shape: tuple[int, int], persistence: float, commonality: float
+) -> Floats:
+    """Standard normal AR(1) columns that share `commonality` of their variance."""
+    bars, symbols = shape
+    drawn: Floats = np.sqrt(commonality) * rng.standard_normal((bars, 1)) + np.sqrt(
+        1 - commonality
+    ) * rng.standard_normal((bars, symbols))
+    if persistence:
+        innovation = np.sqrt(1 - persistence**2)
+        for bar in range(1, bars):
+            drawn[bar] = persistence * drawn[bar - 1] + innovation * drawn[bar]
+    return drawn
+
+
+def _spread(residual: Floats) -> Floats:
+    """Symmetric quantiles [H, Q] of the residual over all rows: right on average, no hindsight."""
+    flat = residual.reshape(-1, residual.shape[2])
+    spread: Floats = np.quantile(np.concatenate([flat, -flat]), QUANTILE_LEVELS, axis=0).T
+    return spread
+
+
+def _above_cost(location: Floats, unit: float) -> NDArray[np.float32]:
+    from scipy.special import ndtr
+
+    cost = 0.001 / unit
+    pair = np.stack([ndtr(location - cost), ndtr(location + cost)], axis=2)
+    return _rows(pair).astype(np.float32)
+
+
+def _rows(grid: Floats) -> Floats:
+    """[T, S, ...] by date to [S * T, ...], symbol by symbol."""
+    rows: Floats = np.ascontiguousarray(grid.swapaxes(0, 1)).reshape(-1, *grid.shape[2:])
+    return rows

@@ -1,0 +1,239 @@
+"""From a question to an answer: look the rows up, run the model, work the quantiles out."""
+
+import math
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecasting.bundle.bundle import Bundle
+from forecasting.errors import InvalidPrices, InvalidRequest
+from forecasting.features.build import features_of_bars
+from forecasting.inference_protocol.tensors import Array, Tensor
+from serving.caller_bars import check_bars, import_indicators, next_closes
+from serving.request import Question
+from serving.state import Features, Limits, Version, refuse_if_old
+
+MOST_KEPT: Final = 4_096
+"""Answers a version keeps; about 4 kB each."""
+
+_NANO = 1_000_000_000
+_MILLI = 1_000_000
+
+
+class Origin(NamedTuple):
+    """Where n forecasts start from.
+
+    Attributes:
+        x: features float32 [n, k].
+        scale, close: float64 [n].
+        as_of: closes of the last bars, unix milliseconds [n].
+        targets: closes of the bars ahead, unix milliseconds [n, 30].
+        stale: bool [n].
+    """
+
+    x: NDArray[np.float32]
+    scale: NDArray[np.float64]
+    close: NDArray[np.float64]
+    as_of: NDArray[np.int64]
+    targets: NDArray[np.int64]
+    stale: NDArray[np.bool_]
+
+
+class Answer(NamedTuple):
+    """Forecasts of n symbols, h horizons.
+
+    Attributes:
+        symbols: [n].
+        origin: where they start from.
+        quantiles: prices [n, h, 5].
+        targets: closes of the bars ahead, unix milliseconds [n, h].
+        rise: probability of a rise [n, h].
+        signals: [n].
+        moves: median less last close at the signal's horizon [n], or at the last one asked for.
+        baseline: the random walk's price quantiles [n, h, 5], or None.
+        renderings: what was made of it for the wire and the log, if it is kept; else None.
+    """
+
+    symbols: list[str]
+    origin: Origin
+    quantiles: NDArray[np.float64]
+    targets: NDArray[np.int64]
+    rise: NDArray[np.float64]
+    signals: list[str]
+    moves: NDArray[np.float64]
+    baseline: NDArray[np.float64] | None
+    renderings: dict[Any, Any] | None = None
+
+    def tensors(self, names: tuple[str, ...]) -> list[Tensor]:
+        """The named outputs, as tensors."""
+        n, horizon, levels = self.quantiles.shape
+        every: dict[str, tuple[str, tuple[int, ...], Array | list[str] | None]] = {
+            "symbol": ("BYTES", (n,), self.symbols),
+            "quantiles": ("FP64", (n, horizon, levels), self.quantiles),
+            "target_time": ("INT64", (n, horizon), self.targets),
+            "probability_of_rise": ("FP64", (n, horizon), self.rise),
+            "signal": ("BYTES", (n,), self.signals),
+            "last_close": ("FP64", (n,), self.origin.close),
+            "as_of": ("INT64", (n,), self.origin.as_of),
+            "stale": ("BOOL", (n,), self.origin.stale),
+            "baseline": ("FP64", (n, horizon, levels), self.baseline),
+        }
+        return [Tensor(name, *every[name]) for name in names]  # type: ignore[arg-type]
+
+
+def kept_answer(question: Question, version: Version, limits: Limits, wall: float) -> Answer:
+    """The answer for one symbol's newest row, worked out once per version, horizon and staleness.
+
+    A forecast depends on the version, its features and nothing else, so working it out again
+    for every caller gives the same numbers again. Arguments and errors as in `answer`.
+    """
+    _, features = version.fitted()
+    symbol = question.symbols[0]
+    refuse_if_old(features.born, limits, wall, "the newest bar")
+    held = features.find(symbol)
+    refuse_if_old(held.born, limits, wall, f"that of {symbol}")
+    key = (symbol, question.horizon, wall - held.born > limits.stale_after)
+    found: Answer | None = version.kept.get(key)
+    if found is None:
+        if len(version.kept) >= MOST_KEPT:
+            version.kept.clear()
+        found = answer(question, version, limits, wall, baseline=False)._replace(renderings={})
+        version.kept[key] = found
+    return found
+
+
+def answer(
+    question: Question, version: Version, limits: Limits, wall: float, *, baseline: bool
+) -> Answer:
+    """Answer a question from one version.
+
+    Args:
+        question: what is asked.
+        version: what answers.
+        limits: how old the last bar may be.
+        wall: now, unix seconds.
+        baseline: whether the random walk's quantiles are wanted, too.
+
+    Raises:
+        NotReady: the version has no verified bundle or no features.
+        StaleData: the last bar is past the second limit.
+        UnknownSymbol, ShortHistory, InvalidPrices, InvalidRequest: the question cannot be answered.
+    """
+    bundle, features = version.fitted()
+    if question.bars is not None:
+        origin = own_origin(question, bundle, limits, wall)
+    elif question.as_of is not None:
+        origin = past_origin(question, features, limits, wall)
+    else:
+        origin = newest_origin(question.symbols, features, limits, wall)
+    horizon = question.horizon
+    scale, close = origin.scale, origin.close
+    forecast = bundle.forecast(origin.x, scale, close, horizon)
+    quantiles = forecast.quantiles
+    if not math.isfinite(quantiles.sum()):
+        raise InvalidPrices(
+            "prices must lead to finite forecasts",
+            f"volatility per bar up to {scale.max():g}",
+            "Check the bars for jumps",
+        )
+    median = quantiles[:, min(horizon, bundle.signal.horizon) - 1, len(bundle.levels) // 2]
+    return Answer(
+        symbols=question.symbols,
+        origin=origin,
+        quantiles=quantiles,
+        targets=origin.targets[:, :horizon],
+        rise=forecast.probability_of_rise,
+        signals=forecast.signals,
+        moves=median - close,
+        baseline=bundle.baseline_prices(scale, close, horizon) if baseline else None,
+    )
+
+
+def newest_origin(symbols: list[str], features: Features, limits: Limits, wall: float) -> Origin:
+    """The newest rows of symbols the server holds."""
+    served = features.served
+    refuse_if_old(features.born, limits, wall, "the newest bar")
+    if len(symbols) == 1:
+        held = features.find(symbols[0])
+        refuse_if_old(held.born, limits, wall, f"that of {symbols[0]}")
+        row = slice(held.row, held.row + 1)
+        stale = np.array([wall - held.born > limits.stale_after])
+        return Origin(
+            served.values[row],
+            served.scale[row],
+            served.close[row],
+            held.as_of,
+            held.targets,
+            stale,
+        )
+    found = [features.find(symbol) for symbol in symbols]
+    oldest = min(range(len(found)), key=lambda place: found[place].born)
+    refuse_if_old(found[oldest].born, limits, wall, f"that of {symbols[oldest]}")
+    rows = np.array([held.row for held in found])
+    born = np.array([held.born for held in found])
+    return Origin(
+        served.values[rows],
+        served.scale[rows],
+        served.close[rows],
+        np.concatenate([held.as_of for held in found]),
+        np.concatenate([held.targets for held in found]),
+        wall - born > limits.stale_after,
+    )
+
+
+def past_origin(question: Question, features: Features, limits: Limits, wall: float) -> Origin:
+    """Rows as they were known at an instant of the past."""
+    served, instant = features.served, question.as_of
+    assert instant is not None
+    present = served.clock.now(datetime.fromtimestamp(wall, UTC)).timestamp()
+    if instant > present * _NANO:
+        raise InvalidRequest(
+            "'as_of' must not lie in the future",
+            f"{_stamp(instant)}, the data's present is {_stamp(int(present * _NANO))}",
+        )
+    rows, targets = [], []
+    for symbol in question.symbols:
+        features.find(symbol)
+        rows.append(served.row_at(symbol, instant))
+        targets.append(served.target_times_at(symbol, rows[-1]))
+    closes = served.timestamps[rows]
+    ages = (instant - closes) / _NANO
+    oldest = int(np.argmax(ages))
+    refuse_if_old(
+        instant / _NANO - float(ages[oldest]),
+        limits,
+        instant / _NANO,
+        f"that of {question.symbols[oldest]} at 'as_of'",
+    )
+    return Origin(
+        served.values[rows],
+        served.scale[rows],
+        served.close[rows],
+        closes // _MILLI,
+        np.stack(targets) // _MILLI,
+        ages > limits.stale_after,
+    )
+
+
+def own_origin(question: Question, bundle: Bundle, limits: Limits, wall: float) -> Origin:
+    """The last of the caller's own bars."""
+    bars: Any = question.bars
+    timestamps: Any = question.timestamps
+    interval = bundle.spec.interval
+    check_bars(timestamps, bars, interval, int(wall * _NANO))
+    import_indicators()
+    row, scale, close = features_of_bars(timestamps, bars, bundle.spec, question.symbols[0])
+    return Origin(
+        row[None, :],
+        np.array([scale]),
+        np.array([close]),
+        timestamps[-1:] // _MILLI,
+        next_closes(timestamps, interval)[None, :] // _MILLI,
+        np.array([wall - timestamps[-1] / _NANO > limits.stale_after]),
+    )
+
+
+def _stamp(nanoseconds: int) -> str:
+    return f"{np.datetime64(nanoseconds, 'ns').astype('datetime64[s]')}Z"

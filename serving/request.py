@@ -1,0 +1,129 @@
+"""What a well-formed V2 request asks for: symbols the server holds, or a forecast of own bars."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, NamedTuple
+
+from forecasting.errors import InvalidRequest
+from forecasting.inference_protocol.messages import Request
+from forecasting.inference_protocol.tensors import Array, Tensor, quoted
+from forecasting.schema import MAX_HORIZON
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_EARLIEST: Final = -2_208_988_800_000
+_LATEST: Final = 7_258_118_400_000
+"""1900 and 2200 in milliseconds: what lies outside is in another unit, or nonsense, and would not
+fit int64 nanoseconds."""
+
+
+class Question(NamedTuple):
+    """A request understood.
+
+    Attributes:
+        symbols: symbols to forecast; for own bars one name, or "".
+        horizon: bars to look ahead, 1..30.
+        as_of: answer as known at this instant, int64 ns since 1970; None for now.
+        bars: own bars [t, 5], or None.
+        timestamps: their closes [t], int64 ns since 1970, or None.
+    """
+
+    symbols: list[str]
+    horizon: int
+    as_of: int | None = None
+    bars: Array | None = None
+    timestamps: Array | None = None
+
+
+def understand(request: Request) -> Question:
+    """Check what the tensors say together.
+
+    Raises:
+        InvalidRequest: names the rule that is broken, what was found, and the remedy.
+    """
+    inputs = request.inputs
+    symbols = _symbols(inputs.get("symbols"))
+    horizon = _horizon(inputs.get("horizon"))
+    as_of = _instant(inputs["as_of"]) if "as_of" in inputs else None
+    bars, timestamps = inputs.get("bars"), inputs.get("timestamps")
+    if bars is None and timestamps is None:
+        if not symbols:
+            raise InvalidRequest(
+                "a request must name 'symbols' or bring 'bars' with 'timestamps'",
+                f"only {', '.join(inputs)}",
+            )
+        return Question(symbols, horizon, as_of)
+    if bars is None or timestamps is None:
+        raise InvalidRequest(
+            "'bars' and 'timestamps' must come together",
+            f"'{'timestamps' if bars is None else 'bars'}' alone",
+        )
+    if bars.shape[0] != timestamps.shape[0]:
+        raise InvalidRequest(
+            "'bars' and 'timestamps' must have the same length",
+            f"{bars.shape[0]} bars, {timestamps.shape[0]} timestamps",
+        )
+    if len(symbols) > 1:
+        raise InvalidRequest(
+            "own bars are those of one symbol",
+            f"{len(symbols)} symbols",
+            "Send one request per symbol",
+        )
+    if as_of is not None:
+        raise InvalidRequest(
+            "'as_of' is for symbols the server holds",
+            "'as_of' beside own bars",
+            "Leave out the bars that were not known then",
+        )
+    return Question(symbols or [""], horizon, None, _values(bars), _nanoseconds(timestamps))
+
+
+def _symbols(tensor: Tensor | None) -> list[str]:
+    if tensor is None:
+        return []
+    symbols = tensor.data
+    assert isinstance(symbols, list)
+    if len(symbols) > 1 and len(set(symbols)) != len(symbols):
+        twice = next(one for place, one in enumerate(symbols) if one in symbols[:place])
+        raise InvalidRequest(
+            "a symbol may be asked for once in a request", f"{quoted(twice)} comes twice"
+        )
+    return symbols
+
+
+def _horizon(tensor: Tensor | None) -> int:
+    if tensor is None:
+        return MAX_HORIZON
+    horizon = int(_values(tensor)[0])
+    if not 1 <= horizon <= MAX_HORIZON:
+        raise InvalidRequest(f"'horizon' must be 1..{MAX_HORIZON} bars", str(horizon))
+    return horizon
+
+
+def _instant(tensor: Tensor) -> int:
+    text = tensor.data[0]
+    try:
+        instant = datetime.fromisoformat(text)
+        micros = (instant - _EPOCH) // timedelta(microseconds=1)
+    except (ValueError, OverflowError, TypeError):  # TypeError: the instant has no zone
+        micros = None
+    if micros is None or not _EARLIEST <= micros // 1_000 <= _LATEST:
+        raise InvalidRequest(
+            "'as_of' must be an ISO-8601 instant with its zone, of the years 1900 to 2200",
+            quoted(text),
+            "Write it like 2026-01-30T21:00:00Z",
+        )
+    return micros * 1_000
+
+
+def _nanoseconds(tensor: Tensor) -> Array:
+    millis = _values(tensor)
+    if millis.min() < _EARLIEST or millis.max() > _LATEST:
+        raise InvalidRequest(
+            "'timestamps' must be unix milliseconds of the years 1900 to 2200",
+            f"values from {millis.min()} to {millis.max()}",
+        )
+    nanoseconds: Array = millis * 1_000_000
+    return nanoseconds
+
+
+def _values(tensor: Tensor) -> Any:
+    return tensor.data

@@ -1,0 +1,1 @@
+"""Progressive delivery of a model version: `bellwether rollout`."""

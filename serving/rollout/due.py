@@ -1,0 +1,33 @@
+"""Whether a rollout has anything to do: what a job that runs every few minutes asks first."""
+
+from forecasting.adapters.registry.reader import CHAMPION
+from forecasting.rollout.traffic import ALL
+from serving.rollout.rollout import Rollout
+
+
+def nothing_to_do(rollout: Rollout) -> str:
+    """Why the champion is not rolled out now, in words; "" when it is to be.
+
+    A champion that was rolled back stays so until another is chosen, and somebody else's rollout
+    is left alone: who watches it decides, not a clock.
+
+    Args:
+        rollout: what would roll it out.
+
+    Raises:
+        RegistryUnavailable: the registry cannot be asked.
+        ClusterUnavailable: the cluster cannot be asked.
+    """
+    registry = rollout.reach.registry()
+    champion = registry.aliases().get(CHAMPION)
+    if champion is None:
+        return "no model was promoted yet"
+    traffic = rollout.cluster.route(rollout.config).traffic
+    version = int(champion)
+    if traffic.weights.get(version, 0) == ALL:
+        return f"version {version} serves everything"
+    if registry.version(champion).tags.get("rollout") == "rolled back":
+        return f"version {version} was rolled back; the next champion will be rolled out"
+    if any(one != version for one in traffic.canaries):
+        return f"another version is being rolled out: {traffic.told()}"
+    return ""

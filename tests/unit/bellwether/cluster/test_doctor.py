@@ -1,0 +1,178 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from bellwether.cluster.addresses import curl, gateway_address, hostnames
+from bellwether.cluster.doctor import (
+    findings_in,
+    job_from,
+    judge_autoscalers,
+    judge_drift,
+    judge_gateway,
+    judge_models,
+    service_proxy,
+)
+from bellwether.cluster.first_training import container_started, running_job
+from bellwether.doctor import Finding
+from forecasting.errors import BellwetherError
+
+NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
+
+
+def cronjob(last=None, created="2026-11-21T11:30:00Z", *, suspend=False):
+    status = {"lastSuccessfulTime": last} if last else {}
+    metadata = {"name": "bellwether-drift", "namespace": "bw", "creationTimestamp": created}
+    return {"metadata": metadata, "spec": {"suspend": suspend}, "status": status}
+
+
+def test_a_drift_job_that_succeeded_lately_is_well():
+    assert judge_drift(cronjob("2026-11-21T11:10:00Z"), NOW) == "succeeded 50 min ago"
+
+
+def test_a_new_drift_job_is_not_due_yet():
+    assert judge_drift(cronjob(), NOW) == "not due yet"
+
+
+def test_a_suspended_drift_job_is_said_to_be_so():
+    assert "suspended" in judge_drift(cronjob("2026-01-01T00:00:00Z", suspend=True), NOW)
+
+
+@pytest.mark.parametrize(
+    ("last", "created", "said"),
+    [
+        ("2026-11-21T07:00:00Z", "2026-11-01T00:00:00Z", "5.0 hours ago"),
+        (None, "2026-11-01T00:00:00Z", "never"),
+    ],
+)
+def test_a_drift_job_without_a_late_success_is_a_fault(last, created, said):
+    with pytest.raises(BellwetherError, match=said):
+        judge_drift(cronjob(last, created), NOW)
+
+
+def conditions(name, **states):
+    entries = [{"type": kind, "status": status} for kind, status in states.items()]
+    return {"metadata": {"name": name}, "status": {"conditions": entries}}
+
+
+def test_models_must_be_there_and_ready():
+    assert judge_models({"items": [conditions("bellwether-v1", Ready="True")]}) == (
+        "bellwether-v1 ready"
+    )
+    with pytest.raises(BellwetherError, match="no InferenceService"):
+        judge_models({"items": []})
+    with pytest.raises(BellwetherError, match="bellwether-v2"):
+        judge_models({"items": [conditions("bellwether-v2", Ready="Unknown")]})
+
+
+def test_a_gateway_that_does_not_listen_is_a_fault_though_its_routes_are_accepted():
+    accepted = {"conditions": [{"type": "Accepted", "status": "True"}]}
+    routes = {"items": [{"metadata": {"name": "r"}, "status": {"parents": [accepted]}}]}
+    assert judge_gateway({"items": [conditions("g", Programmed="True")]}, routes) == (
+        "1 routes accepted"
+    )
+    with pytest.raises(BellwetherError, match="g: not programmed"):
+        judge_gateway({"items": [conditions("g", Programmed="False")]}, routes)
+    with pytest.raises(BellwetherError, match="r: no gateway accepts it"):
+        judge_gateway({"items": []}, {"items": [{"metadata": {"name": "r"}}]})
+
+
+def test_an_autoscaler_without_metrics_is_a_fault():
+    def autoscaler(active, created="2026-11-21T11:30:00Z"):
+        one = conditions("a", ScalingActive=active)
+        one["metadata"]["creationTimestamp"] = created
+        return {"items": [one]}
+
+    assert judge_autoscalers(autoscaler("True"), NOW) == "1 read their metrics"
+    with pytest.raises(BellwetherError, match="metrics-server"):
+        judge_autoscalers(autoscaler("False"), NOW)
+    just_made = autoscaler("False", "2026-11-21T11:59:00Z")
+    assert "were made within" in judge_autoscalers(just_made, NOW)
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        (
+            "http://prometheus.monitoring:9090",
+            "/api/v1/namespaces/monitoring/services/http:prometheus:9090/proxy/q",
+        ),
+        (
+            "http://prometheus.monitoring.svc.cluster.local:9090/prom/",
+            "/api/v1/namespaces/monitoring/services/http:prometheus:9090/proxy/prom/q",
+        ),
+        ("http://prometheus", "/api/v1/namespaces/bw/services/http:prometheus:80/proxy/q"),
+    ],
+)
+def test_a_service_is_asked_through_the_api_server(url, path):
+    assert service_proxy(url, "bw", "/q") == path
+
+
+def test_a_prometheus_outside_the_cluster_is_not_asked():
+    with pytest.raises(BellwetherError, match="Service of the cluster"):
+        service_proxy("https://prometheus.example.org", "bw", "/q")
+
+
+def test_findings_are_read_between_other_lines():
+    log = 'warming up\n{"what": "lake", "ok": false, "said": "no"}\n{"level": "info"}\n[1]\n'
+    assert findings_in(log) == [Finding("lake", ok=False, said="no")]
+
+
+def test_the_doctors_job_is_the_drift_job_with_another_command():
+    container = {"name": "drift", "image": "i", "args": ["drift"], "env": [{"name": "A"}]}
+    spec = {"template": {"spec": {"containers": [container]}}, "backoffLimit": 1}
+    source = {"spec": {"jobTemplate": {"metadata": {"labels": {"a": "b"}}, "spec": spec}}}
+    job = job_from(source, "doctor-1")
+    (made,) = job["spec"]["template"]["spec"]["containers"]
+    assert made["command"] == ["python", "-m", "bellwether.inside"]
+    assert made["env"] == [{"name": "A"}]
+    assert job["spec"]["backoffLimit"] == 0
+    assert job["metadata"] == {"name": "doctor-1", "labels": {"a": "b"}}
+    assert container["args"] == ["drift"]
+
+
+def route(name, *hosts):
+    return {"metadata": {"name": name}, "spec": {"hostnames": list(hosts)}}
+
+
+def test_addresses_follow_from_the_routes():
+    found = {"items": [route("bellwether-page", "b.localhost"), route("bellwether-x")]}
+    assert hostnames(found) == {"page": "b.localhost"}
+
+
+def test_a_gateway_tells_its_own_address():
+    item = {"spec": {"listeners": [{"port": 80}]}, "status": {"addresses": [{"value": "10.0.0.7"}]}}
+    assert gateway_address({"items": [{"spec": {}, "status": {}}, item]}) == "10.0.0.7:80"
+    assert gateway_address({"items": []}) == ""
+
+
+def test_the_curl_command_sends_the_host_name():
+    command = curl("forecast.b.localhost", "127.0.0.1:8080")
+    assert command.startswith(
+        "curl -s -H 'Host: forecast.b.localhost' http://127.0.0.1:8080/v2/models/bellwether/infer"
+    )
+    assert curl("", "127.0.0.1:8080") == ""
+
+
+def job(name, owner="bellwether-training", **ended):
+    owners = [{"kind": "CronJob", "name": owner}]
+    entries = [{"type": kind, "status": status} for kind, status in ended.items()]
+    metadata = {"name": name, "ownerReferences": owners}
+    return {"metadata": metadata, "status": {"conditions": entries}}
+
+
+def test_a_training_under_way_is_followed_rather_than_doubled():
+    jobs = [job("a", Complete="True"), job("b", "bellwether-drift"), job("c")]
+    assert running_job({"items": jobs}, "bellwether-training") == "c"
+    assert running_job({"items": jobs[:2]}, "bellwether-training") == ""
+
+
+def test_a_container_has_a_log_once_it_runs_or_has_run():
+    states = [
+        {"name": "train", "state": {"terminated": {}}},
+        {"name": "other", "state": {"waiting": {}}},
+    ]
+    pod = {"status": {"initContainerStatuses": states}}
+    assert container_started(pod, "train")
+    assert not container_started(pod, "rollout")
+    waiting = {"name": "rollout", "state": {"waiting": {"reason": "PodInitializing"}}}
+    assert not container_started({"status": {"containerStatuses": [waiting]}}, "rollout")

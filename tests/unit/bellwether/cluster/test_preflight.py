@@ -1,0 +1,148 @@
+import pytest
+
+from bellwether.cluster import preflight
+from bellwether.cluster.preflight import (
+    GIB,
+    HELM,
+    KIND,
+    judge_cluster,
+    judge_disk,
+    judge_inotify,
+    judge_memory,
+    judge_port,
+    judge_tool,
+    refuse,
+    version_in,
+)
+from bellwether.doctor import Finding
+from forecasting.errors import BellwetherError
+
+# What the programs really wrote.
+SAID = {
+    "kind v0.33.0 go1.26.8 linux/amd64\n": (0, 33, 0),
+    "kind v0.33.0-alpha+fed26882 go1.26.8 linux/amd64": (0, 33, 0),
+    "v3.22.0": (3, 22, 0),
+    "v3.16.3+gcfd0749": (3, 16, 3),
+    "Client Version: v1.34.4\nKustomize Version: v5.7.1\n": (1, 34, 4),
+    "20.10.24+dfsg1\n": (20, 10, 24),
+    "29.1.3": (29, 1, 3),
+}
+
+
+@pytest.mark.parametrize(("said", "version"), SAID.items())
+def test_a_version_is_read_from_what_a_program_says(said, version):
+    assert version_in(said) == version
+
+
+def test_a_tool_that_is_missing_is_told_with_where_to_get_it():
+    finding = judge_tool(KIND, None)
+    assert not finding.ok
+    assert finding.said == f"not installed. {KIND.cure}"
+
+
+def test_a_tool_that_is_too_old_is_told_with_both_versions():
+    finding = judge_tool(HELM, "v3.12.0+gc9f554d")
+    assert not finding.ok
+    assert finding.said.startswith("3.12.0 is older than 3.16.0. ")
+
+
+def test_a_tool_that_is_exactly_old_enough_is_taken():
+    assert judge_tool(HELM, "v3.16.0").ok
+
+
+def test_a_tool_that_fails_is_told_with_its_own_words():
+    words = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock."
+    finding = judge_tool(preflight.DOCKER, words)
+    assert not finding.ok
+    assert words in finding.said
+    assert "systemctl start docker" in finding.said
+
+
+@pytest.mark.parametrize(
+    ("total", "profile", "ok", "cure"),
+    [
+        (16 * GIB, "default", True, ""),
+        (8 * GIB, "default", False, "PROFILE=small"),
+        (int(7.6 * GIB), "small", True, ""),
+        (4 * GIB, "small", False, "Give Docker more memory"),
+        (4 * GIB, "default", False, "Give Docker more memory"),
+    ],
+)
+def test_memory_is_held_against_the_profile(total, profile, ok, cure):
+    finding = judge_memory(total, profile)
+    assert finding.ok is ok
+    assert cure in finding.said
+
+
+def test_too_little_disk_says_how_much_there_is_and_is_needed():
+    finding = judge_disk(3 * GIB, "/var/lib/docker")
+    assert not finding.ok
+    assert "3 GiB free in /var/lib/docker, 20 needed" in finding.said
+
+
+def test_each_inotify_limit_is_cured_by_its_own_command():
+    low, fine = judge_inotify({"max_user_instances": 128, "max_user_watches": 524_288})
+    assert not low.ok
+    assert low.said.endswith("sudo sysctl -w fs.inotify.max_user_instances=512")
+    assert fine.ok
+
+
+def test_limits_this_system_does_not_have_are_not_judged():
+    assert judge_inotify({}) == []
+
+
+def test_our_own_cluster_may_hold_the_port():
+    assert judge_port(8080, free=False, ours=True).ok
+    assert judge_port(8080, free=True, ours=False).ok
+    taken = judge_port(8080, free=False, ours=False)
+    assert not taken.ok
+    assert "ss -ltnp 'sport = :8080'" in taken.said
+
+
+def node(name, ready):
+    status = "True" if ready else "Unknown"
+    return {
+        "metadata": {"name": name},
+        "status": {"conditions": [{"type": "Ready", "status": status}]},
+    }
+
+
+def storage_class(name, default):
+    mark = {"storageclass.kubernetes.io/is-default-class": str(default).lower()}
+    return {"metadata": {"name": name, "annotations": mark}}
+
+
+def test_a_cluster_with_a_ready_node_and_a_default_class_is_taken():
+    nodes = {"items": [node("a", True), node("b", False)]}
+    classes = {"items": [storage_class("slow", False), storage_class("standard", True)]}
+    findings = judge_cluster("v1.34.4", nodes, classes, volumes=True)
+    assert [finding.ok for finding in findings] == [True, True, True]
+    assert [finding.said for finding in findings] == ["v1.34.4", "1 ready", "standard"]
+
+
+def test_an_old_cluster_without_nodes_or_classes_is_told_three_times():
+    findings = judge_cluster("v1.29.9-eks-1", {"items": []}, {"items": []}, volumes=True)
+    assert [finding.ok for finding in findings] == [False, False, False]
+    assert "v1.29.9-eks-1 is older than 1.32" in findings[0].said
+
+
+def test_no_storage_class_is_asked_for_where_no_volume_is_made():
+    findings = judge_cluster("v1.34.0", {"items": [node("a", True)]}, {"items": []}, volumes=False)
+    assert [finding.what for finding in findings] == ["Kubernetes", "nodes"]
+
+
+def test_a_refusal_names_everything_that_is_wrong_at_once():
+    findings = [
+        Finding("kind", ok=False, said="not installed"),
+        Finding("helm", ok=True, said="3.22.0"),
+        Finding("disk", ok=False, said="3 GiB"),
+    ]
+    with pytest.raises(BellwetherError) as caught:
+        refuse(findings)
+    assert "kind: not installed" in caught.value.found
+    assert "disk: 3 GiB" in caught.value.found
+    assert "helm" not in caught.value.found
+
+
+def test_nothing_wrong_is_no_refusal():
+    refuse([Finding("helm", ok=True, said="3.22.0")])

@@ -1,0 +1,99 @@
+"""A refusal's reason, from the decision to the Markdown, the exit code, the tag and the page."""
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from typer.testing import CliRunner
+
+from bellwether import jobs
+from bellwether.cli import app
+from components.register.step import _Bundle, _Registration
+from forecasting.adapters.registry.reader import VersionRecord
+from forecasting.errors import EXIT_REFUSED
+from forecasting.evaluation.evaluate import evaluate
+from forecasting.evaluation.gates import decide
+from forecasting.report.page import verdict_markdown
+from forecasting.testing import planted_forecasts
+from gradio_app import boards, records
+from pipelines.runs import TrainingOutcome
+
+
+@pytest.fixture(scope="module")
+def refused():
+    forecasts = planted_forecasts(
+        signal=0.2, seed=1, candidates=("ridge", "xgboost"), periods=600, noise=0.12
+    )
+    evaluation = evaluate(forecasts, trials={"ridge": 200, "xgboost": 200})
+    verdict = decide(evaluation)
+    assert [gate.name for gate in verdict.gates if not gate.passed] == ["survives_trials"]
+    return evaluation, verdict
+
+
+def outcome_of(verdict, folder: Path, *, promoted: bool) -> TrainingOutcome:
+    report = folder / "made.html"
+    report.write_text("<!doctype html>")
+    told = {
+        "snapshot": "abc",
+        "verdict": verdict.word,
+        "reasons": list(verdict.reasons),
+        "candidate": verdict.candidate,
+        "promoted": promoted,
+        "champion": "1",
+        "challenger": "2",
+        "versions": {},
+        "runs": {},
+    }
+    outputs = {"outcome": json.dumps(told), "report": str(report), "verdict": str(report)}
+    return TrainingOutcome.read(outputs, report, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("promoted", "arguments", "code"),
+    [(False, [], EXIT_REFUSED), (False, ["--exit-zero"], 0), (True, [], 0)],
+)
+def test_the_command_says_why_and_exits_with_ten(
+    refused, tmp_path, monkeypatch, promoted, arguments, code
+):
+    _, verdict = refused
+    monkeypatch.setenv("BELLWETHER_STATE_DIR", str(tmp_path))
+    outcome = outcome_of(verdict, tmp_path, promoted=promoted)
+    monkeypatch.setattr(jobs, "run_training", lambda *_: outcome)
+    monkeypatch.setattr(jobs, "refresh_features", lambda *_: None)
+    ran = CliRunner().invoke(app, ["train", *arguments])
+    assert ran.exit_code == code == {True: 0, False: code}[promoted]
+    said = " ".join(ran.output.split())
+    assert ("Nothing was promoted" in said) is not promoted
+    assert "must still beat it after counting the settings that were tried" in said
+
+
+def test_the_markdown_lists_the_reason_first(refused):
+    evaluation, verdict = refused
+    text = verdict_markdown(verdict, evaluation)
+    assert text.index("Refused, because:") < text.index(f"- {verdict.reasons[0]}")
+    assert "| survives trials | **no** |" in text
+
+
+def test_the_registered_version_and_the_page_carry_the_reason(refused):
+    _, verdict = refused
+    written = {}
+    registry = SimpleNamespace(
+        find=lambda *_: SimpleNamespace(version="2"),
+        tag=lambda version, tags: written.update({version: tags}),
+    )
+    decision = {
+        "word": verdict.word,
+        "reasons": list(verdict.reasons),
+        "metrics": {"ridge": {"skill": verdict.skill}, "xgboost": {"skill": verdict.skill}},
+    }
+    registration = _Registration(registry, decision, {"snapshot": "abc"}, None, "", {})
+    bundle = _Bundle(Path(), "0" * 64, {"kind": verdict.candidate})
+    registration.version(bundle, "run", verdict.word)
+    tags = written["2"]
+    assert tags["verdict"] == "refuse"
+    assert tags["verdict_reason"] == "; ".join(verdict.reasons)
+    record = VersionRecord("2", "run", {**tags, "kind": "ridge"}, ("challenger",), 0)
+    page = boards.models([records.card_of("challenger", record, None, "http://mlflow", "")])
+    assert "ust still beat it after counting the settings that were tried" in page
+    assert "400 trials" in page

@@ -1,0 +1,198 @@
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from forecasting.errors import InvalidSettings
+from forecasting.evaluation.evaluate import evaluate
+from forecasting.evaluation.gates import GateResult, PromotionPolicy, decide
+from forecasting.testing import planted_forecasts
+
+
+def judged(signal, seed, **options):
+    forecasts = planted_forecasts(signal=signal, seed=seed, **options)
+    return evaluate(forecasts, repetitions=200, seed=seed)
+
+
+@pytest.fixture(scope="module")
+def skilled():
+    return judged(0.2, 1, candidates=("ridge", "xgboost"), periods=600)
+
+
+def gate(verdict, name):
+    return next(gate for gate in verdict.gates if gate.name == name)
+
+
+def changed(evaluation, name, **scores):
+    candidate = evaluation.candidates[name]
+    mended = replace(candidate, overall=replace(candidate.overall, **scores))
+    return replace(evaluation, candidates={**evaluation.candidates, name: mended})
+
+
+def test_candidates_without_skill_are_refused_on_random_walks():
+    small = {"symbols": 3, "periods": 400, "candidates": ("ridge", "random_forest", "xgboost")}
+    promoted = [decide(judged(0.0, seed, **small)).promote for seed in range(25)]
+    assert sum(promoted) <= 2
+
+
+def test_a_planted_signal_is_promoted():
+    small = {"symbols": 4, "periods": 1_000, "candidates": ("ridge", "xgboost")}
+    promoted = [decide(judged(0.15, seed, **small)).promote for seed in range(12)]
+    assert sum(promoted) >= 10
+
+
+def test_the_challenger_is_the_candidate_with_the_least_loss(skilled):
+    losses = {n: skilled.candidates[n].overall.pinball for n in ("ridge", "xgboost")}
+    verdict = decide(skilled)
+    assert verdict.promote
+    assert verdict.candidate == min(losses, key=lambda name: losses[name])
+    assert verdict.champion == "random_walk"
+
+
+def test_a_refusal_says_why_in_words():
+    verdict = decide(judged(0.0, 3, periods=400, candidates=("ridge",)))
+    assert not verdict.promote
+    assert verdict.sentence.startswith("refuse ridge, because must beat the random walk")
+    assert "skill -" in verdict.sentence
+    assert verdict.reasons == tuple(f"{g.rule}: {g.found}" for g in verdict.gates if not g.passed)
+
+
+def test_the_random_walk_is_never_a_challenger(skilled):
+    alone = replace(skilled, candidates={"random_walk": skilled.benchmark})
+    verdict = decide(alone)
+    assert verdict.candidate is None
+    assert verdict.sentence == (
+        "refuse, because there must be a candidate besides the random walk: none"
+    )
+    assert verdict.to_dict()["skill"] is None
+
+
+def test_luck_in_picking_the_best_is_refused_by_spa_alone(skilled):
+    verdict = decide(replace(skilled, spa_p_value=0.2))
+    assert [g.name for g in verdict.gates if not g.passed] == ["survives_selection"]
+    assert "p 0.200 over 2 candidates" in verdict.sentence
+
+
+@pytest.mark.parametrize("unknown", ["spa", "diebold_mariano"])
+def test_an_unknown_p_value_is_no_evidence(skilled, unknown):
+    if unknown == "spa":
+        verdict = decide(replace(skilled, spa_p_value=float("nan")))
+    else:
+        verdict = decide(changed(skilled, skilled.best, p_value=float("nan")))
+    assert not verdict.promote
+    assert "unknown" in verdict.sentence
+
+
+@pytest.mark.parametrize(
+    ("found", "passed"), [(0.86, False), (0.87, True), (0.93, True), (0.94, False)]
+)
+def test_intervals_out_of_band_are_refused(skilled, found, passed):
+    verdict = decide(changed(skilled, skilled.best, coverage_90=found))
+    assert gate(verdict, "honest_intervals").passed is passed
+    assert verdict.promote is passed
+
+
+def test_too_few_periods_are_refused_whatever_they_show(skilled):
+    verdict = decide(skilled, policy=PromotionPolicy(min_periods=601))
+    assert not gate(verdict, "enough_evidence").passed
+    spans = decide(skilled, policy=PromotionPolicy(min_spans=21))
+    assert gate(spans, "enough_evidence").found == "600 periods, 20.0 times"
+    assert not spans.promote
+
+
+def test_a_challenger_worse_than_the_champion_is_refused(skilled):
+    best = skilled.best
+    strong = skilled.candidates[best]
+    better = replace(strong, series=strong.series - 0.01 * (1 + np.arange(600) % 2))
+    evaluation = replace(skilled, candidates={**skilled.candidates, "champion": better})
+    # The champion's own score is left behind the challenger's, so that the test must catch it.
+    behind = changed(evaluation, "champion", pinball=9.0)
+    verdict = decide(behind, "champion")
+    assert verdict.candidate == best
+    assert [g.name for g in verdict.gates if not g.passed] == ["not_worse_than_champion"]
+
+
+def test_a_challenger_as_good_as_the_champion_passes_that_gate(skilled):
+    other = next(name for name in skilled.challengers if name != skilled.best)
+    assert gate(decide(skilled, other), "not_worse_than_champion").passed
+    own = gate(decide(skilled, skilled.best), "not_worse_than_champion")
+    assert own.passed
+    assert "trained anew" in own.found
+
+
+def test_a_champion_that_was_not_evaluated_on_the_same_folds_refuses(skilled):
+    verdict = decide(skilled, "last_year")
+    assert not verdict.promote
+    assert "last_year was not forecast on these folds" in verdict.sentence
+
+
+def test_a_horizon_worse_than_the_random_walk_refuses(skilled):
+    candidate = skilled.candidates[skilled.best]
+    bad = replace(candidate.by_horizon[30], p_value=0.9999, skill=-0.02)
+    mended = replace(candidate, by_horizon={**candidate.by_horizon, 30: bad})
+    evaluation = replace(skilled, candidates={**skilled.candidates, skilled.best: mended})
+    verdict = decide(evaluation)
+    assert [g.name for g in verdict.gates if not g.passed] == ["no_horizon_worse"]
+    assert "worse at 30 bars (skill -2.00%, p below 0.001)" in verdict.sentence
+
+
+def test_a_search_long_enough_to_have_found_its_luck_is_refused():
+    forecasts = planted_forecasts(
+        signal=0.2, seed=1, candidates=("ridge", "xgboost"), periods=600, noise=0.12
+    )
+    # SPA's p is 0.005: of 50 draws one more or less beyond would decide at 5 %, of 500 none does.
+    plain = evaluate(forecasts, repetitions=500)
+    searched = evaluate(forecasts, trials={"ridge": 200, "xgboost": 200}, repetitions=500)
+    before, after = (one.candidates[one.best] for one in (plain, searched))
+    assert before.deflated_p == before.overall.p_value == after.overall.p_value
+    assert after.deflated_p > 10 * before.deflated_p
+    assert decide(plain).promote
+    verdict = decide(searched)
+    assert [g.name for g in verdict.gates if not g.passed] == ["survives_trials"]
+    assert "after 400 trials, worth 54.4 independent ones" in verdict.sentence
+
+
+def test_a_champion_of_a_kind_nobody_trained_is_an_incumbent_that_is_never_promoted():
+    forecasts = planted_forecasts(
+        signal=0.2, seed=1, candidates=("ridge", "lightgbm"), periods=600, noise=0.0
+    )
+    blunt = replace(
+        forecasts["ridge"],
+        quantiles=(forecasts["ridge"].quantiles + forecasts["random_walk"].quantiles) / 2,
+    )
+    evaluation = evaluate({**forecasts, "ridge": blunt}, incumbent="lightgbm", repetitions=50)
+    alone = {name: forecasts[name] for name in ("random_walk",)} | {"ridge": blunt}
+    without = evaluate(alone, repetitions=50)
+    assert evaluation.best == "ridge"
+    assert evaluation.trials == 1
+    assert evaluation.spa_p_value == without.spa_p_value
+    verdict = decide(evaluation, "lightgbm")
+    assert [g.name for g in verdict.gates if not g.passed] == ["not_worse_than_champion"]
+    assert "against lightgbm's" in verdict.sentence
+    assert decide(without).promote
+
+
+def test_the_significance_level_is_a_parameter(skilled):
+    doubtful = changed(skilled, skilled.best, p_value=0.08)
+    assert not decide(doubtful).promote
+    assert decide(doubtful, policy=PromotionPolicy(alpha=0.1)).promote
+
+
+def test_gates_judged_elsewhere_count(skilled):
+    leak = GateResult("no_leak", False, "no feature may know the future", "rsi_14 does")
+    verdict = decide(skilled, further=(leak,))
+    assert not verdict.promote
+    assert verdict.reasons == ("no feature may know the future: rsi_14 does",)
+
+
+def test_a_verdict_is_json(skilled):
+    record = json.loads(json.dumps(decide(skilled).to_dict(), allow_nan=False))
+    assert record["promote"] is True
+    assert len(record["gates"]) == 7
+
+
+@pytest.mark.parametrize("policy", [{"alpha": 0}, {"champion_alpha": 1}, {"coverage": (0.9, 0.8)}])
+def test_a_policy_that_makes_no_sense_is_refused(policy):
+    with pytest.raises(InvalidSettings):
+        PromotionPolicy(**policy)

@@ -1,0 +1,389 @@
+"""Features: right against slow twins, blind to the future, free of units."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from forecasting.errors import InvalidPrices, InvalidSettings, ShortHistory
+from forecasting.features.build import (
+    MIN_SCALE,
+    FeatureSpec,
+    FeatureTable,
+    build_features,
+    features_of_bars,
+)
+from forecasting.prices.adjustment import adjust
+from forecasting.schema import OHLC, OHLCV
+from tests.unit import oracles
+from tests.unit.panels import panel, walk
+
+SPEC = FeatureSpec()
+BARS = 320
+
+
+def column(table: FeatureTable, name: str) -> np.ndarray:
+    return table.values[:, table.names.index(name)]
+
+
+def expected(prices: pd.DataFrame) -> dict[str, oracles.Maybe]:
+    """Every feature of one symbol, ranks and identity aside, by the slow twins."""
+    adjusted = adjust(prices)
+    o, h, lo, c, v = (adjusted[name].tolist() for name in OHLCV)
+    features: dict[str, oracles.Maybe] = {}
+    for window in SPEC.returns:
+        features[f"log_return_{window}"] = oracles.log_return(c, window)
+    for window in SPEC.sma:
+        features[f"close_to_sma_{window}"] = oracles.close_to(c, oracles.sma(c, window))
+    for window in SPEC.ema:
+        features[f"close_to_ema_{window}"] = oracles.close_to(c, oracles.ema(c, window))
+    for window in SPEC.extremes:
+        features[f"close_to_high_{window}"] = oracles.close_to(c, oracles.highest(h, window))
+        features[f"close_to_low_{window}"] = oracles.close_to(c, oracles.lowest(lo, window))
+    for window in SPEC.rsi:
+        features[f"rsi_{window}"] = oracles.rsi(c, window)
+    lines = oracles.macd(c, *SPEC.macd)
+    for name, line in zip(("macd", "macd_signal", "macd_histogram"), lines, strict=True):
+        features[f"{name}_12_26_9"] = line
+    for window in SPEC.bollinger:
+        position, width = oracles.bollinger(c, window)
+        features[f"bollinger_position_{window}"] = position
+        features[f"bollinger_width_{window}"] = width
+    for window in SPEC.atr:
+        features[f"atr_{window}"] = oracles.atr(h, lo, c, window)
+    for window in SPEC.volatility:
+        features[f"realised_volatility_{window}"] = oracles.stddev(oracles.log_return(c, 1), window)
+    features["ewma_volatility"] = oracles.ewma_volatility(c)
+    for window in SPEC.volume:
+        features[f"volume_zscore_{window}"] = oracles.volume_zscore(v, window)
+    features["intraday_range"] = [math.log(h[t] / lo[t]) for t in range(len(c))]
+    features["overnight_gap"] = oracles.overnight_gap(o, c)
+    features["close_location"] = oracles.close_location(h, lo, c)
+    days = [oracles.day_before(stamp) for stamp in prices["timestamp"].astype("int64")]
+    week = [oracles.circle(day.weekday(), 7) for day in days]
+    year = [oracles.circle(day.month - 1, 12) for day in days]
+    for name, circles in (("day_of_week", week), ("month", year)):
+        features[f"{name}_sin"] = [sine for sine, _ in circles]
+        features[f"{name}_cos"] = [cosine for _, cosine in circles]
+    return features
+
+
+ORACLE_PRICES = walk(bars=BARS, seed=7)
+ORACLE_TABLE = build_features(ORACLE_PRICES, SPEC)
+ALONE = [name for name in SPEC.names if not name.startswith("rank_")]
+
+
+@pytest.fixture(scope="module")
+def twins() -> dict[str, oracles.Maybe]:
+    return expected(ORACLE_PRICES)
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_an_indicator_equals_its_slow_twin(twins, name):
+    twin = np.array([math.nan if value is None else value for value in twins[name]])
+    np.testing.assert_allclose(
+        column(ORACLE_TABLE, name), twin, rtol=1e-5, atol=2e-7, equal_nan=True
+    )
+
+
+def test_there_is_a_twin_for_every_feature(twins):
+    assert set(twins) == set(ALONE)
+    assert 36 <= len(SPEC.names) <= 44
+
+
+def test_the_scale_is_the_ewma_volatility_in_double_precision(twins):
+    twin = np.array(twins["ewma_volatility"][1:])
+    np.testing.assert_allclose(ORACLE_TABLE.scale[1:], twin, rtol=1e-12)
+    assert math.isnan(ORACLE_TABLE.scale[0])
+
+
+def test_indicators_stay_accurate_over_a_long_history_with_a_thousandfold_fall():
+    prices = walk(bars=1_500, seed=3, actions=False)
+    prices.loc[700:, list(OHLC)] /= 1_000.0
+    table = build_features(prices, SPEC)
+    late = prices.iloc[1_200:].reset_index(drop=True)
+    close, high, low = (late[name].tolist() for name in ("close", "high", "low"))
+    for name, twin in (
+        ("bollinger_position_20", oracles.bollinger(close, 20)[0]),
+        ("bollinger_width_20", oracles.bollinger(close, 20)[1]),
+        ("close_to_sma_200", oracles.close_to(close, oracles.sma(close, 200))),
+        ("close_to_low_252", oracles.close_to(close, oracles.lowest(low, 252))),
+        ("close_to_high_252", oracles.close_to(close, oracles.highest(high, 252))),
+        ("realised_volatility_63", oracles.stddev(oracles.log_return(close, 1), 63)),
+    ):
+        np.testing.assert_allclose(column(table, name)[-40:], twin[-40:], rtol=1e-5, atol=2e-7)
+
+
+def test_ranks_equal_the_slow_twin_ties_and_gaps_included():
+    frames = [walk(f"S{i}", 60, seed=i) for i in range(7)]
+    frames[2]["volume"] = 0.0
+    frames[3]["volume"] = 0.0  # two constant volumes tie
+    frames[4] = frames[4].drop(index=[40, 41]).reset_index(drop=True)
+    frames[5]["timestamp"] += pd.Timedelta(hours=5)  # closes alone
+    table = build_features(pd.concat(frames, ignore_index=True), SPEC)
+    for name in SPEC.ranked:
+        values = [None if math.isnan(v) else v for v in column(table, name).tolist()]
+        twin = oracles.ranks(table.timestamps.tolist(), values)
+        found = column(table, f"rank_{name}")
+        np.testing.assert_allclose(
+            found, [math.nan if v is None else v for v in twin], rtol=1e-6, equal_nan=True
+        )
+        alone = column(table, f"rank_{name}")[table.codes == 5]
+        assert set(alone[~np.isnan(alone)]) == {0.5}
+
+
+def test_a_later_close_of_the_same_session_does_not_enter_a_rank():
+    taipei = walk("2330.TW", 40, seed=1, start="2020-01-01 05:30")
+    new_york = walk("AAPL", 40, seed=2, start="2020-01-01 21:00")
+    table = build_features(pd.concat([taipei, new_york], ignore_index=True), SPEC)
+    ranks = column(table, "rank_log_return_21")
+    assert set(ranks[~np.isnan(ranks)]) == {0.5}
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    cut=st.integers(1, BARS - 1),
+    seed=st.integers(0, 2**16),
+    jump=st.floats(1e-3, 1e3),
+    split=st.floats(0.05, 20.0),
+    truncate=st.booleans(),
+)
+def test_features_of_the_past_do_not_move_when_the_future_changes(cut, seed, jump, split, truncate):
+    prices = panel(bars=BARS)
+    instants = np.sort(prices["timestamp"].unique())
+    future = prices["timestamp"] >= instants[cut]
+    if truncate:
+        other = prices[~future].reset_index(drop=True)
+    else:
+        other = prices.copy()
+        noise = np.random.default_rng(seed).uniform(0.5, 2.0, int(future.sum()))
+        for name in OHLC:
+            other.loc[future, name] *= noise * jump
+        other.loc[future, "volume"] *= noise * 1e4
+        first = future & (prices["timestamp"] == instants[cut])
+        other.loc[first, "split"] = split
+        other.loc[first, "dividend"] = jump
+    was = build_features(prices, SPEC)
+    now = build_features(other, SPEC)
+    before = was.timestamps < instants[cut].value
+    same = now.timestamps < instants[cut].value
+    np.testing.assert_array_equal(now.values[same], was.values[before])
+    np.testing.assert_array_equal(now.scale[same], was.scale[before])
+    np.testing.assert_array_equal(now.usable[same], was.usable[before])
+
+
+def test_the_leak_test_would_catch_a_centred_window():
+    prices = walk(bars=BARS)
+    close = adjust(prices)["close"]
+    leaky = close / close.rolling(5, center=True).mean()
+    changed = close.copy()
+    changed[200:] *= 2.0
+    moved = changed / changed.rolling(5, center=True).mean()
+    assert not np.array_equal(leaky[:200], moved[:200], equal_nan=True)
+
+
+def test_the_order_of_symbols_does_not_change_values():
+    prices = panel(("AAA", "BBB", "CCC"))
+    order = ["CCC", "AAA", "BBB"]
+    shuffled = pd.concat([prices[prices["symbol"] == s] for s in order], ignore_index=True)
+    spec = FeatureSpec(symbols=("AAA", "BBB", "CCC"))
+    table, other = build_features(prices, spec), build_features(shuffled, spec)
+    assert other.symbols == tuple(order)
+    for symbol in order:
+        rows = table.codes == table.symbols.index(symbol)
+        others = other.codes == other.symbols.index(symbol)
+        np.testing.assert_array_equal(other.values[others], table.values[rows])
+
+
+@pytest.mark.parametrize("factor", [1e-6, 0.01, 3.7, 1e5])
+def test_features_do_not_depend_on_the_unit_of_price(factor):
+    prices = walk(bars=BARS)
+    scaled = prices.copy()
+    for name in (*OHLC, "dividend"):
+        scaled[name] *= factor
+    table, other = build_features(prices, SPEC), build_features(scaled, SPEC)
+    np.testing.assert_allclose(other.values, table.values, rtol=1e-5, atol=1e-7)
+    np.testing.assert_array_equal(other.usable, table.usable)
+
+
+def test_another_symbol_moves_only_ranks():
+    one, two = walk("AAA", BARS, seed=0), walk("BBB", BARS, seed=1)
+    alone = build_features(one, SPEC)
+    both = build_features(pd.concat([one, two], ignore_index=True), SPEC)
+    for name in SPEC.names:
+        same = np.array_equal(column(both, name)[:BARS], column(alone, name), equal_nan=True)
+        assert same is not name.startswith("rank_"), name
+
+
+def test_constant_volume_and_no_volume_are_neutral():
+    for volume in (0.0, 12_345_678.0):
+        prices = walk(bars=BARS, actions=False)
+        prices["volume"] = volume
+        table = build_features(prices, SPEC)
+        for window in SPEC.volume:
+            assert (column(table, f"volume_zscore_{window}")[window:] == 0.0).all()
+        assert table.usable[-1]
+
+
+def test_constant_prices_are_unusable_and_never_infinite():
+    prices = walk(bars=BARS, actions=False)
+    for name in OHLC:
+        prices[name] = 17.3
+    table = build_features(prices, SPEC)
+    assert not np.isinf(table.values).any()
+    assert not table.usable.any()
+    settled = table.values[SPEC.warmup_bars :]
+    assert np.isfinite(settled).all()
+    for name in ("rsi_14", "bollinger_position_20", "bollinger_width_20", "close_location"):
+        assert (column(table, name)[SPEC.warmup_bars :] == 0.0).all()
+
+
+def test_a_price_that_stands_still_for_long_becomes_unusable_and_recovers():
+    prices = walk(bars=900, actions=False, seed=5)
+    for name in OHLC:
+        prices.loc[300:600, name] = 100.0
+    table = build_features(prices, SPEC)
+    assert table.usable[299]
+    assert not table.usable[600]
+    assert table.scale[600] < MIN_SCALE
+    assert table.usable[620]
+    assert np.isfinite(table.values[300:]).all()
+
+
+def test_rows_are_usable_from_the_warm_up_on():
+    table = build_features(panel(bars=300), SPEC)
+    assert SPEC.warmup_bars == 253
+    for code in range(3):
+        usable = table.usable[table.codes == code]
+        assert not usable[:252].any()
+        assert usable[252:].all()
+
+
+def test_a_symbol_with_too_few_bars_has_no_usable_row_and_harms_nobody():
+    frames = [walk("AAA", 300), walk("NEW", 1, seed=1), walk("ONE", 2, seed=2)]
+    table = build_features(pd.concat(frames, ignore_index=True), SPEC)
+    assert table.usable[table.codes == 0].sum() == 48
+    assert not table.usable[table.codes > 0].any()
+
+
+def test_known_symbols_get_a_column_each_and_others_zeros():
+    spec = FeatureSpec(symbols=("AAA", "BBB"))
+    table = build_features(panel(("AAA", "ZZZ"), bars=5), spec)
+    assert spec.names[-2:] == ("symbol_AAA", "symbol_BBB")
+    np.testing.assert_array_equal(table.values[:5, -2:], [[1.0, 0.0]] * 5)
+    np.testing.assert_array_equal(table.values[5:, -2:], [[0.0, 0.0]] * 5)
+
+
+def test_many_known_symbols_share_an_ordinal_column_and_others_get_minus_one():
+    spec = FeatureSpec(symbols=tuple(f"S{i}" for i in range(33)))
+    table = build_features(panel(("S32", "ZZZ"), bars=5), spec)
+    assert spec.names[-1] == "symbol_code"
+    assert table.values[:, -1].tolist() == [32.0] * 5 + [-1.0] * 5
+
+
+def test_hourly_bars_know_the_hour_and_midnight_closes_belong_to_the_day_they_end():
+    hourly = build_features(walk(bars=30, freq="h"), FeatureSpec(interval="1h"))
+    assert "hour_of_day_sin" in hourly.names
+    sine, _ = oracles.circle(20, 24)  # the bar that closes at 21:00
+    assert column(hourly, "hour_of_day_sin")[0] == pytest.approx(sine, abs=1e-6)
+    midnight = build_features(walk(bars=3, start="2024-01-06 00:00", freq="D"), SPEC)
+    sine, _ = oracles.circle(4, 7)  # Saturday 00:00 closes Friday
+    assert column(midnight, "day_of_week_sin")[0] == pytest.approx(sine, abs=1e-6)
+
+
+@pytest.mark.parametrize("bars", [253, 300, 777])
+def test_a_callers_own_bars_give_the_row_of_a_panel_of_one_bit_for_bit(bars):
+    spec = FeatureSpec(symbols=("AAA", "BBB"))
+    prices = walk("BBB", bars, actions=False)
+    table = build_features(prices, spec)
+    values, scale, close = features_of_bars(
+        table.timestamps, prices[list(OHLCV)].to_numpy(), spec, "BBB"
+    )
+    np.testing.assert_array_equal(values, table.values[-1])
+    assert values.dtype == np.float32
+    assert scale == table.scale[-1]
+    assert close == prices["close"].iloc[-1]
+
+
+def test_a_callers_unknown_symbol_gets_zeros():
+    spec = FeatureSpec(symbols=("AAA",))
+    prices = walk(bars=260, actions=False)
+    stamps = build_features(prices, spec).timestamps
+    values, _, _ = features_of_bars(stamps, prices[list(OHLCV)].to_numpy(), spec)
+    assert values[-1] == 0.0
+
+
+def test_too_few_own_bars_are_refused_with_both_numbers():
+    prices = walk(bars=252, actions=False)
+    stamps = prices["timestamp"].astype("int64").to_numpy()
+    with pytest.raises(ShortHistory, match="needs 253 bars: got 252"):
+        features_of_bars(stamps, prices[list(OHLCV)].to_numpy(), SPEC)
+
+
+def test_own_bars_that_stand_still_are_refused():
+    stamps = walk(bars=300)["timestamp"].astype("int64").to_numpy()
+    with pytest.raises(InvalidPrices, match="prices that move"):
+        features_of_bars(stamps, np.ones((300, 5)), SPEC)
+
+
+def test_own_bars_out_of_order_are_refused():
+    prices = walk(bars=300, actions=False)
+    stamps = prices["timestamp"].astype("int64").to_numpy()[::-1]
+    with pytest.raises(InvalidPrices, match="rising time order"):
+        features_of_bars(stamps, prices[list(OHLCV)].to_numpy(), SPEC)
+
+
+def test_a_duplicate_bar_is_refused():
+    prices = walk(bars=10)
+    prices.loc[5, "timestamp"] = prices.loc[4, "timestamp"]
+    with pytest.raises(InvalidPrices, match="first bar 5"):
+        build_features(prices, SPEC)
+
+
+def test_a_table_survives_a_round_trip_through_parquet(tmp_path):
+    table = build_features(panel(bars=260), FeatureSpec(symbols=("AAA", "BBB", "CCC")))
+    table.to_frame().to_parquet(tmp_path / "features.parquet", index=False)
+    back = FeatureTable.from_frame(pd.read_parquet(tmp_path / "features.parquet"))
+    assert (back.symbols, back.names) == (table.symbols, table.names)
+    for name in ("codes", "timestamps", "sessions", "close", "scale", "values", "usable"):
+        found, was = getattr(back, name), getattr(table, name)
+        assert found.dtype == was.dtype, name
+        np.testing.assert_array_equal(found, was)
+
+
+def test_a_frame_without_scale_is_no_feature_frame():
+    frame = build_features(walk(bars=5), SPEC).to_frame().drop(columns="scale")
+    with pytest.raises(InvalidPrices, match="missing scale"):
+        FeatureTable.from_frame(frame)
+
+
+def test_a_specification_survives_json_and_its_digest_names_it():
+    spec = FeatureSpec(symbols=("AAA",), sma=(5, 10))
+    assert FeatureSpec.from_dict(spec.to_dict()) == spec
+    assert len(spec.digest) == 16
+    assert spec.digest != FeatureSpec(symbols=("AAA",)).digest
+    assert "close_to_sma_10" in spec.names
+
+
+def test_a_specification_of_another_version_is_refused():
+    values = SPEC.to_dict() | {"moon_phase": [28]}
+    with pytest.raises(InvalidSettings, match="moon_phase"):
+        FeatureSpec.from_dict(values)
+
+
+@pytest.mark.parametrize(
+    ("change", "rule"),
+    [
+        ({"interval": "5m"}, "an interval is one of"),
+        ({"symbols": ("AAA", "AAA")}, "named once"),
+        ({"sma": (1,)}, "at least 2 bars"),
+        ({"returns": (0,)}, "at least 2 bars"),
+        ({"ranked": ("rsi_99",)}, "can be ranked"),
+    ],
+)
+def test_a_specification_that_makes_no_sense_is_refused(change, rule):
+    with pytest.raises(InvalidSettings, match=rule):
+        FeatureSpec(**change)

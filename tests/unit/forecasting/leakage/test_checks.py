@@ -1,0 +1,336 @@
+"""The leak check: each check alone, on functions whose leak is known, and its way to the gates."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from components.evaluate.leak_gates import leak_gates
+from forecasting.errors import Corrupted
+from forecasting.features.build import FeatureSpec, build_features
+from forecasting.features.point_in_time import describe_as_known
+from forecasting.features.targets import horizon_returns
+from forecasting.instants import nanoseconds
+from forecasting.leakage.checks import (
+    check_echo,
+    check_features,
+    check_forecasts,
+    check_known_then,
+    check_labels,
+)
+from forecasting.leakage.findings import RULES, LeakFinding, gaps
+from forecasting.leakage.probes import rows_that_differ
+from forecasting.leakage.survivorship import check_universe
+from forecasting.models.training import Examples, train_on_examples
+from forecasting.schema import MAX_HORIZON
+from tests.unit.panels import panel, walk
+
+SPEC = FeatureSpec()
+PRICES = panel(bars=500)
+DAY = 86_400 * 10**9
+
+
+def describe(prices):
+    return build_features(prices, SPEC)
+
+
+def label(prices):
+    return horizon_returns(prices, range(1, MAX_HORIZON + 1)).astype(np.float32)
+
+
+TABLE = describe(PRICES)
+LONG = panel(bars=700)
+EXAMPLES = Examples.of(describe(LONG), label(LONG))
+
+
+def ridge(part):
+    return train_on_examples("ridge", part, folds=3).before_shrinkage
+
+
+def with_column(name, leak):
+    def leaky(prices):
+        table = describe(prices)
+        values = table.values.copy()
+        values[:, table.names.index(name)] = leak(prices)
+        return replace(table, values=values)
+
+    return leaky
+
+
+def test_honest_features_survive():
+    assert [one.leaks for one in check_features(describe, PRICES)] == [False, False]
+
+
+def test_a_feature_that_counts_the_bars_to_come_is_caught_though_it_reads_no_price():
+    leaky = with_column(
+        "month_sin", lambda prices: prices.groupby("symbol").cumcount(ascending=False)
+    )
+    truncated, perturbed = check_features(leaky, PRICES)
+    assert truncated.leaks
+    assert "month_sin" in truncated.found
+    assert not perturbed.leaks  # the number of bars stays: only the cut tells
+
+
+def test_a_feature_that_fills_gaps_from_the_future_is_caught_by_other_futures():
+    leaky = with_column(
+        "overnight_gap", lambda prices: prices.groupby("symbol")["close"].shift(-1).ffill()
+    )
+    assert [one.leaks for one in check_features(leaky, PRICES)] == [True, True]
+
+
+def test_a_leak_in_the_scale_is_caught():
+    def leaky(prices):
+        table = describe(prices)
+        return replace(table, scale=np.full_like(table.scale, np.nanmean(table.scale)))
+
+    truncated, _ = check_features(leaky, PRICES)
+    assert "scale in" in truncated.found
+
+
+def test_features_that_drop_symbols_whose_history_ends_are_caught():
+    ends = pd.concat([walk("AAA", 500), walk("BBB", 300, seed=1)], ignore_index=True)
+
+    def survivors(prices):
+        last = prices.groupby("symbol")["timestamp"].transform("max")
+        return describe(prices[last == prices["timestamp"].max()].reset_index(drop=True))
+
+    before = survivors(ends)
+    cut = int(nanoseconds(ends)[299])
+    past = survivors(ends[nanoseconds(ends) <= cut].reset_index(drop=True))
+    assert "rows up to" in rows_that_differ(before, past, cut)
+
+
+@pytest.mark.parametrize("bit", [1, 1 << 22])
+def test_one_flipped_bit_of_one_row_is_found(bit):
+    values = TABLE.values.copy()
+    values.view(np.uint32)[400, 3] ^= bit
+    other = replace(TABLE, values=values)
+    assert f"{TABLE.names[3]} in 1 rows" in rows_that_differ(TABLE, other, int(2e18))
+    assert rows_that_differ(TABLE, other, int(TABLE.timestamps[399])) == ""
+
+
+def test_honest_labels_pass_splits_and_dividends_included():
+    found = check_labels(label, PRICES)
+    assert not found.leaks, found.found
+
+
+@pytest.mark.parametrize(
+    "leak",
+    [
+        pytest.param(lambda r: np.roll(r, 1, axis=0), id="a bar early"),
+        pytest.param(lambda r: np.roll(r, -1, axis=0), id="a bar late"),
+        pytest.param(lambda r: np.roll(r, 1, axis=1), id="another horizon"),
+        pytest.param(np.nan_to_num, id="unknown filled with zero"),
+        pytest.param(lambda r: -r, id="the other way round"),
+        pytest.param(lambda r: r / np.nanstd(r), id="scaled by the whole sample"),
+    ],
+)
+def test_labels_that_do_not_span_their_own_bars_are_caught(leak):
+    assert check_labels(lambda prices: leak(label(prices)), PRICES).leaks
+
+
+def test_labels_that_look_back_are_caught_even_where_what_is_known_fits():
+    def back(prices):
+        known = label(prices)
+        closes = np.log(prices["close"])
+        past = closes - closes.groupby(prices["symbol"]).shift(1)
+        return np.where(np.isfinite(known), known + np.nan_to_num(past.to_numpy())[:, None], known)
+
+    assert check_labels(back, PRICES).leaks
+
+
+def test_a_column_that_holds_a_coming_return_is_caught_without_asking_its_function():
+    returns = label(PRICES)
+    assert not check_echo(TABLE, returns).leaks
+    values = TABLE.values.copy()
+    values[:, 5] = returns[:, 2] - returns[:, 1]
+    found = check_echo(replace(TABLE, values=values), returns)
+    assert found.leaks
+    assert f"{TABLE.names[5]} with the bar 3 ahead" in found.found
+
+
+def late_panel():
+    """Three symbols; one bar of BBB arrives twenty bars after its close."""
+    stamps = nanoseconds(PRICES)
+    late = int(np.flatnonzero(PRICES["symbol"] == "BBB")[400])
+    known = stamps.copy()
+    known[late] = stamps[late + 20]
+    return known, late
+
+
+def test_a_late_bar_is_not_used_before_it_came():
+    known, late = late_panel()
+    table = describe_as_known(describe, PRICES, known)
+    then = describe(PRICES.drop(index=late).reset_index(drop=True))
+    begin, arrival = int(nanoseconds(PRICES)[late]), int(known[late])
+    assert rows_that_differ(table, then, arrival - 1, begin, usable_only=True) == ""
+    assert rows_that_differ(table, TABLE, int(2e18), arrival) == ""
+    assert rows_that_differ(table, TABLE, begin - 1) == ""
+    assert not table.usable[late]
+    assert not check_known_then(describe, table, PRICES, known).leaks
+
+
+def test_a_table_that_uses_a_late_bar_at_once_is_caught():
+    known, _ = late_panel()
+    found = check_known_then(describe, TABLE, PRICES, known)
+    assert found.leaks
+    assert "known only later" in found.found
+
+
+def test_a_table_that_hides_the_late_row_but_uses_its_price_is_caught():
+    known, late = late_panel()
+    usable = TABLE.usable.copy()
+    usable[late] = False
+    found = check_known_then(describe, replace(TABLE, usable=usable), PRICES, known)
+    assert found.leaks
+    assert "other values" in found.found
+
+
+def test_several_late_bars_each_keep_to_their_own_arrival():
+    stamps = nanoseconds(PRICES)
+    known = stamps.copy()
+    places = [int(np.flatnonzero(PRICES["symbol"] == name)[350]) for name in ("AAA", "CCC")]
+    for place, delay in zip(places, (5, 40), strict=True):
+        known[place] = stamps[place + delay]
+    table = describe_as_known(describe, PRICES, known)
+    for instant in np.unique(stamps)[[351, 354, 356, 370, 391, 420]]:
+        then = describe(PRICES[known <= instant].reset_index(drop=True))
+        differ = rows_that_differ(table, then, int(instant), int(instant), usable_only=True)
+        assert differ == "", instant
+
+
+def test_honest_training_passes():
+    found = check_forecasts(ridge, EXAMPLES)
+    assert not found.leaks, found.found
+
+
+@pytest.mark.parametrize("name", ["x", "returns", "scale"])
+def test_a_training_that_scales_by_the_whole_sample_is_caught(name):
+    def leaky(part):
+        whole = getattr(part, name)
+        centred = whole * np.float32(1 + np.nanstd(whole))
+        return ridge(replace(part, **{name: centred.astype(whole.dtype)}))
+
+    assert check_forecasts(leaky, EXAMPLES).leaks
+
+
+def test_a_training_whose_labels_reach_into_the_test_span_is_caught(monkeypatch):
+    from forecasting.models import training
+    from forecasting.models.cross_validation import walk_forward
+
+    def unpurged(*args, **options):
+        return walk_forward(*args, **options, purge_bars=0, embargo_bars=0)
+
+    monkeypatch.setattr(training, "walk_forward", unpurged)
+    assert check_forecasts(ridge, EXAMPLES).leaks
+
+
+def test_a_training_that_never_sees_the_other_future_does_not_pass_by_default():
+    kept = ridge(EXAMPLES)
+    found = check_forecasts(lambda _: kept, EXAMPLES)
+    assert found.leaks
+    assert "did not reach the walk" in found.found
+
+
+def test_where_a_few_symbols_are_too_short_all_are_taken():
+    found = check_forecasts(ridge, EXAMPLES, rows=10)
+    assert not found.leaks
+    assert f"on {len(EXAMPLES):,} rows" in found.found
+
+
+def universe(lives):
+    return pd.concat(
+        [walk(f"S{number:02d}", bars, seed=number) for number, bars in enumerate(lives)],
+        ignore_index=True,
+    )
+
+
+def test_a_universe_that_keeps_its_dead_passes():
+    prices = universe([500, 500, 200])
+    found = check_universe(prices, set(prices["symbol"]))
+    assert not found.leaks
+    assert "1 of them ended" in found.found
+
+
+def test_leaving_out_the_dead_is_caught_unless_it_is_declared():
+    prices = universe([500, 500, 200])
+    assert "S02" in check_universe(prices, {"S00", "S01"}).found
+    assert check_universe(prices, {"S00", "S01"}).leaks
+    declared = check_universe(prices, {"S00", "S01"}, declared="chosen by hand in 2026")
+    assert not declared.leaks
+    assert "chosen by hand in 2026" in declared.found
+
+
+def test_leaving_out_the_living_is_nobodys_business():
+    prices = universe([500, 500, 200])
+    assert not check_universe(prices, {"S00", "S02"}).leaks
+
+
+def test_too_many_survivors_are_too_good_to_be_true_but_currencies_do_not_die():
+    lives = [2_600] * 35
+    shares = universe(lives)
+    assert "nobody declares" in check_universe(shares, set(shares["symbol"])).found
+    few = shares[shares["symbol"] < "S20"].reset_index(drop=True)
+    assert not check_universe(few, set(few["symbol"])).leaks
+    pairs = shares.assign(symbol=shares["symbol"].str.replace("S", "^IX"))
+    assert not check_universe(pairs, set(pairs["symbol"])).leaks
+
+
+@dataclass
+class Held:
+    metadata: dict = field(default_factory=dict)
+    path: str = ""
+
+
+FORECASTS = "forecasts_ignore_the_future"
+CLEAN = [LeakFinding(name, False, "none do").to_dict() for name in RULES if name != FORECASTS]
+
+
+def trained(kind, *, leaks=False, made=True):
+    found = [LeakFinding(FORECASTS, leaks, "loc moved" if leaks else "none do").to_dict()]
+    return Held({"kind": kind, **({"leaks": found} if made else {})})
+
+
+def test_every_check_is_a_gate_and_all_pass_when_nothing_leaks():
+    gates = leak_gates(Held({"leaks": CLEAN}), [trained("ridge"), trained("xgboost")])
+    assert [gate.name for gate in gates] == list(RULES)
+    assert all(gate.passed for gate in gates)
+
+
+def test_one_leaking_candidate_refuses_and_is_named():
+    gates = leak_gates(Held({"leaks": CLEAN}), [trained("ridge"), trained("xgboost", leaks=True)])
+    (failed,) = [gate for gate in gates if not gate.passed]
+    assert (failed.name, failed.found) == (FORECASTS, "xgboost: loc moved")
+
+
+def test_a_check_that_was_not_made_refuses():
+    gates = leak_gates(Held(), [trained("ridge"), trained("xgboost", made=False)])
+    assert not any(gate.passed for gate in gates)
+    assert {gate.name for gate in gates} == set(RULES)
+    assert any(gate.found == "xgboost: the check was not made" for gate in gates)
+
+
+def test_a_finding_that_is_none_is_refused():
+    with pytest.raises(Corrupted, match="Run the pipeline again"):
+        leak_gates(Held({"leaks": [{"check": "nothing", "leaks": False, "found": ""}]}), [])
+
+
+def test_findings_survive_json_and_gaps_are_told():
+    found = LeakFinding("labels_lie_ahead", True, "shifted")
+    assert LeakFinding.from_dict(found.to_dict()) == found
+    assert {one.check for one in gaps([found])} == set(RULES) - {"labels_lie_ahead"}
+    assert all(one.leaks for one in gaps([]))
+
+
+def test_ranks_are_those_of_scipy_ties_included():
+    from scipy.stats import rankdata
+
+    from forecasting.leakage.checks import _ranks
+
+    values = np.random.default_rng(3).integers(0, 30, (200, 4)).astype(np.float32)
+    values[:, 3] = 7.0
+    twin = rankdata(values, axis=0)
+    twin -= twin.mean(axis=0)
+    np.testing.assert_allclose(_ranks(values)[:, :3], (twin[:, :3] / twin[:, :3].std(axis=0)))
+    assert (_ranks(values)[:, 3] == 0).all()

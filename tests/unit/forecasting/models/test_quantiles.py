@@ -1,0 +1,163 @@
+"""Vectorised forecasts against loops that do the same one number at a time."""
+
+import math
+
+import numpy as np
+import pytest
+
+from forecasting.errors import InvalidRequest
+from forecasting.models.calibration import quantiles_of
+from forecasting.models.quantiles import (
+    GRID,
+    KNOTS,
+    QuantileTable,
+    grid_columns,
+    interpolation_matrix,
+    price_quantiles,
+    probability_above,
+    quantile_returns,
+    sides,
+    signal,
+)
+from forecasting.schema import MAX_HORIZON, QUANTILE_LEVELS
+
+
+@pytest.fixture(scope="module")
+def calibration():
+    random = np.random.default_rng(3)
+    residuals = random.standard_t(4, (400, MAX_HORIZON)) + 0.05
+    return np.quantile(residuals, GRID, axis=0).T
+
+
+@pytest.fixture(scope="module")
+def rows():
+    random = np.random.default_rng(4)
+    loc = random.normal(scale=0.3, size=(7, len(KNOTS)))
+    return loc, random.uniform(0.005, 0.05, 7), random.uniform(10, 500, 7)
+
+
+def slow_loc(knot_locations, horizon):
+    if horizon in KNOTS:
+        return knot_locations[KNOTS.index(horizon)]
+    right = next(place for place, knot in enumerate(KNOTS) if knot > horizon)
+    low, high = KNOTS[right - 1], KNOTS[right]
+    share = (horizon - low) / (high - low)
+    return knot_locations[right - 1] * (1 - share) + knot_locations[right] * share
+
+
+def slow_cdf(quantiles, point):
+    if point < quantiles[0]:
+        return 0.01
+    if point >= quantiles[-1]:
+        return 0.99
+    place = max(i for i, quantile in enumerate(quantiles) if quantile <= point)
+    low, high = quantiles[place], quantiles[place + 1]
+    return GRID[place] + (point - low) / (high - low) * 0.01
+
+
+def test_locations_between_knots_are_interpolated_linearly(rows):
+    loc, _, _ = rows
+    fast = loc @ interpolation_matrix(MAX_HORIZON)
+    for row, knots in enumerate(loc):
+        for horizon in range(1, MAX_HORIZON + 1):
+            assert fast[row, horizon - 1] == pytest.approx(slow_loc(knots, horizon), abs=1e-12)
+
+
+def test_quantile_returns_and_prices_equal_the_formula(rows, calibration):
+    loc, scale, close = rows
+    fast = quantile_returns(loc, scale, calibration)
+    prices = price_quantiles(close, fast)
+    table = QuantileTable.of(calibration)
+    assert np.allclose(table.prices(loc, scale, close), prices, rtol=1e-14)
+    for row in range(len(loc)):
+        for horizon in range(1, MAX_HORIZON + 1):
+            for place, level in enumerate(QUANTILE_LEVELS):
+                quantile = calibration[horizon - 1, round(level * 100) - 1]
+                expected = (
+                    scale[row] * math.sqrt(horizon) * (slow_loc(loc[row], horizon) + quantile)
+                )
+                assert fast[row, horizon - 1, place] == pytest.approx(expected, abs=1e-13)
+                assert prices[row, horizon - 1, place] == pytest.approx(
+                    close[row] * math.exp(expected), rel=1e-12
+                )
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.001, -0.02, 0.5, -0.5])
+def test_probabilities_equal_the_interpolated_distribution(rows, calibration, threshold):
+    loc, scale, _ = rows
+    fast = probability_above(loc, scale, calibration, threshold)
+    for row in range(len(loc)):
+        for horizon in range(1, MAX_HORIZON + 1):
+            point = threshold / (scale[row] * math.sqrt(horizon)) - slow_loc(loc[row], horizon)
+            expected = 1 - slow_cdf(calibration[horizon - 1], point)
+            assert fast[row, horizon - 1] == pytest.approx(expected, abs=1e-10)
+
+
+def test_the_hot_path_gives_what_the_general_functions_give(rows, calibration):
+    loc, scale, _ = rows
+    table = QuantileTable.of(calibration)
+    assert np.allclose(table.rise(loc), probability_above(loc, scale, calibration), atol=1e-12)
+    above, below = table.beyond(loc, scale, 0.001, 5)
+    expected = probability_above(loc, scale, calibration, 0.001)[:, 4]
+    assert np.allclose(above, expected, atol=1e-10)
+    expected = 1 - probability_above(loc, scale, calibration, -0.001)[:, 4]
+    assert np.allclose(below, expected, atol=1e-10)
+
+
+def test_a_shorter_horizon_is_the_beginning_of_a_longer_one(rows, calibration):
+    loc, scale, close = rows
+    table = QuantileTable.of(calibration)
+    full = table.prices(loc, scale, close)
+    for horizon in (1, 7, 29):
+        assert np.allclose(table.prices(loc, scale, close, horizon), full[:, :horizon], rtol=1e-14)
+        assert np.allclose(table.rise(loc, horizon), table.rise(loc)[:, :horizon], rtol=1e-14)
+
+
+def test_the_random_walks_median_is_the_last_close_and_its_rise_even():
+    z = np.random.default_rng(5).normal(size=(300, MAX_HORIZON))
+    table = QuantileTable.of(quantiles_of(z))
+    close = np.array([101.37])
+    prices = table.prices(np.zeros((1, len(KNOTS))), np.array([0.02]), close)
+    assert (prices[0, :, 2] == close[0]).all()
+    assert (table.rise(np.zeros((1, len(KNOTS)))) == 0.5).all()
+
+
+def test_a_flat_stretch_of_the_calibration_counts_as_not_above():
+    z = np.random.default_rng(6).normal(size=(300, MAX_HORIZON))
+    z[:60] = 0.0  # a fifth of the bars did not move
+    table = QuantileTable.of(np.quantile(z, GRID, axis=0, method="weibull").T)
+    moved_up = table.rise(np.zeros((1, len(KNOTS))))
+    assert np.allclose(moved_up, (z > 0).mean(axis=0), atol=0.011)
+
+
+@pytest.mark.parametrize(
+    ("above", "below", "word"),
+    [
+        (0.60, 0.30, "buy"),
+        (0.55, 0.40, "buy"),
+        (0.5499, 0.40, "hold"),
+        (0.30, 0.56, "sell"),
+        (0.45, 0.45, "hold"),
+    ],
+)
+def test_a_signal_needs_its_probability(above, below, word):
+    assert signal(np.array([above]), np.array([below]), 0.55) == [word]
+
+
+def test_sides_and_words_agree_row_by_row():
+    above = np.array([0.7, 0.1, 0.5])
+    below = np.array([0.2, 0.8, 0.4])
+    assert sides(above, below, 0.55).tolist() == [1, -1, 0]
+    assert signal(above, below, 0.55) == ["buy", "sell", "hold"]
+
+
+@pytest.mark.parametrize("horizon", [0, 31, -1])
+def test_a_horizon_out_of_range_is_refused(horizon):
+    with pytest.raises(InvalidRequest, match="1 to 30"):
+        interpolation_matrix(horizon)
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, 0.055, 0.999])
+def test_a_level_off_the_grid_is_refused(level):
+    with pytest.raises(InvalidRequest, match="grid"):
+        grid_columns([0.5, level])

@@ -108,7 +108,7 @@ charts: $(VENV)/.dev ## Write the charts' READMEs and schemas anew from their va
 	PYTHONPATH=. $(BIN)/python charts/generate.py
 
 dashboards: $(VENV)/.dev ## Write the Grafana dashboards anew, with their runbooks in them
-	$(BIN)/python charts/bellwether/dashboards/generate.py
+	$(BIN)/python -m charts.dashboards
 
 # What measures and what takes pictures leaves the files of record alone, unless it is told otherwise.
 UPDATE ?=

@@ -1,0 +1,1 @@
+"""The rows of the main dashboard, one module each."""

@@ -1,0 +1,135 @@
+"""The row of the models: what they forecast, how good it was, and drift."""
+
+from typing import Final
+
+from charts.dashboards.panels import PODS, SYMBOLS, Query, dashed, field, table, time_series
+
+_PREDICTIONS: Final = f"bellwether_predictions_total{{{SYMBOLS}}}[$__rate_interval]"
+
+PANELS: Final = [
+    time_series(
+        "Forecasts per symbol",
+        "Forecasts per second by symbol; 'other' are callers' own bars.",
+        Query(
+            f'sum by (symbol) (rate(bellwether_predictions_total{{{PODS}, symbol=~"$symbol|other"}}'
+            "[$__rate_interval]))",
+            "{{symbol}}",
+        ),
+        unit="reqps",
+        stacked=True,
+    ),
+    time_series(
+        "Up against down",
+        "Share of forecasts whose median at the signal horizon lies above, on or below the"
+        " last close.",
+        Query(f"sum by (direction) (rate({_PREDICTIONS}))", "{{direction}}"),
+        unit="reqps",
+        share=True,
+        overrides=[
+            field("up", color={"mode": "fixed", "fixedColor": "green"}),
+            field("down", color={"mode": "fixed", "fixedColor": "red"}),
+            field("flat", color={"mode": "fixed", "fixedColor": "blue"}),
+        ],
+    ),
+    time_series(
+        "Signals",
+        "Trading signals per second, net of costs.",
+        Query(
+            f"sum by (signal) (rate(bellwether_signals_total{{{PODS}}}[$__rate_interval]))",
+            "{{signal}}",
+        ),
+        unit="reqps",
+        stacked=True,
+    ),
+    table(
+        "Versions and weights",
+        "Every version that a pod holds, and the share of the traffic its route gives it.",
+        Query(
+            f"sum by (model_version, kind, alias, bundle_digest) (bellwether_model_info{{{PODS}}})",
+            instant=True,
+        ),
+        Query("max by (model_version) (bellwether_route_weight)", instant=True),
+        columns={
+            "model_version": "version",
+            "kind": "model",
+            "alias": "alias",
+            "Value #A": "ready pods",
+            "Value #B": "weight",
+            "bundle_digest": "bundle",
+        },
+        overrides=[
+            field("weight", unit="percent", custom__cellOptions={"type": "gauge"}, min=0, max=100),
+            field("ready pods", decimals=0),
+        ],
+        runbooks=[
+            "BellwetherWeightOnMissingVersion",
+            "BellwetherWeightsDoNotSum",
+            "BellwetherWeightsUnknown",
+        ],
+    ),
+    time_series(
+        "Realised error",
+        "Mean pinball loss of forecasts whose day has come, in log return units, by version"
+        " and horizon in bars.",
+        Query(
+            "max by (model_version, horizon) (bellwether_realised_pinball_loss)",
+            "v{{model_version}}, {{horizon}} bars",
+        ),
+    ),
+    time_series(
+        "Realised skill",
+        "1 - loss / loss of the random walk: above 0 is better than the random walk. The dashed"
+        " lines are what chance allows the champion.",
+        Query(
+            "max by (model_version, horizon) (bellwether_realised_skill)",
+            "v{{model_version}}, {{horizon}} bars",
+        ),
+        Query(
+            'max by (column) (bellwether_drift_threshold{scope="error"})',
+            "limit of {{column}}",
+        ),
+        minimum=None,
+        overrides=[dashed("limit of .*")],
+        runbooks=["BellwetherSkillLow"],
+    ),
+    time_series(
+        "Realised coverage of the 90 % interval",
+        "Share of prices that fell into the interval forecast for them. It should be near 90 %;"
+        " the dashed lines are what chance allows the champion.",
+        Query(
+            "max by (model_version, horizon) (bellwether_realised_coverage)",
+            "v{{model_version}}, {{horizon}} bars",
+        ),
+        Query(
+            'max by (column) (bellwether_drift_threshold{scope="coverage"})',
+            "limit of {{column}}",
+        ),
+        unit="percentunit",
+        minimum=None,
+        overrides=[dashed("limit of .*")],
+        runbooks=["BellwetherCoverageOff"],
+    ),
+    time_series(
+        "Matured forecasts",
+        "Forecasts whose day has come: what stands behind error, skill and coverage.",
+        Query(
+            "max by (model_version, horizon) (bellwether_matured_forecasts)",
+            "v{{model_version}}, {{horizon}} bars",
+        ),
+    ),
+    time_series(
+        "Drift",
+        "Share of watched columns past their calibrated limit, by scope, at the newest drift run:"
+        " one is enough for an alert.",
+        Query("max by (scope) (bellwether_drift_share)", "{{scope}}"),
+        Query("max by (scope) (bellwether_drift_detected)", "{{scope}}: past a limit"),
+        Query("max(bellwether_retraining_due)", "training due"),
+        unit="percentunit",
+        overrides=[dashed(".*past a limit")],
+        runbooks=[
+            "BellwetherFeaturesDrifted",
+            "BellwetherPredictionsDrifted",
+            "BellwetherRetrainingDue",
+        ],
+    ),
+]

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from forecasting.errors import InvalidSettings
+from forecasting.evaluation.promotion_outcome import GateOutcome, PromotionOutcome, joined
 
 REUSED: Final = "reused"
 TRAINING_STEPS: Final = ("fetch", "ingest", "features", "train", "evaluate", "register")
@@ -139,6 +140,7 @@ class TrainingOutcome:
         snapshot: content hash of the snapshot trained on.
         verdict: "promote" or "refuse".
         reasons: why, one sentence each.
+        gates: every promotion gate that was judged.
         candidate: the best candidate besides the random walk, "" when there was none.
         promoted: whether the candidate became champion in this run.
         champion: version that is champion now.
@@ -154,6 +156,7 @@ class TrainingOutcome:
     snapshot: str
     verdict: str
     reasons: tuple[str, ...]
+    gates: tuple[GateOutcome, ...]
     candidate: str
     promoted: bool
     champion: str
@@ -168,13 +171,28 @@ class TrainingOutcome:
     @classmethod
     def read(cls, outputs: dict[str, Any], log: Path, seconds: float) -> Self:
         """The outcome in a pipeline's outputs."""
-        told = json.loads(outputs["outcome"])
+        outcome = json.loads(outputs["outcome"])
+        outcome["reasons"] = tuple(outcome["reasons"])
+        outcome["gates"] = tuple(
+            GateOutcome(gate["name"], gate["passed"], f"{gate['rule']}: {gate['found']}")
+            for gate in outcome["gates"]
+        )
         return cls(
-            **{**told, "reasons": tuple(told["reasons"])},
+            **outcome,
             report=Path(outputs["report"]),
             verdict_file=Path(outputs["verdict"]),
             log=log,
             seconds=seconds,
+        )
+
+    @property
+    def promotion(self) -> PromotionOutcome:
+        """What it decided, as the file outcome.json holds it."""
+        return PromotionOutcome(
+            "promoted" if self.promoted else "refused",
+            self.challenger,
+            joined(self.reasons),
+            self.gates,
         )
 
 

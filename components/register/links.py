@@ -5,10 +5,8 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from components.run_notes import run_id
+from forecasting.evaluation.promotion_outcome import RUN_TAG
 from forecasting.settings import Settings
-
-RUN_TAG: Final = "kfp_run_id"
-"""Tag of MLflow runs and versions: the pipeline run on the cluster that made them."""
 
 LINK_TAG: Final = "kfp_run_url"
 """Tag of MLflow runs and versions: that pipeline run's page."""

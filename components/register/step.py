@@ -15,12 +15,11 @@ from components.report import PROGRESS, reported, tell
 from forecasting.adapters.registry.ledger import Ledger
 from forecasting.adapters.registry.registry import BUNDLE, CandidateRun, RegisteredVersion, Registry
 from forecasting.errors import PromotionConflict
+from forecasting.evaluation.promotion_outcome import joined, verdict_tags
 from forecasting.settings import Settings
 
 NULL_MODEL: Final = "random_walk"
 DEFAULT_REASON: Final = "the honest default: nothing has beaten it"
-
-_LONGEST_TAG = 4_000
 
 
 @dataclass(frozen=True)
@@ -91,7 +90,7 @@ def run(
             versions[best] = challenger = made.version
             registry.set_challenger(challenger)
             if word == "promote" and challenger != champion.version:
-                why = "; ".join(decision["reasons"])
+                why = joined(decision["reasons"])
                 registry.promote(challenger, expected_champion=champion.version, who=who, why=why)
         now = registry.champion()
         experiment = registry.experiment_id(registry.model)
@@ -99,6 +98,7 @@ def run(
             "snapshot": facts["snapshot"],
             "verdict": decision["word"],
             "reasons": decision["reasons"],
+            "gates": decision["verdict"]["gates"],
             "candidate": best,
             "promoted": bool(best) and now is not None and now.version == challenger,
             "champion": now.version if now else "",
@@ -208,10 +208,9 @@ class _Registration:
 
     def version(self, bundle: _Bundle, run_id: str, verdict: str) -> RegisteredVersion:
         """The bundle's registered version; one that is there only gets the new verdict."""
-        reason = DEFAULT_REASON if verdict == "default" else "; ".join(self.decision["reasons"])
+        reasons = [DEFAULT_REASON] if verdict == "default" else self.decision["reasons"]
         judged = {
-            "verdict": verdict,
-            "verdict_reason": reason[:_LONGEST_TAG],
+            **verdict_tags(verdict, reasons),
             "skill": str(self.decision["metrics"][bundle.kind].get("skill", "")),
         }
         held = self.registry.find(bundle.digest, str(self.facts["snapshot"]))

@@ -122,6 +122,10 @@ def train(
     who: Annotated[
         str, typer.Option(help="Name for the promotion's audit trail. Default: yours.")
     ] = "",
+    outcome_file: Annotated[
+        Path | None,
+        typer.Option(help="Write outcome, version, reason and gates to this file, as JSON."),
+    ] = None,
     exit_zero: ExitZero = False,
 ) -> None:
     """Run the training pipeline: ingest, features, candidates, verdict, registry.
@@ -135,6 +139,12 @@ def train(
     from pipelines.local import TrainingParams
 
     with errors_in_words():
+        if outcome_file and not outcome_file.parent.is_dir():
+            raise InvalidSettings(
+                "--outcome-file needs a folder that is there",
+                str(outcome_file.parent),
+                "Make the folder, or name another",
+            )
         params = TrainingParams(
             source=source,
             source_options=_source_options(source, files),
@@ -151,7 +161,7 @@ def train(
             train_until=train_until,
             who=who or getuser(),
         )
-        outcome = train_models(Settings(), params)
+        outcome = train_models(Settings(), params, outcome_file)
     if not outcome.promoted and not exit_zero:
         raise typer.Exit(EXIT_REFUSED)
 

@@ -28,13 +28,23 @@ if TYPE_CHECKING:
 _PAST = {"done": "[green]✓[/]", "reused": "[cyan]=[/]", "failed": "[red]✗[/]"}
 
 
-def train_models(settings: Settings, params: TrainingParams) -> TrainingOutcome:
+def train_models(
+    settings: Settings, params: TrainingParams, outcome_file: Path | None = None
+) -> TrainingOutcome:
     """Run the training pipeline and then a refresh, so that what was trained can be served.
+
+    Args:
+        settings: where things are.
+        params: what the run is about.
+        outcome_file: written with what the training decided, for programs; see
+            `forecasting.evaluation.promotion_outcome`. None writes none.
 
     Raises:
         BellwetherError: the error of the step that failed.
     """
     outcome = run_training_visibly(settings, params)
+    if outcome_file is not None:
+        outcome.promotion.write(outcome_file)
     _tell_success(settings, "training", params.dataset)
     refresh_features(settings, params)
     return outcome

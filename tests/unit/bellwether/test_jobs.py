@@ -14,6 +14,7 @@ from forecasting.adapters.registry.reader import VersionRecord
 from forecasting.errors import EXIT_REFUSED
 from forecasting.evaluation.evaluate import evaluate
 from forecasting.evaluation.gates import decide
+from forecasting.evaluation.promotion_outcome import PromotionOutcome
 from forecasting.report.page import verdict_markdown
 from forecasting.testing import planted_forecasts
 from gradio_app import boards, records
@@ -38,6 +39,7 @@ def outcome_of(verdict, folder: Path, *, promoted: bool) -> TrainingOutcome:
         "snapshot": "abc",
         "verdict": verdict.word,
         "reasons": list(verdict.reasons),
+        "gates": verdict.to_dict()["gates"],
         "candidate": verdict.candidate,
         "promoted": promoted,
         "champion": "1",
@@ -61,11 +63,26 @@ def test_the_command_says_why_and_exits_with_ten(
     outcome = outcome_of(verdict, tmp_path, promoted=promoted)
     monkeypatch.setattr(jobs, "run_training", lambda *_: outcome)
     monkeypatch.setattr(jobs, "refresh_features", lambda *_: None)
-    ran = CliRunner().invoke(app, ["train", *arguments])
+    file = tmp_path / "outcome.json"
+    ran = CliRunner().invoke(app, ["train", f"--outcome-file={file}", *arguments])
     assert ran.exit_code == code == {True: 0, False: code}[promoted]
     said = " ".join(ran.output.split())
     assert ("Nothing was promoted" in said) is not promoted
     assert "must still beat it after counting the settings that were tried" in said
+    written = PromotionOutcome.read(file)
+    assert written == outcome.promotion
+    assert (written.outcome, written.version) == ("promoted" if promoted else "refused", "2")
+    assert written.reason == "; ".join(verdict.reasons)
+    (failed,) = [gate for gate in written.gates if not gate.passed]
+    assert (failed.name, failed.because) == ("survives_trials", verdict.reasons[0])
+    assert len(written.gates) == len(verdict.gates)
+
+
+def test_an_outcome_file_in_a_missing_folder_is_refused_before_the_training(tmp_path, monkeypatch):
+    monkeypatch.setattr(jobs, "run_training", lambda *_: pytest.fail("a training was started"))
+    ran = CliRunner().invoke(app, ["train", f"--outcome-file={tmp_path}/none/outcome.json"])
+    assert ran.exit_code == 2
+    assert "--outcome-file needs a folder that is there" in " ".join(ran.output.split())
 
 
 def test_the_markdown_lists_the_reason_first(refused):

@@ -183,7 +183,7 @@ def serve(settings: Settings) -> None:
     desk = Desk.of(settings)
     blocks = build_app(
         desk,
-        _retraining(settings),
+        _retraining(settings, desk),
         by_hand=WITH_PIPELINES if settings.pipelines_url else WITH_KUBECTL,
     )
     config = uvicorn.Config(
@@ -206,12 +206,12 @@ def serve(settings: Settings) -> None:
         desk.close()
 
 
-def _retraining(settings: Settings) -> Retraining | None:
+def _retraining(settings: Settings, desk: Desk) -> Retraining | None:
     """What trains: nothing, runs of Kubeflow Pipelines, or a process of this installation."""
     if not settings.page_trains:
         return None
     if settings.pipelines_url:
-        return PipelineRetraining.of(settings)
+        return PipelineRetraining.of(settings, desk.outcome_of_run)
     return SubprocessRetraining.of(settings)
 
 

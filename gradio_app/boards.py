@@ -195,12 +195,11 @@ def table(
     )
 
 
-def training(shown: Training | None, reason: str = "") -> str:
+def training(shown: Training | None) -> str:
     """How the training started last fares, or fared.
 
     Args:
         shown: the training, or None before the first.
-        reason: why it was promoted or refused, in words, when that is known.
     """
     if shown is None:
         return notice(
@@ -223,7 +222,7 @@ def training(shown: Training | None, reason: str = "") -> str:
         ),
         "failed": ("The training failed", f"After {span}: {what}. The champion stays.", "wrong"),
     }[shown.state]
-    because = _because(shown, reason)
+    because = _because(shown)
     log = escape("\n".join(shown.lines)) or "..."
     return (
         notice(Notice(title, body, because, tone))
@@ -243,21 +242,11 @@ def _elsewhere(link: str) -> str:
     )
 
 
-def _because(shown: Training, reason: str) -> str:
-    if shown.state == "refused":
-        return f"Nothing was promoted, because {reason}" if reason else _refusal(shown.lines)
-    if shown.state == "promoted":
-        return f"Promoted, because {reason}" if reason else ""
+def _because(shown: Training) -> str:
+    if shown.outcome is not None:
+        promoted = shown.outcome.outcome == "promoted"
+        head = "Promoted" if promoted else "Nothing was promoted"
+        return f"{head}, because {shown.outcome.reason}"
+    if shown.state in {"promoted", "refused"}:
+        return "The training did not say why; the Models tab has its verdict"
     return shown.lines[-1] if shown.state == "failed" and shown.lines else ""
-
-
-def _refusal(lines: Sequence[str]) -> str:
-    """The refusal and its reasons, as the command wrote them: a sentence, then bullets."""
-    said = ""
-    for line in lines:
-        words = line.strip()
-        if words.lower().startswith("nothing was promoted"):
-            said = words
-        elif said and words.startswith("\N{MIDDLE DOT}"):
-            said += " " + words.removeprefix("\N{MIDDLE DOT}").strip() + ";"
-    return said.rstrip(";")

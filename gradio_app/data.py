@@ -26,6 +26,7 @@ from forecasting.errors import (
     Unavailable,
     UnknownSymbol,
 )
+from forecasting.evaluation.promotion_outcome import RUN_TAG, PromotionOutcome
 from forecasting.features.online import ServedFeatures
 from forecasting.live.scores import RealisedPoint
 from forecasting.settings import Settings
@@ -255,18 +256,37 @@ class Desk:
         return self._keep("models", lambda: [self._card(*one) for one in self._records()])
 
     def _records(self) -> Sequence[tuple[str, VersionRecord]]:
-        def read() -> list[tuple[str, VersionRecord]]:
-            aliases = self.registry.aliases()
-            roles = [role for role in (CHAMPION, CHALLENGER) if role in aliases]
-            if len(roles) == 2 and aliases[CHAMPION] == aliases[CHALLENGER]:
-                roles = [CHAMPION]
-            return [(role, self.registry.version(aliases[role])) for role in roles]
+        return self._keep("records", self._read_records)
 
-        return self._keep("records", read)
+    def _read_records(self) -> list[tuple[str, VersionRecord]]:
+        """Champion and challenger by role; one version that is both is the champion."""
+        aliases = self.registry.aliases()
+        roles = [role for role in (CHAMPION, CHALLENGER) if role in aliases]
+        if len(roles) == 2 and aliases[CHAMPION] == aliases[CHALLENGER]:
+            roles = [CHAMPION]
+        return [(role, self.registry.version(aliases[role])) for role in roles]
 
     def _card(self, role: str, record: VersionRecord) -> ModelCard:
         run = self.registry.run(record.run_id)
         return card_of(role, record, run, self.settings.registry_link, self.prefix)
+
+    def outcome_of_run(self, run_id: str) -> PromotionOutcome | None:
+        """What a pipeline run decided, as the tags of the version it registered say.
+
+        None when neither champion nor challenger was registered by that run, which is so where it
+        found its version registered already, and when the registry cannot be reached.
+        """
+
+        def read() -> PromotionOutcome | None:
+            made = [r for _, r in self._read_records() if r.tags.get(RUN_TAG) == run_id]
+            outcomes = (PromotionOutcome.of_tags(r.version, r.tags) for r in made)
+            return next(filter(None, outcomes), None)
+
+        try:
+            return self._keep(f"outcome {run_id}", read)
+        except BellwetherError as error:
+            _LOG.warning("no outcome of run %s: %s", run_id, error)
+            return None
 
     def promotions(self) -> list[Promotion]:
         """The audit trail, newest first.

@@ -233,12 +233,7 @@ class Page:
                     f"Start one now: {self.by_hand}",
                 )
             )
-        reason = ""
-        if current is not None and current.state in {"promoted", "refused"}:
-            cards: list[ModelCard] = _or(self.desk.models, [])
-            wanted = CHAMPION if current.state == "promoted" else CHALLENGER
-            reason = next((card.reason for card in cards if card.role == wanted), "")
-        return boards.training(current, reason)
+        return boards.training(current)
 
     def training(self) -> list[Any]:
         """The training, whether another may start, and whether to look again soon."""

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, Literal
@@ -10,6 +10,7 @@ from typing import Final, Literal
 from forecasting.adapters.workflows.client import TRAINING, Workflows
 from forecasting.adapters.workflows.records import WorkflowRun
 from forecasting.errors import Unavailable
+from forecasting.evaluation.promotion_outcome import PromotionOutcome
 from forecasting.settings import Settings
 from gradio_app.retraining import Training, checked_symbols
 
@@ -28,25 +29,29 @@ class PipelineRetraining:
     Attributes:
         workflows: where they run.
         who: name for the promotion's audit trail.
+        outcome_of: what a run of this id decided, or None where the registry cannot say.
         sources: what can be asked for.
     """
 
     workflows: Workflows
     who: str
+    outcome_of: Callable[[str], PromotionOutcome | None] = lambda _: None
     sources: tuple[str, ...] = (AS_SCHEDULED,)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _newest: WorkflowRun | None = None
     _looked_at: float = float("-inf")
 
     @classmethod
-    def of(cls, settings: Settings) -> "PipelineRetraining":
+    def of(
+        cls, settings: Settings, outcome_of: Callable[[str], PromotionOutcome | None]
+    ) -> "PipelineRetraining":
         """Retraining on the Kubeflow Pipelines that the settings name."""
         workflows = Workflows(
             settings.pipelines_url,
             public_url=settings.pipelines_public_url,
             timeout=_ANSWER_SECONDS,
         )
-        return cls(workflows, settings.page_user)
+        return cls(workflows, settings.page_user, outcome_of)
 
     def start(self, symbols: Sequence[str], source: str) -> Training:
         """Start a run of what the schedule runs, unless a training is running.
@@ -98,8 +103,11 @@ class PipelineRetraining:
         return self._newest
 
     def _training(self, run: WorkflowRun) -> Training:
-        state: Literal["running", "done", "failed"] = "running"
-        if run.ended:
+        outcome = self.outcome_of(run.id) if run.ended_well else None
+        state: Literal["running", "promoted", "refused", "done", "failed"] = "running"
+        if outcome is not None:
+            state = outcome.outcome
+        elif run.ended:
             state = "done" if run.ended_well else "failed"
         lines = [f"{run.name}: {run.state.lower()}"]
         lines += [f"{one.name}: {_SIGNS.get(one.state, one.state.lower())}" for one in run.steps]
@@ -112,4 +120,5 @@ class PipelineRetraining:
             run.seconds(datetime.now(UTC)),
             (*lines, *([run.error] if run.error else [])),
             self.workflows.link(run.id),
+            outcome,
         )

@@ -1,6 +1,7 @@
 """Starts a training and tells how it fares: one at a time, as a process of its own."""
 
 import fcntl
+import logging
 import os
 import re
 import subprocess
@@ -13,7 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal, Protocol
 
-from forecasting.errors import EXIT_REFUSED, InvalidInput, Unavailable
+from forecasting.errors import EXIT_REFUSED, Corrupted, InvalidInput, Unavailable
+from forecasting.evaluation.promotion_outcome import PromotionOutcome
 from forecasting.settings import Settings
 
 SOURCES: Final = ("sample", "yahoo", "synthetic")
@@ -23,6 +25,7 @@ MAX_SYMBOLS: Final = 50
 TAIL_LINES: Final = 40
 _TAIL_BYTES: Final = 32_768
 _SYMBOL: Final = re.compile(r"[A-Za-z0-9^][A-Za-z0-9.^=_/-]{0,31}")
+_LOG = logging.getLogger(__name__)
 _CONTROL: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07|[\x00-\x08\x0b-\x1f]")
 
 
@@ -39,6 +42,7 @@ class Training:
         seconds: how long it has run, or ran.
         lines: the last lines it wrote.
         link: address where more of it is seen; "" for none.
+        outcome: what it decided and why; None while it runs, and where that is not known.
     """
 
     state: Literal["running", "promoted", "refused", "done", "failed"]
@@ -48,6 +52,7 @@ class Training:
     seconds: float
     lines: tuple[str, ...]
     link: str = ""
+    outcome: PromotionOutcome | None = None
 
 
 class Retraining(Protocol):
@@ -83,8 +88,8 @@ class SubprocessRetraining:
     restarted page, or a second one on the same folder, cannot start a rival.
 
     Attributes:
-        folder: where the lock and the log lie.
-        command: program and arguments; --source and --symbols are appended.
+        folder: where the lock, the log and the outcome lie.
+        command: program and arguments; --source, --symbols and --outcome-file are appended.
         sources: price sources it can be asked for.
     """
 
@@ -109,6 +114,11 @@ class SubprocessRetraining:
         """What the training wrote."""
         return self.folder / "training.log"
 
+    @property
+    def outcome_file(self) -> Path:
+        """What the training decided, as data."""
+        return self.folder.absolute() / "outcome.json"
+
     def start(self, symbols: Sequence[str], source: str) -> Training:
         """Start the command, unless a training is running.
 
@@ -121,7 +131,7 @@ class SubprocessRetraining:
             raise InvalidInput(
                 "a training needs a known price source", source, f"Choose {', '.join(SOURCES)}"
             )
-        arguments = [f"--source={source}"]
+        arguments = [f"--source={source}", f"--outcome-file={self.outcome_file}"]
         if wanted:
             arguments.append(f"--symbols={','.join(wanted)}")
         with self._lock:
@@ -135,6 +145,7 @@ class SubprocessRetraining:
                         "one is running",
                         "Wait for it to end, then start yours",
                     ) from None
+                self.outcome_file.unlink(missing_ok=True)  # it tells of the training before
                 self._spawn(arguments, lock.fileno())
             self._asked = (source, wanted)
             self._started_at, self._began, self._took = datetime.now(UTC), time.monotonic(), None
@@ -171,7 +182,23 @@ class SubprocessRetraining:
             state = "promoted" if code == 0 else "refused" if code == EXIT_REFUSED else "failed"
         source, symbols = self._asked
         seconds = elapsed if self._took is None else self._took
-        return Training(state, source, symbols, self._started_at, seconds, tail(self.log))
+        return Training(
+            state,
+            source,
+            symbols,
+            self._started_at,
+            seconds,
+            tail(self.log),
+            outcome=self._outcome() if state in {"promoted", "refused"} else None,
+        )
+
+    def _outcome(self) -> PromotionOutcome | None:
+        """What the training decided; None when its file is missing or damaged."""
+        try:
+            return PromotionOutcome.read(self.outcome_file)
+        except Corrupted as error:
+            _LOG.warning("%s", error)
+            return None
 
 
 def checked_symbols(symbols: Sequence[str]) -> tuple[str, ...]:

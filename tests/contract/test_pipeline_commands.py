@@ -18,6 +18,7 @@ from forecasting.adapters.workflows.client import REFRESH, TRAINING, Workflows
 from forecasting.adapters.workflows.schedules import Schedule
 from forecasting.drift.summary import DriftSummary
 from forecasting.errors import BellwetherError, InvalidInput, InvalidSettings, Unavailable
+from forecasting.evaluation.promotion_outcome import PromotionOutcome
 from forecasting.settings import Settings
 from gradio_app.boards import training as shown
 from gradio_app.pipeline_retraining import PipelineRetraining
@@ -360,6 +361,26 @@ def test_the_page_tells_how_a_run_fares_and_where_it_is_seen(
     assert f"<h3>{told}" in seen
     assert 'href="https://kfp.example.org/#/runs/details/run-' in seen
     assert "javascript" not in seen
+
+
+@pytest.mark.parametrize(
+    ("outcome", "title", "why"),
+    [("promoted", "A new champion was promoted", "Promoted, because p = 0.01."),
+     ("refused", "Nothing was promoted", "Nothing was promoted, because p = 0.01.")],
+)  # fmt: skip
+def test_a_run_whose_version_the_registry_knows_says_its_outcome_and_why(
+    workflows, cluster, scheduled, outcome, title, why
+):
+    decided = PromotionOutcome(outcome, "3", "p = 0.01")
+    page = PipelineRetraining(workflows, "ann", {"run-1": decided}.get)
+    started = page.start([], "as scheduled")
+    assert (started.state, started.outcome) == ("running", None)
+    cluster.runs[0].run_id, cluster.runs[0].state = "run-1", "SUCCEEDED"
+    page._looked_at = float("-inf")
+    assert page.current().outcome == decided
+    seen = shown(page.current())
+    assert f"<h3>{title}</h3>" in seen
+    assert why in seen
 
 
 def test_the_page_asks_the_cluster_no_more_than_every_few_seconds(server, page, cluster, scheduled):

@@ -3,11 +3,11 @@
 import asyncio
 import os
 import sys
-from dataclasses import replace
 
 import pytest
 
 from forecasting.errors import InvalidInput, Unavailable
+from forecasting.evaluation.promotion_outcome import PromotionOutcome
 from gradio_app import boards
 from gradio_app.retraining import SubprocessRetraining, Training, checked_symbols, tail
 from gradio_app.routes import without_prefix
@@ -23,6 +23,18 @@ from tests.unit.gradio_app.page_records import (
 def run_to_end(retraining):
     wait_until(lambda: retraining.current().state != "running", 20)
     return retraining.current()
+
+
+REFUSED = PromotionOutcome("refused", "2", "must beat the random walk: p = 0.71")
+
+
+def trains(text, terminal="", status=10):
+    """A training that prints something and leaves `text` as its outcome; None leaves no file."""
+    write = f"pathlib.Path(sys.argv[-1].partition('=')[2]).write_text({text!r});"
+    return command(
+        f"import pathlib, sys; {write if text is not None else ''}"
+        f"print({terminal!r}); raise SystemExit({status})"
+    )
 
 
 def command(code):
@@ -42,9 +54,14 @@ def test_the_exit_code_of_a_training_says_what_came_of_it(tmp_path, status, stat
 
 
 def test_a_training_is_started_with_the_chosen_source_and_symbols(tmp_path):
-    retraining = SubprocessRetraining(tmp_path, command("import sys; print(sys.argv[1:])"))
+    retraining = SubprocessRetraining(tmp_path, command("import sys; print(*sys.argv[1:])"))
     retraining.start([" AAPL", "BTC-USD", "AAPL", ""], "yahoo")
-    assert run_to_end(retraining).lines == ("['--source=yahoo', '--symbols=AAPL,BTC-USD']",)
+    (line,) = run_to_end(retraining).lines
+    assert line.split() == [
+        "--source=yahoo",
+        f"--outcome-file={tmp_path}/outcome.json",
+        "--symbols=AAPL,BTC-USD",
+    ]
 
 
 def test_only_one_training_runs_at_a_time_even_for_two_pages(tmp_path):
@@ -94,12 +111,49 @@ def test_a_log_tail_loses_colours_and_overwritten_progress(tmp_path):
     assert tail(tmp_path / "missing") == ()
 
 
-def test_a_refused_training_says_why_in_words():
-    ended = Training("refused", "sample", (), AS_OF, 41.0, ("Report: x",))
-    assert "Nothing was promoted, because p = 0.71." in boards.training(ended, "p = 0.71")
-    lines = ("Nothing was promoted, best candidate ridge:", "  · p = 0.71", "Report: x")
-    shown = text_of(boards.training(replace(ended, lines=lines)))
-    assert "Nothing was promoted, best candidate ridge: p = 0.71." in shown
+@pytest.mark.parametrize(
+    "terminal", ["Nothing was promoted:\n  · p = 0.71", "No new champion\n  - p of 71 %", ""]
+)
+def test_the_page_says_why_whatever_the_terminal_says(tmp_path, terminal):
+    REFUSED.write(tmp_path / "left.json")
+    text = (tmp_path / "left.json").read_text()
+    retraining = SubprocessRetraining(tmp_path, trains(text, terminal))
+    retraining.start([], "synthetic")
+    ended = run_to_end(retraining)
+    assert ended.outcome == REFUSED
+    shown = text_of(boards.training(ended))
+    assert "Nothing was promoted, because must beat the random walk: p = 0.71." in shown
+
+
+@pytest.mark.parametrize("text", [None, "", "{}", '{"outcome": "won"}', "[1]", "\x00"])
+def test_an_outcome_that_is_missing_or_damaged_leaves_the_state_and_says_so(tmp_path, text):
+    retraining = SubprocessRetraining(tmp_path, trains(text, "Nothing was promoted:\n · p = 0.71"))
+    retraining.start([], "synthetic")
+    ended = run_to_end(retraining)
+    assert (ended.state, ended.outcome) == ("refused", None)
+    shown = text_of(boards.training(ended))
+    assert "Nothing was promoted" in shown
+    assert "The training did not say why; the Models tab has its verdict." in shown
+    assert "because" not in shown
+
+
+def test_the_outcome_of_the_training_before_is_never_shown(tmp_path):
+    retraining = SubprocessRetraining(tmp_path, command("pass"))
+    REFUSED.write(retraining.outcome_file)
+    retraining.start([], "synthetic")
+    assert run_to_end(retraining).outcome is None
+
+
+def test_a_promoted_training_says_why():
+    outcome = PromotionOutcome("promoted", "3", "skill +1.00%")
+    shown = text_of(boards.training(Training("promoted", "s", (), AS_OF, 4.0, (), "", outcome)))
+    assert "A new champion was promoted" in shown
+    assert "Promoted, because skill +1.00%." in shown
+
+
+def test_a_failed_training_shows_its_last_line():
+    failed = Training("failed", "s", (), AS_OF, 4.0, ("fetching", "remedy Start it"))
+    assert "Remedy Start it." in text_of(boards.training(failed))
 
 
 # the path prefix

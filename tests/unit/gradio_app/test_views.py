@@ -18,6 +18,7 @@ from forecasting.errors import (
     Unavailable,
     UnknownSymbol,
 )
+from forecasting.evaluation.promotion_outcome import PromotionOutcome
 from gradio_app import boards, monitoring, views, wording
 from gradio_app.facts import Notice, Provenance, Status, notice_of
 from gradio_app.retraining import Training
@@ -178,7 +179,9 @@ def test_the_head_says_in_words_whether_the_server_serves():
                             protocol=EVIL, signal=EVIL)]),
         monitoring.tiles(drift_run(notes=(EVIL,)), f'"{EVIL}', None, 5),
         monitoring.chart_title(EVIL, EVIL, [EVIL]),
-        boards.training(Training("failed", EVIL, (EVIL,), AS_OF, 3.0, (EVIL,)), EVIL),
+        boards.training(Training("failed", EVIL, (EVIL,), AS_OF, 3.0, (EVIL,), EVIL)),
+        boards.training(Training("refused", EVIL, (EVIL,), AS_OF, 3.0, (EVIL,), "",
+                                 PromotionOutcome("refused", EVIL, EVIL))),
         views.loading(EVIL),
         views.advice(),
     ],

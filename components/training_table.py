@@ -1,7 +1,6 @@
 """What the features step hands on: features, horizon returns and where they come from, one .npz."""
 
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 
 from forecasting.errors import Corrupted
 from forecasting.features.build import FeatureSpec, FeatureTable
+from forecasting.instants import to_datetime
 from forecasting.npz import load_with_words, save_with_words
 
 _RETURNS: Final = "returns"
@@ -71,4 +71,4 @@ class TrainingTable:
 
 def iso(nanoseconds: int) -> str:
     """An instant as ISO-8601 in UTC, to the second."""
-    return datetime.fromtimestamp(nanoseconds / 1e9, UTC).isoformat(timespec="seconds")
+    return to_datetime(nanoseconds).isoformat(timespec="seconds")

@@ -6,8 +6,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-Singles = NDArray[np.float32]
-Instants = NDArray[np.int64]
+from forecasting.arrays import Instants, Singles
 
 _CELLS: Final = 1 << 16
 """Cells ranked at a time: they stay in the processor's cache."""

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecasting.errors import InvalidPrices
+from forecasting.instants import nanoseconds
 
 if TYPE_CHECKING:  # the predictor reads the constants below and carries no pandas
     import pandas as pd
@@ -83,7 +84,7 @@ def validate_prices(prices: "pd.DataFrame") -> "pd.DataFrame":
     )
     _refuse_rows(prices, values[:, 6] <= 0, "a split ratio must be positive")
     codes, _ = pd.factorize(prices[SYMBOL])
-    instants = prices[TIMESTAMP].astype("int64").to_numpy()
+    instants = nanoseconds(prices[TIMESTAMP])
     same = codes[1:] == codes[:-1]
     disorder = np.zeros(len(prices), dtype=bool)
     disorder[1:] = same & (instants[1:] <= instants[:-1])

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from forecasting.arrays import Floats
+from forecasting.instants import DAY
 from forecasting.models.out_of_sample import OutOfSample
-from forecasting.models.quantiles import KNOTS, Floats
+from forecasting.models.quantiles import KNOTS
 from forecasting.schema import MAX_HORIZON, QUANTILE_LEVELS
 
-_DAY = 86_400_000_000_000
 _FIRST_CLOSE = 1_420_232_400_000_000_000  # 2015-01-02 21:00 UTC
 
 
@@ -54,7 +55,7 @@ def planted_forecasts(
     unit = scale[:, :, None] * np.sqrt(horizons)
     decay = (1 - persistence**horizons) / (1 - persistence) / np.sqrt(horizons)
     truth = signal * known[:periods, :, None] * decay
-    stamps = _FIRST_CLOSE + np.arange(periods) * _DAY
+    stamps = _FIRST_CLOSE + np.arange(periods) * DAY
     outcomes = _rows(realised).astype(np.float32)
     result: dict[str, OutOfSample] = {}
     for name in ("random_walk", *candidates):

@@ -6,17 +6,19 @@ and dark; what carries meaning has a colour here that reads on both.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from forecasting.arrays import Floats
 from forecasting.drift.summary import DriftSummary
+from forecasting.instants import to_datetime
 from forecasting.live.scores import RealisedPoint
 from forecasting.schema import COVERAGE_BAND
-from gradio_app.facts import Floats, Forecast
+from gradio_app.facts import Forecast
 
 ACCENT: Final = "#2f81c4"
 NULL: Final = "#8a94a0"
@@ -144,7 +146,7 @@ def tracks(points: Sequence[RealisedPoint], horizon: int) -> list[Track]:
         found.append(
             Track(
                 version,
-                [datetime.fromtimestamp(p.as_of / 1e9, UTC) for p in mine],
+                [to_datetime(p.as_of) for p in mine],
                 np.cumsum(error * weight) / so_far,
                 1.0 - skill,
                 np.cumsum(np.array([p.coverage for p in mine]) * weight) / so_far,

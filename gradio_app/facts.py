@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-import numpy as np
-from numpy.typing import NDArray
-
+from forecasting.arrays import Floats
 from forecasting.errors import (
     BellwetherError,
     InvalidInput,
@@ -19,8 +17,6 @@ from forecasting.errors import (
     UnknownVersion,
 )
 from gradio_app import wording
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

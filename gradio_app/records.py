@@ -1,7 +1,6 @@
 """From the adapters' records to the page's: pure."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +8,7 @@ import numpy as np
 from forecasting.adapters.registry.reader import VersionRecord
 from forecasting.adapters.registry.runs import RunRecord
 from forecasting.errors import BellwetherError, ServerUnavailable, StaleData
+from forecasting.instants import from_milliseconds
 from gradio_app import wording
 from gradio_app.facts import Forecast, ModelCard, Provenance
 
@@ -32,7 +32,7 @@ def card_of(
     """
     scores = run.metrics if run else {}
     root = registry_url.rstrip("/")
-    created = datetime.fromtimestamp(record.created_at / 1e3, UTC)
+    created = from_milliseconds(record.created_at)
     return ModelCard(
         role=role,
         version=record.version,

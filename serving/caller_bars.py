@@ -5,18 +5,14 @@ import threading
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from forecasting.arrays import Floats, Instants
 from forecasting.errors import InvalidPrices
+from forecasting.instants import DAY, SECOND, second_text
 from forecasting.schema import INTERVALS, MAX_HORIZON, OHLCV
 
-Instants = NDArray[np.int64]
-Floats = NDArray[np.float64]
-
-_SECOND: Final = 1_000_000_000
-_DAY: Final = 86_400 * _SECOND
-_WEEK: Final = 7 * _DAY
-_MONDAY: Final = 4 * _DAY
+_WEEK: Final = 7 * DAY
+_MONDAY: Final = 4 * DAY
 """1970-01-01 was a Thursday; weeks counted from here start on Mondays."""
 
 _RECENT_BARS: Final = 100
@@ -69,7 +65,7 @@ def check_bars(timestamps: Instants, bars: Floats, interval: str, now: int) -> N
             "high and low must enclose open and close",
         ),
         (np.diff(timestamps, prepend=timestamps[0] - 1) <= 0, "timestamps must rise strictly"),
-        (timestamps > now + _DAY, "a bar must have closed"),
+        (timestamps > now + DAY, "a bar must have closed"),
     )
     for broken, rule in rules:
         if broken.any():
@@ -77,15 +73,14 @@ def check_bars(timestamps: Instants, bars: Floats, interval: str, now: int) -> N
             numbers = ", ".join(
                 f"{name} {value:g}" for name, value in zip(OHLCV, bars[first], strict=True)
             )
-            moment = np.datetime64(int(timestamps[first]), "ns").astype("datetime64[s]")
             raise InvalidPrices(
                 rule,
                 f"{int(broken.sum())} of {len(bars)} bars do not hold it, first bar {first} "
-                f"({moment}Z: {numbers})",
+                f"({second_text(timestamps[first])}: {numbers})",
                 "Mend or leave out those bars",
             )
     if len(timestamps) > 1:
-        step = float(np.median(np.diff(timestamps))) / _SECOND
+        step = float(np.median(np.diff(timestamps))) / SECOND
         wanted = INTERVALS[interval]
         if not 0.9 * wanted <= step <= 1.1 * wanted:
             raise InvalidPrices(
@@ -110,12 +105,12 @@ def next_closes(timestamps: Instants, interval: str, count: int = MAX_HORIZON) -
     last = int(timestamps[-1])
     if INTERVALS[interval] == 86_400:
         recent = timestamps[-_RECENT_BARS:]
-        days, seen = np.unique((recent - _MONDAY) % _WEEK // _DAY, return_counts=True)
+        days, seen = np.unique((recent - _MONDAY) % _WEEK // DAY, return_counts=True)
         # A day of the week counts with a twentieth of the bars: a make-up Saturday does not.
         kept = days[seen * 20 >= len(recent)]
-        slots = kept * _DAY + (last - _MONDAY) % _DAY
+        slots = kept * DAY + (last - _MONDAY) % DAY
     else:
-        recent = timestamps[timestamps > last - _RECENT_DAYS * _DAY]
+        recent = timestamps[timestamps > last - _RECENT_DAYS * DAY]
         slots = np.unique((recent - _MONDAY) % _WEEK)
     week = (last - _MONDAY) // _WEEK * _WEEK + _MONDAY
     weeks = week + _WEEK * np.arange(2 + count // len(slots), dtype=np.int64)

@@ -11,15 +11,13 @@ from forecasting.bundle.bundle import Bundle
 from forecasting.errors import InvalidPrices, InvalidRequest
 from forecasting.features.build import features_of_bars
 from forecasting.inference_protocol.tensors import Array, Tensor
+from forecasting.instants import MILLISECOND, SECOND, second_text
 from serving.caller_bars import check_bars, import_indicators, next_closes
 from serving.request import Question
 from serving.state import Features, Limits, Version, refuse_if_old
 
 MOST_KEPT: Final = 4_096
 """Answers a version keeps; about 4 kB each."""
-
-_NANO = 1_000_000_000
-_MILLI = 1_000_000
 
 
 class Origin(NamedTuple):
@@ -188,10 +186,10 @@ def past_origin(question: Question, features: Features, limits: Limits, wall: fl
     served, instant = features.served, question.as_of
     assert instant is not None
     present = served.clock.now(datetime.fromtimestamp(wall, UTC)).timestamp()
-    if instant > present * _NANO:
+    if instant > present * SECOND:
         raise InvalidRequest(
             "'as_of' must not lie in the future",
-            f"{_stamp(instant)}, the data's present is {_stamp(int(present * _NANO))}",
+            f"{second_text(instant)}, the data's present is {second_text(int(present * SECOND))}",
         )
     rows, targets = [], []
     for symbol in question.symbols:
@@ -199,20 +197,20 @@ def past_origin(question: Question, features: Features, limits: Limits, wall: fl
         rows.append(served.row_at(symbol, instant))
         targets.append(served.target_times_at(symbol, rows[-1]))
     closes = served.timestamps[rows]
-    ages = (instant - closes) / _NANO
+    ages = (instant - closes) / SECOND
     oldest = int(np.argmax(ages))
     refuse_if_old(
-        instant / _NANO - float(ages[oldest]),
+        instant / SECOND - float(ages[oldest]),
         limits,
-        instant / _NANO,
+        instant / SECOND,
         f"that of {question.symbols[oldest]} at 'as_of'",
     )
     return Origin(
         served.values[rows],
         served.scale[rows],
         served.close[rows],
-        closes // _MILLI,
-        np.stack(targets) // _MILLI,
+        closes // MILLISECOND,
+        np.stack(targets) // MILLISECOND,
         ages > limits.stale_after,
     )
 
@@ -222,18 +220,14 @@ def own_origin(question: Question, bundle: Bundle, limits: Limits, wall: float) 
     bars: Any = question.bars
     timestamps: Any = question.timestamps
     interval = bundle.spec.interval
-    check_bars(timestamps, bars, interval, int(wall * _NANO))
+    check_bars(timestamps, bars, interval, int(wall * SECOND))
     import_indicators()
     row, scale, close = features_of_bars(timestamps, bars, bundle.spec, question.symbols[0])
     return Origin(
         row[None, :],
         np.array([scale]),
         np.array([close]),
-        timestamps[-1:] // _MILLI,
-        next_closes(timestamps, interval)[None, :] // _MILLI,
-        np.array([wall - timestamps[-1] / _NANO > limits.stale_after]),
+        timestamps[-1:] // MILLISECOND,
+        next_closes(timestamps, interval)[None, :] // MILLISECOND,
+        np.array([wall - timestamps[-1] / SECOND > limits.stale_after]),
     )
-
-
-def _stamp(nanoseconds: int) -> str:
-    return f"{np.datetime64(nanoseconds, 'ns').astype('datetime64[s]')}Z"

@@ -1,14 +1,14 @@
 """What a well-formed V2 request asks for: symbols the server holds, or a forecast of own bars."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, NamedTuple
 
 from forecasting.errors import InvalidRequest
 from forecasting.inference_protocol.messages import Request
 from forecasting.inference_protocol.tensors import Array, Tensor, quoted
+from forecasting.instants import MILLISECOND, to_nanoseconds
 from forecasting.schema import MAX_HORIZON
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _EARLIEST: Final = -2_208_988_800_000
 _LATEST: Final = 7_258_118_400_000
 """1900 and 2200 in milliseconds: what lies outside is in another unit, or nonsense, and would not
@@ -101,17 +101,16 @@ def _horizon(tensor: Tensor | None) -> int:
 def _instant(tensor: Tensor) -> int:
     text = tensor.data[0]
     try:
-        instant = datetime.fromisoformat(text)
-        micros = (instant - _EPOCH) // timedelta(microseconds=1)
+        instant = to_nanoseconds(datetime.fromisoformat(text))
     except (ValueError, OverflowError, TypeError):  # TypeError: the instant has no zone
-        micros = None
-    if micros is None or not _EARLIEST <= micros // 1_000 <= _LATEST:
+        instant = None
+    if instant is None or not _EARLIEST <= instant // MILLISECOND <= _LATEST:
         raise InvalidRequest(
             "'as_of' must be an ISO-8601 instant with its zone, of the years 1900 to 2200",
             quoted(text),
             "Write it like 2026-01-30T21:00:00Z",
         )
-    return micros * 1_000
+    return instant
 
 
 def _nanoseconds(tensor: Tensor) -> Array:
@@ -121,7 +120,7 @@ def _nanoseconds(tensor: Tensor) -> Array:
             "'timestamps' must be unix milliseconds of the years 1900 to 2200",
             f"values from {millis.min()} to {millis.max()}",
         )
-    nanoseconds: Array = millis * 1_000_000
+    nanoseconds: Array = millis * MILLISECOND
     return nanoseconds
 
 

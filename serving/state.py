@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from forecasting.bundle.bundle import Bundle
 from forecasting.errors import NotReady, StaleData, UnknownSymbol, UnknownVersion
 from forecasting.features.online import ServedFeatures
-
-_MILLI = 1_000_000
+from forecasting.instants import MILLISECOND, SECOND
 
 
 @dataclass(frozen=True)
@@ -72,9 +71,9 @@ class Features:
             holdings[symbol] = Holding(
                 row=stop - 1,
                 # Every replayed symbol is served as if its last bar had closed when it was fetched.
-                born=fetched if served.replay else closed / 1e9,
-                as_of=np.array([closed // _MILLI]),
-                targets=served.target_times[place : place + 1] // _MILLI,
+                born=fetched if served.replay else closed / SECOND,
+                as_of=np.array([closed // MILLISECOND]),
+                targets=served.target_times[place : place + 1] // MILLISECOND,
             )
         born = fetched if served.replay else served.last_bar.timestamp()
         return cls(served, holdings, born)

@@ -197,7 +197,8 @@ def _unsorted(bars: pd.DataFrame, chance: Chance, bit: int) -> pd.DataFrame:
 
 def _half_day(bars: pd.DataFrame, chance: Chance, bit: int) -> pd.DataFrame:
     """A half day's bar is stamped as if the exchange had stayed open."""
-    from forecasting.prices.calendar import exchange_of, nanoseconds, sessions_of
+    from forecasting.instants import nanoseconds
+    from forecasting.prices.calendar import exchange_of, sessions_of
 
     exchanges = bars["symbol"].map(exchange_of)
     candidates = []

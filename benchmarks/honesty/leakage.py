@@ -70,7 +70,7 @@ def honest(market: Market, known: "np.ndarray | None" = None) -> Pipeline:
                 kind, part, params=FEW_TREES.get(kind), folds=3, threads=1
             ).before_shrinkage
         ),
-        known=nanoseconds(prices) if known is None else known,
+        known=nanoseconds(prices["timestamp"]) if known is None else known,
     )
 
 

@@ -9,7 +9,7 @@ Every failure is an error of `forecasting.errors` that carries the server's own 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import quote
 
@@ -29,6 +29,7 @@ from forecasting.errors import (
 )
 from forecasting.inference_protocol.messages import DEFAULT_OUTPUTS, render_message
 from forecasting.inference_protocol.tensors import Tensor
+from forecasting.instants import from_milliseconds, to_milliseconds
 from forecasting.schema import MAX_HORIZON
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
     from forecasting.settings import Settings
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _JSON: Final = {"content-type": "application/json"}
 
 
@@ -173,7 +173,7 @@ class InferenceClient(LateClient):
         Raises:
             As `forecast`; InvalidRequest for bars that no market could have printed.
         """
-        millis = np.array([(one - _EPOCH) // timedelta(milliseconds=1) for one in timestamps])
+        millis = np.array([to_milliseconds(close) for close in timestamps])
         tensors = [
             Tensor("bars", "FP64", bars.shape, np.asarray(bars, dtype=np.float64)),
             Tensor("timestamps", "INT64", millis.shape, millis),
@@ -304,11 +304,11 @@ def _forecasts(answer: Mapping[str, Any]) -> list[SymbolForecast]:
     quantiles = table("quantiles", n, horizon, width)
     baseline = table("baseline", n, horizon, width) if "baseline" in outputs else None
     rise = table("probability_of_rise", n, horizon)
-    times = [_instant(one) for one in column("target_time")]
+    times = [from_milliseconds(one) for one in column("target_time")]
     return [
         SymbolForecast(
             symbol=column("symbol")[i],
-            as_of=_instant(column("as_of")[i]),
+            as_of=from_milliseconds(column("as_of")[i]),
             last_close=float(column("last_close")[i]),
             target_times=tuple(times[i * horizon : (i + 1) * horizon]),
             quantiles=quantiles[i],
@@ -328,7 +328,3 @@ def _forecasts(answer: Mapping[str, Any]) -> list[SymbolForecast]:
         )
         for i in range(n)
     ]
-
-
-def _instant(millis: int) -> datetime:
-    return _EPOCH + timedelta(milliseconds=millis)

@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from forecasting.arrays import Floats
 from forecasting.bundle import files as form
 from forecasting.bundle.onnx_allowlist import inspect_onnx
 from forecasting.errors import BundleRejected, InvalidInput
 from forecasting.features.build import FeatureSpec
 from forecasting.features.targets import SignalRule
-from forecasting.models.quantiles import KNOTS, Floats, QuantileTable
+from forecasting.models.quantiles import KNOTS, QuantileTable
 from forecasting.models.quantiles import signal as signals_of
 from forecasting.schema import MAX_HORIZON, QUANTILE_LEVELS
 

@@ -12,8 +12,9 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from forecasting.arrays import Floats
 from forecasting.errors import BundleRejected
-from forecasting.models.quantiles import GRID, KNOTS, Floats
+from forecasting.models.quantiles import GRID, KNOTS
 from forecasting.schema import MAX_HORIZON, QUANTILE_LEVELS
 
 FORMAT: Final = "bellwether-bundle/1"

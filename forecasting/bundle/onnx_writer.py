@@ -16,9 +16,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from forecasting.arrays import Floats
 from forecasting.errors import InvalidSettings
 from forecasting.models.candidates import Forecaster, Learner, RandomWalk
-from forecasting.models.quantiles import KNOTS, Floats
+from forecasting.models.quantiles import KNOTS
 
 INPUT: Final = "features"
 OUTPUT: Final = "location"

@@ -4,13 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from forecasting.arrays import Floats
 from forecasting.drift.config import DriftRules
 from forecasting.drift.summary import NotMeasured
 from forecasting.errors import InvalidInput, ShortHistory
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from forecasting.arrays import Floats, Instants
 from forecasting.drift.config import Look
-
-Floats = NDArray[np.float64]
-Instants = NDArray[np.int64]
 
 ABSENT = -1
 """In a table of rows: no row here."""

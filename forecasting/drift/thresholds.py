@@ -24,14 +24,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from forecasting.arrays import Floats, Instants
 from forecasting.drift.config import Look
 from forecasting.drift.panel import ABSENT, DriftPanel
 from forecasting.drift.wasserstein import distances_between, distances_to_rest
-
-Floats = NDArray[np.float64]
-Instants = NDArray[np.int64]
 
 MIN_BLOCKS: Final = 19
 """Fewest independent blocks that can set a limit: 1 / (19 + 1) is 5 %."""

@@ -7,12 +7,9 @@ W1(F, G) = integral of |F(x) - G(x)| dx (Vallender, 1974), divided by the standa
 """
 
 import numpy as np
-from numpy.typing import NDArray
 
+from forecasting.arrays import Floats, Instants
 from forecasting.drift.panel import ABSENT
-
-Floats = NDArray[np.float64]
-Instants = NDArray[np.int64]
 
 SMALLEST_NORM = 0.001
 """What Evidently divides by where the reference does not vary."""

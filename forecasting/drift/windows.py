@@ -11,6 +11,7 @@ from forecasting.drift.config import Look
 from forecasting.drift.panel import DriftPanel
 from forecasting.errors import InvalidInput
 from forecasting.features.spec import FeatureSpec
+from forecasting.instants import nanoseconds
 from forecasting.schema import QUANTILE_LEVELS, SYMBOL, TIMESTAMP
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ def feature_panels(
     features = reference.drop(columns=[SYMBOL, TIMESTAMP])
     history = DriftPanel.of_rows(
         reference[SYMBOL].to_numpy(dtype=np.str_),
-        _nanoseconds(reference[TIMESTAMP]),
+        nanoseconds(reference[TIMESTAMP]),
         _numbers(features),
         [str(name) for name in features.columns],
     )
@@ -168,13 +169,6 @@ def _numbers(frame: "pd.DataFrame") -> np.ndarray[Any, np.dtype[np.float64]]:
 
     columns = [pd.to_numeric(frame[name], errors="coerce") for name in frame.columns]
     return np.stack([column.to_numpy(dtype=np.float64) for column in columns], axis=1)
-
-
-def _nanoseconds(column: "pd.Series[Any]") -> np.ndarray[Any, np.dtype[np.int64]]:
-    import pandas as pd
-
-    instants = pd.to_datetime(column, utc=True).astype("datetime64[ns, UTC]")
-    return np.asarray(instants.astype("int64"), dtype=np.int64)
 
 
 def _log_ratio(above: float, below: float) -> float:

@@ -14,19 +14,17 @@ consecutive bars. A signal that has peeked at bar t+1 wins at delay 0 and only t
 """
 
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from forecasting.arrays import Floats
 from forecasting.errors import InvalidInput, InvalidSettings
+from forecasting.instants import DAY
 from forecasting.models.out_of_sample import OutOfSample
 from forecasting.models.quantiles import sides
 from forecasting.stats.sharpe import sharpe_error
 
-Reals: TypeAlias = NDArray[np.float64]
-
-_DAY = 86_400_000_000_000
 _YEAR_DAYS = 365.25
 
 
@@ -57,7 +55,7 @@ class Backtest:
     name: str
     delay: int
     dates: NDArray[np.datetime64]
-    equity: Reals
+    equity: Floats
     total_return: float
     annual_return: float
     sharpe: float
@@ -173,9 +171,9 @@ def backtest_signals(
     traded = np.where(known, np.abs(position - before), 0.0)
     net = np.where(known, position * earned, 0.0) - traded * unit_cost
     weight = 1.0 / np.unique(codes).size
-    days = forecasts.timestamps[order] // _DAY
+    days = forecasts.timestamps[order] // DAY
     dates, day = np.unique(days, return_inverse=True)
-    daily: Reals = np.bincount(day, weights=net * weight).astype(np.float64)
+    daily: Floats = np.bincount(day, weights=net * weight).astype(np.float64)
     held = float(np.abs(position[known]).mean())
     return _account(
         name,
@@ -190,7 +188,7 @@ def backtest_signals(
 
 def positions(
     signals: NDArray[np.int8], begins: NDArray[np.bool_], *, keep: int, allow_short: bool
-) -> Reals:
+) -> Floats:
     """Wanted position after each signal, shape [n]; rows sorted by symbol, then time.
 
     Args:
@@ -207,13 +205,13 @@ def positions(
     return side if allow_short else np.maximum(side, 0.0)
 
 
-def max_drawdown(equity: Reals) -> float:
+def max_drawdown(equity: Floats) -> float:
     """Deepest fall from a peak (the starting 1 included), as a positive share."""
     path = np.r_[1.0, equity]
     return float(np.max(1 - path / np.maximum.accumulate(path)))
 
 
-def _delayed(wanted: Reals, begins: NDArray[np.bool_], delay: int) -> Reals:
+def _delayed(wanted: Floats, begins: NDArray[np.bool_], delay: int) -> Floats:
     """Each symbol's positions, `delay` rows later; flat until the first order is filled."""
     if delay == 0:
         return wanted
@@ -227,13 +225,13 @@ def _account(
     name: str,
     delay: int,
     dates: NDArray[np.datetime64],
-    daily: Reals,
+    daily: Floats,
     *,
     traded: float,
     costs: float,
     exposure: float,
 ) -> Backtest:
-    equity: Reals = np.cumprod(1 + daily, dtype=np.float64)
+    equity: Floats = np.cumprod(1 + daily, dtype=np.float64)
     deviation = float(daily.std(ddof=1)) if daily.size > 1 else 0.0
     years = _years(dates)
     per_year = daily.size / years

@@ -15,12 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from forecasting.arrays import Floats, Instants, Rows
 from forecasting.errors import InvalidSettings, ShortHistory
 from forecasting.evaluation.losses import mean_pinball
 from forecasting.models.candidates import make_forecaster
 from forecasting.models.conformal import Recalibrated, Schedule, recalibrate
-from forecasting.models.cross_validation import Fold, Instants, Rows, label_ends
-from forecasting.models.quantiles import KNOTS, Floats, grid_columns, interpolation_matrix
+from forecasting.models.cross_validation import Fold, label_ends
+from forecasting.models.quantiles import KNOTS, grid_columns, interpolation_matrix
 from forecasting.models.shrinkage import shrink_walk
 from forecasting.models.training_set import Examples, at_knots
 from forecasting.schema import MAX_HORIZON, QUANTILE_LEVELS

@@ -2,11 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
+from forecasting.arrays import Counts, Floats
 from forecasting.evaluation.directional import (
     HitRate,
     RankCorrelation,
@@ -16,13 +15,11 @@ from forecasting.evaluation.directional import (
     outcome_ranks,
     rank_correlation,
 )
-from forecasting.evaluation.loss_sums import Panel, Reals
+from forecasting.evaluation.loss_sums import Panel
 from forecasting.evaluation.losses import level_index
 from forecasting.evaluation.scores import ratio
 from forecasting.models.out_of_sample import OutOfSample
 from forecasting.models.quantiles import sides
-
-Counts: TypeAlias = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,7 @@ class Direction:
     signal_base_rate: float
 
 
-def ranks_of(panel: Panel, horizons: Sequence[int]) -> dict[int, Reals]:
+def ranks_of(panel: Panel, horizons: Sequence[int]) -> dict[int, Floats]:
     """Ranks of the outcomes at these horizons, for every candidate's rank correlation."""
     return {
         horizon: outcome_ranks(
@@ -52,7 +49,7 @@ def ranks_of(panel: Panel, horizons: Sequence[int]) -> dict[int, Reals]:
 
 
 def direction_of(
-    forecasts: OutOfSample, panel: Panel, ranks: Mapping[int, Reals], threshold: float
+    forecasts: OutOfSample, panel: Panel, ranks: Mapping[int, Floats], threshold: float
 ) -> Direction:
     """Score a candidate's direction, its probability of a rise and its signal.
 

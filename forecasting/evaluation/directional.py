@@ -6,10 +6,10 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from forecasting.arrays import Floats
 from forecasting.stats.significance import long_run_variance
 
 Ints: TypeAlias = NDArray[np.signedinteger]
-Reals: TypeAlias = NDArray[np.float64]
 
 
 _PANEL = 8
@@ -59,7 +59,7 @@ def wilson_interval(share: float, count: float, z: float = 1.959964) -> tuple[fl
     return max(0.0, float(centre - half)), min(1.0, float(centre + half))
 
 
-def hit_rate(forecast: Reals, realised: Reals, periods: Ints, *, horizon: int) -> HitRate:
+def hit_rate(forecast: Floats, realised: Floats, periods: Ints, *, horizon: int) -> HitRate:
     """Directional accuracy with an interval that does not count the same news twice.
 
     Only every `horizon`-th period is taken, so no two forecasts of a symbol share a bar. Symbols
@@ -88,7 +88,7 @@ def hit_rate(forecast: Reals, realised: Reals, periods: Ints, *, horizon: int) -
     return HitRate(share, *wilson_interval(share, effective), count, effective)
 
 
-def outcome_ranks(realised: Reals, periods: Ints, *, symbols: int) -> Reals:
+def outcome_ranks(realised: Floats, periods: Ints, *, symbols: int) -> Floats:
     """Ranks of the known outcomes: within each period, or over all rows for a few symbols.
 
     Worked out once for all candidates; NaN where the outcome is not known, shape [n].
@@ -105,7 +105,7 @@ def outcome_ranks(realised: Reals, periods: Ints, *, symbols: int) -> Reals:
 
 
 def rank_correlation(
-    forecast: Reals, outcomes: Reals, periods: Ints, *, horizon: int, symbols: int
+    forecast: Floats, outcomes: Floats, periods: Ints, *, horizon: int, symbols: int
 ) -> RankCorrelation:
     """Information coefficient of a forecast for the outcomes.
 
@@ -144,7 +144,7 @@ def _groups(periods: Ints, symbols: int) -> Ints:
     return periods if symbols >= _PANEL else np.zeros(periods.size, dtype=np.intp)
 
 
-def grouped_ranks(values: Reals, groups: Ints) -> Reals:
+def grouped_ranks(values: Floats, groups: Ints) -> Floats:
     """Ranks 1.. within each group, ties sharing their mean rank, shape [n]."""
     order = np.argsort(values)
     # Sixteen bits where they suffice: NumPy then sorts by radix.
@@ -165,7 +165,7 @@ def grouped_ranks(values: Reals, groups: Ints) -> Reals:
     return ranks
 
 
-def _grouped_correlation(x: Reals, y: Reals, groups: Ints) -> Reals:
+def _grouped_correlation(x: Floats, y: Floats, groups: Ints) -> Floats:
     """Pearson correlation within each group; NaN where one side does not vary, shape [G]."""
     count = np.bincount(groups).astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -178,7 +178,7 @@ def _grouped_correlation(x: Reals, y: Reals, groups: Ints) -> Reals:
         )
 
 
-def brier_score(probability: Reals, happened: NDArray[np.bool_]) -> float:
+def brier_score(probability: Floats, happened: NDArray[np.bool_]) -> float:
     """Mean squared error of a probability (Brier, 1950); 0.25 for always saying one half."""
     return float(np.mean((probability - happened) ** 2)) if probability.size else float("nan")
 

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from forecasting.arrays import Floats
 from forecasting.errors import InvalidInput
 from forecasting.evaluation.backtest import Backtest, buy_and_hold, run_backtest
 from forecasting.evaluation.direction_scores import direction_of, ranks_of
 from forecasting.evaluation.directional import HitRate, RankCorrelation
-from forecasting.evaluation.loss_sums import Reals, panel_of, tally
+from forecasting.evaluation.loss_sums import panel_of, tally
 from forecasting.evaluation.multiple_testing import (
     deflated_accounts,
     deflated_p_value,
@@ -74,7 +75,7 @@ class CandidateEvaluation:
     skill_by_fold: dict[int, float]
     coverage_by_fold: dict[int, float]
     levels: tuple[float, ...]
-    below: Reals
+    below: Floats
     hit_rate: dict[int, HitRate]
     information_coefficient: dict[int, RankCorrelation]
     symbol_hit_rate: dict[str, HitRate]
@@ -87,7 +88,7 @@ class CandidateEvaluation:
     confidence_set_p: float
     deflated_p: float
     backtests: dict[int, Backtest]
-    series: Reals
+    series: Floats
 
 
 @dataclass(frozen=True)

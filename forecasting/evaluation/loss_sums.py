@@ -11,22 +11,19 @@ cost seconds and a few tens of megabytes beyond the forecasts themselves.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from forecasting.arrays import Floats, Rows
 from forecasting.errors import InvalidInput, ShortHistory
 from forecasting.evaluation.losses import BANDS, crps_weights, level_index
+from forecasting.instants import DAY
 from forecasting.models.out_of_sample import OutOfSample
-
-Reals: TypeAlias = NDArray[np.float64]
-Codes: TypeAlias = NDArray[np.intp]
 
 BLOCK = 4_096
 """Rows worked on at once."""
 
-_DAY = 86_400_000_000_000
 _SAME = ("codes", "timestamps", "fold", "close", "scale", "realised")
 
 
@@ -49,11 +46,11 @@ class Panel:
     """
 
     symbols: tuple[str, ...]
-    codes: Codes
-    periods: Codes
+    codes: Rows
+    periods: Rows
     instants: NDArray[np.int64]
     folds: NDArray[np.int16]
-    scale: Reals
+    scale: Floats
     realised: NDArray[np.float32]
     stride: float
 
@@ -97,33 +94,33 @@ class Tally:
         period_inside: outcomes inside the 90 % interval, shape [T, H].
     """
 
-    count: Reals
-    pinball: Reals
-    crps: Reals
-    symbol_pinball: Reals
-    symbol_crps: Reals
-    symbol_error: Reals
-    symbol_inside: dict[float, Reals]
-    below: Reals
-    width: dict[float, Reals]
+    count: Floats
+    pinball: Floats
+    crps: Floats
+    symbol_pinball: Floats
+    symbol_crps: Floats
+    symbol_error: Floats
+    symbol_inside: dict[float, Floats]
+    below: Floats
+    width: dict[float, Floats]
     row_pinball: NDArray[np.float32]
-    period_inside: Reals
+    period_inside: Floats
 
     @cached_property
-    def series(self) -> Reals:
+    def series(self) -> Floats:
         """Mean scaled pinball loss per period over symbols and horizons, NaN if unknown, [T]."""
         weights = horizon_weights(self.count.shape[1])
         return _ratio(self.pinball @ weights, self.count @ weights)
 
     @cached_property
-    def horizon_series(self) -> Reals:
+    def horizon_series(self) -> Floats:
         """Mean scaled pinball loss per period and horizon, NaN where unknown, shape [T, H]."""
         return _ratio(self.pinball, self.count)
 
 
-def horizon_weights(horizon: int) -> Reals:
+def horizon_weights(horizon: int) -> Floats:
     """Weights 1/h of the horizons 1..horizon, shape [horizon]."""
-    weights: Reals = 1.0 / np.arange(1.0, horizon + 1)
+    weights: Floats = 1.0 / np.arange(1.0, horizon + 1)
     return weights
 
 
@@ -155,8 +152,8 @@ def panel_of(candidates: Mapping[str, OutOfSample]) -> Panel:
         )
     codes = np.asarray(first.codes, dtype=np.intp)
     stamps = np.asarray(first.timestamps, dtype=np.int64)
-    if _median_spacing(codes, stamps) >= 0.8 * _DAY:
-        stamps = stamps // _DAY * _DAY
+    if _median_spacing(codes, stamps) >= 0.8 * DAY:
+        stamps = stamps // DAY * DAY
     instants, periods = np.unique(stamps, return_inverse=True)
     folds = np.zeros(instants.size, dtype=np.int16)
     np.maximum.at(folds, periods, first.fold)
@@ -264,7 +261,7 @@ def _refuse_other_rows(name: str, first: OutOfSample, other: str, second: OutOfS
         )
 
 
-def _floored(scale: Reals, codes: Codes, symbols: int) -> Reals:
+def _floored(scale: Floats, codes: Rows, symbols: int) -> Floats:
     """A stretch of frozen prices must not blow its symbol's scaled losses up."""
     floor = np.zeros(symbols)
     order = np.argsort(codes, kind="stable")
@@ -275,13 +272,13 @@ def _floored(scale: Reals, codes: Codes, symbols: int) -> Reals:
     return np.maximum(scale, floor[codes])
 
 
-def _median_spacing(codes: Codes, stamps: NDArray[np.int64]) -> float:
+def _median_spacing(codes: Rows, stamps: NDArray[np.int64]) -> float:
     order = np.lexsort((stamps, codes))
     gaps = np.diff(stamps[order])[np.diff(codes[order]) == 0]
-    return float(np.median(gaps)) if gaps.size else float(_DAY)
+    return float(np.median(gaps)) if gaps.size else float(DAY)
 
 
-def _stride(codes: Codes, periods: Codes, symbols: int) -> float:
+def _stride(codes: Rows, periods: Rows, symbols: int) -> float:
     """Periods per bar of the symbol that trades least often."""
     bars = np.bincount(codes, minlength=symbols).astype(np.float64)
     last, first = np.zeros(symbols), np.full(symbols, np.inf)
@@ -293,6 +290,6 @@ def _stride(codes: Codes, periods: Codes, symbols: int) -> float:
     return max(1.0, float(((last[held] - first[held]) / (bars[held] - 1)).max()))
 
 
-def _ratio(total: Reals, count: Reals) -> Reals:
-    ratio: Reals = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
+def _ratio(total: Floats, count: Floats) -> Floats:
+    ratio: Floats = np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
     return ratio

@@ -5,15 +5,13 @@ comes out as NaN where a loss is asked for, so callers average with weights or `
 """
 
 from collections.abc import Sequence
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from forecasting.arrays import AnyFloats
 from forecasting.errors import InvalidInput
 from forecasting.schema import QUANTILE_LEVELS
-
-Floats: TypeAlias = NDArray[np.floating]
 
 BANDS = {0.5: (0.25, 0.75), 0.9: (0.05, 0.95)}
 """Central intervals that are reported: nominal coverage -> the levels of their two ends."""
@@ -36,8 +34,8 @@ def level_index(level: float, levels: Sequence[float] = QUANTILE_LEVELS) -> int:
 
 
 def pinball(
-    realised: Floats, quantiles: Floats, levels: Sequence[float] = QUANTILE_LEVELS
-) -> Floats:
+    realised: AnyFloats, quantiles: AnyFloats, levels: Sequence[float] = QUANTILE_LEVELS
+) -> AnyFloats:
     """Pinball (quantile) loss per level: (y - q) * level if y >= q, else (q - y) * (1 - level).
 
     The one loss whose expectation is least at the true quantile (Koenker & Bassett, 1978).
@@ -56,8 +54,8 @@ def pinball(
 
 
 def mean_pinball(
-    realised: Floats, quantiles: Floats, levels: Sequence[float] = QUANTILE_LEVELS
-) -> Floats:
+    realised: AnyFloats, quantiles: AnyFloats, levels: Sequence[float] = QUANTILE_LEVELS
+) -> AnyFloats:
     """Pinball loss averaged over the levels with equal weights, shape [...]."""
     return np.asarray(pinball(realised, quantiles, levels).mean(axis=-1))
 
@@ -74,7 +72,9 @@ def crps_weights(levels: Sequence[float] = QUANTILE_LEVELS) -> NDArray[np.float6
     return np.diff(edges)
 
 
-def crps(realised: Floats, quantiles: Floats, levels: Sequence[float] = QUANTILE_LEVELS) -> Floats:
+def crps(
+    realised: AnyFloats, quantiles: AnyFloats, levels: Sequence[float] = QUANTILE_LEVELS
+) -> AnyFloats:
     """Continuous ranked probability score, approximated from quantiles, shape [...].
 
     See `crps_weights` for the formula. With the five published levels it is about 3 % below
@@ -85,13 +85,13 @@ def crps(realised: Floats, quantiles: Floats, levels: Sequence[float] = QUANTILE
 
 
 def median_error(
-    realised: Floats, quantiles: Floats, levels: Sequence[float] = QUANTILE_LEVELS
-) -> Floats:
+    realised: AnyFloats, quantiles: AnyFloats, levels: Sequence[float] = QUANTILE_LEVELS
+) -> AnyFloats:
     """Absolute error of the median forecast, in the unit of `realised`, shape [...]."""
     return np.asarray(np.abs(realised - quantiles[..., level_index(0.5, levels)]))
 
 
-def relative_error(error: Floats, benchmark_error: Floats) -> float:
+def relative_error(error: AnyFloats, benchmark_error: AnyFloats) -> float:
     """Mean absolute error over the random walk's on the same rows: below 1 is better than it.
 
     This is MASE (Hyndman & Koehler, 2006) with the naive forecast's *out-of-sample* error as
@@ -104,8 +104,8 @@ def relative_error(error: Floats, benchmark_error: Floats) -> float:
 
 
 def inside(
-    realised: Floats,
-    quantiles: Floats,
+    realised: AnyFloats,
+    quantiles: AnyFloats,
     nominal: float,
     levels: Sequence[float] = QUANTILE_LEVELS,
 ) -> NDArray[np.bool_]:
@@ -115,8 +115,8 @@ def inside(
 
 
 def coverage(
-    realised: Floats,
-    quantiles: Floats,
+    realised: AnyFloats,
+    quantiles: AnyFloats,
     nominal: float,
     levels: Sequence[float] = QUANTILE_LEVELS,
 ) -> float:
@@ -127,12 +127,16 @@ def coverage(
     return float(inside(realised, quantiles, nominal, levels)[known].mean())
 
 
-def width(quantiles: Floats, nominal: float, levels: Sequence[float] = QUANTILE_LEVELS) -> Floats:
+def width(
+    quantiles: AnyFloats, nominal: float, levels: Sequence[float] = QUANTILE_LEVELS
+) -> AnyFloats:
     """Width of the central interval, in the unit of the quantiles, shape [...]."""
     low, high = _band(quantiles, nominal, levels)
     return np.asarray(high - low)
 
 
-def _band(quantiles: Floats, nominal: float, levels: Sequence[float]) -> tuple[Floats, Floats]:
+def _band(
+    quantiles: AnyFloats, nominal: float, levels: Sequence[float]
+) -> tuple[AnyFloats, AnyFloats]:
     low, high = (1 - nominal) / 2, (1 + nominal) / 2
     return quantiles[..., level_index(low, levels)], quantiles[..., level_index(high, levels)]

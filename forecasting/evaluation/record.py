@@ -7,6 +7,7 @@ import numpy as np
 
 from forecasting.evaluation.backtest import Backtest
 from forecasting.evaluation.multiple_testing import JUDGED_DELAY
+from forecasting.instants import second_text
 
 if TYPE_CHECKING:
     from forecasting.evaluation.evaluate import CandidateEvaluation, Evaluation
@@ -23,7 +24,6 @@ _NESTED: Final = (
 
 def record(evaluation: "Evaluation") -> dict[str, Any]:
     """Everything but loss series and equity curves; null for what is not finite."""
-    first, last = (np.datetime64(int(evaluation.instants[i]), "ns") for i in (0, -1))
     kept: dict[str, Any] = plain(
         {
             "alpha": evaluation.alpha,
@@ -35,8 +35,8 @@ def record(evaluation: "Evaluation") -> dict[str, Any]:
                 "threshold": evaluation.threshold,
             },
             "symbols": evaluation.symbols,
-            "first": str(first.astype("datetime64[s]")) + "Z",
-            "last": str(last.astype("datetime64[s]")) + "Z",
+            "first": second_text(evaluation.instants[0]),
+            "last": second_text(evaluation.instants[-1]),
             "periods": evaluation.periods,
             "overlap": evaluation.overlap,
             "spa_p_value": evaluation.spa_p_value,

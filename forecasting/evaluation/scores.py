@@ -2,15 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
 
-from forecasting.evaluation.loss_sums import Panel, Reals, Tally, horizon_weights
+from forecasting.arrays import Counts, Floats
+from forecasting.evaluation.loss_sums import Panel, Tally, horizon_weights
 from forecasting.stats.significance import diebold_mariano
-
-Counts: TypeAlias = NDArray[np.int64]
 
 NULL_MODEL = "random_walk"
 """Name of the model every other one has to beat; never a challenger itself."""
@@ -63,7 +60,7 @@ class Scores:
     by_symbol: dict[str, Score]
     skill_by_fold: dict[int, float]
     coverage_by_fold: dict[int, float]
-    below: Reals
+    below: Floats
 
 
 def ratio(part: float, whole: float) -> float:
@@ -140,7 +137,7 @@ def scores_of(
     return Scores(overall, by_horizon, by_symbol, skill_by_fold, coverage_by_fold, below)
 
 
-def _test(own: Reals, rival: Reals | None, ahead: int) -> tuple[float, float]:
+def _test(own: Floats, rival: Floats | None, ahead: int) -> tuple[float, float]:
     if rival is None:
         return float("nan"), float("nan")
     result = diebold_mariano(rival - own, horizon=ahead)
@@ -151,7 +148,7 @@ def _score(
     own: Tally,
     null: Tally,
     *,
-    count: Reals,
+    count: Floats,
     cells: tuple[slice, slice],
     test: tuple[float, float],
 ) -> Score:
@@ -160,10 +157,10 @@ def _score(
     weights = horizon_weights(own.pinball.shape[1])[horizons]
     known = float(count @ weights)
 
-    def mean(sums: Reals) -> float:
+    def mean(sums: Floats) -> float:
         return ratio(float(sums[cells].sum(axis=0) @ weights), known)
 
-    def share(sums: Reals) -> float:
+    def share(sums: Floats) -> float:
         return ratio(float(sums[..., horizons].sum()), float(count.sum()))
 
     return Score(

@@ -7,14 +7,16 @@ same bars give the same row, bit for bit.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from forecasting.arrays import Floats, Instants, Singles
 from forecasting.errors import InvalidPrices, ShortHistory
 from forecasting.features.indicators import Bars, ewma_volatility, indicators, log_returns
 from forecasting.features.spec import MAX_ONE_HOT, FeatureSpec
+from forecasting.instants import nanoseconds, utc_index
 from forecasting.prices.adjustment import symbol_bounds
 from forecasting.ranks import CrossSection
 from forecasting.schema import ACTIONS, OHLCV, SESSION, SYMBOL, TIMESTAMP
@@ -30,9 +32,6 @@ __all__ = [
     "features_of_bars",
 ]
 
-Floats = NDArray[np.float64]
-Singles = NDArray[np.float32]
-Instants = NDArray[np.int64]
 
 MIN_SCALE: Final = 1e-5
 """Volatility per bar below which a price counts as standing still, and its row as unusable."""
@@ -75,7 +74,7 @@ class FeatureTable:
 
         frame = pd.DataFrame(self.values, columns=list(self.names), copy=False)
         label = np.array(self.symbols, dtype=object)[self.codes]
-        times = pd.DatetimeIndex(self.timestamps.view("datetime64[ns]")).tz_localize("UTC")
+        times = utc_index(self.timestamps)
         frame.insert(0, SYMBOL, label)
         frame.insert(1, TIMESTAMP, times)
         frame.insert(2, SESSION, self.sessions.view("datetime64[ns]"))
@@ -104,8 +103,8 @@ class FeatureTable:
         return cls(
             symbols=tuple(str(symbol) for symbol in frame[SYMBOL].to_numpy()[bounds[:-1]]),
             codes=_codes(bounds),
-            timestamps=_nanoseconds(frame[TIMESTAMP]),
-            sessions=_nanoseconds(frame[SESSION]),
+            timestamps=nanoseconds(frame[TIMESTAMP]),
+            sessions=nanoseconds(frame[SESSION]),
             close=frame["close"].to_numpy(dtype=np.float64),
             scale=frame["scale"].to_numpy(dtype=np.float64),
             values=np.ascontiguousarray(frame[names].to_numpy(dtype=np.float32)),
@@ -135,8 +134,8 @@ def build_features(prices: "pd.DataFrame", spec: FeatureSpec) -> FeatureTable:
     panel = _Panel(
         symbols=tuple(str(symbol) for symbol in prices[SYMBOL].to_numpy()[bounds[:-1]]),
         bounds=bounds,
-        timestamps=_nanoseconds(prices[TIMESTAMP]),
-        sessions=_nanoseconds(prices[SESSION]),
+        timestamps=nanoseconds(prices[TIMESTAMP]),
+        sessions=nanoseconds(prices[SESSION]),
         columns=columns,
     )
     return _describe(panel, spec)
@@ -265,12 +264,3 @@ def _refuse_disorder(symbol: str, timestamps: Instants) -> None:
 
 def _codes(bounds: Instants) -> NDArray[np.int32]:
     return np.repeat(np.arange(bounds.size - 1, dtype=np.int32), np.diff(bounds))
-
-
-def _nanoseconds(column: "pd.Series[Any]") -> Instants:
-    """A column of instants or dates as int64 ns since 1970."""
-    import pandas as pd
-
-    index = pd.DatetimeIndex(column).as_unit("ns")
-    naive = index if index.tz is None else index.tz_convert(None)
-    return naive.to_numpy(dtype="datetime64[ns]").view(np.int64)

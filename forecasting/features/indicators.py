@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from forecasting.arrays import Floats, Instants
+from forecasting.instants import DAY, HOUR
 from forecasting.prices.adjustment import multipliers
 
 if TYPE_CHECKING:
     from forecasting.features.spec import FeatureSpec
 
-Floats = NDArray[np.float64]
-Instants = NDArray[np.int64]
 
 EWMA_LAMBDA: Final = 0.94
 """Decay of the volatility scale per bar (RiskMetrics Technical Document, 1996, daily data)."""
@@ -32,7 +32,6 @@ _FLAT_PRICE: Final = 1e-6
 _FLAT_VOLUME: Final = 1e-3
 """Deviation of log volume below which volume counts as constant."""
 
-_DAY: Final = 86_400 * 10**9
 _THURSDAY: Final = 3  # 1970-01-01
 
 
@@ -185,12 +184,12 @@ def _shape(bars: Bars, log_close: Floats) -> Iterator[tuple[str, Floats]]:
 def _calendar(timestamps: Instants, *, intraday: bool) -> Iterator[tuple[str, Floats]]:
     # The instant before the close: a bar that closes at midnight belongs to the day it ends.
     last = timestamps - 1
-    days = last // _DAY
+    days = last // DAY
     yield from _circle("day_of_week", (days + _THURSDAY) % 7, 7)
     months = days.view("datetime64[D]").astype("datetime64[M]").view(np.int64)
     yield from _circle("month", months % 12, 12)
     if intraday:
-        yield from _circle("hour_of_day", last % _DAY // (3_600 * 10**9), 24)
+        yield from _circle("hour_of_day", last % DAY // HOUR, 24)
 
 
 def _circle(name: str, place: Instants, size: int) -> Iterator[tuple[str, Floats]]:

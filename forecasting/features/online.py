@@ -24,6 +24,7 @@ from forecasting.errors import (
     UnknownSymbol,
 )
 from forecasting.features.spec import FeatureSpec
+from forecasting.instants import to_datetime, to_nanoseconds
 from forecasting.npz import read_arrays, write_arrays
 from forecasting.schema import MAX_HORIZON
 
@@ -145,8 +146,8 @@ class ServedFeatures:
         if row < start:
             raise InvalidRequest(
                 f"as_of must not lie before the oldest row kept of {symbol}",
-                f"{_stamp(instant)} is before {_stamp(int(self.timestamps[start]))}",
-                f"{last - start + 1} bars are kept, the newest of {_stamp(self.timestamps[last])}",
+                f"{to_datetime(instant).isoformat()} is before {to_datetime(int(self.timestamps[start])).isoformat()}",
+                f"{last - start + 1} bars are kept, the newest of {to_datetime(self.timestamps[last]).isoformat()}",
             )
         return row
 
@@ -253,7 +254,7 @@ class ServedFeatures:
             "a number is not finite": all(np.isfinite(part).all() for part in numbers),
             "a close is not positive": (self.close > 0).all(),
             "a scale is not positive": (self.scale > 0).all(),
-            "last_bar is not the newest row": _instant(newest.max()) == self.last_bar,
+            "last_bar is not the newest row": to_datetime(newest.max()) == self.last_bar,
         }
         return next((fault for fault, holds in rules.items() if not holds), "")
 
@@ -310,9 +311,9 @@ def serve_features(
     timestamps = table.timestamps[rows]
     ahead = np.zeros((symbols, MAX_HORIZON), dtype=np.int64)
     for place in np.flatnonzero(kept).tolist():
-        last = _instant(timestamps[offsets[place + 1] - 1])
+        last = to_datetime(timestamps[offsets[place + 1] - 1])
         times = list(horizon_times(table.symbols[place], last))[:MAX_HORIZON]
-        ahead[place] = [_ns(time) for time in times]
+        ahead[place] = [to_nanoseconds(time) for time in times]
     return ServedFeatures(
         spec=spec.to_dict(),
         spec_digest=spec.digest,
@@ -323,7 +324,7 @@ def serve_features(
         replay=replay,
         synthetic=synthetic,
         fetched_at=fetched_at,
-        last_bar=_instant(timestamps.max()),
+        last_bar=to_datetime(timestamps.max()),
         created_at=created_at,
         symbols=table.symbols,
         offsets=offsets,
@@ -365,18 +366,3 @@ def _corrupted(found: str) -> SnapshotCorrupted:
     return SnapshotCorrupted(
         "served features must be what was published", found, "Publish them anew: run refresh"
     )
-
-
-def _ns(time: datetime) -> int:
-    """Nanoseconds since 1970 UTC, exact to the microsecond."""
-    since = time - datetime(1970, 1, 1, tzinfo=UTC)
-    return ((since.days * 86_400 + since.seconds) * 10**6 + since.microseconds) * 1_000
-
-
-def _instant(ns: int | np.int64) -> datetime:
-    seconds, rest = divmod(int(ns), 10**9)
-    return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest // 1_000)
-
-
-def _stamp(ns: int | np.int64) -> str:
-    return _instant(ns).isoformat()

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecasting.instants import nanoseconds
+from forecasting.schema import TIMESTAMP
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,7 +38,7 @@ def describe_as_known(
         One row per bar, in the order of `prices`.
     """
     table = describe(prices)
-    late = known > nanoseconds(prices)
+    late = known > nanoseconds(prices[TIMESTAMP])
     if not late.any():
         return table
     values, scale, usable = table.values.copy(), table.scale.copy(), table.usable.copy()

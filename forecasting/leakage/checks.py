@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecasting.errors import ShortHistory
-from forecasting.instants import nanoseconds, stamp
+from forecasting.instants import minute_text, nanoseconds
 from forecasting.leakage.findings import ECHO, LeakFinding, finding
 from forecasting.leakage.probes import (
     another_future,
@@ -97,7 +97,7 @@ def check_features(
         Findings of `features_survive_truncation` and `features_ignore_the_future`.
     """
     panel = few_symbols(prices)
-    stamps = nanoseconds(panel)
+    stamps = nanoseconds(panel[TIMESTAMP])
     whole = describe(panel)
     random = np.random.default_rng(seed)
     truncated, perturbed = [], []
@@ -127,7 +127,7 @@ def check_labels(label: Label, prices: "pd.DataFrame", *, cuts: int = 3) -> Leak
         cuts: instants at which the step is placed.
     """
     panel = few_symbols(prices)
-    stamps = nanoseconds(panel)
+    stamps = nanoseconds(panel[TIMESTAMP])
     base = label(panel)
     wrong = [_wrong_labels(panel, stamps, base, int(stamps.max()))]
     instants = cut_instants(stamps, cuts)
@@ -186,7 +186,7 @@ def check_known_then(
         known: int64 ns [n], when each bar of `prices` was known as it stands: its close, or later.
         cuts: how many arrivals are looked at.
     """
-    stamps = nanoseconds(prices)
+    stamps = nanoseconds(prices[TIMESTAMP])
     late = known > stamps
     arrivals = np.unique(known[late])
     wrong = []
@@ -195,7 +195,7 @@ def check_known_then(
         first = int(np.argmax(used_early))
         wrong.append(
             f"{int(used_early.sum())} bars stand for their close though they were known only "
-            f"later, the first is {prices['symbol'].iloc[first]} of {stamp(stamps[first])}"
+            f"later, the first is {prices['symbol'].iloc[first]} of {minute_text(stamps[first])}"
         )
     chosen = np.linspace(0, len(arrivals) - 1, min(cuts, len(arrivals))).round().astype(np.intp)
     for place in np.unique(chosen):
@@ -238,7 +238,7 @@ def check_forecasts(
     after = train(with_another_future(part, start, np.random.default_rng(seed)))
     early, same = before.timestamps <= start, after.timestamps <= start
     wrong = [
-        f"{each} of rows up to {stamp(start)} changed"
+        f"{each} of rows up to {minute_text(start)} changed"
         for each in ("codes", "timestamps", "fold", "loc", "quantiles", "probability_above_cost")
         if not np.array_equal(getattr(before, each)[early], getattr(after, each)[same])
     ]
@@ -270,7 +270,7 @@ def _wrong_labels(
     else:
         within = (place < past)[:, None] & (reach >= past[:, None])
         wrong = known & ~(np.abs(moved - np.where(within, step, 0.0)) <= _LABEL_TOLERANCE)
-        what = f"do not span just their own bars (a step of prices after {stamp(cut)})"
+        what = f"do not span just their own bars (a step of prices after {minute_text(cut)})"
     if not wrong.any():
         return ""
     row, column = np.unravel_index(int(np.argmax(wrong)), wrong.shape)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from forecasting.instants import Instants, stamp
+from forecasting.arrays import Instants
+from forecasting.instants import minute_text
 from forecasting.models.cross_validation import label_ends
 from forecasting.schema import OHLC, SYMBOL, TIMESTAMP
 
@@ -96,7 +97,7 @@ def rows_that_differ(
         return "other features come out"
     first, second = (_rows(table, begin, until, usable_only=usable_only) for table in (one, two))
     if not all(np.array_equal(first[key], second[key]) for key in (SYMBOL, TIMESTAMP)):
-        return f"{len(first[SYMBOL])} rows up to {stamp(until)} become {len(second[SYMBOL])}, or others"
+        return f"{len(first[SYMBOL])} rows up to {minute_text(until)} become {len(second[SYMBOL])}, or others"
     moved = {
         name: _other_bits(first["values"][:, column], second["values"][:, column])
         for column, name in enumerate(one.names)
@@ -109,7 +110,7 @@ def rows_that_differ(
     worst = sorted(told, key=lambda name: -told[name])
     listed = ", ".join(f"{name} in {told[name]} rows" for name in worst[:3])
     more = f" and {len(told) - 3} more" if len(told) > 3 else ""
-    return f"up to {stamp(until)} other values in {listed}{more}"
+    return f"up to {minute_text(until)} other values in {listed}{more}"
 
 
 def small_examples(examples: "Examples", rows: int, bars: int = 700) -> "Examples":

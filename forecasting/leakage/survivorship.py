@@ -5,10 +5,10 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from forecasting.instants import nanoseconds, stamp
+from forecasting.instants import DAY, minute_text, nanoseconds
 from forecasting.leakage.findings import LeakFinding
 from forecasting.prices.calendar import WEEKDAYS, exchange_of
-from forecasting.schema import MAX_HORIZON, SYMBOL
+from forecasting.schema import MAX_HORIZON, SYMBOL, TIMESTAMP
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -18,7 +18,7 @@ YEARLY_EXITS: Final = 0.01
 where takeovers and failures end several in a hundred."""
 
 _CHANCE: Final = 0.05
-_YEAR: Final = 365.25 * 86_400e9
+_YEAR: Final = 365.25 * DAY
 
 
 def check_universe(
@@ -36,7 +36,7 @@ def check_universe(
             beside the verdict instead of refusing it.
     """
     name = "universe_keeps_its_dead"
-    stamps = nanoseconds(prices)
+    stamps = nanoseconds(prices[TIMESTAMP])
     instants = np.unique(stamps)
     end = int(instants[max(len(instants) - 1 - MAX_HORIZON, 0)])
     symbols = prices[SYMBOL].to_numpy()
@@ -53,7 +53,7 @@ def check_universe(
     if declared:
         return LeakFinding(name, False, f"{words}; declared: {declared}")
     if left_out:
-        listed = ", ".join(f"{one} (last bar {stamp(last[one])})" for one in left_out[:5])
+        listed = ", ".join(f"{one} (last bar {minute_text(last[one])})" for one in left_out[:5])
         return LeakFinding(
             name, True, f"{words}; {len(left_out)} that ended are left out: {listed}"
         )

@@ -11,12 +11,10 @@ from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from forecasting.arrays import Floats
 from forecasting.live.scores import RealisedPoint
 from forecasting.stats.significance import cosines, smoothing
-
-Floats = NDArray[np.float64]
 
 PROMISED: Final = 0.90
 """What the published interval is called."""

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from forecasting.arrays import Floats, Instants
+from forecasting.instants import nanoseconds
 from forecasting.schema import QUANTILE_LEVELS, SYMBOL, TIMESTAMP
 
 if TYPE_CHECKING:
@@ -17,8 +19,6 @@ SCORED_HORIZONS: Final = (1, 5, 10, 20, 30)
 """Horizons, in bars, that are scored once their day has come."""
 
 Texts = NDArray[np.str_]
-Instants = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ def price_paths(prices: "pd.DataFrame") -> dict[str, PricePath]:
     from forecasting.features.indicators import ewma_volatility
     from forecasting.prices.adjustment import adjust, symbol_bounds
 
-    instants = np.asarray(prices[TIMESTAMP].astype("int64"), dtype=np.int64)
+    instants = nanoseconds(prices[TIMESTAMP])
     logs = np.log(adjust(prices)["close"].to_numpy(dtype=np.float64))
     symbols = prices[SYMBOL].to_numpy(dtype=object)
     bounds = symbol_bounds(prices).tolist()

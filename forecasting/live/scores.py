@@ -6,11 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from forecasting.arrays import Floats, Instants
 from forecasting.evaluation.losses import inside, mean_pinball, median_error
 from forecasting.live.outcomes import ForecastRows, Matured
-
-Instants = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)

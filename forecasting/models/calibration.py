@@ -5,8 +5,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from forecasting.arrays import Floats
 from forecasting.errors import ShortHistory
-from forecasting.models.quantiles import GRID, Floats
+from forecasting.models.quantiles import GRID
 
 FEWEST_RESIDUALS: Final = 100
 """Residuals a horizon needs before its 1 % and 99 % levels mean anything."""

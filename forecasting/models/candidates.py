@@ -16,8 +16,9 @@ from typing import Any, Final, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from forecasting.arrays import Floats
 from forecasting.errors import InvalidSettings, ShortHistory
-from forecasting.models.quantiles import KNOTS, Floats
+from forecasting.models.quantiles import KNOTS
 
 CANDIDATES: Final = ("random_walk", "ridge", "random_forest", "xgboost")
 EXTRAS: Final = ("lightgbm", "catboost")

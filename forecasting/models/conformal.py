@@ -13,12 +13,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from forecasting.arrays import Floats, Instants, Rows
+from forecasting.instants import DAY
 from forecasting.models.calibration import quantiles_of
-from forecasting.models.cross_validation import Fold, Instants, Rows, label_ends
-from forecasting.models.quantiles import Floats, grid_columns, interpolation_matrix
+from forecasting.models.cross_validation import Fold, label_ends
+from forecasting.models.quantiles import grid_columns, interpolation_matrix
 from forecasting.schema import QUANTILE_LEVELS
 
-RENEWAL: Final = 7 * 86_400 * 10**9
+RENEWAL: Final = 7 * DAY
 """How often a calibration is renewed, ns: once a week, which is how often a training is due."""
 
 STEP: Final = 0.05

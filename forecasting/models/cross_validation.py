@@ -6,11 +6,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from forecasting.arrays import Instants, Rows
 from forecasting.errors import InvalidSettings, ShortHistory
 from forecasting.schema import MAX_HORIZON
-
-Rows = NDArray[np.intp]
-Instants = NDArray[np.int64]
 
 _NEVER = np.iinfo(np.int64).max
 

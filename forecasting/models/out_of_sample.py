@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from forecasting.arrays import Floats
 from forecasting.errors import Corrupted
-from forecasting.models.quantiles import Floats
 from forecasting.npz import load_with_words, save_with_words
 from forecasting.schema import QUANTILE_LEVELS
 

@@ -13,10 +13,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from forecasting.arrays import Floats
 from forecasting.errors import InvalidRequest
 from forecasting.schema import MAX_HORIZON, QUANTILE_LEVELS
-
-Floats = NDArray[np.float64]
 
 KNOTS: Final = (1, 2, 3, 5, 10, 15, 20, 30)
 """Horizons, in bars, whose location a model learns; the others are interpolated between them."""

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from forecasting.arrays import Floats
 from forecasting.errors import InvalidSettings, ShortHistory
 from forecasting.models.candidates import WINSOR, make_forecaster
 from forecasting.models.cross_validation import Fold, walk_forward
-from forecasting.models.quantiles import Floats
 
 if TYPE_CHECKING:
     from optuna import Trial

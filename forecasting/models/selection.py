@@ -6,8 +6,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from forecasting.arrays import Floats
 from forecasting.models.candidates import make_forecaster
-from forecasting.models.quantiles import Floats
 from forecasting.models.search import Window, relative_error
 
 FEWEST: Final = 8

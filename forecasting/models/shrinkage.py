@@ -10,8 +10,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from forecasting.models.cross_validation import Fold, Instants, Rows
-from forecasting.models.quantiles import KNOTS, Floats
+from forecasting.arrays import Floats, Instants, Rows
+from forecasting.models.cross_validation import Fold
+from forecasting.models.quantiles import KNOTS
 from forecasting.stats.significance import long_run_variance
 
 

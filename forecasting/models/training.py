@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from forecasting.arrays import Floats
 from forecasting.errors import InvalidSettings
 from forecasting.models.candidates import Forecaster, Learner, make_forecaster
 from forecasting.models.conformal import Schedule, recalibrate
 from forecasting.models.cross_validation import walk_forward
 from forecasting.models.out_of_sample import OutOfSample
-from forecasting.models.quantiles import Floats
 from forecasting.models.search import tune
 from forecasting.models.selection import select_features as choose_features
 from forecasting.models.shrinkage import shrink_walk

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from forecasting.arrays import Floats
 from forecasting.errors import InvalidInput, ShortHistory
-from forecasting.models.quantiles import KNOTS, Floats
+from forecasting.models.quantiles import KNOTS
 from forecasting.models.search import Window
 from forecasting.schema import MAX_HORIZON
 

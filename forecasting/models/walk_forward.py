@@ -6,11 +6,12 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from forecasting.arrays import Floats
 from forecasting.models.candidates import make_forecaster
 from forecasting.models.conformal import Recalibrated, Schedule
 from forecasting.models.cross_validation import Fold
 from forecasting.models.out_of_sample import OutOfSample
-from forecasting.models.quantiles import Floats, QuantileTable
+from forecasting.models.quantiles import QuantileTable
 from forecasting.models.training_set import Examples
 from forecasting.schema import MAX_HORIZON, QUANTILE_LEVELS
 

@@ -15,21 +15,20 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from forecasting.arrays import Instants
 from forecasting.clock import utc_now
 from forecasting.errors import InvalidPrices, InvalidSettings
+from forecasting.instants import SECOND, nanoseconds, to_nanoseconds, utc_index
 from forecasting.schema import INTERVALS
 
 if TYPE_CHECKING:
     from exchange_calendars import ExchangeCalendar
 
-Nanoseconds: TypeAlias = NDArray[np.int64]
-"""Instants since 1970 in UTC, or dates at midnight; the smallest int64 where there is none."""
 
 NEW_YORK: Final = "XNYS"
 AROUND_THE_CLOCK: Final = "24/7"
@@ -82,19 +81,13 @@ class Sessions:
     """
 
     zone: str
-    days: Nanoseconds
-    opens: Nanoseconds
-    closes: Nanoseconds
-    full_closes: Nanoseconds
-    break_starts: Nanoseconds
-    break_ends: Nanoseconds
+    days: Instants
+    opens: Instants
+    closes: Instants
+    full_closes: Instants
+    break_starts: Instants
+    break_ends: Instants
     known: int
-
-
-def nanoseconds(moments: "pd.DatetimeIndex | pd.Series[pd.Timestamp]") -> Nanoseconds:
-    """Instants as int64 nanoseconds since 1970 in UTC; dates count as midnight UTC."""
-    stamps: Nanoseconds = pd.DatetimeIndex(moments).to_numpy(dtype="datetime64[ns]").view(np.int64)
-    return stamps
 
 
 def exchange_of(symbol: str) -> str:
@@ -121,12 +114,6 @@ def sessions_of(exchange: str, interval: str = "1d") -> Sessions:
     return _sessions(exchange if interval == "1d" else _intraday(exchange))
 
 
-def session_close(symbol: str, session: dt.date) -> dt.datetime:
-    """Close of one trading date, aware UTC; half days close early."""
-    close = session_closes(symbol, pd.DatetimeIndex([session]))[0]
-    return close.to_pydatetime()
-
-
 def session_closes(symbol: str, sessions: pd.DatetimeIndex) -> pd.DatetimeIndex:
     """Closes of many trading dates.
 
@@ -145,7 +132,7 @@ def session_closes(symbol: str, sessions: pd.DatetimeIndex) -> pd.DatetimeIndex:
     if unknown.any():
         usual = _usual_times(exchange_of(symbol), pd.DatetimeIndex(days[unknown]))
         closes[unknown] = usual.closes
-    return pd.DatetimeIndex(closes).tz_localize("UTC")
+    return utc_index(closes)
 
 
 def bar_closes(
@@ -172,7 +159,7 @@ def bar_closes(
     closes = np.where(inside, np.minimum(closes, table.closes[at]), closes)
     local = nanoseconds(starts.tz_convert(table.zone).tz_localize(None).normalize())
     sessions = np.where(inside, table.days[at], local)
-    return pd.DatetimeIndex(closes).tz_localize("UTC"), pd.DatetimeIndex(sessions)
+    return utc_index(closes), pd.DatetimeIndex(sessions)
 
 
 def session_bars(
@@ -189,7 +176,7 @@ def session_bars(
         bars = [list(_closes_within(table, i, interval)) for i in range(int(begin), int(end))]
         closes = np.array([close for session in bars for close in session], dtype=np.int64)
         at = np.repeat(np.arange(begin, end), [len(session) for session in bars])
-    return pd.DatetimeIndex(closes).tz_localize("UTC"), pd.DatetimeIndex(table.days[at])
+    return utc_index(closes), pd.DatetimeIndex(table.days[at])
 
 
 def horizon_times(
@@ -215,7 +202,7 @@ def horizon_times(
         )
     exchange = exchange_of(symbol)
     calendar = exchange if interval == "1d" else _intraday(exchange)
-    last = pd.Timestamp(last_timestamp).tz_convert("UTC").as_unit("ns").value
+    last = to_nanoseconds(last_timestamp)
     times = _next_closes(calendar, last, interval, n)
     if len(times) < n:
         raise InvalidPrices(
@@ -238,7 +225,7 @@ def _next_closes(calendar: str, last: int, interval: str, n: int) -> tuple[dt.da
             found += [close for close in _closes_within(table, session, interval) if close > last]
             if len(found) >= n:
                 break
-    moments = pd.DatetimeIndex(np.array(found[:n], dtype=np.int64)).tz_localize("UTC")
+    moments = utc_index(np.array(found[:n], dtype=np.int64))
     return tuple(moment.to_pydatetime().replace(tzinfo=dt.UTC) for moment in moments)
 
 
@@ -257,7 +244,7 @@ def _step(interval: str) -> int:
         raise InvalidSettings(
             f"an interval is one of {', '.join(INTERVALS)}", f"{interval!r} was given"
         )
-    return INTERVALS[interval] * 10**9
+    return INTERVALS[interval] * SECOND
 
 
 def _intraday(exchange: str) -> str:
@@ -332,8 +319,8 @@ def _usual_times(calendar: str, days: pd.DatetimeIndex) -> Sessions:
 
 
 def _full_closes(
-    exchange: "ExchangeCalendar", days: pd.DatetimeIndex, closes: Nanoseconds
-) -> Nanoseconds:
+    exchange: "ExchangeCalendar", days: pd.DatetimeIndex, closes: Instants
+) -> Instants:
     """Closes in which half days close at the time that was usual then."""
     full = closes.copy()
     early = days.isin(exchange.early_closes)
@@ -344,7 +331,7 @@ def _full_closes(
     return full
 
 
-def _at(days: pd.DatetimeIndex, time: dt.time, zone: str) -> Nanoseconds:
+def _at(days: pd.DatetimeIndex, time: dt.time, zone: str) -> Instants:
     moment = pd.Timedelta(hours=time.hour, minutes=time.minute, seconds=time.second)
     local = (days + moment).tz_localize(zone, ambiguous=True, nonexistent="shift_forward")  # type: ignore[arg-type]
     return nanoseconds(local)

@@ -4,11 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-import numpy as np
-
 from forecasting.evaluation.evaluate import Evaluation
 from forecasting.evaluation.gates import GateResult, PromotionPolicy, Verdict
 from forecasting.evaluation.scores import NULL_MODEL
+from forecasting.instants import date_text
 from forecasting.models.out_of_sample import OutOfSample
 from forecasting.report import plots
 from forecasting.report.style import METHODS, STYLE
@@ -196,10 +195,7 @@ def _gate(gate: GateResult) -> str:
 
 
 def _facts(evaluation: Evaluation, verdict: Verdict, meta: ReportMeta) -> str:
-    first, last = (
-        str(np.datetime64(int(evaluation.instants[i]), "ns").astype("datetime64[D]"))
-        for i in (0, -1)
-    )
+    first, last = (date_text(evaluation.instants[i]) for i in (0, -1))
     symbols = ", ".join(evaluation.symbols[:12])
     if len(evaluation.symbols) > 12:
         symbols += f" and {len(evaluation.symbols) - 12} more"

@@ -2,9 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from forecasting.adapters.lake.lake import Lake
 from forecasting.adapters.prediction_log.log import PredictionLog
 from forecasting.adapters.registry.reader import CHAMPION, RegistryReader, VersionRecord
 from forecasting.errors import BundleRejected, NotReady, UnknownVersion
+from forecasting.instants import to_nanoseconds
 from forecasting.live.outcomes import Matured, forecast_rows, mature, price_paths
 
 if TYPE_CHECKING:
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from forecasting.bundle.bundle import Bundle
     from forecasting.features.online import ServedFeatures
     from forecasting.settings import Settings
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -143,10 +141,10 @@ def _answers(url: str, log_rows: int, source: str, notes: list[str]) -> list[dic
         {
             "symbol": one.symbol,
             "model_version": one.model_version,
-            "as_of": _nanoseconds(one.as_of),
+            "as_of": to_nanoseconds(one.as_of),
             "last_close": one.last_close,
             "quantiles": one.quantiles,
-            "target_times": [_nanoseconds(instant) for instant in one.target_times],
+            "target_times": [to_nanoseconds(instant) for instant in one.target_times],
             "probability_of_rise": one.probability_of_rise,
         }
         for one in reversed(mine)
@@ -181,7 +179,3 @@ def _bundles(
                 raise
             notes.append(f"the skill of version {version} is not known: {error}")
     return bundles
-
-
-def _nanoseconds(instant: datetime) -> int:
-    return (instant - _EPOCH) // timedelta(microseconds=1) * 1_000

@@ -2,19 +2,17 @@
 
 import hashlib
 from io import BytesIO
-from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from forecasting.adapters.lake.snapshot import Origin, content_digest
+from forecasting.arrays import Codes
 from forecasting.errors import InvalidPrices
-from forecasting.prices.calendar import nanoseconds
+from forecasting.instants import nanoseconds
 from forecasting.prices.quality.catalogue import FAULTS, FEW_BARS, QUARANTINE_COLUMNS, ROUNDING
 from forecasting.schema import ACTIONS, OHLC, OHLCV, PRICE_COLUMNS, SESSION, SYMBOL, TIMESTAMP
-
-Rows: TypeAlias = NDArray[np.int64]
 
 RESTATED_SHARE = 0.05
 """Share of a symbol's held bars whose prices a provider may restate; more is another history."""
@@ -151,7 +149,7 @@ def _refuse_other_history(symbols: NDArray[np.object_], repriced: NDArray[np.boo
         )
 
 
-def _difference(before: NDArray[np.float64], after: NDArray[np.float64], at: Rows) -> str:
+def _difference(before: NDArray[np.float64], after: NDArray[np.float64], at: Codes) -> str:
     pairs = zip(_NUMBERS, before, after, at, strict=True)
     listed = [
         FAULTS["restated_bar"].message.format(column=name, before=f"{was:g}", after=f"{now:g}")

@@ -9,6 +9,7 @@ import orjson
 
 from forecasting.clock import DataClock
 from forecasting.errors import SnapshotCorrupted
+from forecasting.instants import nanoseconds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -151,7 +152,6 @@ def content_digest(frame: "pd.DataFrame") -> str:
 
     Numbers count as little-endian float64 with one zero, times as nanoseconds, text as UTF-8.
     """
-    import numpy as np
     import pandas as pd
 
     digest = hashlib.sha256(f"{FORMAT};{len(frame)}".encode())
@@ -159,7 +159,7 @@ def content_digest(frame: "pd.DataFrame") -> str:
         column = frame[name]
         digest.update(f";{name};".encode())
         if pd.api.types.is_datetime64_any_dtype(column.dtype):
-            values = pd.DatetimeIndex(column).to_numpy(dtype="datetime64[ns]").view(np.int64)
+            values = nanoseconds(column)
             digest.update(values.astype("<i8").tobytes())
         elif pd.api.types.is_numeric_dtype(column.dtype):
             digest.update((column.to_numpy(dtype="<f8") + 0.0).tobytes())

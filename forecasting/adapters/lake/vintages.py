@@ -9,7 +9,7 @@ from forecasting.adapters.lake.bars import from_parquet
 from forecasting.adapters.lake.blobs import Blobs
 from forecasting.adapters.lake.snapshot import Part, Snapshot
 from forecasting.errors import SnapshotCorrupted
-from forecasting.prices.calendar import nanoseconds
+from forecasting.instants import nanoseconds
 from forecasting.schema import ACTIONS, OHLCV, SYMBOL, TIMESTAMP
 
 if TYPE_CHECKING:

@@ -17,11 +17,11 @@ from forecasting.adapters.prediction_log.rows import (
     Answered,
     LoggedForecast,
     forecast_of,
-    millis,
     rows_of,
     table,
 )
 from forecasting.errors import Unavailable
+from forecasting.instants import to_milliseconds
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine, Select
@@ -176,7 +176,7 @@ class PredictionLog:
             Unavailable: the database cannot be read.
         """
         predictions = table()
-        query = predictions.select().where(predictions.c.made_at >= millis(instant))
+        query = predictions.select().where(predictions.c.made_at >= to_milliseconds(instant))
         return list(
             self._read(query.order_by(predictions.c.made_at, predictions.c.id).limit(limit))
         )
@@ -196,7 +196,7 @@ class PredictionLog:
         """
         predictions = table()
         query = predictions.select().where(
-            predictions.c.first_target <= millis(now), predictions.c.own_bars.is_(False)
+            predictions.c.first_target <= to_milliseconds(now), predictions.c.own_bars.is_(False)
         )
         if model_version is not None:
             query = query.where(predictions.c.model_version == model_version)

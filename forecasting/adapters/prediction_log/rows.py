@@ -6,20 +6,20 @@ per horizon are JSON text, of seven significant digits: the log is most of what 
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import cache
 from random import getrandbits
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from uuid import UUID
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from forecasting.instants import from_milliseconds
+
 if TYPE_CHECKING:
     from sqlalchemy import RowMapping, Table
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Answered(NamedTuple):
@@ -183,10 +183,12 @@ def rows_of(answer: Answered) -> Iterator[tuple[Any, ...]]:
 def forecast_of(row: "RowMapping") -> LoggedForecast:
     """A row of the table, read back."""
     fields = {key: value for key, value in row.items() if key != "first_target"}
-    fields["as_of"] = _instant(fields["as_of"])
-    fields["made_at"] = _instant(fields["made_at"])
+    fields["as_of"] = from_milliseconds(fields["as_of"])
+    fields["made_at"] = from_milliseconds(fields["made_at"])
     fields["quantiles"] = orjson.loads(fields["quantiles"])
-    fields["target_times"] = [_instant(one) for one in orjson.loads(fields["target_times"])]
+    fields["target_times"] = [
+        from_milliseconds(one) for one in orjson.loads(fields["target_times"])
+    ]
     fields["probability_of_rise"] = orjson.loads(fields["probability_of_rise"])
     return LoggedForecast(**fields)
 
@@ -215,12 +217,3 @@ def _row_id(made_at: int) -> str:
     """A version 7 uuid: random, but in the order of time, so that the key's index grows at its end."""
     low = (2 << 62) | getrandbits(62)
     return str(UUID(int=(made_at << 80) | (7 << 76) | (getrandbits(12) << 64) | low))
-
-
-def _instant(since: int) -> datetime:
-    return _EPOCH + timedelta(milliseconds=since)
-
-
-def millis(instant: datetime) -> int:
-    """An aware instant as unix milliseconds."""
-    return (instant - _EPOCH) // timedelta(milliseconds=1)

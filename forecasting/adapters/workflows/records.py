@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from forecasting.instants import EPOCH
+
 _ENDED_WELL: Final = frozenset({"SUCCEEDED", "SKIPPED"})
 ENDED: Final = _ENDED_WELL | {"FAILED", "CANCELED"}
 """States that a run does not leave by itself; the others are PENDING, RUNNING, CANCELING, PAUSED."""
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DRIVER: Final = "-driver"
 _PLUMBING: Final = re.compile(r"root|iteration(-item)?|exit-handler-\d+")
 
@@ -40,7 +41,7 @@ class PipelineVersion:
             str(answer.get("name") or answer.get("display_name", "")),
             str(answer.get("pipeline_id", "")),
             str(answer["pipeline_version_id"]),
-            instant(answer.get("created_at")) or _EPOCH,
+            instant(answer.get("created_at")) or EPOCH,
         )
 
 
@@ -115,7 +116,7 @@ class WorkflowRun:
             id=str(answer["run_id"]),
             name=str(answer.get("display_name", "")),
             state=state,
-            created_at=instant(answer.get("created_at")) or _EPOCH,
+            created_at=instant(answer.get("created_at")) or EPOCH,
             finished_at=finished if state in ENDED else None,
             error=str(said),
             pipeline_id=str(reference.get("pipeline_id", "")),
@@ -168,7 +169,7 @@ class RecurringRun:
             parameters=(answer.get("runtime_config") or {}).get("parameters") or {},
             no_catchup=bool(answer.get("no_catchup", False)),
             max_concurrency=int(answer.get("max_concurrency") or 0),
-            created_at=instant(answer.get("created_at")) or _EPOCH,
+            created_at=instant(answer.get("created_at")) or EPOCH,
         )
 
 
@@ -177,7 +178,7 @@ def instant(text: str | None) -> datetime | None:
     if not text:
         return None
     found = datetime.fromisoformat(text).astimezone(UTC)
-    return None if found == _EPOCH else found
+    return None if found == EPOCH else found
 
 
 def _steps(told: list[Mapping[str, Any]]) -> tuple[StepState, ...]:

@@ -5,13 +5,15 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
+from forecasting.arrays import Codes, Floats, Instants, Mask
+from forecasting.instants import to_nanoseconds
 from forecasting.prices.quality.catalogue import COPIED_RUN, FEW_BARS, ROUNDING, STALE_RUN
-from forecasting.prices.quality.marks import Codes, Floats, Mask, Nanoseconds, RawBars, Verdict
+from forecasting.prices.quality.marks import RawBars, Verdict
 
 _OPEN, _HIGH, _LOW, _CLOSE, _VOLUME = range(5)
 
 
-def judge_each(verdict: Verdict, bars: RawBars, closes: Nanoseconds, now: datetime) -> None:
+def judge_each(verdict: Verdict, bars: RawBars, closes: Instants, now: datetime) -> None:
     """Faults that a bar shows on its own; `closes` are the closes after mending."""
     opened, high, low, close, volume, dividend, split = bars.numbers.T
     verdict.mark("missing_value", bars.unread)
@@ -25,11 +27,10 @@ def judge_each(verdict: Verdict, bars: RawBars, closes: Nanoseconds, now: dateti
     verdict.mark(
         "close_outside_range", np.less(high, top - slack) | np.greater(low, bottom + slack)
     )
-    moment = pd.Timestamp(now).tz_convert("UTC").as_unit("ns").value
-    verdict.mark("future_bar", closes > moment)
+    verdict.mark("future_bar", closes > to_nanoseconds(now))
 
 
-def judge_copies(verdict: Verdict, bars: RawBars, closes: Nanoseconds, interval: str) -> Mask:
+def judge_copies(verdict: Verdict, bars: RawBars, closes: Instants, interval: str) -> Mask:
     """Several bars where there can be one. Returns which of them are identical copies [n]."""
     copies = np.zeros(len(closes), dtype=bool)
     for times in (closes, bars.days) if interval == "1d" else (closes,):
@@ -56,7 +57,7 @@ def judge_copies(verdict: Verdict, bars: RawBars, closes: Nanoseconds, interval:
     return copies
 
 
-def sorted_order(sound: Mask, codes: Codes, closes: Nanoseconds) -> tuple[Codes, int]:
+def sorted_order(sound: Mask, codes: Codes, closes: Instants) -> tuple[Codes, int]:
     """Sound rows by symbol and time, and how many of a symbol's closed before the row above.
 
     Symbols in another order than ours, or row by row in turns, are no blemish.
@@ -71,7 +72,7 @@ def sorted_order(sound: Mask, codes: Codes, closes: Nanoseconds) -> tuple[Codes,
     return rows, int(np.count_nonzero(back))
 
 
-def judge_stillness(verdict: Verdict, bars: RawBars, order: Codes, closes: Nanoseconds) -> None:
+def judge_stillness(verdict: Verdict, bars: RawBars, order: Codes, closes: Instants) -> None:
     """Runs of bars with the same four prices, and bars that repeat earlier ones with volume.
 
     Args:

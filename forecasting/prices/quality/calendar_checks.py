@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
 
 import numpy as np
-import pandas as pd
 
+from forecasting.arrays import Codes, Instants, Mask
+from forecasting.instants import DAY, HOUR, SECOND, date_text
 from forecasting.prices.calendar import AROUND_THE_CLOCK, Sessions, exchange_of, sessions_of
 from forecasting.prices.quality.catalogue import (
     CLOSE_SLACK,
@@ -17,12 +17,8 @@ from forecasting.prices.quality.catalogue import (
     Finding,
     finding,
 )
-from forecasting.prices.quality.marks import Codes, Mask, Nanoseconds, RawBars
+from forecasting.prices.quality.marks import RawBars
 from forecasting.schema import INTERVALS
-
-_SECOND: Final = 10**9
-_DAY: Final = 86_400 * _SECOND
-_HOUR: Final = 3_600 * _SECOND
 
 
 @dataclass
@@ -43,7 +39,7 @@ class SessionFaults:
     wrong_close: Mask
     half_day: Mask
     dst_shift: Mask
-    closes: Nanoseconds
+    closes: Instants
     beyond: Mask
     findings: list[Finding]
 
@@ -84,7 +80,7 @@ def _judge_exchange(
     known = place >= 0
     if interval == "1d":
         if foreign.any():
-            off = np.abs(bars.times[rows] - table.closes[place]) > CLOSE_SLACK * _SECOND
+            off = np.abs(bars.times[rows] - table.closes[place]) > CLOSE_SLACK * SECOND
             strays = np.bincount(codes[known & off], minlength=len(foreign))
             bars_there = np.bincount(codes[known], minlength=len(foreign))
             known &= (~foreign | (2 * strays < bars_there))[codes]
@@ -107,12 +103,12 @@ def calendars_that_ended(bars: RawBars, beyond: Mask) -> list[Finding]:
     return told
 
 
-def _places(table: Sessions, days: Nanoseconds) -> Codes:
+def _places(table: Sessions, days: Instants) -> Codes:
     """Place of each date among the sessions, -1 where there is none."""
-    first = int(table.days[0]) // _DAY
-    lookup = np.full(int(table.days[-1]) // _DAY - first + 1, -1, dtype=np.int64)
-    lookup[table.days // _DAY - first] = np.arange(len(table.days))
-    at = days // _DAY - first
+    first = int(table.days[0]) // DAY
+    lookup = np.full(int(table.days[-1]) // DAY - first + 1, -1, dtype=np.int64)
+    lookup[table.days // DAY - first] = np.arange(len(table.days))
+    at = days // DAY - first
     inside = (at >= 0) & (at < len(lookup))
     return np.where(inside, lookup[np.where(inside, at, 0)], -1)
 
@@ -186,13 +182,13 @@ def _judge_closes(found: SessionFaults, rows: Codes, place: Codes, table: Sessio
     """Closes of daily bars: right, mended or wrong."""
     times, closes, full = found.closes[rows], table.closes[place], table.full_closes[place]
     off = np.abs(times - closes)
-    slack = CLOSE_SLACK * _SECOND
+    slack = CLOSE_SLACK * SECOND
     if (off <= slack).all():
         return
     wrong = off > slack
     late = np.abs(times - full)
-    half = wrong & (full != closes) & ((late <= slack) | (np.abs(late - _HOUR) <= _SECOND))
-    shift = wrong & ~half & (np.abs(off - _HOUR) <= _SECOND)
+    half = wrong & (full != closes) & ((late <= slack) | (np.abs(late - HOUR) <= SECOND))
+    shift = wrong & ~half & (np.abs(off - HOUR) <= SECOND)
     found.half_day[rows[half]] = True
     found.dst_shift[rows[shift]] = True
     found.wrong_close[rows[wrong & ~half & ~shift]] = True
@@ -206,7 +202,7 @@ def _judge_hours(
     """Intraday bars that end before their session opens or begin after it closes."""
     ends = bars.times[rows]
     at = np.searchsorted(table.opens, ends - 1, side="right") - 1
-    begins = ends - INTERVALS[interval] * _SECOND
+    begins = ends - INTERVALS[interval] * SECOND
     # A bar that was cut short by the session's end begins later than a whole one would.
     outside = (at < 0) | (np.maximum(begins, table.opens[at]) >= table.closes[at])
     for symbol in np.unique(bars.codes[rows[outside]]).tolist():
@@ -222,8 +218,8 @@ def _judge_hours(
         )
 
 
-def _dates(days: Nanoseconds) -> str:
+def _dates(days: Instants) -> str:
     """The first three dates, and how many more."""
-    shown = [f"{pd.Timestamp(int(day)):%Y-%m-%d}" for day in np.unique(days)[:3]]
+    shown = [date_text(day) for day in np.unique(days)[:3]]
     more = len(np.unique(days)) - len(shown)
     return ", ".join(shown) + (f" and {more} more" if more else "")

@@ -5,12 +5,12 @@ from typing import Final
 import numpy as np
 import pandas as pd
 
+from forecasting.arrays import Codes
+from forecasting.instants import DAY, date_text
 from forecasting.prices.quality.catalogue import ENDED_DAYS, Finding, finding
 from forecasting.prices.quality.jump_checks import Series
-from forecasting.prices.quality.marks import Codes
 
-_DAY: Final = 86_400 * 10**9
-_SOON: Final = 7 * _DAY
+_SOON: Final = 7 * DAY
 _ALIKE: Final = 0.08
 """A log ratio between one symbol's last close and another's first open that a night explains."""
 
@@ -31,12 +31,18 @@ def judge_life(series: Series, names: tuple[str, ...]) -> list[Finding]:
     symbols = series.owner[begins]
     first, last = series.days[begins], series.days[ends]
     end, start = int(last.max()), int(first.min())
-    ended = end - last > ENDED_DAYS * _DAY
+    ended = end - last > ENDED_DAYS * DAY
     told: list[Finding] = []
     for i in np.flatnonzero(ended).tolist():
         if series.fresh[ends[i]]:
             told.append(
-                finding("delisted", names[int(symbols[i])], 1, last=_date(last[i]), end=_date(end))
+                finding(
+                    "delisted",
+                    names[int(symbols[i])],
+                    1,
+                    last=date_text(last[i]),
+                    end=date_text(end),
+                )
             )
         after = (first > last[i]) & (first - last[i] <= _SOON) & (first - start > _SOON)
         ratio = np.abs(np.log(series.numbers[begins, 0] / series.numbers[ends[i], 3]))
@@ -45,9 +51,9 @@ def judge_life(series: Series, names: tuple[str, ...]) -> list[Finding]:
                 "renamed_symbol",
                 names[int(symbols[i])],
                 1,
-                last=_date(last[i]),
+                last=date_text(last[i]),
                 other=names[int(symbols[j])],
-                goes_on=f"begins on {_date(first[j])} at its price",
+                goes_on=f"begins on {date_text(first[j])} at its price",
             )
             for j in np.flatnonzero(after & (ratio <= _ALIKE)).tolist()
         ]
@@ -75,13 +81,9 @@ def _twins(series: Series, names: tuple[str, ...], ends: Codes) -> list[Finding]
                         "renamed_symbol",
                         names[int(series.owner[ending[0]])],
                         1,
-                        last=_date(day),
+                        last=date_text(day),
                         other=names[int(others[0])],
                         goes_on="has the same bar",
                     )
                 )
     return told
-
-
-def _date(day: int) -> str:
-    return f"{pd.Timestamp(int(day)):%Y-%m-%d}"

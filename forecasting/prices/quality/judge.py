@@ -18,8 +18,9 @@ from datetime import datetime
 import numpy as np
 import pandas as pd
 
+from forecasting.arrays import Codes, Mask
 from forecasting.errors import InvalidSettings, ShortHistory
-from forecasting.prices.calendar import nanoseconds
+from forecasting.instants import nanoseconds, utc_index
 from forecasting.prices.quality.bar_checks import (
     enclose,
     judge_copies,
@@ -38,7 +39,7 @@ from forecasting.prices.quality.catalogue import (
 )
 from forecasting.prices.quality.delisting_checks import judge_life
 from forecasting.prices.quality.jump_checks import Series, judge_jumps
-from forecasting.prices.quality.marks import NAMES, Codes, Mask, RawBars, Verdict, quarantine
+from forecasting.prices.quality.marks import NAMES, RawBars, Verdict, quarantine
 from forecasting.prices.quality.parsing import read_bars
 from forecasting.schema import ACTIONS, OHLCV, SESSION, SYMBOL, TIMESTAMP, validate_prices
 
@@ -121,7 +122,7 @@ def judge(
     clean = bars.frame.take(order).reset_index(drop=True)
     mended = calendar.half_day | calendar.dst_shift
     if mended[order].any():
-        clean[TIMESTAMP] = pd.DatetimeIndex(closes[order]).tz_localize("UTC")
+        clean[TIMESTAMP] = utc_index(closes[order])
     repairs = {
         "unsorted": out_of_order,
         "range_rounding": enclose(clean),

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-import pandas as pd
 
+from forecasting.arrays import Codes, Floats, Instants, Mask
+from forecasting.instants import DAY, date_text
 from forecasting.prices.quality.catalogue import (
     ENDED_DAYS,
     HEAVY,
@@ -24,7 +25,6 @@ from forecasting.prices.quality.catalogue import (
     Finding,
     finding,
 )
-from forecasting.prices.quality.marks import Codes, Floats, Mask, Nanoseconds
 
 WINDOW: Final = 60
 """Bars before a jump that tell what is usual."""
@@ -47,8 +47,6 @@ _NEAR: Final = 0.03
 _NO_CHANCE: Final = np.log(5.0)
 """From here on a jump that comes back is no news, however heavily it was traded."""
 
-_DAY: Final = 86_400 * 10**9
-
 
 @dataclass(frozen=True)
 class Series:
@@ -62,7 +60,7 @@ class Series:
     """
 
     owner: Codes
-    days: Nanoseconds
+    days: Instants
     numbers: Floats
     fresh: Mask
 
@@ -211,7 +209,7 @@ def _named(
     opened, before = float(series.numbers[row, 0]), float(series.numbers[row - 1, 3])
     symbol = names[int(series.owner[row])]
     words: dict[str, object] = {
-        "session": f"{pd.Timestamp(int(series.days[row])):%Y-%m-%d}",
+        "session": date_text(series.days[row]),
         "factor": f"{opened / before:.4g}",
     }
     near = max(_NEAR, min(3 * sigma, 2 * _NEAR))
@@ -227,7 +225,7 @@ def _named(
         ((name, abs(abs(size) - np.log(value))) for name, value in _RATIOS.items()),
         key=lambda one: one[1],
     )
-    paused = series.days[row] - series.days[row - 1] > ENDED_DAYS * _DAY
+    paused = series.days[row] - series.days[row - 1] > ENDED_DAYS * DAY
     if distance <= near and not paused:
         ratio = ratio if size < 0 else ":".join(reversed(ratio.split(":")))
         return finding("missed_split", symbol, 1, ratio=ratio, **words)

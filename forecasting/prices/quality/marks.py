@@ -2,20 +2,16 @@
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from forecasting.arrays import Codes, Floats, Instants, Mask
 from forecasting.prices.calendar import exchange_of, session_closes
 from forecasting.prices.quality.catalogue import FAULTS
 from forecasting.schema import ACTIONS, OHLCV, PRICE_COLUMNS, SESSION, SYMBOL, TIMESTAMP
-
-Mask: TypeAlias = NDArray[np.bool_]
-Floats: TypeAlias = NDArray[np.float64]
-Codes: TypeAlias = NDArray[np.int64]
-Nanoseconds: TypeAlias = NDArray[np.int64]
 
 NAMES: Final = tuple(FAULTS)
 
@@ -41,8 +37,8 @@ class RawBars:
     numbers: Floats
     codes: Codes
     names: tuple[str, ...]
-    times: Nanoseconds
-    days: Nanoseconds
+    times: Instants
+    days: Instants
 
 
 @dataclass

@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from forecasting.prices.calendar import nanoseconds
+from forecasting.instants import nanoseconds
 from forecasting.prices.quality.catalogue import refused
 from forecasting.prices.quality.marks import RawBars
 from forecasting.schema import ACTIONS, OHLCV, SESSION, SYMBOL, TIMESTAMP

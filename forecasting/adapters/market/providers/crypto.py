@@ -30,6 +30,7 @@ from forecasting.errors import (
     SourceUnavailable,
     UnknownSymbol,
 )
+from forecasting.instants import MILLISECOND, utc_index
 from forecasting.prices.quality.catalogue import FAULTS
 from forecasting.schema import INTERVALS
 
@@ -299,7 +300,7 @@ def _bars(
             "Write it like BTC-USDT",
         )
     table = np.array(candles, dtype=np.float64).reshape(-1, 6)
-    starts = pd.DatetimeIndex(table[:, 0].astype(np.int64) * 10**6).tz_localize("UTC")
+    starts = utc_index(table[:, 0].astype(np.int64) * MILLISECOND)
     if interval == "1d":
         if not (starts == starts.normalize()).all():
             raise SourceUnavailable(

@@ -3,22 +3,23 @@
 import hashlib
 from collections.abc import Sequence
 from datetime import date
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forecasting.adapters.market.source import FetchResult, check_interval, within
 from forecasting.adapters.market.survivorship import Survivorship
+from forecasting.arrays import Floats
 from forecasting.clock import utc_now
 from forecasting.errors import InvalidSettings, SourceUnavailable
+from forecasting.instants import nanoseconds, utc_index
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from forecasting.settings import Settings
 
-Floats: TypeAlias = NDArray[np.float64]
 
 FIRST_SESSION: Final = "2010-01-04"
 """Every path begins here, so that a later end only adds bars and rewrites none."""
@@ -134,7 +135,7 @@ class SyntheticSource:
         return pd.DataFrame(
             {
                 "symbol": np.repeat(np.array(symbols, dtype=object), steps),
-                "timestamp": pd.DatetimeIndex(np.tile(times, count)).tz_localize("UTC"),
+                "timestamp": utc_index(np.tile(times, count)),
                 "session": pd.DatetimeIndex(np.tile(sessions, count)),
                 **{name: values.T.ravel() for name, values in columns.items()},
                 "dividend": 0.0,
@@ -160,7 +161,7 @@ def _times(
     symbol: str, last: "pd.Timestamp", interval: str
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Closes and sessions (nanoseconds) of every bar from the first session to the last."""
-    from forecasting.prices.calendar import nanoseconds, session_bars
+    from forecasting.prices.calendar import session_bars
 
     closes, sessions = session_bars(symbol, date.fromisoformat(FIRST_SESSION), last, interval)
     return nanoseconds(closes), nanoseconds(sessions)

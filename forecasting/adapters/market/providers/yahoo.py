@@ -32,6 +32,7 @@ from forecasting.adapters.market.source import FetchResult, check_interval, with
 from forecasting.adapters.market.survivorship import Survivorship
 from forecasting.clock import utc_now
 from forecasting.errors import InvalidSettings, RateLimited, SourceUnavailable
+from forecasting.instants import utc_index
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -218,7 +219,7 @@ def _bars(symbol: str, answer: dict[str, Any], interval: str) -> "pd.DataFrame":
 
     from forecasting.prices.calendar import bar_closes, session_closes
 
-    starts = pd.DatetimeIndex(np.array(answer["starts"], dtype=np.int64)).tz_localize("UTC")
+    starts = utc_index(np.array(answer["starts"], dtype=np.int64))
     if interval == "1d":
         local = starts.tz_convert(answer["zone"])
         sessions = local.tz_localize(None).normalize()

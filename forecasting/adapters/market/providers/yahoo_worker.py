@@ -21,6 +21,7 @@ from forecasting.errors import (
     SourceUnavailable,
     UnknownSymbol,
 )
+from forecasting.instants import nanoseconds
 
 REQUEST_SECONDS: Final = 10.0
 COLUMNS: Final = {
@@ -132,11 +133,10 @@ def _history(
         raise _failure(symbol, session.said, "the answer was empty")
     if "Capital Gains" in frame:
         frame["Dividends"] = frame["Dividends"] + frame["Capital Gains"]
-    starts = frame.index.tz_convert("UTC").as_unit("ns")
     numbers = {ours: frame[theirs].astype(float).tolist() for ours, theirs in COLUMNS.items()}
     return {
         "zone": str(frame.index.tz),
-        "starts": starts.to_numpy(dtype="datetime64[ns]").astype("int64").tolist(),
+        "starts": nanoseconds(frame.index).tolist(),
         "columns": list(numbers),
         **numbers,
     }

@@ -96,8 +96,8 @@ def test_features_that_drop_symbols_whose_history_ends_are_caught():
         return describe(prices[last == prices["timestamp"].max()].reset_index(drop=True))
 
     before = survivors(ends)
-    cut = int(nanoseconds(ends)[299])
-    past = survivors(ends[nanoseconds(ends) <= cut].reset_index(drop=True))
+    cut = int(nanoseconds(ends["timestamp"])[299])
+    past = survivors(ends[nanoseconds(ends["timestamp"]) <= cut].reset_index(drop=True))
     assert "rows up to" in rows_that_differ(before, past, cut)
 
 
@@ -152,7 +152,7 @@ def test_a_column_that_holds_a_coming_return_is_caught_without_asking_its_functi
 
 def late_panel():
     """Three symbols; one bar of BBB arrives twenty bars after its close."""
-    stamps = nanoseconds(PRICES)
+    stamps = nanoseconds(PRICES["timestamp"])
     late = int(np.flatnonzero(PRICES["symbol"] == "BBB")[400])
     known = stamps.copy()
     known[late] = stamps[late + 20]
@@ -163,7 +163,7 @@ def test_a_late_bar_is_not_used_before_it_came():
     known, late = late_panel()
     table = describe_as_known(describe, PRICES, known)
     then = describe(PRICES.drop(index=late).reset_index(drop=True))
-    begin, arrival = int(nanoseconds(PRICES)[late]), int(known[late])
+    begin, arrival = int(nanoseconds(PRICES["timestamp"])[late]), int(known[late])
     assert rows_that_differ(table, then, arrival - 1, begin, usable_only=True) == ""
     assert rows_that_differ(table, TABLE, int(2e18), arrival) == ""
     assert rows_that_differ(table, TABLE, begin - 1) == ""
@@ -188,7 +188,7 @@ def test_a_table_that_hides_the_late_row_but_uses_its_price_is_caught():
 
 
 def test_several_late_bars_each_keep_to_their_own_arrival():
-    stamps = nanoseconds(PRICES)
+    stamps = nanoseconds(PRICES["timestamp"])
     known = stamps.copy()
     places = [int(np.flatnonzero(PRICES["symbol"] == name)[350]) for name in ("AAA", "CCC")]
     for place, delay in zip(places, (5, 40), strict=True):

@@ -12,11 +12,15 @@ from forecasting.prices.calendar import (
     exchange_timezone,
     horizon_times,
     session_bars,
-    session_close,
     session_closes,
     sessions_of,
 )
 from tests.clock import Clock
+
+
+def session_close(symbol: str, session: date) -> datetime:
+    """Close of one trading date, aware UTC."""
+    return session_closes(symbol, pd.DatetimeIndex([session]))[0].to_pydatetime()
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from forecasting.adapters.lake.lake import Lake
 from forecasting.adapters.lake.vintages import known_times
 from forecasting.errors import SnapshotCorrupted
-from forecasting.prices.calendar import nanoseconds
+from forecasting.instants import nanoseconds
 from forecasting.prices.quality.catalogue import QUARANTINE_COLUMNS
 from forecasting.prices.quality.judge import Judgement
 from tests.unit.panels import panel

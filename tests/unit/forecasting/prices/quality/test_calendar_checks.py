@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from forecasting.adapters.market.providers.synthetic import SyntheticSource
 from forecasting.errors import InvalidPrices
-from forecasting.prices.calendar import session_bars, session_close, sessions_of
+from forecasting.prices.calendar import session_bars, sessions_of
 from forecasting.prices.quality.judge import judge
 from tests.clock import Clock
+from tests.unit.forecasting.prices.test_calendar import session_close
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 

@@ -91,15 +91,14 @@ def build_images(
         raise InvalidSettings(
             "images are built from a checkout", f"no {DOCKERFILE} in {ROOT}", "Clone it first"
         )
-    arguments = {
-        "BASE_IMAGE": base_image,
-        "GIT_REVISION": git_revision(),
-        "VERSION": _version(),
-        "PACKAGE_INDEX": os.environ.get("PACKAGE_INDEX", ""),
-    }
-    words = [
-        word for name, value in arguments.items() for word in ("--build-arg", f"{name}={value}")
-    ]
+    revision = git_revision()
+    options = (
+        f"--build-arg=BASE_IMAGE={base_image}",
+        f"--build-arg=GIT_REVISION={revision}",
+        f"--build-arg=PACKAGE_INDEX={os.environ.get('PACKAGE_INDEX', '')}",
+        f"--label=org.opencontainers.image.version={_version()}",
+        f"--label=org.opencontainers.image.revision={revision}",
+    )
     program, variables = client()
     built = []
     for recipe in recipes:
@@ -107,7 +106,7 @@ def build_images(
         start = time.monotonic()
         _docker(
             *(program, "build", "--network", network, "--file", DOCKERFILE),
-            *("--target", recipe.name, "--tag", image, *words, "."),
+            *("--target", recipe.name, "--tag", image, *options, "."),
             **variables,
         )
         seconds = time.monotonic() - start

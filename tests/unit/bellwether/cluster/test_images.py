@@ -1,11 +1,13 @@
-"""Which docker client builds: one with BuildKit before one without."""
+"""Which docker client builds, one with BuildKit before one without, and with which options."""
 
 import os
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
-from bellwether.cluster.images import client
+from bellwether.cluster.images import RECIPES, build_images, client
+from components.provenance import git_revision
 
 PLUGIN = '[ "$1" = buildx ] && { echo buildx 0.30; exit; }; echo Docker version 28.2.2'
 NO_PLUGIN = '[ "$1" = buildx ] && exit 1; echo Docker version 28.2.2, build e6534b4'
@@ -51,3 +53,18 @@ def test_where_none_has_buildkit_the_first_builds_as_it_can(installed):
 def test_where_there_is_none_the_build_will_say_so(installed):
     installed()
     assert client() == ("docker", {})
+
+
+def test_an_image_is_built_with_its_version_and_revision(installed, tmp_path):
+    log = tmp_path / "words"
+    build = f'[ "$1" = build ] && printf "%s\\n" "$@" >{log}'
+    size = '[ "$1" = image ] && echo 7 && exit'
+    installed(f"{build}; {size}; {PLUGIN}")
+    (image,) = build_images(tag="t", recipes=RECIPES[:1])
+    assert (image.image, image.size) == ("bellwether/pipeline:t", 7)
+    revision = git_revision()
+    assert {
+        f"--build-arg=GIT_REVISION={revision}",
+        f"--label=org.opencontainers.image.revision={revision}",
+        f"--label=org.opencontainers.image.version={version('bellwether')}",
+    } < set(log.read_text().split("\n"))

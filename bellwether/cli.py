@@ -1,4 +1,4 @@
-"""The bellwether command: parses, calls one function, prints; the work is elsewhere."""
+"""The `bellwether` command: each command parses its options, calls one function and prints."""
 
 import sys
 from pathlib import Path
@@ -7,10 +7,19 @@ from typing import Annotated
 import typer
 
 from bellwether.commands import cluster, pipeline, rollout
-from bellwether.console import console, errors_in_words, say, split_symbols, table
-from bellwether.symbols import chosen_symbols
+from bellwether.commands.options import (
+    Dataset,
+    Files,
+    Interval,
+    Source,
+    Symbols,
+    chosen_symbols,
+    source_options,
+)
+from bellwether.console import console, errors_in_words, say
+from components.symbols import listed
 from forecasting.errors import EXIT_DRIFT, EXIT_REFUSED, InvalidSettings
-from forecasting.schema import INTERVALS, MAX_HORIZON
+from forecasting.schema import MAX_HORIZON
 
 app = typer.Typer(
     name="bellwether",
@@ -29,16 +38,6 @@ app.add_typer(rollout.app)
 app.add_typer(cluster.app)
 app.add_typer(pipeline.app)
 
-Symbols = Annotated[
-    str, typer.Option(help="Symbols, comma separated. Default: the six of the bundled sample.")
-]
-Source = Annotated[
-    str, typer.Option(help="Where prices come from: sample, files, yahoo, synthetic, or another's.")
-]
-Interval = Annotated[str, typer.Option(help=f"Length of a bar: {', '.join(INTERVALS)}.")]
-Files = Annotated[
-    str, typer.Option(help="With --source files: a CSV or Parquet file, folder or pattern.")
-]
 ExitZero = Annotated[
     bool, typer.Option("--exit-zero", help="Exit 0 also when the verdict has a code of its own.")
 ]
@@ -63,7 +62,7 @@ def demo(
         params = TrainingParams(
             symbols=chosen_symbols(symbols, source),
             source=source,
-            source_options=_source_options(source, files),
+            source_options=source_options(source, files),
             interval=interval,
             dataset=f"{source}-{interval}",
             who="demo",
@@ -77,7 +76,7 @@ def ingest(
     source: Source = "sample",
     interval: Interval = "1d",
     files: Files = "",
-    dataset: Annotated[str, typer.Option(help="Name in the lake. Default: source-interval.")] = "",
+    dataset: Dataset = "",
 ) -> None:
     """Fetch prices, judge every bar, and freeze what is new as an immutable snapshot."""
     from bellwether.jobs import ingest_prices
@@ -90,7 +89,7 @@ def ingest(
             chosen_symbols(symbols, source),
             interval,
             dataset or f"{source}-{interval}",
-            _source_options(source, files),
+            source_options(source, files),
         )
 
 
@@ -99,7 +98,7 @@ def train(
     symbols: Symbols = "",
     source: Source = "sample",
     interval: Interval = "1d",
-    dataset: Annotated[str, typer.Option(help="Name in the lake. Default: source-interval.")] = "",
+    dataset: Dataset = "",
     candidates: Annotated[
         str, typer.Option(help="Models to try; random_walk always runs.")
     ] = "random_walk,ridge,random_forest,xgboost",
@@ -147,11 +146,11 @@ def train(
             )
         params = TrainingParams(
             source=source,
-            source_options=_source_options(source, files),
+            source_options=source_options(source, files),
             symbols=chosen_symbols(symbols, source),
             interval=interval,
             dataset=dataset or f"{source}-{interval}",
-            candidates=split_symbols(candidates),
+            candidates=listed(candidates),
             tuning_trials=tuning_trials,
             select_features=select_features,
             folds=folds,
@@ -171,7 +170,7 @@ def refresh(
     symbols: Symbols = "",
     source: Source = "sample",
     interval: Interval = "1d",
-    dataset: Annotated[str, typer.Option(help="Name in the lake. Default: source-interval.")] = "",
+    dataset: Dataset = "",
     files: Files = "",
 ) -> None:
     """Fetch what is new and publish fresh serving features; no training."""
@@ -183,7 +182,7 @@ def refresh(
         params = RefreshParams(
             symbols=chosen_symbols(symbols, source),
             source=source,
-            source_options=_source_options(source, files),
+            source_options=source_options(source, files),
             interval=interval,
             dataset=dataset or f"{source}-{interval}",
         )
@@ -264,8 +263,7 @@ def drift(
     docs/decisions/0011-drift-thresholds.md. A training that lasting drift asks for is started where
     BELLWETHER_PIPELINES_URL leads, once for the day it was asked for.
     """
-    from bellwether.due_training import start_training_if_due
-    from bellwether.jobs import measure_drift
+    from bellwether.jobs import measure_drift, start_training_if_due
     from forecasting.adapters.drift.job import DriftOptions
     from forecasting.drift.config import DriftRules
     from forecasting.settings import Settings
@@ -316,28 +314,13 @@ def prepare(
 
 @app.command()
 def doctor() -> None:
-    """Use every connection for real, and say what to do about each that fails."""
-    from bellwether.doctor import examine
+    """Use every connection for real; each that fails comes with its remedy."""
+    from bellwether.doctor import examine, report
     from forecasting.settings import Settings
 
     with errors_in_words():
-        findings = examine(Settings())
-    rows = [(f.what, "[green]ok[/]" if f.ok else "[red]fails[/]", f.said) for f in findings]
-    console.print(table("", ["what", "state", "said"], rows))
-    if not all(finding.ok for finding in findings):
-        raise typer.Exit(1)
-
-
-def _source_options(source: str, files: str) -> dict[str, object]:
-    if source == "files" and not files:
-        raise InvalidSettings(
-            "the source files needs a path", "no --files", "Add --files prices.csv or a folder"
-        )
-    if files and source != "files":
-        raise InvalidSettings(
-            "--files belongs to --source files", f"--source {source}", "Add --source files"
-        )
-    return {"path": str(Path(files).resolve())} if files else {}
+        results = examine(Settings())
+    report(results)
 
 
 def main() -> None:

@@ -1,15 +1,26 @@
-"""Uses every connection the settings name, for real, and says what to do about what fails."""
+"""Uses every connection the settings name, for real, and says what to do about what fails.
+
+    python -m bellwether.doctor
+
+is what `bellwether cluster doctor` runs in a pod, as a Job made from the drift CronJob, so that
+addresses, credentials and network policies are those of a real run. It prints a JSON object a line.
+"""
 
 import importlib.util
+import json
 import os
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Final
 from uuid import uuid4
 
+import typer
+
+from bellwether.console import console, table
 from forecasting.errors import BellwetherError
 from forecasting.settings import Settings
 
@@ -18,15 +29,37 @@ FREE_GB: Final = 2.0
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One thing that was tried: what, whether it went well, and what there is to say."""
+class CheckResult:
+    """One check: its name, whether it passed, and the detail: a fact, or the error with its remedy."""
 
     what: str
     ok: bool
-    said: str
+    detail: str
 
 
-def examine(settings: Settings) -> list[Finding]:
+def check(what: str, probe: Callable[[], str]) -> CheckResult:
+    """Run one check; an error of whatever kind is its result."""
+    try:
+        return CheckResult(what, ok=True, detail=probe())
+    except BellwetherError as error:
+        return CheckResult(what, ok=False, detail=str(error))
+    except Exception as error:  # noqa: BLE001 - a doctor reports whatever is wrong
+        return CheckResult(what, ok=False, detail=f"{type(error).__name__}: {error}")
+
+
+def report(results: Sequence[CheckResult]) -> None:
+    """Print the results as a table.
+
+    Raises:
+        typer.Exit: with code 1, when a check failed.
+    """
+    rows = [(r.what, "[green]ok[/]" if r.ok else "[red]fails[/]", r.detail) for r in results]
+    console.print(table("", ["what", "state", "detail"], rows))
+    if not all(result.ok for result in results):
+        raise typer.Exit(1)
+
+
+def examine(settings: Settings) -> list[CheckResult]:
     """Try everything in the order a forecast needs it; nothing is left behind."""
     checks: list[tuple[str, Callable[[Settings], str]]] = [
         ("Python", _python),
@@ -40,10 +73,10 @@ def examine(settings: Settings) -> list[Finding]:
         ("Pushgateway: reach", _pushgateway),
         *_where_used(settings),
     ]
-    return [_tried(what, check, settings) for what, check in checks]
+    return [check(what, partial(probe, settings)) for what, probe in checks]
 
 
-def examine_connections(settings: Settings) -> list[Finding]:
+def examine_connections(settings: Settings) -> list[CheckResult]:
     """Try the connections alone, as a pod of a cluster has them."""
     checks: list[tuple[str, Callable[[Settings], str]]] = [
         ("object store: write and read", _lake),
@@ -53,21 +86,12 @@ def examine_connections(settings: Settings) -> list[Finding]:
         ("Pushgateway: reach", _pushgateway),
         *_where_used(settings),
     ]
-    return [_tried(what, check, settings) for what, check in checks]
+    return [check(what, partial(probe, settings)) for what, probe in checks]
 
 
 def _where_used(settings: Settings) -> list[tuple[str, Callable[[Settings], str]]]:
     """Connections that not every installation has."""
     return [("Kubeflow Pipelines: schedules", _workflows)] if settings.pipelines_url else []
-
-
-def _tried(what: str, check: Callable[[Settings], str], settings: Settings) -> Finding:
-    try:
-        return Finding(what, ok=True, said=check(settings))
-    except BellwetherError as error:
-        return Finding(what, ok=False, said=str(error))
-    except Exception as error:  # noqa: BLE001 - a doctor reports whatever is wrong
-        return Finding(what, ok=False, said=f"{type(error).__name__}: {error}")
 
 
 def _python(_: Settings) -> str:
@@ -168,4 +192,14 @@ def _workflows(settings: Settings) -> str:
         version = workflows.check()
         schedule = workflows.schedule_of(TRAINING)
     state = "" if schedule.enabled else ", suspended"
-    return f"{version or 'version not told'}; {TRAINING} at {schedule.cron!r}{state}"
+    return f"{version or 'version unknown'}; {TRAINING} at {schedule.cron!r}{state}"
+
+
+def main() -> None:
+    """Print the result of every connection's check, one JSON object a line."""
+    for result in examine_connections(Settings()):
+        print(json.dumps(asdict(result)), flush=True)  # noqa: T201 - the cluster doctor reads it
+
+
+if __name__ == "__main__":
+    main()

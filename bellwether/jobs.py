@@ -1,10 +1,11 @@
-"""What the commands do: pipelines with visible progress, a drift run, an ingest, told in words."""
+"""The jobs behind the commands: ingest, training, refresh and drift, run here with visible progress."""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -25,7 +26,12 @@ from pipelines.local import (
 if TYPE_CHECKING:
     from forecasting.adapters.drift.job import DriftOptions
 
-_PAST = {"done": "[green]✓[/]", "reused": "[cyan]=[/]", "failed": "[red]✗[/]"}
+STARTED_BY_DRIFT: Final = "drift"
+"""Name, in the audit trail, of what a training that drift asked for is started by."""
+
+_DUE_WITHIN: Final = timedelta(days=1)
+_DRIFT_RUNS_READ: Final = 48
+_ENDED_MARKS: Final = {"done": "[green]✓[/]", "reused": "[cyan]=[/]", "failed": "[red]✗[/]"}
 
 
 def train_models(
@@ -45,7 +51,7 @@ def train_models(
     outcome = run_training_visibly(settings, params)
     if outcome_file is not None:
         outcome.promotion.write(outcome_file)
-    _tell_success(settings, "training", params.dataset)
+    _publish_success(settings, "training", params.dataset)
     refresh_features(settings, params)
     return outcome
 
@@ -53,24 +59,24 @@ def train_models(
 def run_training_visibly(
     settings: Settings, params: TrainingParams, *, notes: bool = True
 ) -> TrainingOutcome:
-    """Run the training pipeline, show its steps, tell its verdict and keep its report.
+    """Run the training pipeline, show its steps and its outcome, and keep its report.
 
     Args:
         settings: where things are.
         params: what the run is about.
-        notes: whether to tell what there is to know about the prices.
+        notes: whether to print what the source says about the prices.
 
     Raises:
         BellwetherError: the error of the step that failed.
     """
     steps = len(TRAINING_STEPS) + len(params.candidates) - 1 + params.shards - 1
-    with _steps("Training", steps, notes=notes) as heard:
-        outcome = run_training(settings, params, heard)
+    with _steps("Training", steps, notes=notes) as progress:
+        outcome = run_training(settings, params, progress)
     report = settings.state_dir / "report.html"
     draft = report.with_name(".report.html.part")
     draft.write_bytes(outcome.report.read_bytes())
     draft.replace(report)
-    _tell_outcome(outcome, report)
+    _show_outcome(outcome, report)
     return outcome
 
 
@@ -80,13 +86,13 @@ def refresh_features(settings: Settings, params: RefreshParams) -> RefreshOutcom
     Raises:
         BellwetherError: the error of the step that failed.
     """
-    with _steps("Refreshing", len(REFRESH_STEPS) + params.shards - 1) as heard:
-        outcome = run_refresh(settings, params, heard)
+    with _steps("Refreshing", len(REFRESH_STEPS) + params.shards - 1) as progress:
+        outcome = run_refresh(settings, params, progress)
     say(
         f"[green]✓[/] Features of snapshot {outcome.snapshot} are published "
         f"({outcome.seconds:.0f} s)"
     )
-    _tell_success(settings, "refresh", params.dataset)
+    _publish_success(settings, "refresh", params.dataset)
     return outcome
 
 
@@ -98,7 +104,7 @@ def ingest_prices(
     dataset: str,
     options: Mapping[str, object],
 ) -> None:
-    """Fetch, judge and freeze prices, and print what came of it.
+    """Fetch, check and freeze prices, and print a summary.
 
     Raises:
         BellwetherError: the source failed, or its bars are not fit to be kept.
@@ -161,17 +167,17 @@ def measure_drift(settings: Settings, options: "DriftOptions") -> bool:
     if summary.realised:
         scores = [
             (
-                one.model_version,
-                str(one.horizon),
-                str(one.matured),
-                f"{one.pinball:.5f}",
-                "" if one.skill is None else f"{round(one.skill, 3) + 0:+.1%}",
-                f"{one.coverage:.0%}",
+                score.model_version,
+                str(score.horizon),
+                str(score.matured),
+                f"{score.pinball:.5f}",
+                "" if score.skill is None else f"{round(score.skill, 3) + 0:+.1%}",
+                f"{score.coverage:.0%}",
             )
-            for one in summary.realised
+            for score in summary.realised
         ]
         heads = ["version", ">horizon", ">matured", ">pinball", ">skill", ">90 % coverage"]
-        console.print(table("Forecasts whose day has come", heads, scores))
+        console.print(table("Forecasts whose horizon has elapsed", heads, scores))
     for note in summary.notes:
         say(f"[dim]· {note}[/]")
     if summary.retrain:
@@ -180,14 +186,55 @@ def measure_drift(settings: Settings, options: "DriftOptions") -> bool:
     return summary.drifted
 
 
-def _tell_success(settings: Settings, job: str, dataset: str) -> None:
+def start_training_if_due(settings: Settings, *, now: datetime | None = None) -> str:
+    """Start the training that a drift run of the last day has asked for, if none of its day runs.
+
+    The policy asks once and is then silent for days, so a start that failed, because Kubeflow
+    Pipelines was away, is made up for by the next run of the job: the key is the day of the drift
+    run that asked, and asking again with it is harmless.
+
+    Args:
+        settings: where the lake and Kubeflow Pipelines are.
+        now: the wall clock, aware; the present by default.
+
+    Returns:
+        The run's id, or "" when no training is due.
+
+    Raises:
+        UnknownWorkflow: there is no schedule whose version and parameters it could have.
+        WorkflowsUnavailable: Kubeflow Pipelines is not there, or fails.
+        Unavailable: the lake cannot be read.
+    """
+    from forecasting.adapters.drift.history import DriftHistory
+    from forecasting.adapters.workflows.client import TRAINING, Workflows
+
+    now = now or datetime.now(UTC)
+    due = [
+        (measured, summary.retrain)
+        for summary in DriftHistory(settings.lake).summaries(newest=_DRIFT_RUNS_READ)
+        if summary.retrain
+        and now - (measured := datetime.fromisoformat(summary.measured_at)) <= _DUE_WITHIN
+    ]
+    if not due:
+        return ""
+    measured, why = max(due)
+    key = f"{STARTED_BY_DRIFT}-{measured.astimezone(UTC):%Y-%m-%d}"
+    with Workflows.of(settings) as workflows:
+        started = workflows.start_as_scheduled(TRAINING, key=key, changes={"who": STARTED_BY_DRIFT})
+        link = workflows.link(started.run.id)
+    state = "A training was started" if started.fresh else "Its training is there already"
+    say(f"{state}, because {why}: {started.run.name} {link or started.run.id}")
+    return started.run.id
+
+
+def _publish_success(settings: Settings, job: str, dataset: str) -> None:
     from forecasting.adapters.lake.job_success import publish_success
 
     if unpublished := publish_success(settings, job, dataset):
         say(f"[yellow]![/] {unpublished}")
 
 
-def _tell_outcome(outcome: TrainingOutcome, report: Path) -> None:
+def _show_outcome(outcome: TrainingOutcome, report: Path) -> None:
     if outcome.promoted:
         say(f"[bold green]Promoted[/] {outcome.candidate} is champion, version {outcome.champion}")
     else:
@@ -198,7 +245,7 @@ def _tell_outcome(outcome: TrainingOutcome, report: Path) -> None:
 
 
 @contextmanager
-def _steps(title: str, total: int, *, notes: bool = True) -> Iterator["_Heard"]:
+def _steps(title: str, total: int, *, notes: bool = True) -> Iterator["_StepProgress"]:
     """Show a pipeline's steps as they start and end."""
     with Progress(
         TextColumn("[bold]{task.description}"),
@@ -209,10 +256,10 @@ def _steps(title: str, total: int, *, notes: bool = True) -> Iterator["_Heard"]:
         console=console,
         transient=True,
     ) as progress:
-        yield _Heard(progress, title, total, notes=notes)
+        yield _StepProgress(progress, title, total, notes=notes)
 
 
-class _Heard:
+class _StepProgress:
     """Listens to a pipeline's events and shows them."""
 
     def __init__(self, progress: Progress, title: str, total: int, *, notes: bool) -> None:
@@ -223,15 +270,15 @@ class _Heard:
 
     def __call__(self, event: StepEvent) -> None:
         name = f"{event.step} {event.label}".strip()
-        if event.state in _PAST:
+        if event.state in _ENDED_MARKS:
             self._running.pop(name, None)
             took = f" ({event.seconds:.1f} s)" if event.state == "done" else ""
             note = " from an earlier run" if event.state == "reused" else took
-            say(f"{_PAST[event.state]} {name}[dim]{note}[/]")
+            say(f"{_ENDED_MARKS[event.state]} {name}[dim]{note}[/]")
             self._progress.advance(self._task)
         else:
             self._running[name] = event.message
             if self._notes and event.step == "ingest" and event.message:
                 say(f"  [dim]· {event.message}[/]")
-        doing = [f"{step}: {said}" if said else step for step, said in self._running.items()]
+        doing = [f"{step}: {text}" if text else step for step, text in self._running.items()]
         self._progress.update(self._task, doing="; ".join(doing))

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from rich.table import Table
 
-from bellwether.cluster.kubectl import Cluster
+from bellwether.cluster.installation import Installation
 from bellwether.console import table
 
 BODY: Final = (
@@ -18,7 +18,7 @@ HOW_TO_LOG_IN: Final = (
     "-o jsonpath='{.data.admin-password}' | base64 -d"
 )
 # The route's name ends with what it leads to.
-SHOWN: Final = (
+LABELS: Final = (
     ("page", "page"),
     ("forecast", "V2 endpoint"),
     ("mlflow", "MLflow"),
@@ -28,30 +28,29 @@ SHOWN: Final = (
 )
 
 
-def addresses(cluster: Cluster, namespace: str, port: int | None) -> tuple[Table, str]:
+def addresses(installation: Installation, port: int | None) -> tuple[Table, str]:
     """A table of addresses and a curl command that asks for a forecast.
 
     Args:
-        cluster: where.
-        namespace: of charts/bellwether.
+        installation: of charts/bellwether.
         port: of this machine's loopback that leads to the gateway; None when the gateway has an
             address of its own.
 
     Raises:
         Unavailable: the cluster cannot be asked.
     """
-    routes = cluster.objects("httproutes.gateway.networking.k8s.io", "--namespace", namespace)
-    gateways = cluster.objects("gateways.gateway.networking.k8s.io", "--namespace", namespace)
+    routes = installation.objects("httproutes.gateway.networking.k8s.io")
+    gateways = installation.objects("gateways.gateway.networking.k8s.io")
     hosts = hostnames(routes)
-    door = f"127.0.0.1:{port}" if port else gateway_address(gateways)
+    gateway = f"127.0.0.1:{port}" if port else gateway_address(gateways)
     rows = []
-    for ending, shown in SHOWN:
+    for ending, label in LABELS:
         if host := hosts.get(ending):
             note = HOW_TO_LOG_IN if ending == "grafana" else ""
-            rows.append((shown, f"http://{host}{_port(door)}", note))
-    if not port and door:
-        rows.append(("gateway", door, "let these names lead there, or send the Host header"))
-    return table("", ["what", "address", ""], rows), curl(hosts.get("forecast", ""), door)
+            rows.append((label, f"http://{host}{_port(gateway)}", note))
+    if not port and gateway:
+        rows.append(("gateway", gateway, "let these names lead there, or send the Host header"))
+    return table("", ["what", "address", ""], rows), curl(hosts.get("forecast", ""), gateway)
 
 
 def hostnames(routes: Mapping[str, Any]) -> dict[str, str]:
@@ -71,14 +70,14 @@ def gateway_address(gateways: Mapping[str, Any]) -> str:
     return ""
 
 
-def curl(host: str, door: str) -> str:
+def curl(host: str, gateway: str) -> str:
     """A command, ready to paste, that asks for five days of AAPL."""
-    if not host or not door:
+    if not host or not gateway:
         return ""
-    url = f"http://{door}/v2/models/bellwether/infer"
+    url = f"http://{gateway}/v2/models/bellwether/infer"
     return f"curl -s -H 'Host: {host}' {url} -d '{BODY}'"
 
 
-def _port(door: str) -> str:
-    port = door.rpartition(":")[2]
+def _port(gateway: str) -> str:
+    port = gateway.rpartition(":")[2]
     return "" if port in {"", "80"} else f":{port}"

@@ -1,17 +1,21 @@
-"""Uses every connection of an installation on a cluster, and says what to do about what fails."""
+"""Uses every connection of an installation on a cluster; each that fails comes with its remedy."""
 
 import json
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
-from bellwether.cluster.installation import Place
-from bellwether.cluster.kubectl import Cluster, ask, run
-from bellwether.doctor import Finding
-from bellwether.steps import Step
+from bellwether.cluster.connections import service_in
+from bellwether.cluster.helmfile import installed_release, unready
+from bellwether.cluster.installation import Installation
+from bellwether.cluster.kubectl import Kubectl, ask, condition, holds, run
+from bellwether.console import Step
+from bellwether.doctor import CheckResult, check
+from forecasting.adapters.cluster.cluster import ServicePort
 from forecasting.errors import BellwetherError, Unavailable
 
 INSIDE_SECONDS: Final = 180.0
@@ -32,9 +36,9 @@ PROBE: Final = {
 }
 
 
-def examine_cluster(place: Place, step: Step) -> list[Finding]:
+def examine_cluster(place: Installation, step: Step) -> list[CheckResult]:
     """Try everything from the outside in; nothing is left behind."""
-    checks: list[tuple[str, Callable[[Place], str]]] = [
+    checks: list[tuple[str, Callable[[Installation], str]]] = [
         ("release", _release),
         ("pods", _pods),
         ("gateway", _gateway),
@@ -45,12 +49,12 @@ def examine_cluster(place: Place, step: Step) -> list[Finding]:
         ("drift CronJob", _drift),
         ("Prometheus: query", _prometheus),
     ]
-    findings = []
-    for what, check in checks:
+    results = []
+    for what, probe in checks:
         step.doing(what)
-        findings.append(_tried(what, check, place))
+        results.append(check(what, partial(probe, place)))
     step.doing("connections, from a pod")
-    return [*findings, *_inside(place)]
+    return [*results, *_from_a_pod(place)]
 
 
 def judge_autoscalers(found: Mapping[str, Any], now: datetime) -> str:
@@ -61,14 +65,11 @@ def judge_autoscalers(found: Mapping[str, Any], now: datetime) -> str:
     """
     blind, young = [], 0
     for item in found["items"]:
-        conditions = {
-            entry["type"]: entry for entry in item.get("status", {}).get("conditions", ())
-        }
-        active = conditions.get("ScalingActive", {})
-        made = datetime.fromisoformat(item["metadata"]["creationTimestamp"])
+        active = condition(item, "ScalingActive")
+        created = datetime.fromisoformat(item["metadata"]["creationTimestamp"])
         if active.get("status") == "True":
             continue
-        if (now - made).total_seconds() < AUTOSCALER_SECONDS:
+        if (now - created).total_seconds() < AUTOSCALER_SECONDS:
             young += 1
         else:
             blind.append(f"{item['metadata']['name']}: {active.get('message', 'not judged yet')}")
@@ -115,53 +116,48 @@ def judge_models(found: Mapping[str, Any]) -> str:
             "there is no InferenceService",
             "Run a training: bellwether cluster up does, or bellwether rollout start champion",
         )
-    ready: list[str] = []
-    waiting: list[str] = []
-    for item in found["items"]:
-        conditions = {
-            entry["type"]: entry["status"] for entry in item.get("status", {}).get("conditions", ())
-        }
-        name = item["metadata"]["name"]
-        (ready if conditions.get("Ready") == "True" else waiting).append(name)
+    waiting = [item["metadata"]["name"] for item in found["items"] if not holds(item, "Ready")]
     if waiting:
         raise BellwetherError(
             "every version must be ready", ", ".join(waiting), "bellwether rollout status"
         )
-    return f"{', '.join(ready)} ready"
+    return f"{', '.join(item['metadata']['name'] for item in found['items'])} ready"
 
 
-def service_proxy(url: str, namespace: str, path: str) -> str:
-    """The API server's path to a Service that a URL as pods use it names.
+def service_proxy(url: str, service: ServicePort | None, path: str) -> str:
+    """The API server's path to a Service.
+
+    Args:
+        url: of the Service, as pods write it.
+        service: that it names; None for a host outside the cluster.
+        path: below it.
 
     Raises:
         BellwetherError: the URL does not name a Service of the cluster.
     """
-    parts = urlsplit(url)
-    name, *rest = (parts.hostname or "").split(".")
-    inside = len(rest) <= 1 or rest[1] == "svc"
-    if not name or not inside:
+    if service is None:
         raise BellwetherError(
             "Prometheus must be a Service of the cluster to be asked from here",
             url,
             "Ask it by hand, from where pods are",
         )
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    where = rest[0] if rest else namespace
+    parts = urlsplit(url)
+    target = f"{parts.scheme}:{service.service}:{service.port}"
     prefix = parts.path.rstrip("/")
-    return f"/api/v1/namespaces/{where}/services/{parts.scheme}:{name}:{port}/proxy{prefix}{path}"
+    return f"/api/v1/namespaces/{service.namespace}/services/{target}/proxy{prefix}{path}"
 
 
-def findings_in(log: str) -> list[Finding]:
-    """The findings a pod printed; other lines are somebody else's."""
-    findings = []
+def results_in(log: str) -> list[CheckResult]:
+    """The results that `python -m bellwether.doctor` printed; other lines are passed over."""
+    results = []
     for line in log.splitlines():
         try:
-            told = json.loads(line)
+            fields = json.loads(line)
         except ValueError:
             continue
-        if isinstance(told, dict) and set(told) == {"what", "ok", "said"}:
-            findings.append(Finding(told["what"], ok=bool(told["ok"]), said=str(told["said"])))
-    return findings
+        if isinstance(fields, dict) and set(fields) == {"what", "ok", "detail"}:
+            results.append(CheckResult(**fields))
+    return results
 
 
 def job_from(cronjob: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -170,7 +166,7 @@ def job_from(cronjob: Mapping[str, Any], name: str) -> dict[str, Any]:
     spec = template["spec"]
     spec |= {"backoffLimit": 0, "activeDeadlineSeconds": int(INSIDE_SECONDS)}
     container = spec["template"]["spec"]["containers"][0]
-    container["command"] = ["python", "-m", "bellwether.inside"]
+    container["command"] = ["python", "-m", "bellwether.doctor"]
     container["args"] = []
     metadata = template.get("metadata", {})
     return {
@@ -181,19 +177,8 @@ def job_from(cronjob: Mapping[str, Any], name: str) -> dict[str, Any]:
     }
 
 
-def _tried(what: str, check: Callable[[Place], str], place: Place) -> Finding:
-    try:
-        return Finding(what, ok=True, said=check(place))
-    except BellwetherError as error:
-        return Finding(what, ok=False, said=str(error))
-    except (KeyError, ValueError) as error:
-        return Finding(what, ok=False, said=f"{type(error).__name__}: {error}")
-
-
-def _release(place: Place) -> str:
-    from bellwether.cluster.installer import installed_release
-
-    found = installed_release(place.cluster, place.release, place.namespace)
+def _release(place: Installation) -> str:
+    found = installed_release(place)
     if found is None:
         raise BellwetherError(
             "Bellwether must be installed",
@@ -205,18 +190,18 @@ def _release(place: Place) -> str:
     return f"{found.chart}, {found.status}"
 
 
-def _pods(place: Place) -> str:
-    chosen = ("--selector", f"app.kubernetes.io/instance={place.release}")
-    found = place.get("deployments", *chosen)
-    short = [
+def _pods(place: Installation) -> str:
+    selector = ("--selector", f"app.kubernetes.io/instance={place.release}")
+    found = place.objects("deployments", *selector)
+    unready_names = [
         item["metadata"]["name"]
         for item in found["items"]
         if item.get("status", {}).get("readyReplicas", 0) < item["spec"]["replicas"]
     ]
-    if short or not found["items"]:
+    if unready_names or not found["items"]:
         raise BellwetherError(
             "every Deployment must have its pods ready",
-            ", ".join(short) or "there is none",
+            ", ".join(unready_names) or "there is none",
             f"kubectl -n {place.namespace} get pods, then describe the one that is not ready",
         )
     return f"{len(found['items'])} Deployments ready"
@@ -229,15 +214,15 @@ def judge_gateway(gateways: Mapping[str, Any], routes: Mapping[str, Any]) -> str
         BellwetherError: it does not.
     """
     wrong = [
-        f"{item['metadata']['name']}: {condition.get('message', 'not programmed')}"
+        f"{item['metadata']['name']}: {condition(item, 'Programmed').get('message', 'not programmed')}"
         for item in gateways["items"]
-        if (condition := _condition(item.get("status", {}), "Programmed")).get("status") != "True"
+        if not holds(item, "Programmed")
     ]
     wrong += [
         f"{item['metadata']['name']}: no gateway accepts it"
         for item in routes["items"]
         if not any(
-            _condition(parent, "Accepted").get("status") == "True"
+            holds({"status": parent}, "Accepted")
             for parent in item.get("status", {}).get("parents", ())
         )
     ]
@@ -250,42 +235,38 @@ def judge_gateway(gateways: Mapping[str, Any], routes: Mapping[str, Any]) -> str
     return f"{len(routes['items'])} routes accepted"
 
 
-def _condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
-    return next((entry for entry in status.get("conditions", ()) if entry["type"] == kind), {})
-
-
-def _gateway(place: Place) -> str:
+def _gateway(place: Installation) -> str:
     return judge_gateway(
-        place.get("gateways.gateway.networking.k8s.io"),
-        place.get("httproutes.gateway.networking.k8s.io"),
+        place.objects("gateways.gateway.networking.k8s.io"),
+        place.objects("httproutes.gateway.networking.k8s.io"),
     )
 
 
-def _models(place: Place) -> str:
-    return judge_models(place.get("inferenceservices.serving.kserve.io"))
+def _models(place: Installation) -> str:
+    return judge_models(place.objects("inferenceservices.serving.kserve.io"))
 
 
-def webhook_answers(cluster: Cluster, namespace: str) -> bool:
+def webhook_answers(kubectl: Kubectl, namespace: str) -> bool:
     """Whether KServe answers when an InferenceService is written; nothing is written.
 
     Raises:
         Unavailable: the cluster cannot be asked at all.
     """
-    return not _refusal(cluster, namespace)
+    return not _webhook_refusal(kubectl, namespace)
 
 
-def _refusal(cluster: Cluster, namespace: str) -> str:
+def _webhook_refusal(kubectl: Kubectl, namespace: str) -> str:
     probe = PROBE | {"metadata": {"name": "doctor", "namespace": namespace}}
-    answer = ask(
-        cluster.kubectl("create", "--dry-run=server", "--filename", "-"), json.dumps(probe)
+    result = ask(
+        kubectl.command("create", "--dry-run=server", "--filename", "-"), json.dumps(probe)
     )
     # A refusal for its content is an answer too.
     silent = ("failed calling webhook", "no matches for kind", "could not find the requested")
-    return answer.err.strip() if any(sign in answer.err for sign in silent) else ""
+    return result.err.strip() if any(sign in result.err for sign in silent) else ""
 
 
-def _webhook(place: Place) -> str:
-    if refusal := _refusal(place.cluster, place.namespace):
+def _webhook(place: Installation) -> str:
+    if refusal := _webhook_refusal(place.kubectl, place.namespace):
         raise BellwetherError(
             "KServe must answer when an InferenceService is written",
             refusal.splitlines()[-1],
@@ -294,86 +275,76 @@ def _webhook(place: Place) -> str:
     return "answers"
 
 
-def _certificates(place: Place) -> str:
-    if not place.cluster.there("crd", "certificates.cert-manager.io"):
+def _certificates(place: Installation) -> str:
+    if not place.kubectl.exists("crd", "certificates.cert-manager.io"):
         return "cert-manager is not here; the webhook's certificate is somebody else's"
-    found = place.cluster.objects("certificates.cert-manager.io", "--namespace", "kserve")
-    late = [
-        item["metadata"]["name"]
-        for item in found["items"]
-        if not any(
-            entry["type"] == "Ready" and entry["status"] == "True"
-            for entry in item.get("status", {}).get("conditions", ())
-        )
+    found = place.kubectl.objects("certificates.cert-manager.io", "--namespace", "kserve")
+    unready_names = [
+        item["metadata"]["name"] for item in found["items"] if not holds(item, "Ready")
     ]
-    if late:
+    if unready_names:
         raise BellwetherError(
             "KServe's certificates must be ready",
-            ", ".join(late),
+            ", ".join(unready_names),
             "kubectl -n kserve describe certificate; kubectl -n cert-manager get pods",
         )
     return f"{len(found['items'])} ready"
 
 
-def _autoscaling(place: Place) -> str:
-    run(place.cluster.kubectl("get", "--raw", "/apis/metrics.k8s.io/v1beta1/nodes"))
-    return judge_autoscalers(place.get("hpa"), datetime.now(UTC))
+def _autoscaling(place: Installation) -> str:
+    run(place.kubectl.command("get", "--raw", "/apis/metrics.k8s.io/v1beta1/nodes"))
+    return judge_autoscalers(place.objects("hpa"), datetime.now(UTC))
 
 
-def _drift(place: Place) -> str:
-    return judge_drift(place.get("cronjob", f"{place.release}-drift"), datetime.now(UTC))
+def _drift(place: Installation) -> str:
+    return judge_drift(place.objects("cronjob", f"{place.release}-drift"), datetime.now(UTC))
 
 
-def _prometheus(place: Place) -> str:
-    plan = place.get("configmap", f"{place.release}-rollout")
-    url = json.loads(plan["data"]["rollout.json"])["prometheusUrl"]
+def _prometheus(place: Installation) -> str:
+    settings = place.objects("configmap", f"{place.release}-rollout")
+    url = json.loads(settings["data"]["rollout.json"])["prometheusUrl"]
     query = quote(f'count(up{{namespace="{place.namespace}"}} == 1)')
-    path = service_proxy(url, place.namespace, f"/api/v1/query?query={query}")
-    told = json.loads(run(place.cluster.kubectl("get", "--raw", path)))
-    result = told["data"]["result"]
-    if not result:
+    path = service_proxy(url, service_in(place, url), f"/api/v1/query?query={query}")
+    answer = json.loads(run(place.kubectl.command("get", "--raw", path)))
+    series = answer["data"]["result"]
+    if not series:
         raise BellwetherError(
             "Prometheus must scrape the model's pods",
             f"no target of {place.namespace} is up",
             "Does its podMonitorSelector take our labels? See monitoring.labels",
         )
-    return f"{result[0]['value'][1]} targets of ours are up"
+    return f"{series[0]['value'][1]} targets of ours are up"
 
 
-def _inside(place: Place) -> list[Finding]:
+def _from_a_pod(place: Installation) -> list[CheckResult]:
     what = "connections, from a pod"
     name = f"{place.release}-doctor-{uuid4().hex[:6]}"
-    scope = ("--namespace", place.namespace)
     try:
-        cronjob = place.get("cronjob", f"{place.release}-drift")
+        cronjob = place.objects("cronjob", f"{place.release}-drift")
         job = json.dumps(job_from(cronjob, name))
-        run(place.cluster.kubectl("create", *scope, "--filename", "-"), job)
+        run(place.command("create", "--filename", "-"), job)
         try:
             log = _log_of(place, name)
         finally:
-            ask(place.cluster.kubectl("delete", "job", name, *scope, "--wait=false"))
+            ask(place.command("delete", "job", name, "--wait=false"))
     except BellwetherError as error:
-        return [Finding(what, ok=False, said=str(error))]
-    found = findings_in(log)
-    if not found:
-        words = "\n".join(log.splitlines()[-5:])
-        said = f"the pod said nothing of use: {words}. Is the image as new as this command?"
-        return [Finding(what, ok=False, said=said)]
-    return found
+        return [CheckResult(what, ok=False, detail=str(error))]
+    results = results_in(log)
+    if not results:
+        tail = "\n".join(log.splitlines()[-5:])
+        detail = f"the pod printed no results: {tail}. Is the image as new as this command?"
+        return [CheckResult(what, ok=False, detail=detail)]
+    return results
 
 
-def _log_of(place: Place, job: str) -> str:
-    from bellwether.cluster.installer import unready
-
+def _log_of(place: Installation, job: str) -> str:
     deadline = time.monotonic() + INSIDE_SECONDS
     while time.monotonic() < deadline:
-        status = place.get("job", job).get("status", {})
-        ended = {entry["type"] for entry in status.get("conditions", ())}
-        if ended & {"Complete", "Failed"}:
-            scope = ("--namespace", place.namespace)
-            return run(place.cluster.kubectl("logs", f"job/{job}", *scope))
+        state = place.objects("job", job)
+        if condition(state, "Complete") or condition(state, "Failed"):
+            return run(place.command("logs", f"job/{job}"))
         time.sleep(POLL_SECONDS)
-    pods = place.get("pods", "--selector", f"batch.kubernetes.io/job-name={job}")
+    pods = place.objects("pods", "--selector", f"batch.kubernetes.io/job-name={job}")
     raise Unavailable(
         f"a pod must run within {INSIDE_SECONDS:.0f} s", unready(pods), "kubectl describe it"
     )

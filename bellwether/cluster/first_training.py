@@ -1,66 +1,109 @@
-"""Starts the first training on a cluster and shows what it says, until it has ended."""
+"""Runs the first training of an installation now, as a Job or on Kubeflow Pipelines, to its end."""
 
 import json
 import time
-from typing import Any, Final
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
-from bellwether.cluster.kubectl import Cluster, ask, lines, run
-from bellwether.console import say
-from bellwether.steps import Step
+from bellwether.cluster.helmfile import unready
+from bellwether.cluster.installation import Installation
+from bellwether.cluster.kubectl import ask, holds, lines, run
+from bellwether.console import Step, say
 from forecasting.errors import Unavailable
+
+if TYPE_CHECKING:
+    from forecasting.adapters.workflows.client import Workflows
+    from forecasting.adapters.workflows.records import WorkflowRun
 
 POLL_SECONDS: Final = 2.0
 START_SECONDS: Final = 600.0
+LONGEST_SECONDS: Final = 3600.0
 # Written by libraries, of no use to whoever waits for a training.
 NOISE: Final = ("WARNING", "DeprecationWarning", "FutureWarning")
 
 
-def serves_already(cluster: Cluster, namespace: str) -> bool:
+def serves_already(installation: Installation) -> bool:
     """Whether a model version is ready.
 
     Raises:
         Unavailable: the cluster cannot be asked.
     """
-    found = cluster.objects("inferenceservices.serving.kserve.io", "--namespace", namespace)
-    return any(
-        entry["type"] == "Ready" and entry["status"] == "True"
-        for item in found["items"]
-        for entry in item.get("status", {}).get("conditions", ())
-    )
+    services = installation.objects("inferenceservices.serving.kserve.io")
+    return any(holds(service, "Ready") for service in services["items"])
 
 
-def train(cluster: Cluster, namespace: str, release: str, step: Step) -> None:
+def train(installation: Installation, step: Step) -> None:
     """Run the training once, now, and roll its champion out; follow what is under way instead.
 
     Raises:
         Unavailable: the run failed, or did not start.
         BellwetherError: the same, of a run of Kubeflow Pipelines.
     """
-    from bellwether.cluster.first_pipeline_run import train_there
-    from bellwether.cluster.installation import Place
-    from bellwether.cluster.pipelines_reach import pipelines_url
+    from bellwether.cluster.connections import pipelines_url
 
-    url = pipelines_url(Place(cluster, namespace, release))
+    release = installation.release
+    url = pipelines_url(installation)
     if not url:
-        step.outcome = f"job {_run_now(cluster, namespace, f'{release}-training', step)}"
+        step.outcome = f"job {_run_now(installation, f'{release}-training', step)}"
         return
-    made = train_there(cluster, url, step)
-    step.outcome = f"run {made}"
-    if cluster.there("cronjob", f"{release}-rollout", "--namespace", namespace):
-        step.outcome += f", job {_run_now(cluster, namespace, f'{release}-rollout', step)}"
+    step.outcome = f"run {train_on_pipelines(installation, url, step)}"
+    if installation.exists("cronjob", f"{release}-rollout"):
+        step.outcome += f", job {_run_now(installation, f'{release}-rollout', step)}"
 
 
-def _run_now(cluster: Cluster, namespace: str, cronjob: str, step: Step) -> str:
-    """Run a CronJob's job to its end; the job's name."""
-    job = running_job(cluster.objects("jobs", "--namespace", namespace), cronjob)
+def train_on_pipelines(installation: Installation, url: str, step: Step) -> str:
+    """Run training and refresh as scheduled, now; follow what is under way instead.
+
+    A training publishes no features, and without features nothing can be forecast.
+
+    Args:
+        installation: whose cluster.
+        url: address of Kubeflow Pipelines' API inside the cluster.
+        step: shows the runs' progress.
+
+    Returns:
+        The training's run id.
+
+    Raises:
+        UnknownWorkflow: nothing is scheduled.
+        BellwetherError: a run failed, or Kubeflow Pipelines is not there.
+    """
+    from bellwether.cluster.connections import reached
+    from bellwether.cluster.pipeline_runs import follow
+    from forecasting.adapters.workflows.client import REFRESH, TRAINING, Workflows
+
+    with ExitStack() as stack:
+        workflows = stack.enter_context(Workflows(reached(installation, url, stack)))
+        workflows.wait(60.0, step.doing)
+        # Side by side: neither waits for the other, and the refresh is the shorter one.
+        runs = {pipeline: _under_way(workflows, pipeline) for pipeline in (TRAINING, REFRESH)}
+        for pipeline, run_id in runs.items():
+            show = partial(_show_run, step, pipeline.removeprefix("bellwether-"))
+            follow(workflows, run_id, show, timeout=LONGEST_SECONDS)
+        return runs[TRAINING]
+
+
+def _under_way(workflows: "Workflows", pipeline: str) -> str:
+    """The id of the run of a pipeline that is under way, else of one that is started now."""
+    newest = next(iter(workflows.runs(1, pipeline=pipeline)), None)
+    if newest is None or newest.ended:
+        key = f"first-after-{newest.id if newest else 'none'}"
+        newest = workflows.start_as_scheduled(pipeline, key=key).run
+    return newest.id
+
+
+def _show_run(step: Step, what: str, run: "WorkflowRun") -> None:
+    step.doing(f"{what}: the run is {run.state.lower()}{': ' if run.doing else ''}{run.doing}")
+
+
+def _run_now(installation: Installation, cronjob: str, step: Step) -> str:
+    """Run a CronJob's job to its end; return the job's name."""
+    job = running_job(installation.objects("jobs"), cronjob)
     if not job:
         job = f"{cronjob}-first-{int(time.time())}"
-        run(
-            cluster.kubectl(
-                *("create", "job", job, f"--from=cronjob/{cronjob}"), *("--namespace", namespace)
-            )
-        )
-    _follow(cluster, namespace, job, step)
+        run(installation.command("create", "job", job, f"--from=cronjob/{cronjob}"))
+    _follow_job(installation, job, step)
     return job
 
 
@@ -69,12 +112,7 @@ def running_job(jobs: dict[str, Any], cronjob: str) -> str:
     for job in jobs["items"]:
         owners = job["metadata"].get("ownerReferences", ())
         made_by = any(o["kind"] == "CronJob" and o["name"] == cronjob for o in owners)
-        ended = {
-            entry["type"]
-            for entry in job.get("status", {}).get("conditions", ())
-            if entry["status"] == "True"
-        } & {"Complete", "Failed"}
-        if made_by and not ended:
+        if made_by and not _ending(job):
             return str(job["metadata"]["name"])
     return ""
 
@@ -86,18 +124,18 @@ def container_started(pod: dict[str, Any], container: str) -> bool:
     return any(entry["name"] == container and not entry["state"].get("waiting") for entry in states)
 
 
-def _follow(cluster: Cluster, namespace: str, job: str, step: Step) -> None:
+def _follow_job(installation: Installation, job: str, step: Step) -> None:
     shown: set[tuple[str, str]] = set()
-    place = ("--namespace", namespace)
+    namespace = installation.namespace
     began = time.monotonic()
     while True:
-        pods = cluster.objects("pods", *place, "--selector", f"batch.kubernetes.io/job-name={job}")
+        pods = installation.objects("pods", "--selector", f"batch.kubernetes.io/job-name={job}")
         for pod in pods["items"]:
-            _show(cluster, pod, place, shown)
-        ended = _ending(cluster.objects("job", job, *place))
-        if ended == "Complete":
+            _show_logs(installation, pod, shown)
+        ending = _ending(installation.objects("job", job))
+        if ending == "Complete":
             return
-        if ended == "Failed":
+        if ending == "Failed":
             raise Unavailable(
                 "the training must succeed",
                 f"job {job} failed",
@@ -106,16 +144,17 @@ def _follow(cluster: Cluster, namespace: str, job: str, step: Step) -> None:
         if not shown and time.monotonic() - began > START_SECONDS:
             raise Unavailable(
                 f"the training must start within {START_SECONDS / 60:.0f} minutes",
-                _why(cluster, place, job),
+                _why_waiting(installation, job),
                 f"kubectl -n {namespace} describe job/{job}",
             )
-        step.doing("the training runs" if shown else _why(cluster, place, job))
+        step.doing("the training runs" if shown else _why_waiting(installation, job))
         time.sleep(POLL_SECONDS)
 
 
-def _show(
-    cluster: Cluster, pod: dict[str, Any], place: tuple[str, str], shown: set[tuple[str, str]]
+def _show_logs(
+    installation: Installation, pod: dict[str, Any], shown: set[tuple[str, str]]
 ) -> None:
+    """Print the logs of containers that have started, each once, to its end."""
     name = pod["metadata"]["name"]
     spec = pod["spec"]
     for entry in [*spec.get("initContainers", ()), *spec["containers"]]:
@@ -123,22 +162,18 @@ def _show(
         if (name, container) in shown or not container_started(pod, container):
             continue
         shown.add((name, container))
-        command = cluster.kubectl("logs", "--follow", name, "--container", container, *place)
+        command = installation.command("logs", "--follow", name, "--container", container)
         for line in lines(command):
             if line.strip() and not any(noise in line for noise in NOISE):
                 say(f"      {line}", style="dim")
 
 
 def _ending(job: dict[str, Any]) -> str:
-    for entry in job.get("status", {}).get("conditions", ()):
-        if entry["type"] in {"Complete", "Failed"} and entry["status"] == "True":
-            return str(entry["type"])
-    return ""
+    """Complete or Failed once the job has ended, else ""."""
+    return next((kind for kind in ("Complete", "Failed") if holds(job, kind)), "")
 
 
-def _why(cluster: Cluster, place: tuple[str, str], job: str) -> str:
-    from bellwether.cluster.installer import unready
-
-    chosen = ("--selector", f"batch.kubernetes.io/job-name={job}", "--output", "json")
-    answer = ask(cluster.kubectl("get", "pods", *place, *chosen))
-    return unready(json.loads(answer.out)) if answer.code == 0 else "waiting for a pod"
+def _why_waiting(installation: Installation, job: str) -> str:
+    selector = ("--selector", f"batch.kubernetes.io/job-name={job}", "--output", "json")
+    pods = ask(installation.command("get", "pods", *selector))
+    return unready(json.loads(pods.out)) if pods.code == 0 else "waiting for a pod"

@@ -1,4 +1,4 @@
-"""Builds the three images, and holds their sizes against what was promised: `make images`."""
+"""Builds the three images and checks their sizes against their budgets: `make images`."""
 
 import os
 import re
@@ -29,7 +29,7 @@ class Recipe:
     Attributes:
         name: of the image, below the repository; and of its target in the Dockerfile.
         budget: bytes it may take unpacked, base included.
-        dominated_by: what takes the most, told when it is over; "" where it never was.
+        dominated_by: what takes the most, shown when it is over budget; "" where it never was.
     """
 
     name: str
@@ -68,7 +68,7 @@ def build_images(
     repository: str = "bellwether",
     network: str = "host",
     recipes: Sequence[Recipe] = RECIPES,
-    told: Callable[[Built], None] | None = None,
+    on_built: Callable[[Built], None] | None = None,
 ) -> tuple[Built, ...]:
     """Build the images from this checkout with docker.
 
@@ -81,7 +81,7 @@ def build_images(
         repository: what stands before each image's name, e.g. ghcr.io/acme/bellwether.
         network: docker's network for the build; "host" reaches what this machine reaches.
         recipes: which ones, in this order.
-        told: called with each image as it is ready.
+        on_built: called with each image as it is ready.
 
     Raises:
         InvalidSettings: this is no checkout.
@@ -112,8 +112,8 @@ def build_images(
         seconds = time.monotonic() - start
         size = int(_docker(program, "image", "inspect", "--format", "{{.Size}}", image))
         built.append(Built(recipe, image, size, seconds))
-        if told:
-            told(built[-1])
+        if on_built:
+            on_built(built[-1])
     return tuple(built)
 
 
@@ -131,16 +131,16 @@ def client() -> tuple[str, dict[str, str]]:
     """
     for folder in os.get_exec_path():
         if program := shutil.which("docker", path=folder):
-            if _said(program, "buildx", "version"):
+            if _output(program, "buildx", "version"):
                 return program, {}
-            version = re.match(r"Docker version (\d+)", _said(program, "--version"))
+            version = re.match(r"Docker version (\d+)", _output(program, "--version"))
             if version and int(version[1]) < 23:
                 return program, {"DOCKER_BUILDKIT": "1"}
     return "docker", {}
 
 
-def _said(*command: str) -> str:
-    """What a command prints; nothing where it fails."""
+def _output(*command: str) -> str:
+    """What a command prints; "" where it fails."""
     done = subprocess.run(  # noqa: S603 - fixed words, no shell
         command, capture_output=True, stdin=subprocess.DEVNULL, text=True, check=False
     )
@@ -183,17 +183,17 @@ def main(
             tag=tag,
             base_image=base_image,
             repository=repository,
-            told=lambda one: say(f"[green]✓[/] {one.image} ({one.seconds:.0f} s)"),
+            on_built=lambda image: say(f"[green]✓[/] {image.image} ({image.seconds:.0f} s)"),
         )
     rows = [
         (
-            one.image,
-            f"{one.size / 1e6:,.0f}",
-            f"{one.recipe.budget / 1e6:,.0f}",
-            f"[red]over[/] {one.recipe.dominated_by}" if one.over > 0 else "[green]within[/]",
-            f"{one.seconds:.0f}",
+            image.image,
+            f"{image.size / 1e6:,.0f}",
+            f"{image.recipe.budget / 1e6:,.0f}",
+            f"[red]over[/] {image.recipe.dominated_by}" if image.over > 0 else "[green]within[/]",
+            f"{image.seconds:.0f}",
         )
-        for one in built
+        for image in built
     ]
     console.print(table("", ["image", ">MB unpacked", ">budget", "", ">seconds"], rows))
 

@@ -1,23 +1,45 @@
-"""Where an installation of charts/bellwether is."""
+"""Where one Helm release is: context of the kubeconfig, namespace and name."""
 
 from dataclasses import dataclass
 from typing import Any
 
-from bellwether.cluster.kubectl import Cluster
+from bellwether.cluster.kubectl import Kubectl
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where an installation is: cluster, namespace, and the Helm release's name."""
+class Installation:
+    """A Helm release, of charts/bellwether where nothing else is said, and commands for its namespace.
 
-    cluster: Cluster
+    Attributes:
+        kubectl: the cluster.
+        namespace: of the release.
+        release: Helm's name for it.
+    """
+
+    kubectl: Kubectl
     namespace: str
     release: str
 
-    def get(self, *args: str) -> dict[str, Any]:
-        """Objects of the installation's namespace.
+    def command(self, *args: str) -> list[str]:
+        """A kubectl command for the installation's namespace."""
+        return self.kubectl.command(*args, "--namespace", self.namespace)
+
+    def helm(self, *args: str) -> list[str]:
+        """A helm command for the installation's namespace."""
+        return self.kubectl.helm(*args, "--namespace", self.namespace)
+
+    def objects(self, *args: str) -> dict[str, Any]:
+        """What `kubectl get ... --output json` says.
 
         Raises:
             Unavailable: the cluster cannot be asked.
         """
-        return self.cluster.objects(*args, "--namespace", self.namespace)
+        return self.kubectl.objects(*args, "--namespace", self.namespace)
+
+    def exists(self, *args: str) -> bool:
+        """Whether `kubectl get` finds this object.
+
+        Raises:
+            Unavailable: the cluster cannot be asked.
+        """
+        return self.kubectl.exists(*args, "--namespace", self.namespace)

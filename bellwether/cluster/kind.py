@@ -1,21 +1,28 @@
-"""Makes and removes the kind cluster of kind-config.yaml, and carries images into it."""
+"""Makes and removes the kind cluster of kind-config.yaml, and brings everything up in it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from bellwether.cluster.kubectl import ask, follow, run
-from bellwether.steps import Step
+from bellwether.cluster.helmfile import CHARTS
+from bellwether.cluster.installation import Installation
+from bellwether.cluster.kubectl import Kubectl, ask, follow, run
+from bellwether.cluster.preflight import check_machine, refuse
+from bellwether.cluster.up import Plan, bring_up, check_plan, images_settings
+from bellwether.console import Step, Steps
 
 CONFIG: Final = Path(__file__).parents[2] / "kind-config.yaml"
+# Which profile of charts/bellwether goes with which of the platform.
+PROFILES: Final = {"default": "kind", "small": "small"}
 
 
 def configuration() -> dict[str, Any]:
-    """What kind-config.yaml says."""
+    """The content of kind-config.yaml."""
     import yaml
 
-    read: dict[str, Any] = yaml.safe_load(CONFIG.read_text())
-    return read
+    content: dict[str, Any] = yaml.safe_load(CONFIG.read_text())
+    return content
 
 
 def gateway_ports() -> tuple[int, int]:
@@ -39,7 +46,7 @@ def exists() -> bool:
 
 
 def create(step: Step) -> None:
-    """Make the cluster, or take the one that is there; a half-made one is made anew.
+    """Make the cluster unless it is there; one that does not answer is made anew.
 
     Raises:
         Unavailable: kind failed.
@@ -80,5 +87,51 @@ def remove(step: Step) -> None:
     if not exists():
         step.outcome = "not there"
         return
-    follow(["kind", "delete", "cluster", "--name", name()], lambda _: step.doing("going"))
+    follow(["kind", "delete", "cluster", "--name", name()], lambda _: step.doing("deleting"))
     step.outcome = "removed"
+
+
+def bring_up_kind(
+    profile: str,
+    skip: tuple[str, ...],
+    values: tuple[Path, ...],
+    settings: tuple[str, ...],
+    steps: Steps,
+    *,
+    training: bool,
+) -> None:
+    """Check the machine, make the cluster, build and load the images, bring everything up.
+
+    Raises:
+        BellwetherError: a step failed; the next run continues from there.
+    """
+    from bellwether.cluster.images import build_images
+
+    port, _ = gateway_ports()
+    profiled = CHARTS / "bellwether" / "profiles" / f"{PROFILES.get(profile, profile)}.yaml"
+    plan = Plan(
+        installation=Installation(Kubectl(f"kind-{name()}"), "bellwether", "bellwether"),
+        profile=profile,
+        skip=skip,
+        values=(profiled, *values),
+        settings=settings,
+        port=port,
+        training=training,
+    )
+    check_plan(plan)
+    with steps.step("this machine") as step:
+        results = check_machine(profile, port, ours=False)
+        if results[1].ok and exists():
+            results = check_machine(profile, port, ours=True)
+        refuse(results)
+        step.outcome = ", ".join(f"{result.what} {result.detail}" for result in results)
+    with steps.step("kind cluster") as step:
+        create(step)
+    with steps.step("images") as step:
+        step.doing("building three, some minutes the first time")
+        built = build_images(on_built=lambda image: step.doing(f"{image.image} is built"))
+        images = [image.image for image in built]
+        step.outcome = ", ".join(images)
+    with steps.step("images into the node") as step:
+        load(images, step)
+    bring_up(replace(plan, settings=(*images_settings(images), *settings)), steps)

@@ -1,4 +1,4 @@
-"""Runs kubectl, helm, kind and docker as programs, and says in our words why one failed."""
+"""Runs kubectl, helm, kind and docker as programs; a failure becomes an error with a remedy."""
 
 import json
 import os
@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -37,8 +37,8 @@ REMEDIES: Final = (
 
 
 @dataclass(frozen=True)
-class Answer:
-    """How a program ended, and what it wrote."""
+class ProgramResult:
+    """How a program ended: its exit code and what it wrote."""
 
     code: int
     out: str
@@ -47,8 +47,8 @@ class Answer:
 
 def ask(
     command: Sequence[str], stdin: str = "", timeout: float | None = 120, cwd: str | None = None
-) -> Answer:
-    """Run a program to its end, whatever that is.
+) -> ProgramResult:
+    """Run a program to its end, whatever its exit code.
 
     Raises:
         Unavailable: the program is not installed, or took longer than the timeout.
@@ -71,19 +71,19 @@ def ask(
             f"`{_short(command)}` did not",
             "Is the cluster reachable and awake?",
         ) from error
-    return Answer(done.returncode, done.stdout, done.stderr)
+    return ProgramResult(done.returncode, done.stdout, done.stderr)
 
 
 def run(command: Sequence[str], stdin: str = "", timeout: float | None = 120) -> str:
     """Run a program that has to succeed; return what it wrote.
 
     Raises:
-        Unavailable: it failed; told with its last words and what to do.
+        Unavailable: it failed; holds the end of its output and what to do.
     """
-    answer = ask(command, stdin, timeout)
-    if answer.code:
-        raise _failed(command, answer)
-    return answer.out
+    result = ask(command, stdin, timeout)
+    if result.code:
+        raise _failed(command, result)
+    return result.out
 
 
 def follow(command: Sequence[str], tick: Callable[[float], None]) -> str:
@@ -113,10 +113,10 @@ def follow(command: Sequence[str], tick: Callable[[float], None]) -> str:
         out.seek(0)
         err.seek(0)
         texts = [stream.read().decode(errors="replace") for stream in (out, err)]
-    answer = Answer(process.returncode, *texts)
-    if answer.code:
-        raise _failed(command, answer)
-    return answer.out
+    result = ProgramResult(process.returncode, *texts)
+    if result.code:
+        raise _failed(command, result)
+    return result.out
 
 
 def lines(command: Sequence[str]) -> Iterator[str]:
@@ -139,12 +139,12 @@ def lines(command: Sequence[str]) -> Iterator[str]:
 
 
 @dataclass(frozen=True)
-class Cluster:
-    """One cluster, as a context of the kubeconfig names it; "" is the current context."""
+class Kubectl:
+    """kubectl and helm commands for one context of the kubeconfig; "" is the current context."""
 
     context: str = ""
 
-    def kubectl(self, *args: str) -> list[str]:
+    def command(self, *args: str) -> list[str]:
         """A kubectl command for this cluster."""
         return ["kubectl", *(["--context", self.context] if self.context else []), *args]
 
@@ -158,23 +158,34 @@ class Cluster:
         Raises:
             Unavailable: kubectl failed.
         """
-        found: dict[str, Any] = json.loads(run(self.kubectl("get", *args, "--output", "json")))
+        found: dict[str, Any] = json.loads(run(self.command("get", *args, "--output", "json")))
         return found
 
-    def there(self, *args: str) -> bool:
+    def exists(self, *args: str) -> bool:
         """Whether `kubectl get` finds this object; a kind the cluster does not know counts as no.
 
         Raises:
             Unavailable: the cluster cannot be asked.
         """
-        command = self.kubectl("get", *args, "--output", "name")
-        answer = ask(command)
-        if answer.code == 0:
-            return bool(answer.out.strip())
+        command = self.command("get", *args, "--output", "name")
+        result = ask(command)
+        if result.code == 0:
+            return bool(result.out.strip())
         missing = ("notfound", "not found", "doesn't have a resource type", "no matches for kind")
-        if any(word in answer.err.lower() for word in missing):
+        if any(word in result.err.lower() for word in missing):
             return False
-        raise _failed(command, answer)
+        raise _failed(command, result)
+
+
+def condition(item: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
+    """The condition of this type in an object's status; empty when it has none."""
+    conditions = item.get("status", {}).get("conditions", ())
+    return next((entry for entry in conditions if entry["type"] == kind), {})
+
+
+def holds(item: Mapping[str, Any], kind: str) -> bool:
+    """Whether an object has the condition of this type, and it is true."""
+    return condition(item, kind).get("status") == "True"
 
 
 def _must_exist(program: str) -> None:
@@ -186,14 +197,14 @@ def _must_exist(program: str) -> None:
         )
 
 
-def _failed(command: Sequence[str], answer: Answer) -> Unavailable:
-    said = (answer.err.strip() or answer.out.strip()).splitlines()
-    words = "\n".join(said[-6:]) or "it wrote nothing"
-    known = (cure for sign, cure in REMEDIES if sign in answer.err.lower())
+def _failed(command: Sequence[str], result: ProgramResult) -> Unavailable:
+    output = (result.err.strip() or result.out.strip()).splitlines()
+    tail = "\n".join(output[-6:]) or "it wrote nothing"
+    remedies = (remedy for sign, remedy in REMEDIES if sign in result.err.lower())
     return Unavailable(
         f"`{_short(command)}` must succeed",
-        f"it ended with {answer.code}: {words}",
-        next(known, "Run it by hand to see more"),
+        f"it ended with {result.code}: {tail}",
+        next(remedies, "Run it by hand to see more"),
     )
 
 

@@ -1,4 +1,4 @@
-"""Runs on the cluster: the parameters a command names, and following a run to its end."""
+"""Runs on Kubeflow Pipelines: their parameters as a command gives them, and following one to its end."""
 
 import json
 import time
@@ -12,9 +12,9 @@ from forecasting.errors import BellwetherError, InvalidSettings, WorkflowsUnavai
 from pipelines.runs import RefreshParams, TrainingParams
 
 PIPELINES: Final = {"training": TRAINING, "refresh": REFRESH}
-"""What a reader types -> the pipeline's name on the cluster."""
+"""Name in commands -> the pipeline's name on the cluster."""
 
-_LOOK_SECONDS: Final = 5.0
+_POLL_SECONDS: Final = 5.0
 _PATIENCE_SECONDS: Final = 120.0
 
 
@@ -43,7 +43,7 @@ def changed(pipeline: str, texts: Sequence[str]) -> dict[str, Any]:
         InvalidSettings: a parameter is not one of the pipeline's, or its value has another type.
     """
     known = (TrainingParams() if pipeline == TRAINING else RefreshParams()).arguments()
-    found: dict[str, Any] = {}
+    changes: dict[str, Any] = {}
     for text in texts:
         name, sign, value = text.partition("=")
         if not sign or name not in known:
@@ -52,8 +52,8 @@ def changed(pipeline: str, texts: Sequence[str]) -> dict[str, Any]:
                 repr(text),
                 f"{pipeline} has {', '.join(known)}",
             )
-        found[name] = _typed(name, value, known[name])
-    return found
+        changes[name] = _typed(name, value, known[name])
+    return changes
 
 
 def _typed(name: str, value: str, example: Any) -> Any:
@@ -65,8 +65,8 @@ def _typed(name: str, value: str, example: Any) -> Any:
         read = json.loads(value)
     except ValueError:
         read = None
-    kinds = (int, float) if isinstance(example, float) else (type(example),)
-    if not isinstance(read, kinds) or isinstance(read, bool) is not isinstance(example, bool):
+    types = (int, float) if isinstance(example, float) else (type(example),)
+    if not isinstance(read, types) or isinstance(read, bool) is not isinstance(example, bool):
         raise InvalidSettings(
             f"the parameter {name} is a {type(example).__name__}", repr(value), f"e.g. {example}"
         )
@@ -76,19 +76,19 @@ def _typed(name: str, value: str, example: Any) -> Any:
 def follow(
     workflows: Workflows,
     run_id: str,
-    told: Callable[[WorkflowRun], None],
+    on_state: Callable[[WorkflowRun], None],
     *,
     timeout: float,
-    look_seconds: float = _LOOK_SECONDS,
+    poll_seconds: float = _POLL_SECONDS,
 ) -> WorkflowRun:
     """Watch a run until it has ended well.
 
     Args:
         workflows: where it runs.
         run_id: which.
-        told: called with the run at every look.
+        on_state: called with the run as often as it was asked for.
         timeout: seconds after which the watching ends; the run goes on.
-        look_seconds: how long from one look to the next.
+        poll_seconds: seconds between two requests.
 
     Raises:
         BellwetherError: it failed or was canceled.
@@ -104,7 +104,7 @@ def follow(
             if time.monotonic() - last_seen > _PATIENCE_SECONDS:
                 raise
         else:
-            told(run)
+            on_state(run)
             if run.ended:
                 return _ended_well(run, workflows.link(run_id))
         if time.monotonic() - begun > timeout:
@@ -113,7 +113,7 @@ def follow(
                 f"{run_id} has not",
                 "It goes on; `bellwether pipeline list` shows its state",
             )
-        time.sleep(look_seconds)
+        time.sleep(poll_seconds)
 
 
 def _ended_well(run: WorkflowRun, link: str) -> WorkflowRun:
@@ -138,6 +138,6 @@ def as_mapping(run: WorkflowRun, link: str) -> Mapping[str, Any]:
         "seconds": run.seconds(datetime.now(UTC)),
         "error": run.error,
         "recurring_run_id": run.recurring_run_id,
-        "steps": {one.name: one.state for one in run.steps},
+        "steps": {step.name: step.state for step in run.steps},
         "link": link,
     }

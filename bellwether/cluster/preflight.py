@@ -1,7 +1,7 @@
-"""Looks before a cluster command leaps: tools, memory, disk, kernel limits, ports, the cluster.
+"""Checks, before a cluster command changes anything: tools, memory, disk, kernel limits, ports.
 
 Every rule is a pure function of facts; the facts are gathered apart, all of them, so that one run
-names everything that is wrong, each with the command that cures it.
+names everything that is wrong, each with the command that mends it.
 """
 
 import json
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from bellwether.cluster.kubectl import Cluster, ask
-from bellwether.doctor import Finding
+from bellwether.cluster.kubectl import Kubectl, ask, holds
+from bellwether.doctor import CheckResult
 from forecasting.errors import BellwetherError
 
 GIB: Final = 2**30
@@ -34,7 +34,7 @@ class Tool:
     name: str
     minimum: tuple[int, int, int]
     command: tuple[str, ...]
-    cure: str
+    remedy: str
 
 
 KUBECTL: Final = Tool(
@@ -66,101 +66,99 @@ KIND_TOOLS: Final = (DOCKER, KIND, KUBECTL, HELM)
 
 
 def version_in(text: str) -> tuple[int, int, int] | None:
-    """The first version number in what a program said about itself."""
+    """The first version number in a program's output."""
     found = re.search(r"\bv?(\d+)\.(\d+)(?:\.(\d+))?", text)
     return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else None
 
 
-def judge_tool(tool: Tool, said: str | None) -> Finding:
-    """Whether a tool is there and new enough; `said` is None when it is not installed."""
+def judge_tool(tool: Tool, output: str | None) -> CheckResult:
+    """Whether a tool is there and new enough; `output` is None when it is not installed."""
     least = ".".join(str(part) for part in tool.minimum)
-    if said is None:
-        return Finding(tool.name, ok=False, said=f"not installed. {tool.cure}")
-    version = version_in(said)
+    if output is None:
+        return CheckResult(tool.name, ok=False, detail=f"not installed. {tool.remedy}")
+    version = version_in(output)
     if version is None:
-        words = said.strip().splitlines()[-1] if said.strip() else "nothing"
-        return Finding(tool.name, ok=False, said=f"gives no version, but: {words}. {tool.cure}")
+        tail = output.strip().splitlines()[-1] if output.strip() else "nothing"
+        detail = f"gives no version, but: {tail}. {tool.remedy}"
+        return CheckResult(tool.name, ok=False, detail=detail)
     text = ".".join(str(part) for part in version)
     if version < tool.minimum:
-        return Finding(tool.name, ok=False, said=f"{text} is older than {least}. {tool.cure}")
-    return Finding(tool.name, ok=True, said=text)
+        return CheckResult(
+            tool.name, ok=False, detail=f"{text} is older than {least}. {tool.remedy}"
+        )
+    return CheckResult(tool.name, ok=True, detail=text)
 
 
-def judge_memory(total: int, profile: str) -> Finding:
+def judge_memory(total: int, profile: str) -> CheckResult:
     """Whether the machine that runs the containers has the memory a profile needs."""
     needed, has = MEMORY[profile], f"{total / GIB:.1f} GiB"
     if total >= needed:
-        return Finding("memory", ok=True, said=has)
+        return CheckResult("memory", ok=True, detail=has)
     if total >= MEMORY["small"]:
-        cure = "Take the small profile: make kind-up PROFILE=small"
+        remedy = "Take the small profile: make kind-up PROFILE=small"
     else:
-        cure = "Give Docker more memory (Docker Desktop: Settings, Resources)"
-    found = f"{has}, and the profile {profile} needs {needed / GIB:.0f} GiB. {cure}"
-    return Finding("memory", ok=False, said=found)
+        remedy = "Give Docker more memory (Docker Desktop: Settings, Resources)"
+    found = f"{has}, and the profile {profile} needs {needed / GIB:.0f} GiB. {remedy}"
+    return CheckResult("memory", ok=False, detail=found)
 
 
-def judge_disk(free: int, folder: str) -> Finding:
+def judge_disk(free: int, folder: str) -> CheckResult:
     """Whether there is room for images and volumes."""
     has = f"{free / GIB:.0f} GiB free in {folder}"
     if free >= DISK:
-        return Finding("disk", ok=True, said=has)
-    return Finding(
-        "disk", ok=False, said=f"{has}, {DISK / GIB:.0f} needed. Free some: docker system prune"
+        return CheckResult("disk", ok=True, detail=has)
+    return CheckResult(
+        "disk", ok=False, detail=f"{has}, {DISK / GIB:.0f} needed. Free some: docker system prune"
     )
 
 
-def judge_inotify(limits: dict[str, int]) -> list[Finding]:
+def judge_inotify(limits: dict[str, int]) -> list[CheckResult]:
     """Whether the kernel lets every pod watch its files; too little shows as "too many open files"."""
-    findings = []
+    results = []
     for name, least in INOTIFY_LIMITS.items():
         if name not in limits:
             continue
         has = limits[name]
-        cure = f"{has:,} is less than {least:,}. sudo sysctl -w fs.inotify.{name}={least}"
-        findings.append(
-            Finding(f"inotify {name}", ok=has >= least, said=f"{has:,}" if has >= least else cure)
+        remedy = f"{has:,} is less than {least:,}. sudo sysctl -w fs.inotify.{name}={least}"
+        results.append(
+            CheckResult(
+                f"inotify {name}", ok=has >= least, detail=f"{has:,}" if has >= least else remedy
+            )
         )
-    return findings
+    return results
 
 
-def judge_port(port: int, *, free: bool, ours: bool) -> Finding:
+def judge_port(port: int, *, free: bool, ours: bool) -> CheckResult:
     """Whether the port of the gateway can be had; our own cluster may hold it."""
     what = f"port {port}"
     if ours:
-        return Finding(what, ok=True, said="held by our cluster")
+        return CheckResult(what, ok=True, detail="held by our cluster")
     if free:
-        return Finding(what, ok=True, said="free")
-    cure = f"taken. See by whom: ss -ltnp 'sport = :{port}', and stop it"
-    return Finding(what, ok=False, said=cure)
+        return CheckResult(what, ok=True, detail="free")
+    remedy = f"taken. See by whom: ss -ltnp 'sport = :{port}', and stop it"
+    return CheckResult(what, ok=False, detail=remedy)
 
 
 def judge_cluster(
     version: str, nodes: dict[str, Any], classes: dict[str, Any], *, volumes: bool
-) -> list[Finding]:
+) -> list[CheckResult]:
     """Whether a cluster is new enough, has ready nodes, and a place for volumes if one is needed."""
     found = version_in(version)
     least = ".".join(str(part) for part in KUBERNETES[:2])
     fresh = bool(found and found >= KUBERNETES)
-    findings = [
-        Finding(
+    results = [
+        CheckResult(
             "Kubernetes",
             ok=fresh,
-            said=version if fresh else f"{version} is older than {least}. Upgrade the cluster",
+            detail=version if fresh else f"{version} is older than {least}. Upgrade the cluster",
         )
     ]
-    ready = [
-        node["metadata"]["name"]
-        for node in nodes.get("items", ())
-        if any(
-            entry["type"] == "Ready" and entry["status"] == "True"
-            for entry in node["status"]["conditions"]
-        )
-    ]
-    findings.append(
-        Finding(
+    ready = [node["metadata"]["name"] for node in nodes.get("items", ()) if holds(node, "Ready")]
+    results.append(
+        CheckResult(
             "nodes",
             ok=bool(ready),
-            said=f"{len(ready)} ready" if ready else "none is ready. kubectl describe nodes",
+            detail=f"{len(ready)} ready" if ready else "none is ready. kubectl describe nodes",
         )
     )
     if volumes:
@@ -170,78 +168,80 @@ def judge_cluster(
             for entry in classes.get("items", ())
             if entry["metadata"].get("annotations", {}).get(mark) == "true"
         ]
-        cure = (
+        remedy = (
             "none is the default. Choose one: kubectl annotate storageclass NAME "
             f"{mark}=true, or bring your own with --skip"
         )
-        findings.append(
-            Finding("storage class", ok=bool(default), said=default[0] if default else cure)
+        results.append(
+            CheckResult("storage class", ok=bool(default), detail=default[0] if default else remedy)
         )
-    return findings
+    return results
 
 
-def look_at_tools(tools: Sequence[Tool]) -> list[Finding]:
-    """Ask every tool for its version."""
-    findings = []
+def check_tools(tools: Sequence[Tool]) -> list[CheckResult]:
+    """Ask every tool for its version, and check it."""
+    results = []
     for tool in tools:
         if shutil.which(tool.name) is None:
-            findings.append(judge_tool(tool, None))
+            results.append(judge_tool(tool, None))
             continue
-        answer = ask(tool.command)
-        findings.append(judge_tool(tool, answer.out if answer.code == 0 else answer.err))
-    return findings
+        asked = ask(tool.command)
+        results.append(judge_tool(tool, asked.out if asked.code == 0 else asked.err))
+    return results
 
 
-def look_at_machine(profile: str, port: int, *, ours: bool) -> list[Finding]:
+def check_machine(profile: str, port: int, *, ours: bool) -> list[CheckResult]:
     """Everything kind needs of this machine."""
-    findings = look_at_tools(KIND_TOOLS)
-    if findings[0].ok:
-        told = json.loads(ask(["docker", "info", "--format", "{{json .}}"]).out or "{}")
-        findings.append(judge_memory(int(told.get("MemTotal", 0)), profile))
+    results = check_tools(KIND_TOOLS)
+    if results[0].ok:
+        docker = json.loads(ask(["docker", "info", "--format", "{{json .}}"]).out or "{}")
+        results.append(judge_memory(int(docker.get("MemTotal", 0)), profile))
         # Docker Desktop keeps its images in a machine of its own, whose disk is not ours to see.
-        root = Path(told.get("DockerRootDir", ""))
+        root = Path(docker.get("DockerRootDir", ""))
         folder = root if root.is_dir() else Path.cwd()
-        findings.append(judge_disk(shutil.disk_usage(folder).free, str(folder)))
+        results.append(judge_disk(shutil.disk_usage(folder).free, str(folder)))
     limits = {
         path.name: int(path.read_text())
         for path in (INOTIFY / name for name in INOTIFY_LIMITS)
         if path.exists()
     }
     return [
-        *findings,
+        *results,
         *judge_inotify(limits),
         judge_port(port, free=_is_free(port), ours=ours),
     ]
 
 
-def look_at_cluster(cluster: Cluster, *, volumes: bool) -> list[Finding]:
+def check_cluster(kubectl: Kubectl, *, volumes: bool) -> list[CheckResult]:
     """Everything the platform needs of a cluster.
 
     Raises:
         Unavailable: the cluster cannot be asked.
     """
-    findings = look_at_tools(CLUSTER_TOOLS)
-    if not all(finding.ok for finding in findings):
-        return findings
-    nodes = cluster.objects("nodes")
-    answer = ask(cluster.kubectl("version", "--output", "json"))
-    version = json.loads(answer.out or "{}").get("serverVersion", {}).get("gitVersion", "unknown")
-    findings += judge_cluster(version, nodes, cluster.objects("storageclasses"), volumes=volumes)
-    allowed = ask(cluster.kubectl("auth", "can-i", "*", "*", "--all-namespaces")).out.strip()
-    cure = "not a cluster administrator. Use a kubeconfig of one: installing CRDs needs it"
-    findings.append(
-        Finding("rights", ok=allowed == "yes", said="administrator" if allowed == "yes" else cure)
+    results = check_tools(CLUSTER_TOOLS)
+    if not all(result.ok for result in results):
+        return results
+    nodes = kubectl.objects("nodes")
+    versions = ask(kubectl.command("version", "--output", "json"))
+    version = json.loads(versions.out or "{}").get("serverVersion", {}).get("gitVersion", "unknown")
+    results += judge_cluster(version, nodes, kubectl.objects("storageclasses"), volumes=volumes)
+    allowed = ask(kubectl.command("auth", "can-i", "*", "*", "--all-namespaces")).out.strip()
+    remedy = "not a cluster administrator. Use a kubeconfig of one: installing CRDs needs it"
+    results.append(
+        CheckResult(
+            "rights", ok=allowed == "yes", detail="administrator" if allowed == "yes" else remedy
+        )
     )
-    return findings
+    return results
 
 
-def refuse(findings: Sequence[Finding]) -> None:
+def refuse(results: Sequence[CheckResult]) -> None:
     """Stop when anything is wrong, and say all of it.
 
     Raises:
-        BellwetherError: at least one finding is not ok.
+        BellwetherError: at least one result is not ok.
     """
-    wrong = [f"{finding.what}: {finding.said}" for finding in findings if not finding.ok]
+    wrong = [f"{result.what}: {result.detail}" for result in results if not result.ok]
     if wrong:
         raise BellwetherError(
             "everything must be in place before the first change",

@@ -6,24 +6,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from bellwether.cluster.installer import (
+from bellwether.cluster.helmfile import (
+    CHARTS,
+    Release,
     check_skips,
     install,
     installed_release,
-    mend,
+    merged,
+    platform_releases,
     uninstall,
-    waiting_for,
+    upgrade,
 )
-from bellwether.cluster.kubectl import Cluster, ask, follow, run
-from bellwether.cluster.platform_list import CHARTS, Release, merged, platform_releases
-from bellwether.console import console, say
-from bellwether.steps import Step, Steps
+from bellwether.cluster.installation import Installation
+from bellwether.cluster.kubectl import ask, follow, run
+from bellwether.console import Step, Steps, console, say
 from forecasting.errors import BellwetherError, InvalidSettings
 
 CHART: Final = CHARTS / "bellwether"
 # Releases that keep data, in volumes.
-KEEPERS: Final = ("seaweedfs", "database", "kubeflow-pipelines")
-# What the rollout made: Helm does not know of it.
+STATEFUL: Final = ("seaweedfs", "database", "kubeflow-pipelines")
+# What a rollout makes: Helm does not know of it.
 MADE_BY_ROLLOUT: Final = (
     "inferenceservices.serving.kserve.io",
     "poddisruptionbudgets",
@@ -37,7 +39,6 @@ OWN_STORE: Final = (
     "objectStore.secretKeyName=secretkey",
     "objectStore.embedded.enabled=true",
 )
-TIMEOUT: Final = "10m"
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,7 @@ class Plan:
     """What to bring up, where, and how.
 
     Args:
-        cluster: which.
-        namespace: of charts/bellwether.
-        release: Helm's name for it.
+        installation: where charts/bellwether is, or is to be.
         profile: of the platform: default or small.
         skip: releases of the platform to leave out; "all" for every one.
         values: values files for charts/bellwether, the last one wins.
@@ -56,9 +55,7 @@ class Plan:
         training: whether to run a first training when nothing is served yet.
     """
 
-    cluster: Cluster
-    namespace: str
-    release: str
+    installation: Installation
     profile: str = "default"
     skip: tuple[str, ...] = ()
     values: tuple[Path, ...] = ()
@@ -75,43 +72,46 @@ def bring_up(plan: Plan, steps: Steps) -> None:
     """
     releases = check_plan(plan)
     with steps.step("preflight") as step:
-        step.outcome = _look(plan, releases)
+        step.outcome = _check_cluster(plan, releases)
     for release in releases:
         with steps.step(release.name) as step:
-            install(plan.cluster, release, step, plan.skip, own_settings(plan, release))
+            settings = own_settings(plan, release)
+            install(plan.installation.kubectl, release, step, plan.skip, settings)
             if release.name == "kserve" and step.outcome.endswith("installed"):
                 _wait_for_webhook(plan, step)
     with steps.step("bellwether") as step:
-        _install_ours(plan, releases, step)
+        _install_bellwether(plan, releases, step)
     if plan.training:
         _train(plan, steps)
-    show_addresses(plan)
+    show_addresses(plan.installation, plan.port)
     steps.total()
 
 
 def take_down(plan: Plan, steps: Steps, *, platform: bool, data: bool) -> None:
-    """Remove ours; with `platform` the third parties we installed; with `data` what they kept.
+    """Remove Bellwether; with `platform` the third parties, too; with `data` their data as well.
+
+    Of the third parties those are removed that `bring_up` installed.
 
     Raises:
         BellwetherError: a step failed; the next run continues from there.
     """
-    place = ("--namespace", plan.namespace)
+    here = plan.installation
     with steps.step("model versions") as step:
-        step.outcome = _remove_versions(plan, step)
-    with steps.step(plan.release) as step:
-        uninstall(plan.cluster, plan.release, plan.namespace, step)
-        jobs = ("--selector", f"app.kubernetes.io/instance={plan.release}", "--ignore-not-found")
-        run(plan.cluster.kubectl("delete", "jobs", *place, *jobs))
+        step.outcome = _remove_versions(here, step)
+    with steps.step(here.release) as step:
+        uninstall(here, step)
+        jobs = ("--selector", f"app.kubernetes.io/instance={here.release}", "--ignore-not-found")
+        run(here.command("delete", "jobs", *jobs))
     releases = platform_releases(plan.profile)
     if platform:
         for release in reversed(releases):
             with steps.step(release.name) as step:
-                uninstall(plan.cluster, release.name, release.namespace, step)
+                uninstall(Installation(here.kubectl, release.namespace, release.name), step)
     if data:
-        ours = sorted({r.namespace for r in releases if r.name in KEEPERS} | {plan.namespace})
-        for namespace in ours:
+        stateful = {r.namespace for r in releases if r.name in STATEFUL}
+        for namespace in sorted(stateful | {here.namespace}):
             with steps.step(f"namespace {namespace}") as step:
-                _remove_namespace(plan, namespace, step)
+                _remove_namespace(here, namespace, step)
     steps.total()
 
 
@@ -132,48 +132,54 @@ def check_plan(plan: Plan) -> tuple[Release, ...]:
 
 
 def wiring(releases: Sequence[Release], installed: Sequence[str]) -> list[Path]:
-    """Values by which charts/bellwether finds the releases that are ours."""
+    """Values by which charts/bellwether finds the releases of the platform that are installed."""
     folder = CHARTS / "platform" / "values" / "bellwether"
     files = (folder / f"{release.name}.yaml" for release in releases if release.name in installed)
     return [path for path in files if path.is_file()]
 
 
-def show_addresses(plan: Plan) -> None:
+def show_addresses(installation: Installation, port: int | None) -> None:
     """Print where everything is, and a command that asks for a forecast.
+
+    Args:
+        installation: of charts/bellwether.
+        port: of this machine that leads to the gateway; None when it has an address of its own.
 
     Raises:
         Unavailable: the cluster cannot be asked.
     """
     from bellwether.cluster.addresses import addresses
 
-    shown, command = addresses(plan.cluster, plan.namespace, plan.port)
-    console.print(shown)
+    listing, command = addresses(installation, port)
+    console.print(listing)
     if command:
         say("\nAsk for a forecast:", style="bold")
         say(command)
 
 
-def _remove_namespace(plan: Plan, namespace: str, step: Step) -> None:
+def _remove_namespace(installation: Installation, namespace: str, step: Step) -> None:
     follow(
-        plan.cluster.kubectl("delete", "namespace", namespace, "--ignore-not-found"),
-        lambda _: step.doing("its objects are going"),
+        installation.kubectl.command("delete", "namespace", namespace, "--ignore-not-found"),
+        lambda _: step.doing("its objects are being deleted"),
     )
     step.outcome = "removed, with its volumes and credentials"
 
 
-def _look(plan: Plan, releases: Sequence[Release]) -> str:
-    from bellwether.cluster.preflight import look_at_cluster, refuse
+def _check_cluster(plan: Plan, releases: Sequence[Release]) -> str:
+    from bellwether.cluster.preflight import check_cluster, refuse
 
     left_out = {r.name for r in releases} if "all" in plan.skip else set(plan.skip)
-    findings = look_at_cluster(plan.cluster, volumes=any(name not in left_out for name in KEEPERS))
-    refuse(findings)
-    return ", ".join(f"{f.what} {f.said}" for f in findings)
+    volumes = any(name not in left_out for name in STATEFUL)
+    results = check_cluster(plan.installation.kubectl, volumes=volumes)
+    refuse(results)
+    return ", ".join(f"{result.what} {result.detail}" for result in results)
 
 
 def own_settings(plan: Plan, release: Release) -> tuple[str, ...]:
-    """What a release has to know of this run: our namespace, and which of its neighbours are there."""
+    """Values a release needs from this run: the namespace, and which other releases are left out."""
+    namespace = plan.installation.namespace
     if release.name == "foundation":
-        settings = [] if plan.namespace == "bellwether" else [f"namespace={plan.namespace}"]
+        settings = [] if namespace == "bellwether" else [f"namespace={namespace}"]
         switches = {
             "seaweedfs": "objectStore.enabled",
             "database": "database.enabled",
@@ -183,13 +189,11 @@ def own_settings(plan: Plan, release: Release) -> tuple[str, ...]:
         settings += [f"{switch}=false" for name, switch in switches.items() if name in plan.skip]
         return tuple(settings)
     if release.name == "kubeflow-pipelines":
-        steps = ("networkPolicies.clients[0]", "networkPolicies.steps[0].namespace")
-        place = (
-            [f"{key}={plan.namespace}" for key in steps] if plan.namespace != "bellwether" else []
-        )
-        # Without the store that is usually here, it brings one of its own.
+        keys = ("networkPolicies.clients[0]", "networkPolicies.steps[0].namespace")
+        clients = [f"{key}={namespace}" for key in keys] if namespace != "bellwether" else []
+        # Without the platform's object store, it brings one of its own.
         store = OWN_STORE if "seaweedfs" in plan.skip else ()
-        return (*place, *store)
+        return (*clients, *store)
     return ()
 
 
@@ -198,7 +202,7 @@ def _wait_for_webhook(plan: Plan, step: Step) -> None:
     from bellwether.cluster.doctor import webhook_answers
 
     deadline = time.monotonic() + 120
-    while not webhook_answers(plan.cluster, "default"):
+    while not webhook_answers(plan.installation.kubectl, "default"):
         if time.monotonic() > deadline:
             raise BellwetherError(
                 "KServe's webhook must answer within two minutes",
@@ -209,52 +213,40 @@ def _wait_for_webhook(plan: Plan, step: Step) -> None:
         time.sleep(2)
 
 
-def _install_ours(plan: Plan, releases: Sequence[Release], step: Step) -> None:
-    ours = [
+def _install_bellwether(plan: Plan, releases: Sequence[Release], step: Step) -> None:
+    here = plan.installation
+    platform = [
         release.name
         for release in releases
-        if installed_release(plan.cluster, release.name, release.namespace)
+        if installed_release(Installation(here.kubectl, release.namespace, release.name))
     ]
-    values = [*wiring(releases, ours), *plan.values]
-    _must_have_credentials(plan)
-    there = installed_release(plan.cluster, plan.release, plan.namespace)
-    if there and there.status != "deployed":
-        step.doing("mending what an interrupted run left")
-        mend(plan.cluster, plan.release, plan.namespace, there)
-    follow(
-        plan.cluster.helm(
-            *("upgrade", "--install", plan.release, str(CHART)),
-            *("--namespace", plan.namespace, "--create-namespace", "--wait", "--timeout", TIMEOUT),
-            *(part for path in values for part in ("--values", str(path))),
-            *(part for setting in plan.settings for part in ("--set", setting)),
-        ),
-        lambda _: step.doing(waiting_for(plan.cluster, plan.namespace)),
-    )
-    step.outcome = f"in {plan.namespace}"
+    values = [*wiring(releases, platform), *plan.values]
+    _require_credentials(plan)
+    upgrade(here, installed_release(here), (str(CHART),), step, values, plan.settings)
+    step.outcome = f"in {here.namespace}"
 
 
 def secrets_needed(values: Mapping[str, Any], settings: Sequence[str]) -> list[str]:
     """Names of the Secrets charts/bellwether will look for: its defaults, or what replaces them."""
-    given = dict(setting.split("=", 1) for setting in settings if "=" in setting)
+    single = dict(setting.split("=", 1) for setting in settings if "=" in setting)
     return [
-        given.get(f"{part}.existingSecret")
+        single.get(f"{part}.existingSecret")
         or values.get(part, {}).get("existingSecret")
         or f"bellwether-{part.lower()}"
         for part in ("objectStore", "database")
     ]
 
 
-def _must_have_credentials(plan: Plan) -> None:
-    place = ("--namespace", plan.namespace)
+def _require_credentials(plan: Plan) -> None:
     missing = [
         name
         for name in secrets_needed(merged(plan.values), plan.settings)
-        if not plan.cluster.there("secret", name, *place)
+        if not plan.installation.exists("secret", name)
     ]
     if missing:
         raise InvalidSettings(
             "Bellwether needs the credentials of its object store and its database",
-            f"no Secret {', '.join(missing)} in {plan.namespace}",
+            f"no Secret {', '.join(missing)} in {plan.installation.namespace}",
             "Let foundation make them, or make them yourself; charts/platform/README.md says how",
         )
 
@@ -262,24 +254,23 @@ def _must_have_credentials(plan: Plan) -> None:
 def _train(plan: Plan, steps: Steps) -> None:
     from bellwether.cluster.first_training import serves_already, train
 
-    if serves_already(plan.cluster, plan.namespace):
+    if serves_already(plan.installation):
         say("  A model is served already; the next training is the schedule's.", style="dim")
         return
     with steps.step("first training") as step:
-        train(plan.cluster, plan.namespace, plan.release, step)
+        train(plan.installation, step)
 
 
-def _remove_versions(plan: Plan, step: Step) -> str:
+def _remove_versions(installation: Installation, step: Step) -> str:
     removed = 0
     for kind in MADE_BY_ROLLOUT:
-        place = ("--namespace", plan.namespace)
-        chosen = ("--selector", "bellwether.io/model-version")
-        listed = ask(plan.cluster.kubectl("get", kind, *place, *chosen, "--output", "name"))
-        names = listed.out.split() if listed.code == 0 else []
+        selector = ("--selector", "bellwether.io/model-version")
+        listing = ask(installation.command("get", kind, *selector, "--output", "name"))
+        names = listing.out.split() if listing.code == 0 else []
         if names:
             follow(
-                plan.cluster.kubectl("delete", *names, *place, "--ignore-not-found"),
-                lambda _: step.doing("versions are going"),
+                installation.command("delete", *names, "--ignore-not-found"),
+                lambda _: step.doing("versions are being deleted"),
             )
         removed += len(names)
     return f"{removed} objects removed"

@@ -1,4 +1,4 @@
-"""`bellwether cluster ...`: parses, calls one function, prints; the work is elsewhere."""
+"""`bellwether cluster`: brings Bellwether up on Kubernetes, examines it and takes it down."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,21 +7,19 @@ from typing import Annotated, Final
 
 import typer
 
-from bellwether.console import console, errors_in_words, say, table
+from bellwether.commands.options import Context, Namespace, Release
+from bellwether.console import Steps, errors_in_words, say
 
 app = typer.Typer(
     name="cluster",
     help="Bring Bellwether up on Kubernetes, look after it, take it down.\n\n"
-    "Every command may be run again: what is there is left alone, what broke off is continued.",
+    "Every command may be run again: what is there is left alone, what was interrupted goes on.",
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
 
 EXIT_INTERRUPTED: Final = 130
 
-Context = Annotated[str, typer.Option(help="Context of the kubeconfig. Default: the current one.")]
-Namespace = Annotated[str, typer.Option(help="Namespace of Bellwether.")]
-ReleaseName = Annotated[str, typer.Option(help="Helm's name for Bellwether.")]
 Profile = Annotated[str, typer.Option(help="default, or small for a machine with 8 GB.")]
 Skip = Annotated[
     list[str] | None,
@@ -42,25 +40,23 @@ Training = Annotated[bool, typer.Option(help="Run a first training when nothing 
 def up(
     context: Context = "",
     namespace: Namespace = "bellwether",
-    release: ReleaseName = "bellwether",
+    release: Release = "bellwether",
     profile: Profile = "default",
     skip: Skip = None,
     values: Values = None,
     settings: Settings = None,
     training: Training = True,
 ) -> None:
-    """Install the platform and Bellwether on an existing cluster, train, and say where all is."""
-    from bellwether.cluster.kubectl import Cluster
-    from bellwether.cluster.platform_list import CHARTS
+    """Install the platform and Bellwether on an existing cluster, train, and print the addresses."""
+    from bellwether.cluster.helmfile import CHARTS
+    from bellwether.cluster.installation import Installation
+    from bellwether.cluster.kubectl import Kubectl
     from bellwether.cluster.up import Plan, bring_up
-    from bellwether.steps import Steps
 
     with _in_words():
         profiled = CHARTS / "bellwether" / "profiles" / f"{profile}.yaml"
         plan = Plan(
-            cluster=Cluster(context),
-            namespace=namespace,
-            release=release,
+            installation=Installation(Kubectl(context), namespace, release),
             profile=profile,
             skip=tuple(skip or ()),
             values=(*([profiled] if profiled.is_file() else []), *(values or ())),
@@ -79,8 +75,7 @@ def kind_up(
     training: Training = True,
 ) -> None:
     """Make a cluster on this machine with kind, build the images, and bring all of it up in it."""
-    from bellwether.cluster.kind_up import bring_up_kind
-    from bellwether.steps import Steps
+    from bellwether.cluster.kind import bring_up_kind
 
     with _in_words():
         bring_up_kind(
@@ -97,7 +92,7 @@ def kind_up(
 def down(
     context: Context = "",
     namespace: Namespace = "bellwether",
-    release: ReleaseName = "bellwether",
+    release: Release = "bellwether",
     platform: Annotated[
         bool, typer.Option("--platform", help="Remove the third parties we installed, too.")
     ] = False,
@@ -106,12 +101,12 @@ def down(
     ] = False,
 ) -> None:
     """Remove Bellwether from a cluster; its data and credentials stay, unless --data."""
-    from bellwether.cluster.kubectl import Cluster
+    from bellwether.cluster.installation import Installation
+    from bellwether.cluster.kubectl import Kubectl
     from bellwether.cluster.up import Plan, take_down
-    from bellwether.steps import Steps
 
     with _in_words():
-        plan = Plan(Cluster(context), namespace, release)
+        plan = Plan(Installation(Kubectl(context), namespace, release))
         take_down(plan, Steps(), platform=platform, data=data)
 
 
@@ -119,7 +114,6 @@ def down(
 def kind_down() -> None:
     """Remove the kind cluster and everything in it."""
     from bellwether.cluster import kind
-    from bellwether.steps import Steps
 
     with _in_words():
         steps = Steps()
@@ -131,21 +125,18 @@ def kind_down() -> None:
 def doctor(
     context: Context = "",
     namespace: Namespace = "bellwether",
-    release: ReleaseName = "bellwether",
+    release: Release = "bellwether",
 ) -> None:
-    """Use every connection of an installation for real; say what to do about each that fails."""
+    """Use every connection of an installation for real; each that fails comes with its remedy."""
     from bellwether.cluster.doctor import examine_cluster
-    from bellwether.cluster.installation import Place
-    from bellwether.cluster.kubectl import Cluster
-    from bellwether.steps import Steps
+    from bellwether.cluster.installation import Installation
+    from bellwether.cluster.kubectl import Kubectl
+    from bellwether.doctor import report
 
     with _in_words():
         with Steps().step("examination") as step:
-            findings = examine_cluster(Place(Cluster(context), namespace, release), step)
-        rows = [(f.what, "[green]ok[/]" if f.ok else "[red]fails[/]", f.said) for f in findings]
-        console.print(table("", ["what", "state", "said"], rows))
-    if not all(finding.ok for finding in findings):
-        raise typer.Exit(1)
+            results = examine_cluster(Installation(Kubectl(context), namespace, release), step)
+        report(results)
 
 
 @app.command()
@@ -156,12 +147,13 @@ def addresses(
         int, typer.Option(help="Port of this machine that leads to the gateway; 0: none.")
     ] = 0,
 ) -> None:
-    """Say where page, V2 endpoint, MLflow, Grafana and Prometheus are."""
-    from bellwether.cluster.kubectl import Cluster
-    from bellwether.cluster.up import Plan, show_addresses
+    """Print where page, V2 endpoint, MLflow, Grafana and Prometheus are."""
+    from bellwether.cluster.installation import Installation
+    from bellwether.cluster.kubectl import Kubectl
+    from bellwether.cluster.up import show_addresses
 
     with _in_words():
-        show_addresses(Plan(Cluster(context), namespace, "bellwether", port=port or None))
+        show_addresses(Installation(Kubectl(context), namespace, "bellwether"), port or None)
 
 
 @contextmanager

@@ -1,18 +1,20 @@
-"""`bellwether pipeline`: starts, follows and lists runs on Kubeflow Pipelines; the rest is upkeep."""
+"""`bellwether pipeline`: starts, follows and lists runs on Kubeflow Pipelines."""
 
 import json
 import secrets
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bellwether.cluster.installation import Place
-from bellwether.cluster.kubectl import Cluster
-from bellwether.cluster.pipelines_reach import opened
+from bellwether.cluster.connections import opened_pipelines
+from bellwether.cluster.installation import Installation
+from bellwether.cluster.kubectl import Kubectl
 from bellwether.commands import pipeline_schedules
-from bellwether.commands.pipeline_schedules import AsJson, Pipeline
+from bellwether.commands.options import AsJson, Context, Namespace, Release
+from bellwether.commands.pipeline_schedules import Pipeline
 from bellwether.console import console, errors_in_words, say, table
 
 if TYPE_CHECKING:
@@ -32,20 +34,18 @@ app.add_typer(pipeline_schedules.app)
 
 @app.callback()
 def choose(
-    chosen: typer.Context,
-    context: Annotated[
-        str, typer.Option(help="Context of the kubeconfig. Default: the current one.")
-    ] = "",
-    namespace: Annotated[str, typer.Option(help="Namespace of the release.")] = "bellwether",
-    release: Annotated[str, typer.Option(help="Name of the Helm release.")] = "bellwether",
+    ctx: typer.Context,
+    context: Context = "",
+    namespace: Namespace = "bellwether",
+    release: Release = "bellwether",
 ) -> None:
     """Choose the release whose Kubeflow Pipelines is asked where no address is set."""
-    chosen.obj = Place(Cluster(context), namespace, release)
+    ctx.obj = Installation(Kubectl(context), namespace, release)
 
 
 @app.command()
 def run(
-    chosen: typer.Context,
+    ctx: typer.Context,
     pipeline: Pipeline,
     parameter: Annotated[
         list[str] | None,
@@ -70,87 +70,92 @@ def run(
     """
     from bellwether.cluster.pipeline_runs import as_mapping, changed, follow, full_name
 
-    with errors_in_words(), opened(chosen.obj) as workflows:
+    with errors_in_words(), opened_pipelines(ctx.obj) as workflows:
         name = full_name(pipeline)
         changes = changed(name, parameter or ())
         key = key or f"by-hand-{secrets.token_hex(4)}"
         if version:
-            wanted = workflows.version(name, "" if version == "newest" else version)
-            started = workflows.start(wanted, changes, key=key)
+            uploaded = workflows.version(name, "" if version == "newest" else version)
+            started = workflows.start(uploaded, changes, key=key)
         else:
             started = workflows.start_as_scheduled(name, key=key, changes=changes)
-        found, link = started.run, workflows.link(started.run.id)
+        current, link = started.run, workflows.link(started.run.id)
         if not as_json:
-            said = "Started" if started.fresh else "There already"
-            say(f"{said}: {found.name}, run {found.id} {link}".rstrip())
+            state = "Started" if started.fresh else "There already"
+            say(f"{state}: {current.name}, run {current.id} {link}".rstrip())
         if wait:
             with console.status("") as status:
-                told = _Followed(None if as_json else status.update)
-                found = follow(workflows, found.id, told, timeout=timeout)
+                show = _RunProgress(None if as_json else status.update)
+                current = follow(workflows, current.id, show, timeout=timeout)
         if as_json:
-            answer = {**as_mapping(found, link), "fresh": started.fresh}
+            answer = {**as_mapping(current, link), "fresh": started.fresh}
             typer.echo(json.dumps(answer, indent=2))
         elif wait:
-            say(f"[green]✓[/] {found.name} ended well ({found.seconds(found.created_at):.0f} s)")
+            took = current.seconds(current.created_at)
+            say(f"[green]✓[/] {current.name} ended well ({took:.0f} s)")
 
 
 @app.command("list")
 def list_all(
-    chosen: typer.Context,
+    ctx: typer.Context,
     runs: Annotated[int, typer.Option(min=0, max=500, help="Newest runs that are shown.")] = 10,
     as_json: AsJson = False,
 ) -> None:
     """Show schedules, the newest runs, their states, and why those that failed did."""
     from bellwether.cluster.pipeline_runs import as_mapping
 
-    with errors_in_words(), opened(chosen.obj) as workflows:
-        schedules, found = workflows.schedules(), workflows.runs(runs)
-        links = {one.id: workflows.link(one.id) for one in found}
+    with errors_in_words(), opened_pipelines(ctx.obj) as workflows:
+        schedules, newest = workflows.schedules(), workflows.runs(runs)
+        links = {run.id: workflows.link(run.id) for run in newest}
     if as_json:
         answer = {
-            "schedules": [asdict(one) for one in schedules],
-            "runs": [as_mapping(one, links[one.id]) for one in found],
+            "schedules": [asdict(schedule) for schedule in schedules],
+            "runs": [as_mapping(run, links[run.id]) for run in newest],
         }
         typer.echo(json.dumps(answer, indent=2, default=str))
         return
     rows = [
-        (one.name, one.cron, "on" if one.enabled else "suspended", one.version_id[:8], one.id[:8])
-        for one in schedules
+        (s.name, s.cron, "on" if s.enabled else "suspended", s.version_id[:8], s.id[:8])
+        for s in schedules
     ]
     console.print(table("Schedules", ["name", "cron", "state", "version", "id"], rows))
     now = datetime.now(UTC)
-    shown = [
+    rows = [
         (
-            one.name,
-            f"{_COLOURS.get(one.state, '')}{one.state.lower()}",
-            f"{one.created_at:%Y-%m-%d %H:%M}",
-            f"{one.seconds(now):.0f} s",
-            links[one.id] or one.id,
+            run.name,
+            f"{_COLOURS.get(run.state, '')}{run.state.lower()}",
+            f"{run.created_at:%Y-%m-%d %H:%M}",
+            f"{run.seconds(now):.0f} s",
+            links[run.id] or run.id,
         )
-        for one in found
+        for run in newest
     ]
-    console.print(table("Runs", ["name", "state", "started (UTC)", ">took", "run"], shown))
-    for one in found:
-        if one.error:
-            say(f"{one.name}: {one.error}", style="yellow")
+    console.print(table("Runs", ["name", "state", "started (UTC)", ">took", "run"], rows))
+    for run in newest:
+        if run.error:
+            say(f"{run.name}: {run.error}", style="yellow")
 
 
 _COLOURS = {"SUCCEEDED": "[green]", "FAILED": "[red]", "CANCELED": "[red]", "RUNNING": "[cyan]"}
-_ENDS = {"SUCCEEDED": "[green]✓[/]", "SKIPPED": "[cyan]=[/]", "FAILED": "[red]✗[/]"}
+_ENDED_MARKS = {"SUCCEEDED": "[green]✓[/]", "SKIPPED": "[cyan]=[/]", "FAILED": "[red]✗[/]"}
 
 
-class _Followed:
-    """Says of a run that is followed what is new since the last look."""
+class _RunProgress:
+    """Prints the steps of a run as they end, each once, and shows what is under way.
 
-    def __init__(self, doing: Any) -> None:
-        self._doing = doing
-        self._said: set[tuple[str, str]] = set()
+    Args:
+        show: shows a line that the next one replaces; None to print nothing at all.
+    """
+
+    def __init__(self, show: Callable[[str], None] | None) -> None:
+        self._show = show
+        self._printed: set[tuple[str, str]] = set()
 
     def __call__(self, run: "WorkflowRun") -> None:
-        if self._doing is None:
+        if self._show is None:
             return
-        for one in run.steps:
-            if one.state in _ENDS and (one.name, one.state) not in self._said:
-                self._said.add((one.name, one.state))
-                say(f"{_ENDS[one.state]} {one.name}")
-        self._doing(f"{run.state.lower()} {run.doing}".strip())
+        for step in run.steps:
+            if step.state in _ENDED_MARKS and (step.name, step.state) not in self._printed:
+                self._printed.add((step.name, step.state))
+                say(f"{_ENDED_MARKS[step.state]} {step.name}")
+        self._show(f"{run.state.lower()} {run.doing}".strip())

@@ -1,4 +1,4 @@
-"""`bellwether pipeline submit`, `schedule`, `unschedule`: what has to be on Kubeflow Pipelines."""
+"""`bellwether pipeline submit`, `schedule` and `unschedule`: versions and schedules of pipelines."""
 
 import json
 from dataclasses import asdict
@@ -6,9 +6,10 @@ from typing import Annotated, Any
 
 import typer
 
-from bellwether.cluster.pipelines_reach import opened
-from bellwether.console import errors_in_words, say, split_symbols
-from bellwether.symbols import chosen_symbols
+from bellwether.cluster.connections import opened_pipelines
+from bellwether.commands.options import AsJson, Dataset, Interval, Source, Symbols, chosen_symbols
+from bellwether.console import errors_in_words, say
+from components.symbols import listed
 from forecasting.adapters.workflows.client import NAMES, REFRESH, TRAINING
 from forecasting.errors import InvalidSettings, WorkflowsUnavailable
 from pipelines.cluster_names import ClusterNames
@@ -48,12 +49,11 @@ ProvidersSecret = Annotated[
 ReadyWithin = Annotated[
     float, typer.Option(min=0, help="Seconds Kubeflow Pipelines may take to come up.")
 ]
-AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
 
 
 @app.command()
 def submit(
-    chosen: typer.Context,
+    ctx: typer.Context,
     image: Image = "",
     settings_config_map: SettingsConfigMap = ClusterNames.settings,
     object_store_secret: ObjectStoreSecret = ClusterNames.object_store,
@@ -68,7 +68,7 @@ def submit(
     """
     from pipelines.contents import content_hash
 
-    with errors_in_words(), opened(chosen.obj, ready_within) as workflows:
+    with errors_in_words(), opened_pipelines(ctx.obj, ready_within) as workflows:
         names = ClusterNames(
             settings_config_map, object_store_secret, database_secret, providers_secret
         )
@@ -80,15 +80,15 @@ def submit(
             )
             uploaded.append({**asdict(version), "fresh": fresh})
             if not as_json:
-                said = "uploaded" if fresh else "was there"
-                say(f"[green]✓[/] {name} version {version.name} [dim]{said}[/]")
+                state = "uploaded" if fresh else "was there"
+                say(f"[green]✓[/] {name} version {version.name} [dim]{state}[/]")
     if as_json:
         typer.echo(json.dumps(uploaded, indent=2, default=str))
 
 
 @app.command()
 def schedule(
-    chosen: typer.Context,
+    ctx: typer.Context,
     pipeline: Pipeline,
     cron: Annotated[
         str,
@@ -97,10 +97,10 @@ def schedule(
             "scheduler: Kubeflow Pipelines has one for all (CRON_SCHEDULE_TIMEZONE, UTC)."
         ),
     ],
-    symbols: Annotated[str, typer.Option(help="Symbols, comma separated.")] = "",
-    source: Annotated[str, typer.Option(help="Where prices come from.")] = "sample",
-    interval: Annotated[str, typer.Option(help="Length of a bar.")] = "1d",
-    dataset: Annotated[str, typer.Option(help="Name in the lake. Default: source-interval.")] = "",
+    symbols: Symbols = "",
+    source: Source = "sample",
+    interval: Interval = "1d",
+    dataset: Dataset = "",
     shards: Annotated[
         int, typer.Option(min=1, help="Pods that fetch at a time, each its share.")
     ] = 1,
@@ -122,7 +122,7 @@ def schedule(
     providers_secret: ProvidersSecret = ClusterNames.providers,
     ready_within: ReadyWithin = 0.0,
 ) -> None:
-    """Have the uploaded version of this installation run on a schedule; one run at a time.
+    """Run the uploaded version of this installation on a schedule; one run at a time.
 
     Missed times are not made up for. A schedule that differs is replaced, and its runs go on.
     """
@@ -130,7 +130,7 @@ def schedule(
     from pipelines.contents import content_hash
     from pipelines.runs import RefreshParams, TrainingParams
 
-    with errors_in_words(), opened(chosen.obj, ready_within) as workflows:
+    with errors_in_words(), opened_pipelines(ctx.obj, ready_within) as workflows:
         from forecasting.adapters.workflows.schedules import Schedule, six_fields
 
         name = full_name(pipeline)
@@ -149,7 +149,7 @@ def schedule(
         if name == TRAINING:
             arguments = TrainingParams(
                 **prices,
-                candidates=split_symbols(candidates),
+                candidates=listed(candidates),
                 folds=folds,
                 tuning_trials=tuning_trials,
                 who="schedule",
@@ -160,19 +160,22 @@ def schedule(
             settings_config_map, object_store_secret, database_secret, providers_secret
         )
         compiled = version or content_hash(_package(name, image, names))
-        found = workflows.version(name, compiled)
-        outcome, made = workflows.schedule(Schedule(found, cron, arguments, enabled=not suspend))
-        state = ", suspended" if suspend else ""
-        say(f"[green]✓[/] {name} version {found.name} at {cron!r}{state} [dim]{outcome} {made}[/]")
+        uploaded = workflows.version(name, compiled)
+        planned = Schedule(uploaded, cron, arguments, enabled=not suspend)
+        outcome, number = workflows.schedule(planned)
+        state = f"at {cron!r}{', suspended' if suspend else ''}"
+        say(f"[green]✓[/] {name} version {uploaded.name} {state} [dim]{outcome} {number}[/]")
 
 
 @app.command()
 def unschedule(
-    chosen: typer.Context,
+    ctx: typer.Context,
     pipelines: Annotated[list[str], typer.Argument(help="training, refresh or both.")],
     if_there: Annotated[
         bool,
-        typer.Option("--if-there", help="Be content where Kubeflow Pipelines cannot be reached."),
+        typer.Option(
+            "--if-there", help="Succeed, too, where Kubeflow Pipelines cannot be reached."
+        ),
     ] = False,
     ready_within: ReadyWithin = 0.0,
 ) -> None:
@@ -180,9 +183,9 @@ def unschedule(
     from bellwether.cluster.pipeline_runs import full_name
 
     with errors_in_words():
-        names = [full_name(one) for one in pipelines]
+        names = [full_name(pipeline) for pipeline in pipelines]
         try:
-            with opened(chosen.obj, ready_within) as workflows:
+            with opened_pipelines(ctx.obj, ready_within) as workflows:
                 counts = {name: workflows.unschedule(name) for name in names}
         except WorkflowsUnavailable as error:
             if not if_there:

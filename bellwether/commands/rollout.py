@@ -1,4 +1,4 @@
-"""`bellwether rollout`: parses, calls `serving.rollout.rollout`, prints."""
+"""`bellwether rollout`: brings model versions to users and back; see `serving.rollout`."""
 
 import json
 from contextlib import contextmanager
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bellwether.commands.options import AsJson, Context, Namespace, Release
 from bellwether.console import console, errors_in_words, say, table
 from forecasting.errors import EXIT_ROLLED_BACK, InvalidSettings
 
@@ -25,9 +26,6 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 
-Namespace = Annotated[str, typer.Option(help="Namespace of the release.")]
-Context = Annotated[str, typer.Option(help="Context of the kubeconfig. Default: the current one.")]
-Release = Annotated[str, typer.Option(help="Name of the Helm release.")]
 Timeout = Annotated[float, typer.Option(min=1, help="Seconds a version may take to get ready.")]
 Version = Annotated[str, typer.Argument(help="A version's number, champion or challenger.")]
 
@@ -62,10 +60,13 @@ def run(
         float, typer.Option(min=0, help="How much longer a step may be held when unclear.")
     ] = 10.0,
     min_requests: Annotated[
-        int, typer.Option(min=1, help="Users' requests to the canary that tell something.")
+        int, typer.Option(min=1, help="Users' requests to the canary that are enough to judge it.")
     ] = 50,
     require_traffic: Annotated[
-        bool, typer.Option(help="Hold while users ask too little; else own questions decide.")
+        bool,
+        typer.Option(
+            help="Hold while users ask too little; else the rollout's own requests decide."
+        ),
     ] = False,
     when_due: Annotated[
         bool,
@@ -169,50 +170,49 @@ def sync(
     """Make every live version run as the chart now says, one after the other."""
     with _rollout(namespace, release, context, timeout) as rollout:
         synced = rollout.sync()
-    say(f"In step with the chart: {', '.join(f'version {one}' for one in synced) or 'nothing'}")
+    versions = ", ".join(f"version {version}" for version in synced)
+    say(f"In step with the chart: {versions or 'nothing'}")
 
 
 @app.command()
 def status(
-    as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
+    as_json: AsJson = False,
     namespace: Namespace = "bellwether",
     context: Context = "",
     release: Release = "bellwether",
 ) -> None:
     """Show versions, weights wanted and observed, and whether the champion serves."""
     with _rollout(namespace, release, context) as rollout:
-        found = rollout.status()
+        current = rollout.status()
     if as_json:
-        typer.echo(json.dumps(asdict(found), indent=2))
+        typer.echo(json.dumps(asdict(current), indent=2))
         return
-    _show(found)
+    _show(current)
 
 
-def _show(found: "Status") -> None:
+def _show(status: "Status") -> None:
     columns = ["version", "kind", "alias", "state", ">ready", ">weight", ">observed", "digest"]
-    rows = []
-    for one in found.versions:
-        state = "[green]ready[/]" if one.settled else "[red]not ready[/]"
-        rows.append(
-            (
-                f"{one.version}{' *' if one.version == found.stable else ''}",
-                one.kind,
-                one.alias,
-                state,
-                f"{one.endpoints}/{one.replicas}",
-                "-" if one.weight is None else f"{one.weight} %",
-                "-" if one.share is None else f"{one.share:.1%}",
-                one.digest[:12],
-            )
+    rows = [
+        (
+            f"{version.version}{' *' if version.version == status.stable else ''}",
+            version.kind,
+            version.alias,
+            "[green]ready[/]" if version.settled else "[red]not ready[/]",
+            f"{version.endpoints}/{version.replicas}",
+            "-" if version.weight is None else f"{version.weight} %",
+            "-" if version.share is None else f"{version.share:.1%}",
+            version.digest[:12],
         )
+        for version in status.versions
+    ]
     console.print(table("", columns, rows))
     say(
         "* held all requests last; observed: users' and other requests of the last 5 minutes", "dim"
     )
-    if found.changed:
-        say(f"Last change {found.changed.get('at', '')}: {found.changed.get('why', '')}")
-    troubles = [f"version {one.version}: {one.trouble}" for one in found.versions if one.trouble]
-    for remark in (*troubles, *found.remarks):
+    if status.changed:
+        say(f"Last change {status.changed.get('at', '')}: {status.changed.get('why', '')}")
+    troubles = [f"version {v.version}: {v.trouble}" for v in status.versions if v.trouble]
+    for remark in (*troubles, *status.remarks):
         say(f"Note: {remark}", style="yellow")
 
 
@@ -227,14 +227,14 @@ def _steps(text: str) -> tuple[int, ...]:
 def _rollout(
     namespace: str, release: str, context: str, timeout: float = 300.0
 ) -> "Iterator[Rollout]":
-    from bellwether.cluster.rollout_reach import OpenWays
+    from bellwether.cluster.connections import Connections
     from forecasting.adapters.cluster.cluster import Cluster
     from serving.rollout.rollout import Rollout
 
     with errors_in_words():
         cluster = Cluster(namespace, release, context=context)
         try:
-            with OpenWays(cluster) as reach:
-                yield Rollout(cluster, reach, say, ready_seconds=timeout)
+            with Connections(cluster) as connections:
+                yield Rollout(cluster, connections, say, ready_seconds=timeout)
         finally:
             cluster.close()

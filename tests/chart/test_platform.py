@@ -6,8 +6,9 @@ import pytest
 import yaml
 
 from bellwether.cluster import kind
-from bellwether.cluster.kubectl import Cluster
-from bellwether.cluster.platform_list import CHARTS, EXACT, merged, platform_releases
+from bellwether.cluster.helmfile import CHARTS, EXACT, merged, platform_releases
+from bellwether.cluster.installation import Installation
+from bellwether.cluster.kubectl import Kubectl
 from bellwether.cluster.up import Plan, images_settings, own_settings, secrets_needed, wiring
 from forecasting.errors import InvalidSettings
 from tests.chart.rendering import helm, objects
@@ -142,7 +143,7 @@ def test_without_kubeflow_pipelines_jobs_train():
 
 
 def plan(*skip, namespace="bellwether"):
-    return Plan(Cluster("here"), namespace=namespace, release="bellwether", skip=skip)
+    return Plan(Installation(Kubectl("here"), namespace, "bellwether"), skip=skip)
 
 
 def pipelines(*skip, namespace="bellwether", profile="default"):

@@ -9,10 +9,11 @@ import pytest
 from typer.testing import CliRunner
 
 from bellwether.cli import app
-from bellwether.cluster.first_pipeline_run import train_there
-from bellwether.cluster.kubectl import Cluster
+from bellwether.cluster.first_training import train_on_pipelines
+from bellwether.cluster.installation import Installation
+from bellwether.cluster.kubectl import Kubectl
 from bellwether.cluster.pipeline_runs import changed, follow
-from bellwether.due_training import start_training_if_due
+from bellwether.jobs import start_training_if_due
 from forecasting.adapters.drift.history import DriftHistory
 from forecasting.adapters.workflows.client import REFRESH, TRAINING, Workflows
 from forecasting.adapters.workflows.schedules import Schedule
@@ -221,11 +222,11 @@ def test_following_bears_a_server_that_is_away_for_a_moment(server, workflows, c
     made = cluster.add_run("x", "SUCCEEDED")
     server.faults = [AWAY, AWAY]
     seen = []
-    run = follow(workflows, made.run_id, seen.append, timeout=seconds(9), look_seconds=0.01)
+    run = follow(workflows, made.run_id, seen.append, timeout=seconds(9), poll_seconds=0.01)
     assert (run.state, len(seen)) == ("SUCCEEDED", 1)
     made.state = "RUNNING"
     with pytest.raises(BellwetherError, match=r"within 0\.02 s"):
-        follow(workflows, made.run_id, seen.append, timeout=expires(0.02), look_seconds=0.01)
+        follow(workflows, made.run_id, seen.append, timeout=expires(0.02), poll_seconds=0.01)
 
 
 @pytest.fixture
@@ -425,12 +426,13 @@ def test_the_first_training_and_refresh_follow_what_runs_and_else_start_it(
         return [one.display_name.split()[0] for one in cluster.runs]
 
     cluster.before = ends_when_looked_at
-    first = train_there(Cluster(), server.address, Told())
+    here = Installation(Kubectl(), "bellwether", "bellwether")
+    first = train_on_pipelines(here, server.address, Told())
     assert (first, started()) == (cluster.runs[0].run_id, [TRAINING, REFRESH])
-    second = train_there(Cluster(), server.address, Told())
+    second = train_on_pipelines(here, server.address, Told())
     assert (second, len(cluster.runs)) == (cluster.runs[2].run_id, 4)
     cluster.runs[2].state = "RUNNING"
     told = Told()
-    assert train_there(Cluster(), server.address, told) == second
+    assert train_on_pipelines(here, server.address, told) == second
     assert started() == [TRAINING, REFRESH, TRAINING, REFRESH, REFRESH]
     assert told.said == ["training: the run is succeeded", "refresh: the run is succeeded"]

@@ -173,7 +173,7 @@ def build_our_images(figures: Figures, ready: Callable[[str], object]) -> Images
 
     names = {}
 
-    def told(built: Built) -> None:
+    def on_built(built: Built) -> None:
         part = built.recipe.name
         identity = docker("image", "inspect", built.image, "--format", "{{.Id}}")
         names[part] = f"bellwether/{part}:{identity.removeprefix('sha256:')[:12]}"
@@ -183,7 +183,7 @@ def build_our_images(figures: Figures, ready: Callable[[str], object]) -> Images
         wanted = f"<= {built.recipe.budget / 1e6:,.0f}"
         figures.record("images", f"size of {part}, unpacked", built.size / 1e6, "MB", wanted=wanted)
 
-    build_images(told=told)
+    build_images(on_built=on_built)
     return Images(names)
 
 

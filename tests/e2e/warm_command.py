@@ -26,7 +26,7 @@ LONGEST_START = 60.0
 COMMANDS = (
     "bellwether.cli",
     "bellwether.commands.rollout",
-    "bellwether.cluster.rollout_reach",
+    "bellwether.cluster.connections",
     "serving.rollout.rollout",
 )
 

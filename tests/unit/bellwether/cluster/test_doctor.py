@@ -2,18 +2,17 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bellwether.cluster.addresses import curl, gateway_address, hostnames
+from bellwether.cluster.connections import service_of
 from bellwether.cluster.doctor import (
-    findings_in,
     job_from,
     judge_autoscalers,
     judge_drift,
     judge_gateway,
     judge_models,
+    results_in,
     service_proxy,
 )
-from bellwether.cluster.first_training import container_started, running_job
-from bellwether.doctor import Finding
+from bellwether.doctor import CheckResult
 from forecasting.errors import BellwetherError
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -104,17 +103,17 @@ def test_an_autoscaler_without_metrics_is_a_fault():
     ],
 )
 def test_a_service_is_asked_through_the_api_server(url, path):
-    assert service_proxy(url, "bw", "/q") == path
+    assert service_proxy(url, service_of(url, "bw", lambda *_: True), "/q") == path
 
 
 def test_a_prometheus_outside_the_cluster_is_not_asked():
     with pytest.raises(BellwetherError, match="Service of the cluster"):
-        service_proxy("https://prometheus.example.org", "bw", "/q")
+        service_proxy("https://prometheus.example.org", None, "/q")
 
 
-def test_findings_are_read_between_other_lines():
-    log = 'warming up\n{"what": "lake", "ok": false, "said": "no"}\n{"level": "info"}\n[1]\n'
-    assert findings_in(log) == [Finding("lake", ok=False, said="no")]
+def test_results_are_read_between_other_lines():
+    log = 'warming up\n{"what": "lake", "ok": false, "detail": "no"}\n{"level": "info"}\n[1]\n'
+    assert results_in(log) == [CheckResult("lake", ok=False, detail="no")]
 
 
 def test_the_doctors_job_is_the_drift_job_with_another_command():
@@ -123,56 +122,8 @@ def test_the_doctors_job_is_the_drift_job_with_another_command():
     source = {"spec": {"jobTemplate": {"metadata": {"labels": {"a": "b"}}, "spec": spec}}}
     job = job_from(source, "doctor-1")
     (made,) = job["spec"]["template"]["spec"]["containers"]
-    assert made["command"] == ["python", "-m", "bellwether.inside"]
+    assert made["command"] == ["python", "-m", "bellwether.doctor"]
     assert made["env"] == [{"name": "A"}]
     assert job["spec"]["backoffLimit"] == 0
     assert job["metadata"] == {"name": "doctor-1", "labels": {"a": "b"}}
     assert container["args"] == ["drift"]
-
-
-def route(name, *hosts):
-    return {"metadata": {"name": name}, "spec": {"hostnames": list(hosts)}}
-
-
-def test_addresses_follow_from_the_routes():
-    found = {"items": [route("bellwether-page", "b.localhost"), route("bellwether-x")]}
-    assert hostnames(found) == {"page": "b.localhost"}
-
-
-def test_a_gateway_tells_its_own_address():
-    item = {"spec": {"listeners": [{"port": 80}]}, "status": {"addresses": [{"value": "10.0.0.7"}]}}
-    assert gateway_address({"items": [{"spec": {}, "status": {}}, item]}) == "10.0.0.7:80"
-    assert gateway_address({"items": []}) == ""
-
-
-def test_the_curl_command_sends_the_host_name():
-    command = curl("forecast.b.localhost", "127.0.0.1:8080")
-    assert command.startswith(
-        "curl -s -H 'Host: forecast.b.localhost' http://127.0.0.1:8080/v2/models/bellwether/infer"
-    )
-    assert curl("", "127.0.0.1:8080") == ""
-
-
-def job(name, owner="bellwether-training", **ended):
-    owners = [{"kind": "CronJob", "name": owner}]
-    entries = [{"type": kind, "status": status} for kind, status in ended.items()]
-    metadata = {"name": name, "ownerReferences": owners}
-    return {"metadata": metadata, "status": {"conditions": entries}}
-
-
-def test_a_training_under_way_is_followed_rather_than_doubled():
-    jobs = [job("a", Complete="True"), job("b", "bellwether-drift"), job("c")]
-    assert running_job({"items": jobs}, "bellwether-training") == "c"
-    assert running_job({"items": jobs[:2]}, "bellwether-training") == ""
-
-
-def test_a_container_has_a_log_once_it_runs_or_has_run():
-    states = [
-        {"name": "train", "state": {"terminated": {}}},
-        {"name": "other", "state": {"waiting": {}}},
-    ]
-    pod = {"status": {"initContainerStatuses": states}}
-    assert container_started(pod, "train")
-    assert not container_started(pod, "rollout")
-    waiting = {"name": "rollout", "state": {"waiting": {"reason": "PodInitializing"}}}
-    assert not container_started({"status": {"containerStatuses": [waiting]}}, "rollout")

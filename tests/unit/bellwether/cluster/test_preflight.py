@@ -14,11 +14,11 @@ from bellwether.cluster.preflight import (
     refuse,
     version_in,
 )
-from bellwether.doctor import Finding
+from bellwether.doctor import CheckResult
 from forecasting.errors import BellwetherError
 
 # What the programs really wrote.
-SAID = {
+OUTPUTS = {
     "kind v0.33.0 go1.26.8 linux/amd64\n": (0, 33, 0),
     "kind v0.33.0-alpha+fed26882 go1.26.8 linux/amd64": (0, 33, 0),
     "v3.22.0": (3, 22, 0),
@@ -29,21 +29,21 @@ SAID = {
 }
 
 
-@pytest.mark.parametrize(("said", "version"), SAID.items())
-def test_a_version_is_read_from_what_a_program_says(said, version):
-    assert version_in(said) == version
+@pytest.mark.parametrize(("output", "version"), OUTPUTS.items())
+def test_a_version_is_read_from_what_a_program_says(output, version):
+    assert version_in(output) == version
 
 
 def test_a_tool_that_is_missing_is_told_with_where_to_get_it():
-    finding = judge_tool(KIND, None)
-    assert not finding.ok
-    assert finding.said == f"not installed. {KIND.cure}"
+    result = judge_tool(KIND, None)
+    assert not result.ok
+    assert result.detail == f"not installed. {KIND.remedy}"
 
 
 def test_a_tool_that_is_too_old_is_told_with_both_versions():
-    finding = judge_tool(HELM, "v3.12.0+gc9f554d")
-    assert not finding.ok
-    assert finding.said.startswith("3.12.0 is older than 3.16.0. ")
+    result = judge_tool(HELM, "v3.12.0+gc9f554d")
+    assert not result.ok
+    assert result.detail.startswith("3.12.0 is older than 3.16.0. ")
 
 
 def test_a_tool_that_is_exactly_old_enough_is_taken():
@@ -52,10 +52,10 @@ def test_a_tool_that_is_exactly_old_enough_is_taken():
 
 def test_a_tool_that_fails_is_told_with_its_own_words():
     words = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock."
-    finding = judge_tool(preflight.DOCKER, words)
-    assert not finding.ok
-    assert words in finding.said
-    assert "systemctl start docker" in finding.said
+    result = judge_tool(preflight.DOCKER, words)
+    assert not result.ok
+    assert words in result.detail
+    assert "systemctl start docker" in result.detail
 
 
 @pytest.mark.parametrize(
@@ -69,21 +69,21 @@ def test_a_tool_that_fails_is_told_with_its_own_words():
     ],
 )
 def test_memory_is_held_against_the_profile(total, profile, ok, cure):
-    finding = judge_memory(total, profile)
-    assert finding.ok is ok
-    assert cure in finding.said
+    result = judge_memory(total, profile)
+    assert result.ok is ok
+    assert cure in result.detail
 
 
 def test_too_little_disk_says_how_much_there_is_and_is_needed():
-    finding = judge_disk(3 * GIB, "/var/lib/docker")
-    assert not finding.ok
-    assert "3 GiB free in /var/lib/docker, 20 needed" in finding.said
+    result = judge_disk(3 * GIB, "/var/lib/docker")
+    assert not result.ok
+    assert "3 GiB free in /var/lib/docker, 20 needed" in result.detail
 
 
 def test_each_inotify_limit_is_cured_by_its_own_command():
     low, fine = judge_inotify({"max_user_instances": 128, "max_user_watches": 524_288})
     assert not low.ok
-    assert low.said.endswith("sudo sysctl -w fs.inotify.max_user_instances=512")
+    assert low.detail.endswith("sudo sysctl -w fs.inotify.max_user_instances=512")
     assert fine.ok
 
 
@@ -96,7 +96,7 @@ def test_our_own_cluster_may_hold_the_port():
     assert judge_port(8080, free=True, ours=False).ok
     taken = judge_port(8080, free=False, ours=False)
     assert not taken.ok
-    assert "ss -ltnp 'sport = :8080'" in taken.said
+    assert "ss -ltnp 'sport = :8080'" in taken.detail
 
 
 def node(name, ready):
@@ -115,34 +115,34 @@ def storage_class(name, default):
 def test_a_cluster_with_a_ready_node_and_a_default_class_is_taken():
     nodes = {"items": [node("a", True), node("b", False)]}
     classes = {"items": [storage_class("slow", False), storage_class("standard", True)]}
-    findings = judge_cluster("v1.34.4", nodes, classes, volumes=True)
-    assert [finding.ok for finding in findings] == [True, True, True]
-    assert [finding.said for finding in findings] == ["v1.34.4", "1 ready", "standard"]
+    results = judge_cluster("v1.34.4", nodes, classes, volumes=True)
+    assert [result.ok for result in results] == [True, True, True]
+    assert [result.detail for result in results] == ["v1.34.4", "1 ready", "standard"]
 
 
 def test_an_old_cluster_without_nodes_or_classes_is_told_three_times():
-    findings = judge_cluster("v1.29.9-eks-1", {"items": []}, {"items": []}, volumes=True)
-    assert [finding.ok for finding in findings] == [False, False, False]
-    assert "v1.29.9-eks-1 is older than 1.32" in findings[0].said
+    results = judge_cluster("v1.29.9-eks-1", {"items": []}, {"items": []}, volumes=True)
+    assert [result.ok for result in results] == [False, False, False]
+    assert "v1.29.9-eks-1 is older than 1.32" in results[0].detail
 
 
 def test_no_storage_class_is_asked_for_where_no_volume_is_made():
-    findings = judge_cluster("v1.34.0", {"items": [node("a", True)]}, {"items": []}, volumes=False)
-    assert [finding.what for finding in findings] == ["Kubernetes", "nodes"]
+    results = judge_cluster("v1.34.0", {"items": [node("a", True)]}, {"items": []}, volumes=False)
+    assert [result.what for result in results] == ["Kubernetes", "nodes"]
 
 
 def test_a_refusal_names_everything_that_is_wrong_at_once():
-    findings = [
-        Finding("kind", ok=False, said="not installed"),
-        Finding("helm", ok=True, said="3.22.0"),
-        Finding("disk", ok=False, said="3 GiB"),
+    results = [
+        CheckResult("kind", ok=False, detail="not installed"),
+        CheckResult("helm", ok=True, detail="3.22.0"),
+        CheckResult("disk", ok=False, detail="3 GiB"),
     ]
     with pytest.raises(BellwetherError) as caught:
-        refuse(findings)
+        refuse(results)
     assert "kind: not installed" in caught.value.found
     assert "disk: 3 GiB" in caught.value.found
     assert "helm" not in caught.value.found
 
 
 def test_nothing_wrong_is_no_refusal():
-    refuse([Finding("helm", ok=True, said="3.22.0")])
+    refuse([CheckResult("helm", ok=True, detail="3.22.0")])

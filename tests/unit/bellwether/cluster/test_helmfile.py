@@ -1,7 +1,12 @@
 import pytest
 
-from bellwether.cluster.installer import Installed, check_skips, decide, unready
-from bellwether.cluster.platform_list import platform_releases
+from bellwether.cluster.helmfile import (
+    Installed,
+    check_skips,
+    decide,
+    platform_releases,
+    unready,
+)
 from forecasting.errors import InvalidSettings
 
 RELEASES = {release.name: release for release in platform_releases()}

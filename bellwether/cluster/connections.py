@@ -1,0 +1,244 @@
+"""Connections from here to Services of a cluster: direct in a pod of it, else through kubectl.
+
+`service_of` is the one rule that says which Service an address names. A variable that names an
+address always wins over what the cluster says.
+"""
+
+import ipaddress
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from bellwether.cluster.installation import Installation
+from bellwether.console import say
+from forecasting.adapters.closing import Closing
+from forecasting.adapters.cluster.cluster import Cluster, ServicePort
+from forecasting.adapters.cluster.manifests import RolloutConfig
+from forecasting.adapters.cluster.port_forward import PortForward
+from forecasting.adapters.monitoring.queries import Prometheus
+from forecasting.adapters.registry.reader import RegistryReader
+from forecasting.errors import InvalidSettings, Unavailable
+
+if TYPE_CHECKING:
+    from forecasting.adapters.workflows.client import Workflows
+
+ServiceExists = Callable[[str, str], bool]
+"""Whether the cluster has a Service, by namespace and name."""
+
+
+def service_of(url: str, namespace: str, exists: ServiceExists) -> ServicePort | None:
+    """The Service that an address names, as pods of a namespace write it; None for any other host.
+
+    name, name.namespace, name.namespace.svc and name.namespace.svc.cluster.local (or another
+    cluster domain) are Services. A name of one or two labels may be a machine's or a public one as
+    well, so the cluster is asked about it. Loopback and numeric addresses are never Services.
+
+    Args:
+        url: e.g. http://prometheus.monitoring:9090.
+        namespace: of the pods, for names without one.
+        exists: asked about ambiguous names alone.
+
+    Raises:
+        Unavailable: the cluster had to be asked and could not be.
+    """
+    parts = urlsplit(url)
+    host = (parts.hostname or "").removesuffix(".")
+    labels = host.split(".")
+    if not all(labels) or host == "localhost" or _is_numeric(host):
+        return None
+    name, where = labels[0], labels[1] if len(labels) > 1 else namespace
+    if len(labels) > 2 and labels[2] != "svc":
+        return None
+    if len(labels) <= 2 and not exists(where, name):
+        return None
+    return ServicePort(where, name, parts.port or (443 if parts.scheme == "https" else 80))
+
+
+def _is_numeric(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def service_in(installation: Installation, url: str) -> ServicePort | None:
+    """The Service of an installation's cluster that an address names; None for any other host.
+
+    Raises:
+        Unavailable: the cluster had to be asked and could not be.
+    """
+
+    def exists(namespace: str, name: str) -> bool:
+        return installation.kubectl.exists("service", name, "--namespace", namespace)
+
+    return service_of(url, installation.namespace, exists)
+
+
+@dataclass
+class Connections(Closing):
+    """The `serving.rollout.evidence.Reach` of a command; its forwards end with its context.
+
+    Attributes:
+        cluster: the release whose rollout.json names the addresses.
+    """
+
+    cluster: Cluster
+    _forwards: dict[ServicePort, PortForward] = field(default_factory=dict)
+    _registry: tuple[str, RegistryReader] | None = None
+    _prometheus: tuple[str, Prometheus] | None = None
+
+    def close(self) -> None:
+        """End the forwards and close the connections."""
+        if self._registry is not None:
+            self._registry[1].close()
+        if self._prometheus is not None:
+            self._prometheus[1].close()
+        for forward in self._forwards.values():
+            forward.close()
+
+    @cached_property
+    def config(self) -> RolloutConfig:
+        """The release's rollout.json, read once."""
+        return self.cluster.config()
+
+    def registry(self) -> RegistryReader:
+        """BELLWETHER_REGISTRY_URL, else the registry's Service."""
+        config = self.config
+        service = ServicePort(self.cluster.namespace, config.registry_service, config.registry_port)
+        url = os.environ.get("BELLWETHER_REGISTRY_URL") or self._address(service)
+        # A forward that was opened again has another port.
+        if self._registry is None or self._registry[0] != url:
+            if self._registry is not None:
+                self._registry[1].close()
+            self._registry = (url, RegistryReader(url, config.model))
+        return self._registry[1]
+
+    def prometheus(self) -> Prometheus | None:
+        """The Prometheus of rollout.json; None when it names none."""
+        if not self.config.prometheus_url:
+            return None
+        url = self._reached(self.config.prometheus_url)
+        if self._prometheus is None or self._prometheus[0] != url:
+            if self._prometheus is not None:
+                self._prometheus[1].close()
+            self._prometheus = (url, Prometheus(url))
+        return self._prometheus[1]
+
+    def gateway(self) -> tuple[str, Mapping[str, str]]:
+        """BELLWETHER_INFERENCE_URL, else the gateway's Service with the route's host name."""
+        url = os.environ.get("BELLWETHER_INFERENCE_URL")
+        if url:
+            return url, {}
+        route = self.cluster.route(self.config)
+        host = {"host": route.hosts[0]} if route.hosts else {}
+        return self._address(self.cluster.gateway_service(route)), host
+
+    def pushgateway(self) -> str:
+        """The Pushgateway of rollout.json; "" when it names none."""
+        url = self.config.pushgateway_url
+        return self._reached(url) if url else ""
+
+    def _reached(self, url: str) -> str:
+        """An address as pods write it, as this process reaches it."""
+        if self.cluster.inside:
+            return url
+        service = service_of(url, self.cluster.namespace, self.cluster.has_service)
+        return f"{self._address(service)}{urlsplit(url).path}" if service else url
+
+    def _address(self, target: ServicePort) -> str:
+        if self.cluster.inside:
+            return f"http://{target.service}.{target.namespace}:{target.port}"
+        if target not in self._forwards:
+            self._forwards[target] = PortForward(
+                target.namespace, target.service, target.port, self.cluster.context
+            )
+        return self._forwards[target].address()
+
+
+def pipelines_url(installation: Installation) -> str:
+    """Where an installation's settings say that Kubeflow Pipelines is; "" where Jobs train.
+
+    Raises:
+        Unavailable: the cluster cannot be asked, or has no such release.
+    """
+    settings = installation.objects("configmap", f"{installation.release}-settings")
+    return str(settings["data"].get("BELLWETHER_PIPELINES_URL", ""))
+
+
+def reached(installation: Installation, url: str, stack: ExitStack) -> str:
+    """An address this machine can ask: a forward to a Service of the cluster, or the address itself.
+
+    Args:
+        installation: whose cluster the Service may be in.
+        url: as pods write it.
+        stack: ends the forward.
+
+    Raises:
+        Unavailable: kubectl cannot forward a port.
+    """
+    service = service_in(installation, url)
+    if service is None:
+        return url
+    forward = PortForward(
+        service.namespace, service.service, service.port, installation.kubectl.context
+    )
+    return f"{stack.enter_context(forward).address()}{urlsplit(url).path}"
+
+
+def _release_pipelines(installation: Installation, stack: ExitStack) -> str:
+    """The address of the Kubeflow Pipelines that a release trains on, as long as the stack is open.
+
+    Raises:
+        InvalidSettings: there is no such release, or Jobs train.
+        Unavailable: kubectl cannot forward a port.
+    """
+    rule = "it must be known where Kubeflow Pipelines is"
+    namespace, release = installation.namespace, installation.release
+    try:
+        url = pipelines_url(installation)
+    except Unavailable as error:
+        raise InvalidSettings(
+            rule,
+            f"BELLWETHER_PIPELINES_URL is not set, and no release tells: {error.found}",
+            "Set it, or name the release: bellwether pipeline --context, --namespace, --release",
+        ) from error
+    if not url:
+        raise InvalidSettings(
+            rule,
+            f"the trainings of release {release} in {namespace} are Jobs",
+            f"kubectl -n {namespace} create job --from=cronjob/{release}-training now",
+        )
+    return reached(installation, url, stack)
+
+
+@contextmanager
+def opened_pipelines(
+    installation: Installation, ready_within: float = 0.0
+) -> Iterator["Workflows"]:
+    """Kubeflow Pipelines as the settings name it, else as the release does.
+
+    Args:
+        installation: asked where no address is set.
+        ready_within: seconds it may take to come up.
+
+    Raises:
+        InvalidSettings: neither the settings nor a release say where it is.
+        Unavailable: kubectl cannot forward a port.
+        WorkflowsUnavailable: it is not there.
+    """
+    from forecasting.adapters.workflows.client import Workflows
+    from forecasting.settings import Settings
+
+    with ExitStack() as stack:
+        settings = Settings()
+        if not settings.pipelines_url:
+            address = _release_pipelines(installation, stack)
+            settings = settings.model_copy(update={"pipelines_url": address})
+        workflows = stack.enter_context(Workflows.of(settings))
+        workflows.wait(ready_within, lambda found: say(f"[dim]waiting: {found}[/]"))
+        yield workflows

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from bellwether.console import table
 from forecasting.adapters.inference import SymbolForecast
-from gradio_app import wording
+from gradio_app import formatting
 
 SHOWN_DAYS = (1, 2, 3, 5, 10, 15, 20, 30)
 
@@ -18,12 +18,12 @@ def forecast_table(forecast: SymbolForecast) -> Table:
     shown = [day for day in range(1, days + 1) if days <= 10 or day in SHOWN_DAYS or day == days]
     rows = []
     for day in shown:
-        prices = [wording.price(price) for price in forecast.quantiles[day - 1]]
+        prices = [formatting.price(price) for price in forecast.quantiles[day - 1]]
         rise = f"{forecast.probability_of_rise[day - 1]:.0%}"
-        closes = wording.bar_end(forecast.target_times[day - 1], forecast.interval)
+        closes = formatting.bar_end(forecast.target_times[day - 1], forecast.interval)
         rows.append([str(day), closes, *prices, rise])
     title = (
-        f"{forecast.symbol}: last close {wording.price(forecast.last_close)}, "
+        f"{forecast.symbol}: last close {formatting.price(forecast.last_close)}, "
         f"signal {forecast.signal.upper()}"
     )
     return table(title, [">bar", "closes", ">p05", ">p25", ">p50", ">p75", ">p95", ">rises"], rows)
@@ -62,7 +62,7 @@ def plot(forecast: SymbolForecast, path: Path) -> None:
     axes.plot(times, p50, color="#0072b2", lw=1.8, label="median")
     axes.axhline(forecast.last_close, color="#d55e00", lw=1, ls="--", label="random walk")
     axes.set_title(
-        f"{forecast.symbol}: {wording.bars(len(times) - 1, forecast.interval)}, signal {forecast.signal}"
+        f"{forecast.symbol}: {formatting.bars(len(times) - 1, forecast.interval)}, signal {forecast.signal}"
     )
     axes.set_xlabel(provenance(forecast), fontsize=8)
     axes.set_ylabel("price")

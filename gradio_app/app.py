@@ -6,15 +6,18 @@ from typing import Any, Final, NamedTuple
 
 import gradio as gr
 
+from forecasting.adapters.registry.reader import CHAMPION
 from forecasting.errors import Unavailable
 from forecasting.schema import MAX_HORIZON
 from forecasting.settings import Settings
-from gradio_app import views
-from gradio_app.data import Desk
-from gradio_app.handlers import CHAMPION, DEFAULT_DAYS, WITH_KUBECTL, WITH_PIPELINES, Page
+from gradio_app.data import PageData
+from gradio_app.handlers import DEFAULT_DAYS, WITH_KUBECTL, WITH_PIPELINES, Page
 from gradio_app.pipeline_retraining import PipelineRetraining
 from gradio_app.retraining import SOURCES, Retraining, SubprocessRetraining
 from gradio_app.routes import build_server
+from gradio_app.views.elements import advice, loading
+from gradio_app.views.forecast import answer_waiting, banner_waiting
+from gradio_app.views.header import header_waiting
 
 QUIET: Final[dict[str, Any]] = {"show_progress": "hidden", "api_visibility": "private"}
 
@@ -24,37 +27,37 @@ class ForecastTab(NamedTuple):
 
     controls: list[Any]
     button: gr.Button
-    shown: list[Any]
+    outputs: list[Any]
     plot: gr.Plot
 
 
 def build_app(
-    desk: Desk, retraining: Retraining | None = None, *, by_hand: str = WITH_KUBECTL
+    data: PageData, retraining: Retraining | None = None, *, by_hand: str = WITH_KUBECTL
 ) -> gr.Blocks:
-    """The page over a desk.
+    """The page over its data.
 
     Args:
-        desk: what answers its questions.
+        data: what the page asks.
         retraining: what trains; None offers no way to start a training.
         by_hand: what starts a training where the page does not.
     """
-    page = Page(desk, retraining, by_hand)
-    with gr.Blocks(title="Bellwether", analytics_enabled=False, fill_width=True) as made:
-        blocks: gr.Blocks = made
-        header = _html(views.header_waiting(), elem_id="bw-header")
+    page = Page(data, retraining, by_hand)
+    with gr.Blocks(title="Bellwether", analytics_enabled=False, fill_width=True) as opened_blocks:
+        blocks: gr.Blocks = opened_blocks
+        header = _html(header_waiting(), elem_id="bw-header")
         with gr.Tabs(selected="forecast") as tabs:
             with gr.Tab("Forecast", id="forecast"):
                 forecast = _forecast_tab()
             with gr.Tab("Models", id="models") as models_tab:
-                models = _html(views.loading("Asking the registry ..."), elem_id="bw-models")
+                models = _html(loading("Asking the registry ..."), elem_id="bw-models")
                 trail = _html("", elem_id="bw-promotions")
             with gr.Tab("Monitoring", id="monitoring") as monitoring_tab:
                 monitoring = _monitoring_tab()
             with gr.Tab("Live feed", id="feed") as feed_tab:
-                feed = _html(views.loading("Reading the prediction log ..."), elem_id="bw-feed")
+                feed = _html(loading("Reading the prediction log ..."), elem_id="bw-feed")
             with gr.Tab("Retrain", id="retrain"):
                 training = _retrain_tab(page)
-        _html(views.advice())
+        _html(advice())
         newest = gr.State("")
         ready = gr.State(value=True)
         revived = gr.State(0)
@@ -66,7 +69,7 @@ def build_app(
             [forecast.button.click, symbol.input, days.release, version.input, revived.change],
             page.forecast,
             forecast.controls,
-            forecast.shown,
+            forecast.outputs,
             show_progress="minimal",
             show_progress_on=forecast.plot,
             trigger_mode="always_last",
@@ -83,7 +86,7 @@ def build_app(
         opened = blocks.load(
             page.open, None, [*forecast.controls, tabs, header, feed_timer, ready], **QUIET
         )
-        opened.then(page.forecast, forecast.controls, forecast.shown, **QUIET)
+        opened.then(page.forecast, forecast.controls, forecast.outputs, **QUIET)
         opened.then(page.training, None, training, **QUIET)
     blocks.queue(default_concurrency_limit=8)
     return blocks
@@ -110,21 +113,21 @@ def _forecast_tab() -> ForecastTab:
             filterable=False, elem_id="bw-version",
         )  # fmt: skip
         button = gr.Button("Forecast", variant="primary", scale=1, min_width=110, elem_id="bw-ask")
-    banner = _html(views.banner_waiting(), elem_id="bw-banner")
+    banner = _html(banner_waiting(), elem_id="bw-banner")
     trouble = _html("", elem_id="bw-trouble", visible=False)
     with gr.Row(elem_classes="bw-answer", equal_height=False) as answer:
         with gr.Column(scale=7, min_width=340, elem_id="bw-chart-box"):
-            key = _html(views.answer_waiting("key"))
+            key = _html(answer_waiting("key"))
             plot = gr.Plot(show_label=False, container=False, elem_id="bw-forecast-chart")
         with gr.Column(scale=3, min_width=300):
-            panel = _html(views.loading("Asking the model server ..."), elem_id="bw-panel")
-    table = _html(views.answer_waiting("table"), elem_id="bw-quantiles")
-    shown = [banner, trouble, answer, key, plot, panel, table]
-    return ForecastTab([symbol, days, version], button, shown, plot)
+            panel = _html(loading("Asking the model server ..."), elem_id="bw-panel")
+    table = _html(answer_waiting("table"), elem_id="bw-quantiles")
+    outputs = [banner, trouble, answer, key, plot, panel, table]
+    return ForecastTab([symbol, days, version], button, outputs, plot)
 
 
 def _monitoring_tab() -> list[Any]:
-    tiles = _html(views.loading("Reading the drift history ..."), elem_id="bw-drift")
+    tiles = _html(loading("Reading the drift history ..."), elem_id="bw-drift")
     parts: list[Any] = [tiles]
     with gr.Row(elem_classes="bw-charts", visible=False) as upper:
         for name in ("skill", "coverage", "error"):
@@ -157,15 +160,15 @@ def _retrain_tab(page: Page) -> list[Any]:
         button = gr.Button(
             "Start a training", variant="primary", scale=1, min_width=150, elem_id="bw-train"
         )
-    waiting = views.loading("Asking what trains ...") if offered else page.training_view()
+    waiting = loading("Asking what trains ...") if offered else page.training_view()
     state = _html(waiting, elem_id="bw-training")
     timer = gr.Timer(1.5, active=False)
-    shown = [state, button, timer]
-    asked = [symbols, source]
-    button.click(page.start_training, asked, shown, **QUIET)
-    symbols.submit(page.start_training, asked, shown, **QUIET)
-    timer.tick(page.training, None, shown, **QUIET)
-    return shown
+    outputs = [state, button, timer]
+    inputs = [symbols, source]
+    button.click(page.start_training, inputs, outputs, **QUIET)
+    symbols.submit(page.start_training, inputs, outputs, **QUIET)
+    timer.tick(page.training, None, outputs, **QUIET)
+    return outputs
 
 
 def serve(settings: Settings) -> None:
@@ -180,14 +183,14 @@ def serve(settings: Settings) -> None:
     import uvicorn
 
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    desk = Desk.of(settings)
+    data = PageData.of(settings)
     blocks = build_app(
-        desk,
-        _retraining(settings, desk),
+        data,
+        _retraining(settings, data),
         by_hand=WITH_PIPELINES if settings.pipelines_url else WITH_KUBECTL,
     )
     config = uvicorn.Config(
-        build_server(desk, blocks),
+        build_server(data, blocks),
         host=settings.page_host,
         port=settings.page_port,
         log_level="warning",
@@ -203,15 +206,15 @@ def serve(settings: Settings) -> None:
                 "Set BELLWETHER_PAGE_PORT to a free one",
             ) from None
     finally:
-        desk.close()
+        data.close()
 
 
-def _retraining(settings: Settings, desk: Desk) -> Retraining | None:
+def _retraining(settings: Settings, data: PageData) -> Retraining | None:
     """What trains: nothing, runs of Kubeflow Pipelines, or a process of this installation."""
     if not settings.page_trains:
         return None
     if settings.pipelines_url:
-        return PipelineRetraining.of(settings, desk.outcome_of_run)
+        return PipelineRetraining.of(settings, data.outcome_of_run)
     return SubprocessRetraining.of(settings)
 
 

@@ -13,12 +13,12 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
+from forecasting.adapters.inference import SymbolForecast
 from forecasting.arrays import Floats
 from forecasting.drift.summary import DriftSummary
 from forecasting.instants import to_datetime
 from forecasting.live.scores import RealisedPoint
 from forecasting.schema import COVERAGE_BAND
-from gradio_app.facts import Forecast
 
 ACCENT: Final = "#2f81c4"
 NULL: Final = "#8a94a0"
@@ -32,7 +32,7 @@ CHART_HEIGHT: Final = 440
 SMALL_HEIGHT: Final = 250
 
 
-def fan_chart(history: pd.DataFrame, forecast: Forecast) -> go.Figure:
+def fan_chart(history: pd.DataFrame, forecast: SymbolForecast) -> go.Figure:
     """History and forecast on one axis: fan, median, and the random walk beside it.
 
     Args:
@@ -65,9 +65,9 @@ def fan_chart(history: pd.DataFrame, forecast: Forecast) -> go.Figure:
         x=start, y=1, yref="paper", text=f"as of {start:%d %b %Y}", showarrow=False,
         xanchor="right", yanchor="bottom", xshift=-4, font={"size": 11},
     )  # fmt: skip
-    _frame(figure, CHART_HEIGHT)
-    shown = history["timestamp"].iloc[-shown_bars(forecast.horizon) :]
-    figure.update_xaxes(range=[shown.iloc[0] if len(shown) else start, times[-1]])
+    _style(figure, CHART_HEIGHT)
+    past = history["timestamp"].iloc[-shown_bars(forecast.horizon) :]
+    figure.update_xaxes(range=[past.iloc[0] if len(past) else start, times[-1]])
     figure.update_yaxes(side="right", tickformat=",.6~g")
     figure.update_layout(margin={"l": 8, "r": 58, "t": 26, "b": 28})
     return figure
@@ -94,7 +94,7 @@ def drift_chart(runs: Sequence[DriftSummary]) -> go.Figure:
             marker={"size": 7, "symbol": number},
             hovertemplate="%{y:.0%}",
         )
-    _frame(figure, SMALL_HEIGHT)
+    _style(figure, SMALL_HEIGHT)
     figure.update_xaxes(tickformat="%-d %b %H:%M", nticks=4, hoverformat="%d %b %Y %H:%M")
     if len(times) == 1:
         margin = timedelta(hours=12)
@@ -124,73 +124,75 @@ class Track:
 
 def tracks(points: Sequence[RealisedPoint], horizon: int) -> list[Track]:
     """Cumulate realised figures per version, weighting each instant by its forecasts."""
-    found = []
+    cumulated = []
     for version in dict.fromkeys(point.model_version for point in points):
-        mine = sorted(
+        realised = sorted(
             (p for p in points if p.model_version == version and p.horizon == horizon),
             key=lambda point: point.as_of,
         )
-        if not mine:
+        if not realised:
             continue
-        weight = np.array([p.matured for p in mine], dtype=np.float64)
+        weight = np.array([p.matured for p in realised], dtype=np.float64)
         null = np.array(
-            [np.nan if p.baseline_pinball is None else p.baseline_pinball for p in mine]
+            [np.nan if p.baseline_pinball is None else p.baseline_pinball for p in realised]
         )
         known = np.isfinite(null)
-        error = np.array([p.pinball for p in mine])
+        error = np.array([p.pinball for p in realised])
         loss = np.cumsum(np.where(known, error * weight, 0.0))
         null_loss = np.cumsum(np.where(known, null * weight, 0.0))
-        skill = np.full(len(mine), np.nan)
+        skill = np.full(len(realised), np.nan)
         np.divide(loss, null_loss, out=skill, where=null_loss > 0)
         so_far = np.cumsum(weight)
-        found.append(
+        cumulated.append(
             Track(
                 version,
-                [to_datetime(p.as_of) for p in mine],
+                [to_datetime(p.as_of) for p in realised],
                 np.cumsum(error * weight) / so_far,
                 1.0 - skill,
-                np.cumsum(np.array([p.coverage for p in mine]) * weight) / so_far,
+                np.cumsum(np.array([p.coverage for p in realised]) * weight) / so_far,
             )
         )
-    return found
+    return cumulated
 
 
-def skill_chart(shown: Sequence[Track]) -> go.Figure:
+def skill_chart(by_version: Sequence[Track]) -> go.Figure:
     """Realised skill against the random walk, cumulated, per model version; 0 is no better."""
     figure = go.Figure()
-    _by_version(figure, shown, "skill", "%{y:+.1%}")
-    _level(figure, 0.0)
-    _frame(figure, SMALL_HEIGHT)
-    values = np.concatenate([[0.0], *(track.skill[np.isfinite(track.skill)] for track in shown)])
+    _lines(figure, by_version, "skill", "%{y:+.1%}")
+    _reference_line(figure, 0.0)
+    _style(figure, SMALL_HEIGHT)
+    values = np.concatenate(
+        [[0.0], *(track.skill[np.isfinite(track.skill)] for track in by_version)]
+    )
     reach = max(0.02, float(np.abs(values[-max(1, len(values) * 4 // 5) :]).max()) * 1.25)
     figure.update_yaxes(tickformat="+.1%", range=[-reach, reach])
     return figure
 
 
-def error_chart(shown: Sequence[Track]) -> go.Figure:
+def error_chart(by_version: Sequence[Track]) -> go.Figure:
     """Realised mean pinball loss, cumulated, per model version, in per cent of the price."""
     figure = go.Figure()
-    _by_version(figure, shown, "error", "%{y:.3%}")
-    _frame(figure, SMALL_HEIGHT)
+    _lines(figure, by_version, "error", "%{y:.3%}")
+    _style(figure, SMALL_HEIGHT)
     figure.update_yaxes(tickformat=".2%", rangemode="tozero")
     return figure
 
 
-def coverage_chart(shown: Sequence[Track]) -> go.Figure:
+def coverage_chart(by_version: Sequence[Track]) -> go.Figure:
     """Share of outcomes inside the 90 % interval, cumulated, per model version."""
     figure = go.Figure()
     low, high = COVERAGE_BAND
     figure.add_hrect(y0=low, y1=high, fillcolor="rgba(138,148,160,0.18)", line_width=0)
-    _by_version(figure, shown, "coverage", "%{y:.1%}")
-    _level(figure, 0.9)
-    _frame(figure, SMALL_HEIGHT)
-    low = min((float(track.coverage.min()) for track in shown), default=0.8)
+    _lines(figure, by_version, "coverage", "%{y:.1%}")
+    _reference_line(figure, 0.9)
+    _style(figure, SMALL_HEIGHT)
+    low = min((float(track.coverage.min()) for track in by_version), default=0.8)
     figure.update_yaxes(tickformat=".0%", range=[max(0.0, min(0.8, low - 0.03)), 1.01])
     return figure
 
 
-def _by_version(figure: go.Figure, shown: Sequence[Track], field: str, hover: str) -> None:
-    for number, track in enumerate(shown):
+def _lines(figure: go.Figure, by_version: Sequence[Track], field: str, hover: str) -> None:
+    for number, track in enumerate(by_version):
         figure.add_scatter(
             x=track.times,
             y=getattr(track, field),
@@ -239,11 +241,11 @@ def _line(
     )  # fmt: skip
 
 
-def _level(figure: go.Figure, height: float) -> None:
+def _reference_line(figure: go.Figure, height: float) -> None:
     figure.add_hline(y=height, line={"color": NULL, "width": 1.2, "dash": "dash"}, layer="below")
 
 
-def _frame(figure: go.Figure, height: int) -> None:
+def _style(figure: go.Figure, height: int) -> None:
     figure.update_layout(
         template="none",
         height=height,

@@ -1,6 +1,6 @@
-"""What the page asks of the platform: the adapters, joined into the page's records.
+"""The data the page shows, asked of the model server, the registry, the logs and the lake.
 
-Every method either returns records or raises one of `forecasting.errors`; views say it in words.
+Every method returns records or raises one of `forecasting.errors`.
 """
 
 import contextlib
@@ -10,7 +10,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+
+import numpy as np
 
 from forecasting.adapters.drift.history import DriftHistory
 from forecasting.adapters.lake.lake import Lake
@@ -30,13 +32,14 @@ from forecasting.evaluation.promotion_outcome import RUN_TAG, PromotionOutcome
 from forecasting.features.online import ServedFeatures
 from forecasting.live.scores import RealisedPoint
 from forecasting.settings import Settings
-from gradio_app.facts import Forecast, ModelCard, Provenance, Status
-from gradio_app.records import card_of, forecast_of, split_adjusted, trouble_in_words
+from gradio_app import formatting
+from gradio_app.model_card import ModelCard, card_of
+from gradio_app.status import DataSource, Status, why_not_serving
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from forecasting.adapters.inference import InferenceClient
+    from forecasting.adapters.inference import InferenceClient, SymbolForecast
     from forecasting.adapters.lake.snapshot import Snapshot
 
 HISTORY_BARS: Final = 120
@@ -51,8 +54,8 @@ _LOG = logging.getLogger(__name__)
 
 
 @dataclass
-class Desk:
-    """Everything the page can ask. Nothing is contacted before the first question.
+class PageData:
+    """Everything the page can ask for. Nothing is contacted before the first call.
 
     Attributes:
         settings: where things are.
@@ -72,11 +75,11 @@ class Desk:
     lake: Lake
     drift: DriftHistory
     _last_datasets: tuple[str, ...] = ()
-    _held: dict[str, "_Held"] = field(default_factory=dict, repr=False)
+    _cache: dict[str, "_CacheEntry"] = field(default_factory=dict, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     @classmethod
-    def of(cls, settings: Settings) -> "Desk":
+    def of(cls, settings: Settings) -> "PageData":
         """The adapters at the addresses of the settings."""
         from forecasting.adapters.inference import InferenceClient
 
@@ -92,7 +95,7 @@ class Desk:
         )
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close the connections."""
         self.client.close()
         self.registry.close()
         self.ledger.close()
@@ -107,24 +110,24 @@ class Desk:
     # the forecast
 
     def require_ready(self) -> None:
-        """Say why there is nothing to forecast yet.
+        """Raise what keeps the model server from answering, if anything does.
 
         Raises:
             ServerUnavailable: the model server cannot be reached.
             NotReady, StaleData: it is there, and cannot answer.
         """
-        if (trouble := self._trouble()) is not None:
-            raise trouble
+        if (error := self._why_not_ready()) is not None:
+            raise error
 
-    def _trouble(self) -> BellwetherError | None:
+    def _why_not_ready(self) -> BellwetherError | None:
         """What keeps the model server from answering, or None."""
         try:
             return self.client.why_not_ready()
         except BellwetherError as error:
             return error
 
-    def forecast(self, symbol: str, days: int, version: str = "") -> Forecast:
-        """Ask the model server.
+    def forecast(self, symbol: str, days: int, version: str = "") -> "SymbolForecast":
+        """Ask the model server, for the random walk's quantiles as well.
 
         Args:
             symbol: as typed.
@@ -134,16 +137,14 @@ class Desk:
         Raises:
             UnknownSymbol, StaleData, RateLimited, NotReady, ServerUnavailable, ...
         """
-        wanted = symbol.strip()
-        if not wanted:
+        symbol = symbol.strip()
+        if not symbol:
             raise UnknownSymbol("a forecast needs a symbol", "", "Pick one, or type one")
-        began = time.perf_counter()
-        answers = self.client.forecast(
-            [wanted], horizon=days, version=version or None, baseline=True
-        )
-        return forecast_of(answers[0], time.perf_counter() - began)
+        return self.client.forecast([symbol], horizon=days, version=version or None, baseline=True)[
+            0
+        ]
 
-    def history(self, forecast: Forecast, bars: int = HISTORY_BARS) -> "pd.DataFrame":
+    def history(self, forecast: "SymbolForecast", bars: int = HISTORY_BARS) -> "pd.DataFrame":
         """The last bars up to the forecast's origin: timestamp, close; empty if not in the lake.
 
         Closes before a split are divided by it, so that the line continues into the forecast.
@@ -153,51 +154,44 @@ class Desk:
         """
         from forecasting.schema import SYMBOL, TIMESTAMP
 
-        prices = self._prices(forecast.provenance)
-        mine = prices[prices[SYMBOL] == forecast.symbol]
-        mine = mine[mine[TIMESTAMP] <= forecast.as_of].tail(bars)
-        return split_adjusted(mine)
+        prices = self._prices(forecast)
+        prices = prices[prices[SYMBOL] == forecast.symbol]
+        return split_adjusted(prices[prices[TIMESTAMP] <= forecast.as_of].tail(bars))
 
-    def _prices(self, provenance: Provenance) -> "pd.DataFrame":
+    def _prices(self, forecast: "SymbolForecast") -> "pd.DataFrame":
         import pandas as pd
 
         from forecasting.schema import PRICE_COLUMNS
 
-        snapshot = next(iter(self._snapshots(provenance)), None)
+        snapshot = next(iter(self._snapshots(forecast)), None)
         if snapshot is None:
             return pd.DataFrame(columns=list(PRICE_COLUMNS))
         key = f"prices {snapshot.dataset} {snapshot.id}"
-        return self._keep(key, lambda: self.lake.read(snapshot), for_ever=True)
+        return self._cached(key, lambda: self.lake.read(snapshot), for_ever=True)
 
-    def _snapshots(self, provenance: Provenance) -> "Iterator[Snapshot]":
-        """The snapshot an answer stands on, wherever the lake has it."""
-        for dataset in self._datasets(provenance):
+    def _snapshots(self, forecast: "SymbolForecast") -> "Iterator[Snapshot]":
+        """The snapshot a forecast was made from, in whichever dataset the lake has it."""
+        for dataset in self._datasets(f"{forecast.source}-{forecast.interval}"):
             with contextlib.suppress(InvalidSettings, NotReady):
-                yield self.lake.snapshot(dataset, provenance.snapshot)
+                yield self.lake.snapshot(dataset, forecast.snapshot)
 
-    def _datasets(self, provenance: Provenance | None) -> list[str]:
-        """Data sets the served version may read, the likeliest first."""
-        found = []
-        try:
-            found = [record.dataset for _, record in self._records()]
-        except BellwetherError:
-            found = list(self._last_datasets)
-        self._last_datasets = tuple(found)
-        if provenance is not None:
-            found.append(f"{provenance.source}-{provenance.interval}")
-        return list(dict.fromkeys([*found, "default"]))
+    def _datasets(self, *usual: str) -> list[str]:
+        """Datasets the served version may read, the likeliest first."""
+        with contextlib.suppress(BellwetherError):
+            self._last_datasets = tuple(record.dataset for _, record in self._records())
+        return list(dict.fromkeys([*self._last_datasets, *usual, "default"]))
 
     def served(self) -> ServedFeatures | None:
         """The features the server answers from, as the lake holds them; None when it has none."""
-        return self._keep("newest", self._newest_served)
+        return self._cached("newest", self._newest_served)
 
     def _newest_served(self) -> ServedFeatures | None:
-        for dataset in self._datasets(None):
+        for dataset in self._datasets():
             try:
                 newest = self.lake.served_id(dataset)
                 if newest is not None:
                     read = partial(self.lake.served_features, dataset)
-                    return self._keep(f"served {dataset} {newest}", read, for_ever=True)
+                    return self._cached(f"served {dataset} {newest}", read, for_ever=True)
             except BellwetherError as error:
                 _LOG.warning("no served features of %s: %s", dataset, error)
         return None
@@ -210,37 +204,27 @@ class Desk:
     def symbols(self) -> list[str]:
         """Symbols the server can forecast, sorted; from the lake when the server cannot say."""
         try:
-            said = self._keep("symbols", self.client.symbols)
+            return sorted(self._cached("symbols", self.client.symbols))
         except BellwetherError:
             served = self.served()
             return [] if served is None else sorted(served.symbols)
-        return sorted(said)
 
     def status(self) -> Status:
         """The line at the top of the page; never raises."""
-        trouble = self._trouble()
-        ready = trouble is None
-        detail = self._champion_in_words() if trouble is None else trouble_in_words(trouble)
+        error = self._why_not_ready()
+        ready = error is None
+        detail = self._champion_in_words() if error is None else why_not_serving(error)
         served = self.served()
         if served is None:
             return Status(ready, detail)
-        where = Provenance(
-            served.source,
-            served.interval,
-            served.replay,
-            served.synthetic,
-            served.snapshot_id,
-            served.fallback,
-        )
-        return Status(ready, detail, served.last_bar, served.clock.age_seconds(), where)
+        data_source = DataSource(served.source, served.replay, served.synthetic, served.fallback)
+        return Status(ready, detail, served.last_bar, served.clock.age_seconds(), data_source)
 
     def _champion_in_words(self) -> str:
-        from gradio_app import wording
-
         try:
             for role, record in self._records():
                 if role == CHAMPION:
-                    return f"champion v{record.version} {wording.kind(record.kind)}"
+                    return f"champion v{record.version} {formatting.kind(record.kind)}"
         except BellwetherError:
             return "registry not reachable"
         return "no champion yet"
@@ -253,10 +237,10 @@ class Desk:
         Raises:
             RegistryUnavailable: the registry cannot be reached.
         """
-        return self._keep("models", lambda: [self._card(*one) for one in self._records()])
+        return self._cached("models", lambda: [self._card(*record) for record in self._records()])
 
     def _records(self) -> Sequence[tuple[str, VersionRecord]]:
-        return self._keep("records", self._read_records)
+        return self._cached("records", self._read_records)
 
     def _read_records(self) -> list[tuple[str, VersionRecord]]:
         """Champion and challenger by role; one version that is both is the champion."""
@@ -278,12 +262,12 @@ class Desk:
         """
 
         def read() -> PromotionOutcome | None:
-            made = [r for _, r in self._read_records() if r.tags.get(RUN_TAG) == run_id]
-            outcomes = (PromotionOutcome.of_tags(r.version, r.tags) for r in made)
+            versions = [r for _, r in self._read_records() if r.tags.get(RUN_TAG) == run_id]
+            outcomes = (PromotionOutcome.of_tags(r.version, r.tags) for r in versions)
             return next(filter(None, outcomes), None)
 
         try:
-            return self._keep(f"outcome {run_id}", read)
+            return self._cached(f"outcome {run_id}", read)
         except BellwetherError as error:
             _LOG.warning("no outcome of run %s: %s", run_id, error)
             return None
@@ -312,15 +296,15 @@ class Desk:
         Raises:
             Unavailable: the lake cannot be read.
         """
-        return self._keep("drift", lambda: self.drift.summaries(newest=DRIFT_RUNS))
+        return self._cached("drift", lambda: self.drift.summaries(newest=DRIFT_RUNS))
 
     def realised(self) -> list[RealisedPoint]:
-        """Realised figures by as-of instant, as the newest drift run saw them.
+        """Realised scores by as-of instant, as the newest drift run found them.
 
         Raises:
             Unavailable: the lake cannot be read.
         """
-        return self._keep("realised", self.drift.by_instant)
+        return self._cached("realised", self.drift.by_instant)
 
     def drift_report(self, name: str) -> bytes | None:
         """An HTML page of the newest drift run, or None.
@@ -339,46 +323,64 @@ class Desk:
         return self.log.recent(FEED_ROWS)
 
     def forget(self) -> None:
-        """Ask anew next time, e.g. after a training."""
+        """Empty the cache, e.g. after a training."""
         with self._lock:
-            self._held.clear()
+            self._cache.clear()
 
-    def _keep(self, key: str, make: Callable[[], T], *, for_ever: bool = False) -> T:
-        """Make something, or give (or raise) what came of the same key a moment ago."""
+    def _cached(self, key: str, make: Callable[[], T], *, for_ever: bool = False) -> T:
+        """What `make` returned or raised for this key a moment ago, or makes now.
+
+        Args:
+            key: names what is made; the last word of one kept for ever is its content's hash.
+            make: asks for it.
+            for_ever: whether it never changes; then the newest of its kind is kept.
+        """
         with self._lock:
-            held = self._held.get(key)
-        fresh = held is not None and time.monotonic() - held.at < _FRESH_SECONDS
-        if held is not None and (fresh or (for_ever and held.error is None)):
-            if held.error is not None:
-                raise held.error
-            value: T = held.value
-            return value
+            entry = self._cache.get(key)
+        fresh = entry is not None and time.monotonic() - entry.at < _FRESH_SECONDS
+        if entry is not None and (fresh or (for_ever and entry.error is None)):
+            if entry.error is not None:
+                raise entry.error
+            return cast("T", entry.value)
         try:
-            made = make()
+            value = make()
         except Unavailable as error:  # so that a server that hangs is waited for once
-            self._hold(key, _Held(time.monotonic(), None, error))
+            self._store(key, _CacheEntry(time.monotonic(), None, error))
             raise
         if for_ever:
             self._drop_older(key)
-        self._hold(key, _Held(time.monotonic(), made, None))
-        return made
+        self._store(key, _CacheEntry(time.monotonic(), value, None))
+        return value
 
-    def _hold(self, key: str, held: "_Held") -> None:
+    def _store(self, key: str, entry: "_CacheEntry") -> None:
         with self._lock:
-            self._held[key] = held
+            self._cache[key] = entry
 
     def _drop_older(self, key: str) -> None:
         """Content is named by its hash: keep the newest of its kind only."""
         kind = key.rsplit(" ", 1)[0]
         with self._lock:
-            for old in [k for k in self._held if k.rsplit(" ", 1)[0] == kind]:
-                del self._held[old]
+            for old in [k for k in self._cache if k.rsplit(" ", 1)[0] == kind]:
+                del self._cache[old]
 
 
 @dataclass(frozen=True)
-class _Held:
-    """What came of a question, and when; an error only for a moment."""
+class _CacheEntry:
+    """What was made, or why it could not be, and when on the monotonic clock."""
 
     at: float
     value: Any
     error: Unavailable | None
+
+
+def split_adjusted(bars: "pd.DataFrame") -> "pd.DataFrame":
+    """Timestamp and close of one symbol's bars in time order, closes before a split divided by it.
+
+    The last close stays as it is, unlike in `forecasting.prices.adjustment`, which adjusts forward.
+    """
+    from forecasting.schema import TIMESTAMP
+
+    shares = bars["split"].to_numpy(dtype=np.float64).cumprod()
+    adjusted = bars[[TIMESTAMP]].reset_index(drop=True)
+    adjusted["close"] = bars["close"].to_numpy(dtype=np.float64) / (shares[-1:] / shares)
+    return adjusted

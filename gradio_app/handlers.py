@@ -1,6 +1,7 @@
-"""What happens when the page is touched: ask the desk, show the answer or say why there is none."""
+"""The handlers of the page's events: ask for data, show it, or show a notice that says why not."""
 
 import logging
+import time
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any, Final, ParamSpec
@@ -8,20 +9,29 @@ from typing import Any, Final, ParamSpec
 import gradio as gr
 import pandas as pd
 
-from forecasting.adapters.registry.reader import CHALLENGER
+from forecasting.adapters.inference import SymbolForecast
+from forecasting.adapters.registry.reader import CHALLENGER, CHAMPION
 from forecasting.errors import BellwetherError, UnknownSymbol, UnknownVersion
 from forecasting.live.scores import RealisedPoint
 from forecasting.schema import COVERAGE_BAND, MAX_HORIZON
-from gradio_app import boards, charts, monitoring, views
-from gradio_app.data import Desk
-from gradio_app.facts import Forecast, ModelCard, Notice, Status, notice_of
+from gradio_app import charts
+from gradio_app.data import PageData
+from gradio_app.model_card import ModelCard
+from gradio_app.notices import Notice, notice_of
 from gradio_app.retraining import Retraining, Training
+from gradio_app.status import Status
+from gradio_app.views import forecast as forecast_view
+from gradio_app.views import monitoring as monitoring_view
+from gradio_app.views.elements import notice
+from gradio_app.views.feed import feed_table
+from gradio_app.views.header import header
+from gradio_app.views.models import models_table, promotions_table, version_label
+from gradio_app.views.retrain import training_state
 
 TABS: Final = ("forecast", "models", "monitoring", "feed", "retrain")
-CHAMPION: Final = "champion"
 DEFAULT_DAYS: Final = 20
 SCORED_BARS: Final = 5
-"""Horizon whose realised figures are drawn over time, in bars, if it has come due."""
+"""Horizon whose realised scores are drawn over time, in bars, if forecasts of it are due."""
 
 WITH_KUBECTL: Final = "kubectl create job --from=cronjob/bellwether-training now"
 WITH_PIPELINES: Final = "bellwether pipeline run training"
@@ -34,18 +44,20 @@ _LOG = logging.getLogger(__name__)
 P = ParamSpec("P")
 
 
-def _logged(work: Callable[P, Any], otherwise: Callable[[Notice], Any]) -> Callable[P, Any]:
-    """Work whose failures become a notice; what we did not foresee goes to the log as well."""
+def _with_notice(
+    handler: Callable[P, Any], on_failure: Callable[[Notice], Any]
+) -> Callable[P, Any]:
+    """A handler whose failures become a notice; unforeseen ones are logged as well."""
 
-    @wraps(work)
+    @wraps(handler)
     def safe(*args: P.args, **kwargs: P.kwargs) -> Any:
         try:
-            return work(*args, **kwargs)
+            return handler(*args, **kwargs)
         except BellwetherError as error:
-            return otherwise(notice_of(error))
+            return on_failure(notice_of(error))
         except Exception as error:  # noqa: BLE001 - a reader sees no stack trace, the log does
             _LOG.exception("the page failed")
-            return otherwise(notice_of(error))
+            return on_failure(notice_of(error))
 
     return safe
 
@@ -54,63 +66,63 @@ class Page:
     """The page's handlers, in the order of its tabs. Values they return are gradio updates.
 
     Args:
-        desk: what answers questions.
+        data: what the page asks.
         retraining: what trains, or None.
         by_hand: what starts a training where the page does not.
     """
 
     def __init__(
-        self, desk: Desk, retraining: Retraining | None, by_hand: str = WITH_KUBECTL
+        self, data: PageData, retraining: Retraining | None, by_hand: str = WITH_KUBECTL
     ) -> None:
         self.by_hand = by_hand
-        self.desk = desk
+        self.data = data
         self.retraining = retraining
-        self.forecast = _logged(self._forecast_or_known, _no_forecast)
-        self.models = _logged(self._models, lambda said: [views.notice(said), ""])
-        self.monitoring = _logged(self._monitoring, _no_monitoring)
-        self.feed = _logged(self._feed, lambda said: [views.notice(said), said.title])
-        self.start_training = _logged(self._start_training, self._training_refused)
+        self.forecast = _with_notice(self._forecast_or_symbols, _no_forecast)
+        self.models = _with_notice(self._models, lambda failure: [notice(failure), ""])
+        self.monitoring = _with_notice(self._monitoring, _no_monitoring)
+        self.feed = _with_notice(self._feed, lambda failure: [notice(failure), failure.title])
+        self.start_training = _with_notice(self._start_training, self._training_not_started)
 
     # opening
 
     def open(self, request: gr.Request) -> list[Any]:
         """Fill the controls; ?tab=, ?symbol=, ?days= and ?model= choose what is shown."""
         query = dict(request.query_params)
-        symbols = _or(self.desk.symbols, [])
+        symbols = _or(self.data.symbols, [])
         symbol = query.get("symbol") or (symbols[0] if symbols else None)
-        wanted = query.get("days", "")
-        days = int(wanted) if wanted.isdecimal() and len(wanted) < 4 else DEFAULT_DAYS
+        text = query.get("days", "")
+        days = int(text) if text.isdecimal() and len(text) < 4 else DEFAULT_DAYS
         choices = self.choices()
-        status: Status = _or(self.desk.status, UNKNOWN)
+        status: Status = _or(self.data.status, UNKNOWN)
         model = query.get("model", CHAMPION)
         tab = query.get("tab", "")
-        named = tab in TABS  # else the reader may have chosen one already
+        tab_chosen = tab in TABS  # else the reader may have chosen one already
         return [
             gr.update(choices=symbols, value=symbol),
             gr.update(value=min(max(days, 1), MAX_HORIZON)),
             gr.update(
                 choices=choices, value=model if model in dict(choices).values() else CHAMPION
             ),
-            gr.update(selected=tab) if named else gr.skip(),
-            views.header(status),
-            gr.update(active=tab == "feed") if named else gr.skip(),
+            gr.update(selected=tab) if tab_chosen else gr.skip(),
+            header(status),
+            gr.update(active=tab == "feed") if tab_chosen else gr.skip(),
             status.ready,
         ]
 
     def choices(self) -> list[tuple[str, str]]:
         """Model versions to choose from; the champion always, whatever its number is by then."""
-        cards: list[ModelCard] = _or(self.desk.models, [])
-        named = [(views.version_label(card), card.role) for card in cards]
-        return named or [("Champion", CHAMPION)]
+        cards: list[ModelCard] = _or(self.data.models, [])
+        versions = [(version_label(card), card.role) for card in cards]
+        return versions or [("Champion", CHAMPION)]
 
     def watch(self, was_ready: bool, revived: int, symbol: str | None) -> list[Any]:  # noqa: FBT001
-        """Look after the server; once it is back, ask it again without being told to."""
-        status: Status = _or(self.desk.status, UNKNOWN)
+        """Look whether the server is ready; ask for the forecast again once it is."""
+        status: Status = _or(self.data.status, UNKNOWN)
         back = status.ready and not was_ready
-        known = self.desk.symbols() if back else []
+        known = self.data.symbols() if back else []
         fill = gr.update(choices=known, value=symbol or (known[0] if known else None))
-        shown = [revived + 1, fill] if back else [gr.skip(), gr.skip()]
-        return [views.header(status), status.ready, *shown]
+        changes = [revived + 1, fill] if back else [gr.skip(), gr.skip()]
+        return [header(status), status.ready, *changes]
 
     def selected(self, event: gr.SelectData) -> Any:
         """Refresh the feed only while it is looked at."""
@@ -118,133 +130,144 @@ class Page:
 
     # forecast
 
-    def _forecast_or_known(self, symbol: str | None, days: float, role: str) -> list[Any]:
+    def _forecast_or_symbols(self, symbol: str | None, days: float, role: str) -> list[Any]:
         try:
             return self._forecast(symbol, days, role)
         except UnknownSymbol as error:
-            known = _or(self.desk.symbols, [])
+            known = _or(self.data.symbols, [])
             body = f"The model server holds no prices of {symbol}." if symbol else str(error)
             more = f" and {len(known) - 20} more" if len(known) > 20 else ""
             remedy = f"It knows {', '.join(known[:20])}{more}" if known else error.remedy
             return _no_forecast(Notice("No forecast for this symbol", body, remedy))
 
     def _forecast(self, symbol: str | None, days: float, role: str) -> list[Any]:
-        if not symbol and not self.desk.symbols():
-            self.desk.require_ready()
-        answer = self.desk.forecast(symbol or "", int(days), self._version(role))
+        if not symbol and not self.data.symbols():
+            self.data.require_ready()
+        version = self._version(role)
+        sent = time.perf_counter()
+        answer = self.data.forecast(symbol or "", int(days), version)
+        seconds = time.perf_counter() - sent
         try:
-            history = self.desk.history(answer)
+            history = self.data.history(answer)
         except BellwetherError as error:
             _LOG.warning("no history for %s: %s", answer.symbol, error)
             history = pd.DataFrame({"timestamp": [], "close": []})
-        age = _or(self.desk.age_seconds, None)
+        age = _or(self.data.age_seconds, None)
         return [
-            views.banner(answer),
+            forecast_view.banner(answer),
             gr.update(visible=False),
             gr.update(visible=True),
-            views.chart_key(answer),
+            forecast_view.legend(answer),
             charts.fan_chart(history, answer),
-            views.signal_panel(answer, self._card(answer), age),
-            views.quantile_table(answer),
+            forecast_view.signal_panel(answer, seconds, self._card(answer), age),
+            forecast_view.quantile_table(answer),
         ]
 
     def _version(self, role: str) -> str:
         if role != CHALLENGER:
             return ""
-        version = next((c.version for c in self.desk.models() if c.role == CHALLENGER), "")
+        version = next((c.version for c in self.data.models() if c.role == CHALLENGER), "")
         if not version:
             raise UnknownVersion("the registry must have a challenger", "it has none now")
         return version
 
-    def _card(self, answer: Forecast) -> ModelCard | None:
-        cards: list[ModelCard] = _or(self.desk.models, [])
-        return next((card for card in cards if card.version == answer.version), None)
+    def _card(self, answer: SymbolForecast) -> ModelCard | None:
+        cards: list[ModelCard] = _or(self.data.models, [])
+        return next((card for card in cards if card.version == answer.model_version), None)
 
     # models
 
     def _models(self) -> list[Any]:
-        cards = boards.models(self.desk.models())
+        cards = models_table(self.data.models())
         try:
-            trail = boards.promotions(self.desk.promotions())
+            trail = promotions_table(self.data.promotions())
         except BellwetherError as error:
-            trail = views.notice(notice_of(error))
+            trail = notice(notice_of(error))
         return [cards, trail]
 
     # monitoring
 
     def _monitoring(self) -> list[Any]:
-        runs = self.desk.drift_runs()
+        runs = self.data.drift_runs()
         if not runs:
-            tiles = monitoring.tiles(None, "", _or(self.desk.age_seconds, None), SCORED_BARS)
+            tiles = monitoring_view.tiles(None, "", _or(self.data.age_seconds, None), SCORED_BARS)
             none_yet = Notice(
                 "The drift job has not run yet",
-                "It compares the newest prices with what the champion learned from, and scores "
-                "forecasts whose day has come.",
+                "It compares the newest prices with those the champion was trained on, and scores "
+                "forecasts whose horizon has elapsed.",
                 "Run bellwether drift; on a cluster a CronJob does",
                 "wait",
             )
-            return [tiles + views.notice(none_yet), *_hidden_charts()]
-        points = self.desk.realised()
+            return [tiles + notice(none_yet), *_hidden_charts()]
+        points = self.data.realised()
         horizon = scored_horizon(points)
-        shown = charts.tracks(points, horizon)
-        names = [f"v{track.version}" for track in shown]
+        tracks = charts.tracks(points, horizon)
+        names = [f"v{track.version}" for track in tracks]
         ahead = f"{horizon} bars ahead, cumulated"
         low, high = COVERAGE_BAND
         scopes = list(dict.fromkeys(scope.scope for run in runs for scope in run.scopes))
         last = runs[-1]
-        report = f"{self.desk.prefix}/reports/drift/features"
+        report = f"{self.data.prefix}/reports/drift/features"
         return [
-            monitoring.tiles(last, report, _or(self.desk.age_seconds, None), horizon),
-            monitoring.chart_title("Realised skill", f"{ahead}; 0 % is the random walk", names),
-            charts.skill_chart(shown),
-            monitoring.chart_title(
+            monitoring_view.tiles(last, report, _or(self.data.age_seconds, None), horizon),
+            monitoring_view.chart_title(
+                "Realised skill", f"{ahead}; 0 % is the random walk", names
+            ),
+            charts.skill_chart(tracks),
+            monitoring_view.chart_title(
                 "Coverage of the 90 % interval",
                 f"{ahead}; band {100 * low:.0f} to {100 * high:.0f} %",
                 names,
             ),
-            charts.coverage_chart(shown),
-            monitoring.chart_title("Realised pinball loss", ahead, names),
-            charts.error_chart(shown),
-            monitoring.chart_title("Share of columns that drifted", f"{len(runs)} runs", scopes),
+            charts.coverage_chart(tracks),
+            monitoring_view.chart_title("Realised pinball loss", ahead, names),
+            charts.error_chart(tracks),
+            monitoring_view.chart_title(
+                "Share of columns that drifted", f"{len(runs)} runs", scopes
+            ),
             charts.drift_chart(runs),
-            gr.update(visible=bool(shown)),
+            gr.update(visible=bool(tracks)),
             gr.update(visible=True),
-            monitoring.realised(last) if last.realised else monitoring.nothing_due(last),
+            (
+                monitoring_view.realised_table(last)
+                if last.realised
+                else monitoring_view.no_realised_scores(last)
+            ),
         ]
 
     # feed
 
     def _feed(self, newest: str) -> list[Any]:
-        answers = self.desk.feed()
-        first = answers[0].id if answers else "empty"
-        if first == newest:
+        predictions = self.data.feed()
+        newest_now = predictions[0].id if predictions else "empty"
+        if newest_now == newest:
             return [gr.skip(), gr.skip()]
-        return [boards.feed(answers), first]
+        return [feed_table(predictions), newest_now]
 
     # training
 
     def training_view(self, current: Training | None = None) -> str:
         """The training as it stands."""
         if self.retraining is None:
-            return views.notice(
+            return notice(
                 Notice(
                     "Trainings are not started from this page",
                     "Here they run on a schedule.",
                     f"Start one now: {self.by_hand}",
                 )
             )
-        return boards.training(current)
+        return training_state(current)
 
     def training(self) -> list[Any]:
         """The training, whether another may start, and whether to look again soon."""
         try:
             current = self.retraining.current() if self.retraining else None
         except BellwetherError as error:
-            view = views.notice(notice_of(error))
+            view = notice(notice_of(error))
             return [view, gr.update(interactive=True), gr.update(active=False)]
         running = current is not None and current.state == "running"
         if current is not None and not running:
-            self.desk.forget()
+            self.data.forget()
         return [
             self.training_view(current),
             gr.update(interactive=not running),
@@ -256,36 +279,36 @@ class Page:
             self.retraining.start(symbols.replace(";", ",").split(","), source)
         return self.training()
 
-    def _training_refused(self, said: Notice) -> list[Any]:
+    def _training_not_started(self, failure: Notice) -> list[Any]:
         view, *rest = self.training()
-        return [views.notice(said) + view, *rest]
+        return [notice(failure) + view, *rest]
 
 
 def scored_horizon(points: Sequence[RealisedPoint]) -> int:
-    """The horizon to draw: SCORED_BARS if forecasts of it have come due, else the nearest."""
-    known = {point.horizon for point in points}
-    return min(known, key=lambda h: (abs(h - SCORED_BARS), h)) if known else SCORED_BARS
+    """The horizon to draw: SCORED_BARS if forecasts of it are due, else the nearest that is."""
+    due = {point.horizon for point in points}
+    return min(due, key=lambda h: (abs(h - SCORED_BARS), h)) if due else SCORED_BARS
 
 
-def _no_forecast(said: Notice) -> list[Any]:
-    trouble = gr.update(value=views.notice(said), visible=True)
+def _no_forecast(failure: Notice) -> list[Any]:
+    trouble = gr.update(value=notice(failure), visible=True)
     return ["", trouble, gr.update(visible=False), "", None, "", ""]
 
 
-def _no_monitoring(said: Notice) -> list[Any]:
-    return [views.notice(said), *_hidden_charts()]
+def _no_monitoring(failure: Notice) -> list[Any]:
+    return [notice(failure), *_hidden_charts()]
 
 
 def _hidden_charts() -> list[Any]:
     return [*("", None) * 4, gr.update(visible=False), gr.update(visible=False), ""]
 
 
-def _or(work: Callable[[], Any], otherwise: Any) -> Any:
-    """What the desk says, or something else when it cannot."""
+def _or(ask: Callable[[], Any], default: Any) -> Any:
+    """What `ask` answers, or the default when it fails."""
     try:
-        return work()
+        return ask()
     except BellwetherError:
-        return otherwise
+        return default
     except Exception:  # noqa: BLE001 - a reader sees no stack trace, the log does
         _LOG.exception("the page failed")
-        return otherwise
+        return default

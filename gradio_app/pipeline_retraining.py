@@ -1,4 +1,7 @@
-"""Starts trainings on Kubeflow Pipelines and tells how the newest fares: what the page has in a cluster."""
+"""Starts trainings on Kubeflow Pipelines and reports the state of the newest one.
+
+Tested with the other callers of Kubeflow Pipelines in tests/contract/test_pipeline_commands.py.
+"""
 
 import threading
 import time
@@ -17,9 +20,9 @@ from gradio_app.retraining import Training, checked_symbols
 AS_SCHEDULED: Final = "as scheduled"
 """The one source: a reader cannot make the cluster's champion learn from other prices."""
 
-_LOOK_SECONDS: Final = 5.0
-_ANSWER_SECONDS: Final = 5.0
-_SIGNS: Final = {"SUCCEEDED": "done", "SKIPPED": "from an earlier run", "RUNNING": "running"}
+_FRESH_SECONDS: Final = 5.0
+_TIMEOUT_SECONDS: Final = 5.0
+_STATES: Final = {"SUCCEEDED": "done", "SKIPPED": "from an earlier run", "RUNNING": "running"}
 
 
 @dataclass
@@ -39,7 +42,7 @@ class PipelineRetraining:
     sources: tuple[str, ...] = (AS_SCHEDULED,)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _newest: WorkflowRun | None = None
-    _looked_at: float = float("-inf")
+    _read_at: float = float("-inf")
 
     @classmethod
     def of(
@@ -49,7 +52,7 @@ class PipelineRetraining:
         workflows = Workflows(
             settings.pipelines_url,
             public_url=settings.pipelines_public_url,
-            timeout=_ANSWER_SECONDS,
+            timeout=_TIMEOUT_SECONDS,
         )
         return cls(workflows, settings.page_user, outcome_of)
 
@@ -69,10 +72,11 @@ class PipelineRetraining:
             UnknownWorkflow: nothing is scheduled.
         """
         del source
-        wanted = checked_symbols(symbols)
-        changes = {"who": self.who} | ({"symbols": ",".join(wanted)} if wanted else {})
+        changes = {"who": self.who}
+        if other_symbols := checked_symbols(symbols):
+            changes["symbols"] = ",".join(other_symbols)
         with self._lock:
-            before = self._look()
+            before = self._read_newest()
             if before is not None and not before.ended:
                 raise Unavailable(
                     "only one training may run at a time",
@@ -81,8 +85,8 @@ class PipelineRetraining:
                 )
             key = f"page-after-{before.id if before else 'none'}"
             started = self.workflows.start_as_scheduled(TRAINING, key=key, changes=changes)
-            self._newest, self._looked_at = started.run, time.monotonic()
-        return self._training(started.run)
+            self._newest, self._read_at = started.run, time.monotonic()
+        return self._state_of(started.run)
 
     def current(self) -> Training | None:
         """The newest training on the cluster, or None before the first.
@@ -91,18 +95,18 @@ class PipelineRetraining:
             WorkflowsUnavailable: Kubeflow Pipelines is not there, or fails.
         """
         with self._lock:
-            if time.monotonic() - self._looked_at > _LOOK_SECONDS:
-                self._look()
-            return None if self._newest is None else self._training(self._newest)
+            if time.monotonic() - self._read_at > _FRESH_SECONDS:
+                self._read_newest()
+            return None if self._newest is None else self._state_of(self._newest)
 
-    def _look(self) -> WorkflowRun | None:
+    def _read_newest(self) -> WorkflowRun | None:
         """The newest training, with its steps."""
         newest = next(iter(self.workflows.runs(1, pipeline=TRAINING)), None)
         self._newest = newest and self.workflows.run(newest.id)
-        self._looked_at = time.monotonic()
+        self._read_at = time.monotonic()
         return self._newest
 
-    def _training(self, run: WorkflowRun) -> Training:
+    def _state_of(self, run: WorkflowRun) -> Training:
         outcome = self.outcome_of(run.id) if run.ended_well else None
         state: Literal["running", "promoted", "refused", "done", "failed"] = "running"
         if outcome is not None:
@@ -110,12 +114,14 @@ class PipelineRetraining:
         elif run.ended:
             state = "done" if run.ended_well else "failed"
         lines = [f"{run.name}: {run.state.lower()}"]
-        lines += [f"{one.name}: {_SIGNS.get(one.state, one.state.lower())}" for one in run.steps]
+        lines += [
+            f"{step.name}: {_STATES.get(step.state, step.state.lower())}" for step in run.steps
+        ]
         symbols = str(run.parameters.get("symbols", "")).split(",")
         return Training(
             state,
             str(run.parameters.get("source", "")),
-            tuple(one for one in symbols if one),
+            tuple(filter(None, symbols)),
             run.created_at,
             run.seconds(datetime.now(UTC)),
             (*lines, *([run.error] if run.error else [])),

@@ -1,4 +1,4 @@
-"""Starts a training and tells how it fares: one at a time, as a process of its own."""
+"""Starts trainings, one at a time, as processes of their own, and reports the state of the last."""
 
 import fcntl
 import logging
@@ -25,8 +25,9 @@ MAX_SYMBOLS: Final = 50
 TAIL_LINES: Final = 40
 _TAIL_BYTES: Final = 32_768
 _SYMBOL: Final = re.compile(r"[A-Za-z0-9^][A-Za-z0-9.^=_/-]{0,31}")
-_LOG = logging.getLogger(__name__)
 _CONTROL: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07|[\x00-\x08\x0b-\x1f]")
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ class Training:
     """A training as it stands.
 
     Attributes:
-        state: running, promoted, refused (nothing was promoted), done (what came of it is told
-            elsewhere), or failed.
+        state: running, promoted, refused (nothing was promoted), done (its outcome is not known
+            here), or failed.
         source: price source it was started with.
         symbols: symbols it was started with; empty for the source's own.
         started_at: aware UTC.
@@ -85,7 +86,7 @@ class SubprocessRetraining:
     """Trains with a command of this installation, `bellwether train` by default.
 
     A lock file that the child inherits stays locked for as long as the child lives, so that a
-    restarted page, or a second one on the same folder, cannot start a rival.
+    restarted page, or a second one on the same folder, cannot start a second training.
 
     Attributes:
         folder: where the lock, the log and the outcome lie.
@@ -98,10 +99,10 @@ class SubprocessRetraining:
     sources: tuple[str, ...] = SOURCES
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
-    _asked: tuple[str, tuple[str, ...]] = ("", ())
+    _started_with: tuple[str, tuple[str, ...]] = ("", ())
     _started_at: datetime = datetime(1970, 1, 1, tzinfo=UTC)
     _began: float = 0.0
-    _took: float | None = None
+    _run_seconds: float | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> "SubprocessRetraining":
@@ -111,7 +112,7 @@ class SubprocessRetraining:
 
     @property
     def log(self) -> Path:
-        """What the training wrote."""
+        """What the training printed."""
         return self.folder / "training.log"
 
     @property
@@ -126,14 +127,14 @@ class SubprocessRetraining:
             InvalidInput: a symbol or the source makes no sense.
             Unavailable: a training is running already, or the command cannot be started.
         """
-        wanted = checked_symbols(symbols)
+        chosen_symbols = checked_symbols(symbols)
         if source not in SOURCES:
             raise InvalidInput(
                 "a training needs a known price source", source, f"Choose {', '.join(SOURCES)}"
             )
         arguments = [f"--source={source}", f"--outcome-file={self.outcome_file}"]
-        if wanted:
-            arguments.append(f"--symbols={','.join(wanted)}")
+        if chosen_symbols:
+            arguments.append(f"--symbols={','.join(chosen_symbols)}")
         with self._lock:
             self.folder.mkdir(parents=True, exist_ok=True)
             with (self.folder / "lock").open("a") as lock:
@@ -147,13 +148,17 @@ class SubprocessRetraining:
                     ) from None
                 self.outcome_file.unlink(missing_ok=True)  # it tells of the training before
                 self._spawn(arguments, lock.fileno())
-            self._asked = (source, wanted)
-            self._started_at, self._began, self._took = datetime.now(UTC), time.monotonic(), None
-        return self._training()
+            self._started_with = (source, chosen_symbols)
+            self._started_at, self._began, self._run_seconds = (
+                datetime.now(UTC),
+                time.monotonic(),
+                None,
+            )
+        return self._state()
 
     def current(self) -> Training | None:
         """The training this page started last, or None before the first."""
-        return None if self._process is None else self._training()
+        return None if self._process is None else self._state()
 
     def _spawn(self, arguments: list[str], lock: int) -> None:
         try:
@@ -171,17 +176,17 @@ class SubprocessRetraining:
                 "the training command must start", f"{self.command[0]}: {error.strerror}"
             ) from error
 
-    def _training(self) -> Training:
+    def _state(self) -> Training:
         assert self._process is not None
         code = self._process.poll()
         elapsed = time.monotonic() - self._began
-        if code is not None and self._took is None:
-            self._took = elapsed
+        if code is not None and self._run_seconds is None:
+            self._run_seconds = elapsed
         state: Literal["running", "promoted", "refused", "failed"] = "running"
         if code is not None:
             state = "promoted" if code == 0 else "refused" if code == EXIT_REFUSED else "failed"
-        source, symbols = self._asked
-        seconds = elapsed if self._took is None else self._took
+        source, symbols = self._started_with
+        seconds = elapsed if self._run_seconds is None else self._run_seconds
         return Training(
             state,
             source,
@@ -207,19 +212,19 @@ def checked_symbols(symbols: Sequence[str]) -> tuple[str, ...]:
     Raises:
         InvalidInput: too many of them, or one that cannot be a symbol.
     """
-    found = tuple(dict.fromkeys(symbol.strip() for symbol in symbols if symbol.strip()))
-    odd = [symbol for symbol in found if not _SYMBOL.fullmatch(symbol)]
-    if odd:
+    chosen = tuple(dict.fromkeys(symbol.strip() for symbol in symbols if symbol.strip()))
+    malformed = [symbol for symbol in chosen if not _SYMBOL.fullmatch(symbol)]
+    if malformed:
         raise InvalidInput(
-            "a symbol is letters, digits and . - ^ = _ /", repr(odd[0][:40]), "Correct it"
+            "a symbol is letters, digits and . - ^ = _ /", repr(malformed[0][:40]), "Correct it"
         )
-    if len(found) > MAX_SYMBOLS:
+    if len(chosen) > MAX_SYMBOLS:
         raise InvalidInput(
             f"a training started from the page takes up to {MAX_SYMBOLS} symbols",
-            f"{len(found)} were given",
+            f"{len(chosen)} were given",
             "Use the command line: bellwether train",
         )
-    return found
+    return chosen
 
 
 def tail(log: Path, lines: int = TAIL_LINES) -> tuple[str, ...]:
@@ -230,5 +235,5 @@ def tail(log: Path, lines: int = TAIL_LINES) -> tuple[str, ...]:
             text = stream.read().decode(errors="replace")
     except FileNotFoundError:
         return ()
-    kept = (_CONTROL.sub("", line.rsplit("\r", 1)[-1]).rstrip() for line in text.split("\n"))
-    return tuple(line for line in kept if line)[-lines:]
+    plain = (_CONTROL.sub("", line.rsplit("\r", 1)[-1]).rstrip() for line in text.split("\n"))
+    return tuple(line for line in plain if line)[-lines:]

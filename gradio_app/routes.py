@@ -10,9 +10,10 @@ from fastapi import FastAPI
 from fastapi.responses import HTMLResponse, PlainTextResponse, Response
 
 from forecasting.errors import BellwetherError
-from gradio_app import look, views
-from gradio_app.data import Desk
-from gradio_app.facts import Notice, notice_of
+from gradio_app import theme
+from gradio_app.data import PageData
+from gradio_app.notices import Notice, notice_of
+from gradio_app.views.elements import notice as notice_html
 
 _LOG = logging.getLogger(__name__)
 
@@ -22,7 +23,7 @@ REPORT_POLICY: Final = (
 )
 """Reports are files from the registry and the lake: they may draw, and reach nothing else."""
 
-DRIFT_PAGES: Final = {
+DRIFT_REPORTS: Final = {
     "features": "report.html",
     "changes": "changes.html",
     "predictions": "predictions.html",
@@ -33,7 +34,7 @@ Scope = MutableMapping[str, Any]
 App = Callable[[Scope, Any, Any], Awaitable[None]]
 
 
-def build_server(desk: Desk, blocks: gr.Blocks) -> App:
+def build_server(data: PageData, blocks: gr.Blocks) -> App:
     """The page with its routes, at / and at the settings' prefix.
 
     /live says that the page runs, whatever the servers behind it do.
@@ -47,15 +48,15 @@ def build_server(desk: Desk, blocks: gr.Blocks) -> App:
     @app.get("/reports/walk-forward/{version}")
     def walk_forward(version: str) -> Response:
         return _report(
-            lambda: desk.walk_forward_report(version),
+            lambda: data.walk_forward_report(version),
             Notice("This version has no walk-forward report", f"Version {version}."),
         )
 
     @app.get("/reports/drift/{name}")
     def drift(name: str) -> Response:
-        page = DRIFT_PAGES.get(name)
+        file = DRIFT_REPORTS.get(name)
         return _report(
-            lambda: desk.drift_report(page) if page else None,
+            lambda: data.drift_report(file) if file else None,
             Notice("There is no such drift report", "", "Run bellwether drift, then look again"),
         )
 
@@ -63,20 +64,20 @@ def build_server(desk: Desk, blocks: gr.Blocks) -> App:
         app,
         blocks,
         path="/",
-        root_path=desk.prefix or None,
+        root_path=data.prefix or None,
         show_error=False,
-        favicon_path=str(look.ICON),
+        favicon_path=str(theme.ICON),
         footer_links=[],
         run_history=False,
         ssr_mode=False,
         mcp_server=False,
         pwa=False,
         enable_monitoring=False,
-        theme=look.theme(),
-        js=look.ON_LOAD,
-        head=look.head(),
+        theme=theme.theme(),
+        js=theme.ON_LOAD,
+        head=theme.head(),
     )
-    return without_prefix(app, desk.prefix)
+    return without_prefix(app, data.prefix)
 
 
 def without_prefix(app: App, prefix: str) -> App:
@@ -96,25 +97,25 @@ def without_prefix(app: App, prefix: str) -> App:
 
 def _report(read: Callable[[], bytes | None], missing: Notice) -> Response:
     try:
-        found = read()
+        report = read()
     except BellwetherError as error:
-        return _words(notice_of(error), error.status)
+        return _notice_page(notice_of(error), error.status)
     except Exception:  # noqa: BLE001 - a reader sees no stack trace, the log does
         _LOG.exception("a report could not be read")
-        return _words(notice_of(RuntimeError()), 500)
-    if found is None:
-        return _words(missing, 404)
+        return _notice_page(notice_of(RuntimeError()), 500)
+    if report is None:
+        return _notice_page(missing, 404)
     return HTMLResponse(
-        found,
+        report,
         headers={"Content-Security-Policy": REPORT_POLICY, "X-Content-Type-Options": "nosniff"},
     )
 
 
-def _words(notice: Notice, status: int) -> HTMLResponse:
-    style = look.STYLE.read_text()
+def _notice_page(notice: Notice, status: int) -> HTMLResponse:
+    style = theme.STYLE.read_text()
     return HTMLResponse(
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{escape(notice.title)}</title>"
         f"<meta name=viewport content='width=device-width'><style>{style} body{{font-family:"
-        f"var(--bw-sans);padding:24px}}</style><main>{views.notice(notice)}</main></html>",
+        f"var(--bw-sans);padding:24px}}</style><main>{notice_html(notice)}</main></html>",
         status_code=status,
     )

@@ -24,7 +24,7 @@ FLAGS: Final = (
     "--disable-component-update",
     "--disable-sync",
 )
-DESK: Final = (1440, 900)
+DESKTOP: Final = (1440, 900)
 PHONE: Final = (390, 844)
 SETTLE_MILLISECONDS: Final = 1_200
 
@@ -50,7 +50,7 @@ class Picture:
     name: str
     query: str
     shows: str
-    size: tuple[int, int] = DESK
+    size: tuple[int, int] = DESKTOP
     scheme: str = "light"
     whole: bool = False
 
@@ -99,19 +99,21 @@ def main() -> int:
         "--out", type=Path, default=Path(".output/docs/images"), help="folder to write to"
     )
     parser.add_argument("--chromium", default=chromium(), help="the browser's program")
-    asked = parser.parse_args()
+    options = parser.parse_args()
     from playwright.sync_api import Error, sync_playwright
 
-    asked.out.mkdir(parents=True, exist_ok=True)
+    options.out.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright:
         try:
-            browser = playwright.chromium.launch(executable_path=asked.chromium, args=[*FLAGS])
+            browser = playwright.chromium.launch(executable_path=options.chromium, args=[*FLAGS])
             for picture in PICTURES:
-                sys.stdout.write(f"{take(browser, asked.url.rstrip('/'), picture, asked.out)}\n")
+                sys.stdout.write(
+                    f"{take(browser, options.url.rstrip('/'), picture, options.out)}\n"
+                )
             browser.close()
         except Error as error:
             sys.stderr.write(
-                f"no picture could be taken of {asked.url}: {error.message.splitlines()[0]}\n"
+                f"no picture could be taken of {options.url}: {error.message.splitlines()[0]}\n"
                 "Start the page first (make demo), or name it: --url http://127.0.0.1:7860\n"
             )
             return 3

@@ -80,6 +80,11 @@ class SymbolForecast:
     synthetic: bool
     fallback: str = ""
 
+    @property
+    def horizon(self) -> int:
+        """Bars looked ahead."""
+        return len(self.target_times)
+
 
 class InferenceClient(LateClient):
     """Asks one model server.

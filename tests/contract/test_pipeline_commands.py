@@ -21,8 +21,8 @@ from forecasting.drift.summary import DriftSummary
 from forecasting.errors import BellwetherError, InvalidInput, InvalidSettings, Unavailable
 from forecasting.evaluation.promotion_outcome import PromotionOutcome
 from forecasting.settings import Settings
-from gradio_app.boards import training as shown
 from gradio_app.pipeline_retraining import PipelineRetraining
+from gradio_app.views.retrain import training_state as shown
 from pipelines.compile import package
 from pipelines.contents import content_hash
 from tests.clock import machine_now
@@ -357,7 +357,7 @@ def test_the_page_tells_how_a_run_fares_and_where_it_is_seen(
         page = PipelineRetraining(opened, "ann")
         page.start([], "as scheduled")
         cluster.runs[0].state = state
-        page._looked_at = float("-inf")
+        page._read_at = float("-inf")
         seen = shown(page.current())
     assert f"<h3>{told}" in seen
     assert 'href="https://kfp.example.org/#/runs/details/run-' in seen
@@ -377,7 +377,7 @@ def test_a_run_whose_version_the_registry_knows_says_its_outcome_and_why(
     started = page.start([], "as scheduled")
     assert (started.state, started.outcome) == ("running", None)
     cluster.runs[0].run_id, cluster.runs[0].state = "run-1", "SUCCEEDED"
-    page._looked_at = float("-inf")
+    page._read_at = float("-inf")
     assert page.current().outcome == decided
     seen = shown(page.current())
     assert f"<h3>{title}</h3>" in seen

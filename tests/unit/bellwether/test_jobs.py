@@ -17,7 +17,8 @@ from forecasting.evaluation.gates import decide
 from forecasting.evaluation.promotion_outcome import PromotionOutcome
 from forecasting.report.page import verdict_markdown
 from forecasting.testing import planted_forecasts
-from gradio_app import boards, records
+from gradio_app.model_card import card_of
+from gradio_app.views.models import models_table
 from pipelines.runs import TrainingOutcome
 
 
@@ -111,6 +112,6 @@ def test_the_registered_version_and_the_page_carry_the_reason(refused):
     assert tags["verdict"] == "refuse"
     assert tags["verdict_reason"] == "; ".join(verdict.reasons)
     record = VersionRecord("2", "run", {**tags, "kind": "ridge"}, ("challenger",), 0)
-    page = boards.models([records.card_of("challenger", record, None, "http://mlflow", "")])
+    page = models_table([card_of("challenger", record, None, "http://mlflow", "")])
     assert "ust still beat it after counting the settings that were tried" in page
     assert "400 trials" in page

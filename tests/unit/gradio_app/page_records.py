@@ -8,10 +8,11 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 
+from forecasting.adapters.inference import SymbolForecast
 from forecasting.adapters.prediction_log.log import LoggedForecast
 from forecasting.drift.summary import ColumnDrift, DriftSummary, ScopeDrift
 from forecasting.live.scores import RealisedPoint, RealisedScore
-from gradio_app.facts import Forecast, ModelCard, Provenance
+from gradio_app.model_card import ModelCard
 
 AS_OF = datetime(2023, 9, 21, 20, tzinfo=UTC)
 EVIL = '<script>alert("x")</script>'
@@ -20,7 +21,7 @@ EVIL = '<script>alert("x")</script>'
 def forecast(bars=3, **changes):
     steps = np.sqrt(np.arange(1, bars + 1))[:, None]
     spread = np.array([-1.7, -0.6, 0.0, 0.6, 1.7])
-    made = Forecast(
+    answer = SymbolForecast(
         symbol="AAPL",
         as_of=AS_OF,
         last_close=173.93,
@@ -30,12 +31,16 @@ def forecast(bars=3, **changes):
         probability_of_rise=np.linspace(0.52, 0.55, bars),
         signal="buy",
         stale=False,
-        version="2",
-        kind="ridge",
-        provenance=Provenance("sample", "1d", True, False, "9f3c2a71d8e04b55"),
-        seconds=0.0087,
+        levels=(0.05, 0.25, 0.5, 0.75, 0.95),
+        model_version="2",
+        model_kind="ridge",
+        interval="1d",
+        source="sample",
+        snapshot="9f3c2a71d8e04b55",
+        replay=True,
+        synthetic=False,
     )
-    return replace(made, **changes)
+    return replace(answer, **changes)
 
 
 def history(bars=150):

@@ -1,6 +1,5 @@
-"""Starting a training from the page, and the path prefix the page is reached under."""
+"""Starting a training from the page: one at a time, its outcome read as data."""
 
-import asyncio
 import os
 import sys
 
@@ -8,16 +7,12 @@ import pytest
 
 from forecasting.errors import InvalidInput, Unavailable
 from forecasting.evaluation.promotion_outcome import PromotionOutcome
-from gradio_app import boards
-from gradio_app.retraining import SubprocessRetraining, Training, checked_symbols, tail
-from gradio_app.routes import without_prefix
+from gradio_app.retraining import SubprocessRetraining, checked_symbols, tail
+from gradio_app.views.retrain import training_state
 from tests.time_limits import wait_until
 from tests.unit.gradio_app.page_records import (
-    AS_OF,
     text_of,
 )
-
-# retraining
 
 
 def run_to_end(retraining):
@@ -121,7 +116,7 @@ def test_the_page_says_why_whatever_the_terminal_says(tmp_path, terminal):
     retraining.start([], "synthetic")
     ended = run_to_end(retraining)
     assert ended.outcome == REFUSED
-    shown = text_of(boards.training(ended))
+    shown = text_of(training_state(ended))
     assert "Nothing was promoted, because must beat the random walk: p = 0.71." in shown
 
 
@@ -131,7 +126,7 @@ def test_an_outcome_that_is_missing_or_damaged_leaves_the_state_and_says_so(tmp_
     retraining.start([], "synthetic")
     ended = run_to_end(retraining)
     assert (ended.state, ended.outcome) == ("refused", None)
-    shown = text_of(boards.training(ended))
+    shown = text_of(training_state(ended))
     assert "Nothing was promoted" in shown
     assert "The training did not say why; the Models tab has its verdict." in shown
     assert "because" not in shown
@@ -142,32 +137,3 @@ def test_the_outcome_of_the_training_before_is_never_shown(tmp_path):
     REFUSED.write(retraining.outcome_file)
     retraining.start([], "synthetic")
     assert run_to_end(retraining).outcome is None
-
-
-def test_a_promoted_training_says_why():
-    outcome = PromotionOutcome("promoted", "3", "skill +1.00%")
-    shown = text_of(boards.training(Training("promoted", "s", (), AS_OF, 4.0, (), "", outcome)))
-    assert "A new champion was promoted" in shown
-    assert "Promoted, because skill +1.00%." in shown
-
-
-def test_a_failed_training_shows_its_last_line():
-    failed = Training("failed", "s", (), AS_OF, 4.0, ("fetching", "remedy Start it"))
-    assert "Remedy Start it." in text_of(boards.training(failed))
-
-
-# the path prefix
-
-
-@pytest.mark.parametrize(
-    ("asked", "seen"),
-    [("/demo/live", "/live"), ("/demo", "/"), ("/live", "/live"), ("/demonstration", "/demonstration")],
-)  # fmt: skip
-def test_a_prefix_that_a_proxy_left_on_is_cut_off(asked, seen):
-    paths = []
-
-    async def app(scope, _receive, _send):
-        paths.append(scope["path"])
-
-    asyncio.run(without_prefix(app, "/demo")({"type": "http", "path": asked}, None, None))
-    assert paths == [seen]

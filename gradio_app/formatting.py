@@ -1,4 +1,4 @@
-"""How the page writes numbers, instants and names: one rule each, so that columns line up."""
+"""Formats of prices, shares, probabilities, instants, durations and names."""
 
 import math
 from datetime import UTC, datetime

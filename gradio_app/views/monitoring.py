@@ -1,4 +1,4 @@
-"""Monitoring: drift runs and realised scores to HTML. Pure; outside text is escaped."""
+"""The monitoring tab: the newest drift run, realised scores, and the titles of the charts."""
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -9,11 +9,10 @@ from forecasting.drift.config import CHANGE_OF
 from forecasting.drift.summary import ColumnDrift, DriftSummary
 from forecasting.live.scores import RealisedScore
 from forecasting.schema import COVERAGE_BAND
-from gradio_app import wording
-from gradio_app.boards import link, table
+from gradio_app import formatting
 from gradio_app.charts import strokes
-from gradio_app.facts import Notice
-from gradio_app.views import notice
+from gradio_app.notices import Notice
+from gradio_app.views.elements import link, notice, table
 
 _NEAREST: Final = 8
 _SIGNS: Final = {"wasserstein": "below", "at_least": "at least", "at_most": "at most"}
@@ -22,29 +21,36 @@ _SIGNS: Final = {"wasserstein": "below", "at_least": "at least", "at_most": "at 
 def tiles(
     run: DriftSummary | None, report_url: str, age_seconds: float | None, horizon: int
 ) -> str:
-    """The last drift run in four figures."""
-    feature_age = "not known" if age_seconds is None else wording.duration(age_seconds)
-    served = ("Age of the newest bar", feature_age, "served features, on the data's clock", "")
+    """The newest drift run and the served features in four figures."""
+    feature_age = "not known" if age_seconds is None else formatting.duration(age_seconds)
+    served_features = (
+        "Age of the newest bar",
+        feature_age,
+        "served features, on the data's clock",
+        "",
+    )
     if run is None:
-        return _tiles([served])
+        return _tiles([served_features])
     features = run.scope("features") if any(s.scope == "features" for s in run.scopes) else None
     share = features.share if features else None
-    moved = [c.column for c in features.columns if c.drifted] if features else []
-    names = ", ".join(moved[:3]) + (f" and {len(moved) - 3} more" if len(moved) > 3 else "")
-    unmoved = "nothing could be measured" if share is None else "no column moved"
+    drifted = [c.column for c in features.columns if c.drifted] if features else []
+    names = ", ".join(drifted[:3])
+    if len(drifted) > 3:
+        names += f" and {len(drifted) - 3} more"
+    no_drift = "nothing could be measured" if share is None else "no column moved"
     score = _champion_score(run, horizon)
-    shown = [
+    figures = [
         (
             "Drift",
             "Found" if run.drifted else "None found" if share is not None else "Not measured",
-            f"run of {wording.instant(datetime.fromisoformat(run.measured_at))}",
+            f"run of {formatting.instant(datetime.fromisoformat(run.measured_at))}",
             "warn" if run.drifted else "ok" if share is not None else "",
         ),
-        ("Features drifted", wording.percent(share, 0), names or unmoved, ""),
+        ("Features drifted", formatting.percent(share, 0), names or no_drift, ""),
         _covered(score, horizon),
-        served,
+        served_features,
     ]
-    return _tiles(shown) + _run_notes(run, report_url) + limits(run)
+    return _tiles(figures) + _run_notes(run, report_url) + limits(run)
 
 
 def limits(run: DriftSummary) -> str:
@@ -60,43 +66,51 @@ def limits(run: DriftSummary) -> str:
     ]
     if not rows:
         return ""
-    heads = ("Watched", "Column", "Score", "Limit", "Verdict")
+    heads = ("Scope", "Column", "Score", "Limit", "Verdict")
     return table("Nearest to their limits", heads, rows, left=(1,))
 
 
 def _nearness(column: ColumnDrift) -> float:
     """1 at the limit, more beyond it."""
-    far = column.score - column.threshold
-    return 1 + (-far if column.method == "at_least" else far) / max(abs(column.threshold), 1e-9)
+    excess = column.score - column.threshold
+    return 1 + (-excess if column.method == "at_least" else excess) / max(
+        abs(column.threshold), 1e-9
+    )
 
 
 def _covered(score: RealisedScore | None, horizon: int) -> tuple[str, str, str, str]:
     title = f"90 % interval, {horizon} ahead"
     if score is None:
-        return (title, wording.NOTHING, "no forecast has come due yet", "")
-    kept = COVERAGE_BAND[0] <= score.coverage <= COVERAGE_BAND[1]
+        return (title, formatting.NOTHING, "no forecast has come due yet", "")
+    in_band = COVERAGE_BAND[0] <= score.coverage <= COVERAGE_BAND[1]
     detail = f"{score.matured:,} forecasts of v{score.model_version} came due"
-    return (title, f"covered {wording.percent(score.coverage)}", detail, "ok" if kept else "warn")
+    return (
+        title,
+        f"covered {formatting.percent(score.coverage)}",
+        detail,
+        "ok" if in_band else "warn",
+    )
 
 
 def _champion_score(run: DriftSummary, horizon: int) -> RealisedScore | None:
-    mine = [s for s in run.realised if s.horizon == horizon]
-    return next((s for s in mine if s.model_version == run.model_version), None)
+    """Realised score of the version that was champion at the run, at one horizon."""
+    champion = (run.model_version, horizon)
+    return next((s for s in run.realised if (s.model_version, s.horizon) == champion), None)
 
 
-def _tiles(shown: Iterable[tuple[str, str, str, str]]) -> str:
+def _tiles(figures: Iterable[tuple[str, str, str, str]]) -> str:
     cells = "".join(
         f'<div class="bw-tile bw-{tone or "plain"}"><span>{escape(name)}</span>'
         f"<b>{escape(value)}</b><small>{escape(detail)}</small></div>"
-        for name, value, detail, tone in shown
+        for name, value, detail, tone in figures
     )
     return f'<div class="bw-tiles">{cells}</div>'
 
 
 def _run_notes(run: DriftSummary, report_url: str) -> str:
-    notes = [escape(wording.sentence(note)) for note in run.notes]
+    notes = [escape(formatting.sentence(note)) for note in run.notes]
     if run.waiting:
-        notes.append(f"{run.waiting:,} forecasts wait for their day.")
+        notes.append(f"{run.waiting:,} forecasts are not due yet.")
     if run.retrain:
         notes.append(f"A training is due: {escape(run.retrain)}.")
     judged = [c.column for s in run.scopes if s.scope == "features" for c in s.columns]
@@ -123,30 +137,30 @@ def chart_title(title: str, detail: str, names: Sequence[str]) -> str:
     )
 
 
-def nothing_due(run: DriftSummary) -> str:
-    """What stands in the place of realised scores before any forecast has come due."""
+def no_realised_scores(run: DriftSummary) -> str:
+    """The notice in the place of realised scores before any forecast's horizon has elapsed."""
     return notice(
         Notice(
             "No forecast has come due yet",
-            f"{run.waiting:,} logged forecasts wait for their day.",
+            f"{run.waiting:,} logged forecasts are not due yet.",
             "",
             "wait",
         )
     )
 
 
-def realised(run: DriftSummary) -> str:
+def realised_table(run: DriftSummary) -> str:
     """Realised scores per version and horizon."""
     rows = [
         f"<tr><th scope='row'>v{escape(s.model_version)}</th><td>{s.horizon}</td>"
-        f"<td>{s.matured:,}</td><td>{s.dates:,}</td><td>{wording.percent(s.pinball, 3)}</td>"
-        f"<td>{wording.percent(s.skill, 1, signed=True)}</td>"
-        f"<td>{wording.percent(s.coverage)}</td><td>{wording.percent(s.coverage_50)}</td>"
-        f"<td>{wording.percent(s.median_error, 2)}</td></tr>"
+        f"<td>{s.matured:,}</td><td>{s.dates:,}</td><td>{formatting.percent(s.pinball, 3)}</td>"
+        f"<td>{formatting.percent(s.skill, 1, signed=True)}</td>"
+        f"<td>{formatting.percent(s.coverage)}</td><td>{formatting.percent(s.coverage_50)}</td>"
+        f"<td>{formatting.percent(s.median_error, 2)}</td></tr>"
         for s in run.realised
     ]
     heads = (
         "Version", "Bars ahead", "Came due", "Dates", "Pinball loss", "Skill vs random walk",
         "90 % covers", "50 % covers", "Median off by",
     )  # fmt: skip
-    return table("What became of the forecasts", heads, rows)
+    return table("Realised scores", heads, rows)

@@ -1,4 +1,4 @@
-"""How the page looks: gradio's theme in the page's tokens, style sheet, icon and theme switch."""
+"""The page's theme for gradio, its style sheet, its icon and the switch between light and dark."""
 
 from pathlib import Path
 from typing import Final

@@ -1,0 +1,1 @@
+"""The page's HTML, one module per tab: records in, escaped markup out."""

@@ -1,0 +1,31 @@
+"""The models tab: scores, verdicts and the audit trail."""
+
+from forecasting.adapters.registry.ledger import Promotion
+from gradio_app import formatting
+from gradio_app.views.models import models_table, promotions_table
+from tests.unit.gradio_app.page_records import AS_OF, card, text_of
+
+
+def test_champion_and_challenger_stand_side_by_side_with_their_verdicts():
+    champion = card("champion", version="1", kind="random_walk", skill=0.0, p_value=None,
+                    verdict="default", reason="nothing has beaten it")  # fmt: skip
+    shown = text_of(models_table([champion, card()]))
+    for words in ("champion v1 random walk", "challenger v2 ridge", "Default", "Refuse",
+                  "It is no better.", f"{formatting.MINUS}0.42 %", "0.713", "89.7 % in band", "7b7b7b7b7b7b7b7b",
+                  "Walk-forward report", "Run in MLflow"):  # fmt: skip
+        assert words in shown
+
+
+def test_scores_that_were_not_recorded_are_dashes():
+    bare = card(skill=None, p_value=None, coverage=None, reason="", run_url="", report_url="")
+    assert text_of(models_table([bare])).count(formatting.NOTHING) >= 4
+
+
+def test_an_empty_registry_says_how_to_begin():
+    assert "No model is registered yet" in models_table([])
+
+
+def test_the_audit_trail_says_who_when_and_why():
+    row = Promotion(1, "bellwether", "", "1", "pipeline", AS_OF, "the default", "pending")
+    shown = text_of(promotions_table([row]))
+    assert "2023-09-21 20:00 UTC none → v1 PENDING pipeline The default." in shown

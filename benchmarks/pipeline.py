@@ -28,7 +28,8 @@ def run(symbols: int) -> dict[str, float]:
     from forecasting.features.build import build_features
     from forecasting.features.spec import FeatureSpec
     from forecasting.features.targets import horizon_returns
-    from forecasting.models.training import train_candidate
+    from forecasting.models.training import TrainingConfig, train_on_examples
+    from forecasting.models.training_set import Examples
     from forecasting.prices.quality.judge import judge
 
     spent: dict[str, float] = {}
@@ -54,7 +55,9 @@ def run(symbols: int) -> dict[str, float]:
     lap("features")
     forecasts = {}
     for kind in ("random_walk", "ridge", "random_forest", "xgboost"):
-        forecasts[kind] = train_candidate(kind, table, returns, seed=7).out_of_sample
+        forecasts[kind] = train_on_examples(
+            kind, Examples.of(table, returns), TrainingConfig(seed=7)
+        ).out_of_sample
         lap(kind)
     evaluation = evaluate(forecasts)
     decide(evaluation, None, PromotionPolicy())

@@ -84,7 +84,8 @@ def prepare(folder: Path) -> tuple[Path, Path, np.ndarray]:
     from forecasting.features.online import serve_features
     from forecasting.features.spec import FeatureSpec
     from forecasting.features.targets import SignalRule, horizon_returns
-    from forecasting.models.training import train_candidate
+    from forecasting.models.training import TrainingConfig, train_on_examples
+    from forecasting.models.training_set import Examples
     from forecasting.prices.calendar import horizon_times
     from forecasting.prices.quality.judge import judge
     from forecasting.settings import Settings
@@ -107,12 +108,10 @@ def prepare(folder: Path) -> tuple[Path, Path, np.ndarray]:
     prices = lake.read(snapshot)
     spec = FeatureSpec(symbols=snapshot.symbols)
     table = build_features(prices, spec)
-    trained = train_candidate(
+    trained = train_on_examples(
         "xgboost",
-        table,
-        horizon_returns(prices, range(1, 31)),
-        params={"n_estimators": TREES},
-        folds=3,
+        Examples.of(table, horizon_returns(prices, range(1, 31))),
+        TrainingConfig(params={"n_estimators": TREES}, folds=3),
     )
     training = {"dataset": "bench", "source": "synthetic", "synthetic": True, "replay": False}
     bundle = folder / "bundle"

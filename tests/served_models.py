@@ -14,7 +14,8 @@ from forecasting.bundle.bundle import write_bundle
 from forecasting.features.build import FeatureSpec, build_features
 from forecasting.features.online import ServedFeatures, serve_features
 from forecasting.features.targets import SignalRule, horizon_returns
-from forecasting.models.training import train_candidate
+from forecasting.models.training import TrainingConfig, train_on_examples
+from forecasting.models.training_set import Examples
 from forecasting.schema import MAX_HORIZON, OHLCV
 from forecasting.settings import Settings
 from serving.loader import Loader
@@ -41,7 +42,9 @@ def make_bundle(folder: Path, *, kind: str = "ridge", seed: int = 0, spec: Featu
     table = build_features(frame, spec)
     returns = horizon_returns(frame, range(1, MAX_HORIZON + 1))
     params = {"n_estimators": 20, "max_depth": 3} if kind == "xgboost" else {}
-    trained = train_candidate(kind, table, returns, params=params, seed=seed, folds=3)
+    trained = train_on_examples(
+        kind, Examples.of(table, returns), TrainingConfig(params=params, seed=seed, folds=3)
+    )
     training = {"snapshot": "0" * 16, "source": "test", "seed_of_prices": seed}
     return write_bundle(folder, trained, spec, training=training, signal=SignalRule())
 

@@ -38,7 +38,7 @@ def forecasts_of(
     from forecasting.models.conformal import Schedule, recalibrate
     from forecasting.models.cross_validation import walk_forward
     from forecasting.models.quantiles import KNOTS
-    from forecasting.models.training import train_on_examples
+    from forecasting.models.training import TrainingConfig, train_on_examples
     from forecasting.models.training_set import Examples
     from forecasting.schema import MAX_HORIZON
 
@@ -50,7 +50,9 @@ def forecasts_of(
     del prices, table, returns
     forecasts = {"random_walk": train_on_examples("random_walk", examples).out_of_sample}
     for name, alpha in ALPHAS.items():
-        trained = train_on_examples("ridge", examples, params={"alpha": alpha}, threads=1)
+        trained = train_on_examples(
+            "ridge", examples, TrainingConfig(params={"alpha": alpha}), threads=1
+        )
         forecasts[name] = trained.out_of_sample
     steps = walk_forward(examples.timestamps, examples.codes)
     z = examples.standardised()
@@ -58,7 +60,7 @@ def forecasts_of(
     schedule = Schedule.of(examples.timestamps, examples.codes, steps, MAX_HORIZON)
     recalibrate(z, np.zeros((len(z), len(KNOTS))), steps, schedule)
     spent = time.process_time() - began
-    return forecasts, {"renewals": len(schedule.renewals), "cpu": spent}
+    return forecasts, {"renewals": len(schedule.recalibrations), "cpu": spent}
 
 
 def measure(symbols: int, bars: int, seed: int) -> dict[str, Any]:
@@ -98,7 +100,7 @@ def measure(symbols: int, bars: int, seed: int) -> dict[str, Any]:
         "warm": warm,
         "memory_mb": _peak_mb(weigh),
         "profiled": profiled,
-        "scoring": _share_of(pstats.Stats(profile), "scoring.py", "tally"),
+        "scoring": _share_of(pstats.Stats(profile), "loss_sums.py", "sum_losses"),
         "parts": _parts(pstats.Stats(profile)),
         "plain": plain_time,
         "plain_mb": _peak_mb(lambda: plain_scores(forecasts)),
@@ -168,14 +170,12 @@ def _parts(stats: Any) -> dict[str, float]:
     """Seconds of what `evaluate` calls, dearest first."""
     spent: dict[str, float] = {}
     for (path, _, name), (*_, callers) in stats.stats.items():
-        if Path(path).parent.name != "forecasting" or name.startswith("<"):
+        if "forecasting" not in Path(path).parts or name.startswith("<"):
             continue
         within = sum(
-            row[3]
-            for (caller, _, _), row in callers.items()
-            if Path(caller).name == "evaluation.py"
+            row[3] for (caller, _, _), row in callers.items() if Path(caller).name == "evaluate.py"
         )
-        if within and Path(path).name != "evaluation.py":
+        if within and Path(path).name != "evaluate.py":
             key = f"{Path(path).stem}.{name}"
             spent[key] = spent.get(key, 0.0) + within
     return dict(sorted(spent.items(), key=lambda item: -item[1])[:6])

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from forecasting.features.build import FeatureTable
     from forecasting.leakage.findings import LeakFinding
     from forecasting.models.out_of_sample import OutOfSample
-    from forecasting.models.training import Examples
+    from forecasting.models.training_set import Examples
 
 CANDIDATES = ("random_walk", "ridge", "random_forest", "xgboost")
 FEW_TREES = {"random_forest": {"n_estimators": 10}, "xgboost": {"n_estimators": 15}}
@@ -57,7 +57,7 @@ def honest(market: Market, known: "np.ndarray | None" = None) -> Pipeline:
     from forecasting.features.build import FeatureSpec, build_features
     from forecasting.features.targets import horizon_returns
     from forecasting.instants import nanoseconds
-    from forecasting.models.training import train_on_examples
+    from forecasting.models.training import TrainingConfig, train_on_examples
 
     prices = market.prices
     spec = FeatureSpec(interval=market.interval, symbols=tuple(prices["symbol"].unique()))
@@ -67,7 +67,7 @@ def honest(market: Market, known: "np.ndarray | None" = None) -> Pipeline:
         label=lambda panel: horizon_returns(panel, HORIZONS).astype(np.float32),
         train=lambda kind, part: (
             train_on_examples(
-                kind, part, params=FEW_TREES.get(kind), folds=3, threads=1
+                kind, part, TrainingConfig(params=FEW_TREES.get(kind), folds=3), threads=1
             ).before_shrinkage
         ),
         known=nanoseconds(prices["timestamp"]) if known is None else known,
@@ -78,7 +78,7 @@ def inspect(pipeline: Pipeline, kinds: tuple[str, ...]) -> "list[LeakFinding]":
     """What the features step and the train step would find."""
     from forecasting.features.point_in_time import describe_as_known
     from forecasting.leakage.checks import check_forecasts, check_table
-    from forecasting.models.training import Examples
+    from forecasting.models.training_set import Examples
 
     prices, known = pipeline.market.prices, pipeline.known
     table = pipeline.describe(prices)

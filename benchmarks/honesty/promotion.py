@@ -109,15 +109,19 @@ class Judged:
 
 def judge_trained(panel: Trained) -> Judged:
     """Train on a panel, evaluate and decide."""
-    from forecasting.models.training import train_candidate
+    from forecasting.models.training import TrainingConfig, train_on_examples
+    from forecasting.models.training_set import Examples
 
     table, returns = learnable(
         panel.walk, symbols=panel.symbols, bars=panel.bars, signal=panel.signal, seed=panel.seed
     )
     forecasts, trials = {}, {}
     for kind in ("random_walk", *panel.kinds):
-        trained = train_candidate(
-            kind, table, returns, seed=7, folds=4, tuning_trials=panel.search, threads=1
+        trained = train_on_examples(
+            kind,
+            Examples.of(table, returns),
+            TrainingConfig(seed=7, folds=4, tuning_trials=panel.search),
+            threads=1,
         )
         forecasts[kind], trials[kind] = trained.out_of_sample, trained.trials
     return _judged(forecasts, trials)

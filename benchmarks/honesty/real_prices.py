@@ -63,11 +63,14 @@ def weigh(item: tuple[str, tuple[str, ...], int]) -> Weighed:
     from forecasting.evaluation.combinatorial_cv import skill_over_paths
     from forecasting.evaluation.evaluate import evaluate
     from forecasting.evaluation.gates import PromotionPolicy, decide
-    from forecasting.models.training import train_on_examples
+    from forecasting.models.training import TrainingConfig, train_on_examples
 
     universe, kinds, seed = item
     examples = bundled.examples_of(universe)
-    trained = {kind: train_on_examples(kind, examples, seed=seed, threads=1) for kind in kinds}
+    trained = {
+        kind: train_on_examples(kind, examples, TrainingConfig(seed=seed), threads=1)
+        for kind in kinds
+    }
     evaluation = evaluate(
         {kind: one.out_of_sample for kind, one in trained.items()},
         alpha=ALPHA,

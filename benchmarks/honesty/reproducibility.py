@@ -165,7 +165,8 @@ def wide(training: Training, threads: int) -> dict[str, str]:
     from forecasting.bundle.bundle import write_bundle
     from forecasting.features.build import FeatureSpec, build_features
     from forecasting.features.targets import SignalRule, horizon_returns
-    from forecasting.models.training import train_candidate
+    from forecasting.models.training import TrainingConfig, train_on_examples
+    from forecasting.models.training_set import Examples
 
     prices = garch([f"W{number:02d}" for number in range(training.symbols)], 5, bars=2_520)
     spec = FeatureSpec(symbols=tuple(prices["symbol"].unique()))
@@ -173,13 +174,10 @@ def wide(training: Training, threads: int) -> dict[str, str]:
     digests = {}
     for kind in training.kinds:
         trees = {"iterations": 12} if kind == "catboost" else {"n_estimators": 12}
-        trained = train_candidate(
+        trained = train_on_examples(
             kind,
-            table,
-            returns,
-            params=trees,
-            seed=training.seed,
-            folds=training.folds,
+            Examples.of(table, returns),
+            TrainingConfig(params=trees, seed=training.seed, folds=training.folds),
             threads=threads,
         )
         with tempfile.TemporaryDirectory() as folder:

@@ -37,9 +37,9 @@ def incumbent_of(
         InvalidSettings: the champion's kind needs a package that is not installed.
     """
     from components.training_table import TrainingTable
-    from forecasting.evaluation.scores import NULL_MODEL
-    from forecasting.features.targets import SignalRule
-    from forecasting.models.incumbent import forecast_as_incumbent
+    from forecasting.models.candidates import NULL_MODEL
+    from forecasting.models.training import forecast_as_incumbent
+    from forecasting.models.training_set import Examples
 
     kind = champion.kind
     if kind == NULL_MODEL:
@@ -47,15 +47,12 @@ def incumbent_of(
     params = _manifest_of(champion)["params"]
     if kind in forecasts and dict(forecasts[kind].params) == dict(params):
         return kind, None
-    learned = TrainingTable.load(Path(table.path))
-    beside = forecasts[NULL_MODEL]
+    learned_from = TrainingTable.load(Path(table.path))
     walked = forecast_as_incumbent(
         kind,
         params,
-        learned.features,
-        learned.returns,
-        beside=beside,
-        signal=SignalRule(horizon=beside.signal_horizon, cost=beside.cost),
+        Examples.of(learned_from.features, learned_from.returns),
+        beside=forecasts[NULL_MODEL],
         seed=seed,
         threads=int(os.environ.get(THREADS, "0")) or None,
     )

@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -9,8 +11,10 @@ from components.artifacts import Artifact, ScalarMetrics
 from components.report import PROGRESS, THREADS, reported, tell
 
 if TYPE_CHECKING:
+    from forecasting.leakage.findings import LeakFinding
     from forecasting.models.out_of_sample import OutOfSample
-    from forecasting.models.training import Examples
+    from forecasting.models.training import TrainedCandidate, TrainingConfig
+    from forecasting.models.training_set import Examples
 
 _FEW_TREES: Final[dict[str, dict[str, Any]]] = {
     "random_forest": {"n_estimators": 10},
@@ -45,10 +49,9 @@ def run(
     from components.provenance import git_revision
     from components.training_table import TrainingTable
     from forecasting.bundle.bundle import write_bundle
-    from forecasting.evaluation.combinatorial_cv import need_skfolio, skill_over_paths
-    from forecasting.features.targets import SignalRule
-    from forecasting.leakage.checks import check_forecasts
-    from forecasting.models.training import Examples, train_on_examples
+    from forecasting.evaluation.combinatorial_cv import need_skfolio
+    from forecasting.models.training import TrainingConfig, train_on_examples
+    from forecasting.models.training_set import Examples
 
     def say(message: str) -> None:
         tell("train", candidate, PROGRESS, message=message)
@@ -57,48 +60,18 @@ def run(
         need_skfolio()
     learned_from = TrainingTable.load(Path(table.path))
     examples = Examples.of(learned_from.features, learned_from.returns)
-    rule = SignalRule()
-    threads = int(os.environ.get(THREADS, "0")) or None
-    trained = train_on_examples(
-        candidate,
-        examples,
-        seed=seed,
-        folds=folds,
-        tuning_trials=tuning_trials,
-        select_features=select_features,
-        signal_horizon=rule.horizon,
-        cost=rule.cost,
-        threads=threads,
-        progress=say,
+    config = TrainingConfig(
+        seed=seed, folds=folds, tuning_trials=tuning_trials, select_features=select_features
     )
-
-    def walked_again(part: "Examples") -> "OutOfSample":
-        return train_on_examples(
-            candidate,
-            part,
-            params=_FEW_TREES.get(candidate),
-            seed=seed,
-            folds=min(folds, 3),
-            tuning_trials=min(tuning_trials, 1),
-            select_features=select_features,
-            threads=threads,
-        ).before_shrinkage
-
+    threads = int(os.environ.get(THREADS, "0")) or None
+    trained = train_on_examples(candidate, examples, config, threads=threads, progress=say)
     say(f"{candidate}: looking for leaks")
-    leaks = check_forecasts(walked_again, examples, seed=seed)
-    paths: list[float] = []
-    if combinatorial and candidate != "random_walk":
-        paths = skill_over_paths(
-            candidate,
-            trained.narrowed(examples),
-            params=trained.params,
-            spans=combinatorial,
-            seed=seed,
-            threads=threads,
-            progress=say,
-        ).skills.tolist()
+    leaks = _check_leaks(candidate, examples, config, threads)
+    paths = _skill_over_paths(trained, examples, combinatorial, threads, say)
     origin = {**learned_from.origin, "folds": folds, "git_revision": git_revision()}
-    info = write_bundle(Path(bundle.path), trained, learned_from.spec, training=origin, signal=rule)
+    info = write_bundle(
+        Path(bundle.path), trained, learned_from.spec, training=origin, signal=config.signal
+    )
     trained.out_of_sample.save(Path(out_of_sample.path))
     bundle.metadata.update(kind=trained.kind, digest=info.digest)
     out_of_sample.metadata.update(
@@ -118,3 +91,48 @@ def run(
         metrics.log_metric(name, figure)
     # A run page reads the metadata; without a file KFP's local cache takes the result for lost.
     Path(metrics.path).write_text(json.dumps(figures))
+
+
+def _check_leaks(
+    candidate: str, examples: "Examples", config: "TrainingConfig", threads: int | None
+) -> "LeakFinding":
+    """Train a small version of the candidate on altered examples and compare its forecasts."""
+    from forecasting.leakage.checks import check_forecasts
+    from forecasting.models.training import train_on_examples
+
+    small = replace(
+        config,
+        params=_FEW_TREES.get(candidate, {}),
+        folds=min(config.folds, 3),
+        tuning_trials=min(config.tuning_trials, 1),
+    )
+
+    def forecast(part: "Examples") -> "OutOfSample":
+        return train_on_examples(candidate, part, small, threads=threads).before_shrinkage
+
+    return check_forecasts(forecast, examples, seed=config.seed)
+
+
+def _skill_over_paths(
+    trained: "TrainedCandidate",
+    examples: "Examples",
+    spans: int,
+    threads: int | None,
+    say: Callable[[str], None],
+) -> list[float]:
+    """Skill on every combinatorial path; none for the random walk or without spans."""
+    from forecasting.evaluation.combinatorial_cv import skill_over_paths
+    from forecasting.models.candidates import NULL_MODEL
+
+    if not spans or trained.kind == NULL_MODEL:
+        return []
+    skills: list[float] = skill_over_paths(
+        trained.kind,
+        trained.narrowed(examples),
+        params=trained.params,
+        spans=spans,
+        seed=trained.seed,
+        threads=threads,
+        progress=say,
+    ).skills.tolist()
+    return skills

@@ -26,8 +26,7 @@ from forecasting.bundle.onnx_allowlist import inspect_onnx
 from forecasting.errors import BundleRejected, InvalidInput
 from forecasting.features.build import FeatureSpec
 from forecasting.features.targets import SignalRule
-from forecasting.models.quantiles import KNOTS, QuantileTable
-from forecasting.models.quantiles import signal as signals_of
+from forecasting.models.quantiles import KNOTS, QuantileTable, signals
 from forecasting.schema import MAX_HORIZON, QUANTILE_LEVELS
 
 if TYPE_CHECKING:
@@ -118,7 +117,7 @@ class Bundle:
         return BundleForecast(
             quantiles=table.prices(loc, scale, close, horizon),
             probability_of_rise=table.rise(loc, horizon),
-            signals=signals_of(above, below, rule.threshold),
+            signals=signals(above, below, rule.threshold),
         )
 
     def baseline_prices(self, scale: Floats, close: Floats, horizon: int = MAX_HORIZON) -> Floats:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from forecasting.arrays import Floats
 from forecasting.errors import BundleRejected
+from forecasting.models.candidates import NULL_MODEL
 from forecasting.models.quantiles import GRID, KNOTS
 from forecasting.schema import MAX_HORIZON, QUANTILE_LEVELS
 
@@ -42,7 +43,7 @@ _FIELDS: Final[dict[str, type]] = {
     "files": dict,
 }
 _PACKAGES: Final = {
-    "random_walk": (),
+    NULL_MODEL: (),
     "ridge": ("sklearn",),
     "random_forest": ("sklearn",),
     "xgboost": ("xgboost",),

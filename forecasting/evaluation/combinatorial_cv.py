@@ -236,7 +236,7 @@ def _as_walk(examples: Examples, spans: tuple[Rows, ...]) -> list[Fold]:
     steps = []
     for number, rows in enumerate(spans):
         known = np.flatnonzero(closes < edges[number])
-        steps.append(Fold(number + 1, known, known, rows, edges[number], edges[number + 1]))
+        steps.append(Fold(number + 1, known, rows, edges[number], edges[number + 1]))
     return steps
 
 

@@ -216,7 +216,7 @@ def evaluate(
         raise InvalidInput(
             "an incumbent is compared on the same forecasts",
             f"{incumbent} is not among {', '.join(candidates)}",
-            "Forecast the same rows with it (forecasting.models.incumbent)",
+            "Forecast the same rows with it (forecasting.models.training)",
         )
     panel = panel_of(candidates)
     reported = tuple(h for h in horizons if 1 <= h <= panel.horizon)

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from forecasting.features.build import FeatureTable
     from forecasting.models.out_of_sample import OutOfSample
-    from forecasting.models.training import Examples
+    from forecasting.models.training_set import Examples
 
 Describe = Callable[["pd.DataFrame"], "FeatureTable"]
 """Prices to features."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from forecasting.features.build import FeatureTable
-    from forecasting.models.training import Examples
+    from forecasting.models.training_set import Examples
 
 _SYMBOLS: Final = 4
 _BARS: Final = 800

@@ -1,4 +1,4 @@
-"""The candidates: each learns the location of the standardised return at the knot horizons.
+"""Candidate models: each learns the location of the standardised return at the knot horizons.
 
 Financial returns are almost all noise, so every default is strongly regularised: shallow trees,
 large leaves, half of the rows and features per tree, a heavy ridge penalty. Targets are
@@ -20,14 +20,17 @@ from forecasting.arrays import Floats
 from forecasting.errors import InvalidSettings, ShortHistory
 from forecasting.models.quantiles import KNOTS
 
-CANDIDATES: Final = ("random_walk", "ridge", "random_forest", "xgboost")
+NULL_MODEL: Final = "random_walk"
+"""The model every other one has to beat; never a challenger itself."""
+
+CANDIDATES: Final = (NULL_MODEL, "ridge", "random_forest", "xgboost")
 EXTRAS: Final = ("lightgbm", "catboost")
 
 WINSOR: Final = 4.0
 """Largest |z| a model learns from."""
 
 DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
-    "random_walk": {},
+    NULL_MODEL: {},
     "ridge": {"alpha": 1.0},
     "random_forest": {
         "n_estimators": 100,
@@ -113,7 +116,7 @@ class RandomWalk:
 
     params: dict[str, Any] = field(default_factory=dict)
     threads: int = 1
-    kind: str = field(default="random_walk", init=False)
+    kind: str = field(default=NULL_MODEL, init=False)
 
     def fit(self, x: NDArray[np.float32], z: Floats, *, seed: int) -> Self:
         """Learn nothing: that is its whole point."""
@@ -195,7 +198,7 @@ def make_forecaster(
             f"unknown {', '.join(unknown)}",
         )
     merged = {**defaults, **(params or {})}
-    if kind == "random_walk":
+    if kind == NULL_MODEL:
         return RandomWalk()
     if kind in EXTRAS:
         _require(kind)

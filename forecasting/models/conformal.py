@@ -1,10 +1,11 @@
-"""Intervals that learn from their own misses: they are stretched until missed as promised.
+"""Conformal intervals, widened or narrowed online until their coverage is nominal.
 
-Returns are not exchangeable, so quantiles of past residuals alone (`calibration.quantiles_of`) drift
-off their levels when the market changes, and at long horizons, where a few stretches of calm or
-storm are all the evidence there is, they may stay off for years. Feedback mends that whatever the
-market does: intervals that were missed too often are widened, missed too rarely narrowed. Both
-tails are stretched alike, for every model: tails of its own would be a direction that nobody learned.
+Returns are not exchangeable, so quantiles of past residuals alone (`quantiles_of`) drift off
+their levels when the market changes, and at long horizons, where a few stretches of calm or storm
+are all the evidence there is, they may stay off for years. Feedback (adaptive conformal inference)
+mends that whatever the market does: intervals that were missed too often are widened, missed too
+rarely narrowed. Both tails are stretched alike, for every model: tails of its own would be a
+direction that nobody learned.
 """
 
 from dataclasses import dataclass
@@ -14,14 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecasting.arrays import Floats, Instants, Rows
+from forecasting.errors import ShortHistory
 from forecasting.instants import DAY
-from forecasting.models.calibration import quantiles_of
 from forecasting.models.cross_validation import Fold, label_ends
-from forecasting.models.quantiles import grid_columns, interpolation_matrix
+from forecasting.models.quantiles import GRID, grid_columns, interpolation_matrix
 from forecasting.schema import QUANTILE_LEVELS
 
-RENEWAL: Final = 7 * DAY
-"""How often a calibration is renewed, ns: once a week, which is how often a training is due."""
+FEWEST_RESIDUALS: Final = 100
+"""Residuals a horizon needs before its 1 % and 99 % levels mean anything."""
+
+RECALIBRATION_INTERVAL: Final = 7 * DAY
+"""Time between recalibrations, ns: a week, which is how often a training is due."""
 
 STEP: Final = 0.05
 """Step of the feedback at one bar ahead; at h bars it is over sqrt(h), as overlapping misses come
@@ -34,20 +38,51 @@ _UPPER: Final = int(grid_columns(QUANTILE_LEVELS[-1:])[0])
 _TAIL_SHARE: Final = QUANTILE_LEVELS[0]
 
 
+def quantiles_of(residuals: NDArray[np.floating]) -> Floats:
+    """Quantiles [H, 99] of residuals [n, H] and their mirror image at every horizon; median 0.
+
+    Split conformal prediction (Vovk, Gammerman and Shafer 2005) of the absolute residual: of m, the
+    p * (m + 1)-th smallest ("weibull" in NumPy) is the half-width that an exchangeable new one
+    stays within with probability p. No direction comes from here: that is what a model's location
+    is for, and the mean of past residuals is a forecast of its own, mostly of luck. Returns are
+    not exchangeable; standardising by a causal volatility brings them close, and feedback
+    (`recalibrate`) does the rest.
+
+    Args:
+        residuals: [n, H] of standardised returns, NaN where not known.
+
+    Raises:
+        ShortHistory: a horizon has fewer than 100 known residuals.
+    """
+    quantiles = np.empty((residuals.shape[1], len(GRID)))
+    upper = np.array([2 * level - 1 for level in GRID[len(GRID) // 2 + 1 :]])
+    for row, column in enumerate(np.ascontiguousarray(residuals.T, dtype=np.float64)):
+        known = column[np.isfinite(column)]
+        if len(known) < FEWEST_RESIDUALS:
+            raise ShortHistory(
+                f"calibration needs {FEWEST_RESIDUALS} out-of-sample residuals at every horizon",
+                f"{len(known)} at horizon {row + 1}",
+                "Give a longer history, more symbols or fewer folds",
+            )
+        half = np.quantile(np.abs(known), upper, method="weibull")
+        quantiles[row] = np.concatenate([-half[::-1], [0.0], half])
+    return quantiles
+
+
 @dataclass(frozen=True)
 class Schedule:
-    """When calibrations are renewed, and which outcomes each renewal knows. Same for all models.
+    """When a walk is recalibrated, and which outcomes each recalibration knows; for all models.
 
     Attributes:
-        renewals: rows that are forecast under each renewal, oldest first; those of a fold stand
-            together.
-        folds: [B] number of the fold of each renewal.
-        known: int32 [n, H] first renewal that knows a row's outcome; B if only the end of the
-            data does, -1 if not even that, or if the row is in no test span.
+        recalibrations: rows forecast under each recalibration, oldest first; those of a fold
+            stand together.
+        folds: [B] number of the fold of each recalibration.
+        known: int32 [n, H] first recalibration that knows a row's outcome; B if only the end of
+            the data does, -1 if not even that, or if the row is in no test span.
         breadth: mean number of rows of an instant: symbols that are missed together.
     """
 
-    renewals: tuple[Rows, ...]
+    recalibrations: tuple[Rows, ...]
     folds: tuple[int, ...]
     known: NDArray[np.int32]
     breadth: float
@@ -59,28 +94,28 @@ class Schedule:
         codes: NDArray[np.int32],
         steps: list[Fold],
         horizons: int,
-        every: int = RENEWAL,
+        every: int = RECALIBRATION_INTERVAL,
     ) -> "Schedule":
-        """Cut the test spans of a walk into renewals.
+        """Cut the test spans of a walk into the rows of each recalibration.
 
         Args:
             timestamps: [n] bar closes, int64 ns.
             codes: [n] symbol of each row.
             steps: the walk.
             horizons: H, longest forecast in bars.
-            every: ns between renewals; a fold begins a new one.
+            every: ns between recalibrations; a fold begins with one.
         """
         starts: list[int] = []
-        renewals: list[Rows] = []
+        recalibrations: list[Rows] = []
         folds: list[int] = []
         for step in steps:
             week = (timestamps[step.test] - step.test_start) // every
             order = np.argsort(week, kind="stable")
-            held, first = np.unique(week[order], return_index=True)
-            renewals += np.split(step.test[order], first[1:])
-            starts += [step.test_start + int(number) * every for number in held]
-            folds += [step.number] * len(held)
-        tested = np.concatenate(renewals)
+            weeks, first = np.unique(week[order], return_index=True)
+            recalibrations += np.split(step.test[order], first[1:])
+            starts += [step.test_start + int(number) * every for number in weeks]
+            folds += [step.number] * len(weeks)
+        tested = np.concatenate(recalibrations)
         known = np.full((len(timestamps), horizons), -1, dtype=np.int32)
         last = int(timestamps.max())
         for horizon in range(1, horizons + 1):
@@ -88,7 +123,7 @@ class Schedule:
             first_after = np.searchsorted(starts, ends, side="right")
             known[tested, horizon - 1] = np.where(ends <= last, first_after, -1)
         return cls(
-            tuple(renewals),
+            tuple(recalibrations),
             tuple(folds),
             known,
             len(tested) / len(np.unique(timestamps[tested])),
@@ -100,9 +135,9 @@ class Recalibrated:
     """Calibrations of one model along its walk.
 
     Attributes:
-        spans: (rows, calibration [H, G]) of every renewal from the second fold on.
-        stretch: [B + 1, H] logarithm of what was stretched by under each renewal, and at the end
-            of the data.
+        spans: (rows, calibration [H, G]) of every recalibration from the second fold on.
+        stretch: [B + 1, H] logarithm of the stretch in force after each recalibration, and at the
+            end of the data.
         final: [H, G] calibration at the end of the data: what is served.
     """
 
@@ -119,10 +154,10 @@ def recalibrate(
     *,
     step_size: float = STEP,
 ) -> Recalibrated:
-    """Calibrate a walk renewal by renewal, from outcomes that were known when each began.
+    """Recalibrate a walk step by step, from outcomes that were known at each step.
 
     A fold's base calibration are quantiles of the earlier folds' residuals (see `quantiles_of`).
-    At every renewal the log stretch s moves by
+    At every recalibration the log stretch s moves by
 
         s <- s + step_size / sqrt(h) * (misses / 2 - 0.05 * outcomes) / breadth
 
@@ -139,7 +174,7 @@ def recalibrate(
         z: [n, H] realised standardised returns, NaN where not known.
         loc: [n, K] locations at the knots from each fold's own model; read in test spans only.
         steps: the walk.
-        schedule: its renewals.
+        schedule: its recalibrations.
         step_size: of the feedback; 0 keeps the base calibrations as they are.
 
     Raises:
@@ -148,17 +183,17 @@ def recalibrate(
     horizons = z.shape[1]
     weights = interpolation_matrix(horizons)
     step = step_size / np.sqrt(np.arange(1.0, horizons + 1)) / schedule.breadth
-    end = len(schedule.renewals)
+    end = len(schedule.recalibrations)
     misses, outcomes = np.zeros((end + 1, horizons)), np.zeros((end + 1, horizons))
     stretch = np.zeros((end + 1, horizons))
-    renewal_of = np.full(len(z), -1, dtype=np.intp)
-    for number, rows in enumerate(schedule.renewals):
-        renewal_of[rows] = number
-    fold_of = np.where(renewal_of >= 0, np.array(schedule.folds)[renewal_of], 0)
+    recalibration_of = np.full(len(z), -1, dtype=np.intp)
+    for number, rows in enumerate(schedule.recalibrations):
+        recalibration_of[rows] = number
+    fold_of = np.where(recalibration_of >= 0, np.array(schedule.folds)[recalibration_of], 0)
 
     def base_on(rows: Rows) -> Floats:
         residuals = z[rows] - loc[rows] @ weights
-        return quantiles_of(residuals / np.exp(stretch)[renewal_of[rows]])
+        return quantiles_of(residuals / np.exp(stretch)[recalibration_of[rows]])
 
     spans: list[tuple[Rows, Floats]] = []
     base, fold = np.empty(0), 1
@@ -172,17 +207,16 @@ def recalibrate(
             continue
         if schedule.folds[number] != fold:
             fold = schedule.folds[number]
-            known = steps[fold - 1].known
-            base = base_on(known[(fold_of[known] > 0) & (fold_of[known] < fold)])
+            earlier = steps[fold - 1].train
+            base = base_on(earlier[(fold_of[earlier] > 0) & (fold_of[earlier] < fold)])
         calibration = base * np.exp(log_stretch)[:, None]
-        rows = schedule.renewals[number]
+        rows = schedule.recalibrations[number]
         spans.append((rows, calibration))
         residuals = z[rows] - loc[rows] @ weights
         at, column = np.nonzero((schedule.known[rows] >= 0) & np.isfinite(residuals))
         place = schedule.known[rows[at], column] * horizons + column
-        missed = residuals[at, column]
         np.add.at(outcomes.reshape(-1), place, 1.0)
-        beyond = np.abs(missed) > calibration[column, _UPPER]
-        np.add.at(misses.reshape(-1), place[beyond], 1.0)
-    tested = np.sort(np.concatenate(schedule.renewals))
+        missed = np.abs(residuals[at, column]) > calibration[column, _UPPER]
+        np.add.at(misses.reshape(-1), place[missed], 1.0)
+    tested = np.sort(np.concatenate(schedule.recalibrations))
     return Recalibrated(tuple(spans), stretch, base_on(tested) * np.exp(log_stretch)[:, None])

@@ -19,8 +19,7 @@ class Fold:
 
     Attributes:
         number: 1 for the oldest test span.
-        train: rows to learn from; every label of theirs closed before `test_start`.
-        known: rows whose labels had closed by then; `train` is all of it, or its newest part.
+        train: rows to learn from: all whose labels closed before `test_start`.
         test: rows whose instant lies in [test_start, test_stop).
         test_start: first instant of the test span, int64 ns.
         test_stop: first instant after it, int64 ns.
@@ -28,7 +27,6 @@ class Fold:
 
     number: int
     train: Rows
-    known: Rows
     test: Rows
     test_start: int
     test_stop: int
@@ -41,10 +39,9 @@ def walk_forward(
     folds: int = 6,
     purge_bars: int = MAX_HORIZON,
     embargo_bars: int = 5,
-    rolling: int | None = None,
     initial: float = 0.3,
 ) -> list[Fold]:
-    """Cut a panel into test spans of equal numbers of instants, oldest first.
+    """Cut a panel into test spans of equal numbers of instants, oldest first (expanding window).
 
     A model fitted for a test span may only know what was known when the span began. The label of
     a row reaches `purge_bars` bars of *its own symbol* into the future (a share's thirty bars are
@@ -58,7 +55,6 @@ def walk_forward(
         folds: how many test spans; together they cover the last `1 - initial` of the instants.
         purge_bars: bars a label reaches into the future.
         embargo_bars: further bars left out between the labels and the test span.
-        rolling: learn only from rows of the newest so many instants; default: all (expanding).
         initial: share of the instants that precede the first test span.
 
     Raises:
@@ -71,8 +67,6 @@ def walk_forward(
             f"folds {folds}, purge_bars {purge_bars}, embargo_bars {embargo_bars}, "
             f"initial {initial}",
         )
-    if rolling is not None and rolling < 1:
-        raise InvalidSettings("a rolling window needs at least one bar", str(rolling))
     instants = np.unique(timestamps)
     first = max(int(len(instants) * initial), 1)
     cuts = np.linspace(first, len(instants), folds + 1).round().astype(np.intp)
@@ -88,11 +82,7 @@ def walk_forward(
     for number, (start, stop) in enumerate(pairwise(cuts), 1):
         test_start = int(instants[start])
         test_stop = int(instants[stop]) if stop < len(instants) else int(instants[-1]) + 1
-        known = np.flatnonzero(ends < test_start)
-        train = known
-        if rolling is not None and len(known):
-            seen = np.unique(timestamps[known])
-            train = known[timestamps[known] >= seen[max(len(seen) - rolling, 0)]]
+        train = np.flatnonzero(ends < test_start)
         test = np.flatnonzero((timestamps >= test_start) & (timestamps < test_stop))
         if not len(train):
             raise ShortHistory(
@@ -100,7 +90,7 @@ def walk_forward(
                 f"fold {number} has none: no symbol has {purge_bars + embargo_bars} bars before it",
                 "Give a longer history, or ask for fewer folds",
             )
-        steps.append(Fold(number, train, known, test, test_start, test_stop))
+        steps.append(Fold(number, train, test, test_start, test_stop))
     return steps
 
 

@@ -1,4 +1,4 @@
-"""From a model's location of the standardised return to quantiles, probabilities and a signal.
+"""Quantiles, probabilities and signals from a model's location of the standardised return.
 
 Everything here is NumPy on arrays that are already in hand: the walk-forward evaluation and the
 predictor's hot path run the same lines. Notation: n rows, K knot horizons, H horizons 1..H in
@@ -143,42 +143,6 @@ class QuantileTable:
         return level
 
 
-def quantile_returns(
-    loc: Floats,
-    scale: Floats,
-    calibration: Floats,
-    levels: Sequence[float] = QUANTILE_LEVELS,
-    horizon: int = MAX_HORIZON,
-) -> Floats:
-    """Quantiles [n, horizon, Q] of the log return.
-
-    Args:
-        loc: [n, K] locations of the standardised return at the knot horizons.
-        scale: [n] volatility of one bar's log return, known at the forecast's origin.
-        calibration: [H, G] quantiles of the standardised residual.
-        levels: Q published levels, on the grid.
-        horizon: how many horizons to answer, at most H.
-    """
-    return QuantileTable.of(calibration, levels).returns(loc, scale, horizon)
-
-
-def price_quantiles(close: Floats, returns: Floats) -> Floats:
-    """Price quantiles [n, H, Q] from last closes [n] and log return quantiles [n, H, Q]."""
-    prices: Floats = close[:, None, None] * np.exp(returns)
-    return prices
-
-
-def probability_above(
-    loc: Floats, scale: Floats, calibration: Floats, threshold: float = 0.0
-) -> Floats:
-    """P(log return > threshold) [n, H]: one minus the distribution interpolated on the grid.
-
-    Beyond the outermost levels the probability stays at 0.01 or 0.99: the grid says no more.
-    """
-    table = QuantileTable.of(calibration)
-    return 1.0 - table.distribution((threshold / scale[:, None] - loc @ table.lift) / table.root)
-
-
 def sides(above: Floats, below: Floats, threshold: float) -> NDArray[np.int8]:
     """Side of the signal [n]: 1 buy, -1 sell, 0 hold.
 
@@ -192,6 +156,6 @@ def sides(above: Floats, below: Floats, threshold: float) -> NDArray[np.int8]:
     return buy.astype(np.int8) - sell.astype(np.int8)
 
 
-def signal(above: Floats, below: Floats, threshold: float) -> list[str]:
-    """The signal of every row in words: buy, hold or sell; see `sides`."""
+def signals(above: Floats, below: Floats, threshold: float) -> list[str]:
+    """The signal of every row by name: buy, hold or sell; see `sides`."""
     return [SIGNALS[1 + int(side)] for side in sides(above, below, threshold)]

@@ -1,4 +1,4 @@
-"""Hyper-parameter search inside a training window, every trial counted."""
+"""Hyper-parameter search and feature selection inside a training window, every trial counted."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -8,49 +8,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecasting.arrays import Floats
-from forecasting.errors import InvalidSettings, ShortHistory
+from forecasting.errors import InvalidSettings
 from forecasting.models.candidates import WINSOR, make_forecaster
-from forecasting.models.cross_validation import Fold, walk_forward
+from forecasting.models.cross_validation import Fold
+from forecasting.models.training_set import Window
 
 if TYPE_CHECKING:
     from optuna import Trial
 
-INNER_FOLDS: Final = 3
-INNER_INITIAL: Final = 0.4
-
-
-@dataclass(frozen=True)
-class Window:
-    """Rows a search may look at: all of them lie before the first test span.
-
-    Attributes:
-        x: float32 [n, k] features.
-        z: float64 [n, K] standardised returns at the knots, NaN where unknown.
-        timestamps: int64 [n] bar closes, ns.
-        codes: int32 [n] symbol of each row.
-    """
-
-    x: NDArray[np.float32]
-    z: Floats
-    timestamps: NDArray[np.int64]
-    codes: NDArray[np.int32]
-
-    def folds(self) -> list[Fold]:
-        """The walk-forward inside the window, purged and embargoed like the outer one.
-
-        Raises:
-            ShortHistory: the window is too short to be cut again.
-        """
-        try:
-            return walk_forward(
-                self.timestamps, self.codes, folds=INNER_FOLDS, initial=INNER_INITIAL
-            )
-        except ShortHistory as short:
-            raise ShortHistory(
-                f"searching inside the training window: {short.rule}",
-                f"{len(np.unique(self.timestamps))} instants lie before the first test span",
-                "Give a longer history, or train without search and selection",
-            ) from short
+FEWEST_FEATURES: Final = 8
+"""Features that are kept in any case, best first: a noisy window must not empty the model."""
 
 
 @dataclass(frozen=True)
@@ -61,13 +28,11 @@ class Tuned:
         params: the best parameters, given ones included.
         trials: how many settings were tried, the defaults among them; evaluation deflates by it.
         loss: squared error of the best, relative to that of the zero forecast.
-        default_loss: the same of the defaults.
     """
 
     params: dict[str, Any]
     trials: int
     loss: float
-    default_loss: float
 
 
 def tune(
@@ -76,21 +41,19 @@ def tune(
     *,
     params: Mapping[str, Any] | None = None,
     trials: int,
-    seconds: float | None = None,
     seed: int,
     threads: int | None = None,
 ) -> Tuned:
     """Search a candidate's parameters by tree-structured Parzen estimators (Bergstra et al. 2011).
 
     The first trial is the defaults, so a search never ends worse than no search, by its own
-    measure. Without a limit in seconds the same data and seed give the same answer.
+    measure. The same data and seed give the same answer.
 
     Args:
         kind: the candidate.
         window: the rows it may look at.
         params: parameters that stay fixed.
         trials: how many settings to try at most.
-        seconds: when to stop starting new trials; default: no limit.
         seed: of the sampler and the models.
         threads: for each model; trials run one after the other.
 
@@ -111,8 +74,7 @@ def tune(
         return float(np.mean(list(losses)))
 
     if space is None:
-        loss = loss_of({})
-        return Tuned(defaults, 1, loss, loss)
+        return Tuned(defaults, 1, loss_of({}))
 
     import optuna
 
@@ -124,20 +86,77 @@ def tune(
     try:
         study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
         study.enqueue_trial({name: value for name, value in defaults.items() if name not in fixed})
-        study.optimize(objective, n_trials=trials, timeout=seconds)
+        study.optimize(objective, n_trials=trials)
     finally:
         optuna.logging.set_verbosity(verbosity)
     best = {**defaults, **study.best_params, **fixed}
-    return Tuned(best, len(study.trials), float(study.best_value), float(study.trials[0].values[0]))
+    return Tuned(best, len(study.trials), float(study.best_value))
 
 
-def relative_error(z: Floats, loc: Floats) -> float:
-    """Squared error of `loc` against winsorised `z`, over that of the zero forecast."""
+def select_features(
+    kind: str,
+    window: Window,
+    *,
+    params: Mapping[str, Any] | None = None,
+    seed: int,
+    threads: int | None = None,
+) -> NDArray[np.intp]:
+    """Columns [m] worth keeping, in table order.
+
+    Permutation importance (Breiman 2001) on rows the model has not seen: shuffle one column of a
+    test span and see how much the error grows. A feature stays if that hurts on average and in
+    most folds; the rest is noise the model would otherwise fit.
+
+    Raises:
+        ShortHistory: the window is too short to be cut again.
+    """
+    growth = permutation_importance(kind, window, params=params, seed=seed, threads=threads)
+    useful = (growth.mean(axis=0) > 0) & ((growth > 0).mean(axis=0) > 0.5)
+    order = np.argsort(-growth.mean(axis=0), kind="stable")
+    keep = useful.copy()
+    keep[order[:FEWEST_FEATURES]] = True
+    return np.flatnonzero(keep)
+
+
+def permutation_importance(
+    kind: str,
+    window: Window,
+    *,
+    params: Mapping[str, Any] | None = None,
+    seed: int,
+    threads: int | None = None,
+) -> Floats:
+    """Growth [folds, k] of `skill_loss` when a column is shuffled, fold by fold."""
+    random = np.random.default_rng(seed)
+    growth = []
+    for fold in window.folds():
+        model = make_forecaster(kind, params, threads=threads)
+        model.fit(window.x[fold.train], window.z[fold.train], seed=seed)
+        x, z = window.x[fold.test].copy(), window.z[fold.test]
+        base = skill_loss(z, model.locate(x))
+        shuffled = random.permutation(len(x))
+        row = np.empty(x.shape[1])
+        for column in range(x.shape[1]):
+            values = x[:, column].copy()
+            x[:, column] = values[shuffled]
+            row[column] = skill_loss(z, model.locate(x)) - base
+            x[:, column] = values
+        growth.append(row)
+    return np.array(growth)
+
+
+def skill_loss(z: Floats, loc: Floats) -> float:
+    """Squared error of `loc` against winsorised `z`, over that of the zero forecast: 1 - skill.
+
+    Args:
+        z: [n, K] standardised returns at the knots; rows with NaN are left out.
+        loc: [n, K] locations.
+    """
     known = np.isfinite(z).all(axis=1)
     target = np.clip(z[known], -WINSOR, WINSOR)
     zero = np.mean(target**2, axis=0)
-    mine = np.mean((target - loc[known]) ** 2, axis=0)
-    return float(np.mean(mine / np.maximum(zero, 1e-12))) if known.any() else 1.0
+    error = np.mean((target - loc[known]) ** 2, axis=0)
+    return float(np.mean(error / np.maximum(zero, 1e-12))) if known.any() else 1.0
 
 
 def _losses(
@@ -152,7 +171,7 @@ def _losses(
     for fold in folds:
         model = make_forecaster(kind, params, threads=threads)
         model.fit(window.x[fold.train], window.z[fold.train], seed=seed)
-        yield relative_error(window.z[fold.test], model.locate(window.x[fold.test]))
+        yield skill_loss(window.z[fold.test], model.locate(window.x[fold.test]))
 
 
 def _ridge(trial: "Trial") -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How far a direction learned from few outcomes is to be believed: between nothing and all of it.
+"""Shrinks predicted locations towards zero by how far earlier folds bear them out.
 
 Thirty bars ahead a year holds eight outcomes that do not overlap, so a location learned from them
 is mostly luck, and costs more than it brings, though the one learned for the next bar may be good.
@@ -16,7 +16,7 @@ from forecasting.models.quantiles import KNOTS
 from forecasting.stats.significance import long_run_variance
 
 
-def trust(estimate: float, variance: float) -> float:
+def shrink_factor(estimate: float, variance: float) -> float:
     """Share of an estimate to believe, 0..1: max(0, 1 - variance / estimate^2).
 
     Of all multiples c * b of an unbiased estimate b of a number B, c = B^2 / (B^2 + var b) has the
@@ -59,11 +59,11 @@ def shrink_walk(
 
     shrunk = loc.copy()
     for before, step in pairwise(steps):
-        known = step.known
-        found = slopes_on(known[(tested[known] > 0) & (tested[known] < step.number)])
-        shrunk[step.test] *= found
+        earlier = step.train
+        factors = slopes_on(earlier[(tested[earlier] > 0) & (tested[earlier] < step.number)])
+        shrunk[step.test] *= factors
         if before.number == steps[0].number:
-            shrunk[before.test] *= found
+            shrunk[before.test] *= factors
     return shrunk, slopes_on(np.flatnonzero(tested))
 
 
@@ -73,7 +73,7 @@ def slopes(loc: Floats, knots: Floats, timestamps: Instants) -> Floats:
     The slope b of returns on locations through the origin (Mincer and Zarnowitz 1969, "The
     evaluation of economic forecasts", without the constant) is the weight of a linear combination
     with the random walk's forecast of zero (Granger and Ramanathan 1984, "Improved methods of
-    combining forecasts"). It is shrunk by `trust`. Its variance takes an instant's symbols as one
+    combining forecasts"). It is shrunk by `shrink_factor`. Its variance takes an instant's symbols as one
     observation and is robust to overlapping returns (see `long_run_variance`). A slope above 1
     would amplify, one below 0 turn a forecast around: neither is believed.
 
@@ -95,5 +95,5 @@ def slopes(loc: Floats, knots: Floats, timestamps: Instants) -> Floats:
         slope = product.sum() / size.sum()
         spread, _ = long_run_variance(product - slope * size, horizon)
         variance = spread * len(size) / size.sum() ** 2
-        shrunk[knot] = np.clip(slope * trust(slope, variance), 0.0, 1.0)
+        shrunk[knot] = np.clip(slope * shrink_factor(slope, variance), 0.0, 1.0)
     return shrunk

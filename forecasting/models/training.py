@@ -2,32 +2,57 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forecasting.arrays import Floats
 from forecasting.errors import InvalidSettings
-from forecasting.models.candidates import Forecaster, Learner, make_forecaster
+from forecasting.features.targets import SignalRule
+from forecasting.models import search
+from forecasting.models.candidates import NULL_MODEL, Forecaster, Learner, make_forecaster
 from forecasting.models.conformal import Schedule, recalibrate
 from forecasting.models.cross_validation import walk_forward
 from forecasting.models.out_of_sample import OutOfSample
-from forecasting.models.search import tune
-from forecasting.models.selection import select_features as choose_features
 from forecasting.models.shrinkage import shrink_walk
-from forecasting.models.training_set import Examples, at_knots
+from forecasting.models.training_set import Examples, Window, at_knots
 from forecasting.models.walk_forward import forecasts_of, walk_locations
 from forecasting.schema import MAX_HORIZON
 
-if TYPE_CHECKING:
-    from forecasting.features.build import FeatureTable
-    from forecasting.features.targets import SignalRule
-
-__all__ = ["Examples", "OutOfSample", "TrainedCandidate", "train_candidate", "train_on_examples"]
-
 _SAMPLE_ROWS: Final = 32
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """How a candidate is trained.
+
+    Attributes:
+        params: parameters that override the candidate's defaults.
+        seed: of everything random.
+        folds: test spans of the walk-forward, at least 2; the first only feeds the calibration.
+        tuning_trials: settings to try before the first fold; 0: none.
+        select_features: whether to drop features by permutation importance.
+        signal: rule whose horizon and cost the probabilities refer to.
+
+    Raises:
+        InvalidSettings: there are fewer than two folds.
+    """
+
+    params: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    folds: int = 6
+    tuning_trials: int = 0
+    select_features: bool = False
+    signal: SignalRule = field(default_factory=SignalRule)
+
+    def __post_init__(self) -> None:
+        if self.folds < 2:
+            raise InvalidSettings(
+                "the first fold only feeds the calibration, so at least 2 are needed",
+                f"folds {self.folds}",
+            )
 
 
 @dataclass(frozen=True)
@@ -89,77 +114,11 @@ class TrainedCandidate:
         return self.forecaster.locate(x[:, list(self.columns)])
 
 
-def train_candidate(
-    kind: str,
-    table: "FeatureTable",
-    returns: NDArray[np.floating],
-    *,
-    params: Mapping[str, Any] | None = None,
-    seed: int = 0,
-    folds: int = 6,
-    rolling: int | None = None,
-    tuning_trials: int = 0,
-    tuning_seconds: float | None = None,
-    select_features: bool = False,
-    signal: "SignalRule | None" = None,
-    threads: int | None = None,
-    progress: Callable[[str], None] | None = None,
-) -> TrainedCandidate:
-    """Train a candidate on a feature table; see `train_on_examples`.
-
-    Args:
-        kind: one of models.CANDIDATES or models.EXTRAS.
-        table: features of every bar.
-        returns: [n, H] horizon returns of the table's rows, NaN where unknown.
-        params: parameters that override the candidate's defaults.
-        seed: of everything random.
-        folds: test spans of the walk-forward; the first only feeds the calibration.
-        rolling: learn only from the newest so many bars; default: from all.
-        tuning_trials: settings to try before the first fold; 0: none.
-        tuning_seconds: when to stop starting trials.
-        select_features: whether to drop features by permutation importance.
-        signal: rule whose horizon and cost the probabilities refer to; default: SignalRule().
-        threads: for the libraries; default: this container's share.
-        progress: told in a few words what is being done.
-
-    Raises:
-        ShortHistory: there are too few bars for the folds or the calibration.
-        InvalidSettings: an argument makes no sense.
-    """
-    if signal is None:
-        from forecasting.features.targets import SignalRule
-
-        signal = SignalRule()
-    return train_on_examples(
-        kind,
-        Examples.of(table, returns),
-        params=params,
-        seed=seed,
-        folds=folds,
-        rolling=rolling,
-        tuning_trials=tuning_trials,
-        tuning_seconds=tuning_seconds,
-        select_features=select_features,
-        signal_horizon=signal.horizon,
-        cost=signal.cost,
-        threads=threads,
-        progress=progress,
-    )
-
-
 def train_on_examples(
     kind: str,
     examples: Examples,
+    config: TrainingConfig | None = None,
     *,
-    params: Mapping[str, Any] | None = None,
-    seed: int = 0,
-    folds: int = 6,
-    rolling: int | None = None,
-    tuning_trials: int = 0,
-    tuning_seconds: float | None = None,
-    select_features: bool = False,
-    signal_horizon: int = 5,
-    cost: float = 0.001,
     threads: int | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> TrainedCandidate:
@@ -167,61 +126,45 @@ def train_on_examples(
 
     Search and selection look only at the first fold's training window, once; what they choose
     is used in every fold, so all test spans lie ahead of every decision. Models are fitted once a
-    fold, and their locations shrunk by what earlier folds said of them (see `shrinkage`);
-    quantiles are renewed every week from outcomes known by then, as by a weekly training
-    (see `recalibration`), and the last renewal is what is served. Both tails are calibrated alike,
-    as the random walk's are: a median or a pair of tails of its own would be a forecast of a
+    fold, and their locations shrunk by what earlier folds said of them (see `shrinkage`); every
+    week quantiles are recalibrated from outcomes known by then, as by a weekly training (see
+    `conformal`), and the last calibration is what is served. Both tails are calibrated alike, as
+    the random walk's are: a median or a pair of tails of its own would be a forecast of a
     direction that nothing has shrunk. A candidate shrunk to zero is the random walk, quantile by
-    quantile. Arguments as in `train_candidate`.
+    quantile.
+
+    Args:
+        kind: one of candidates.CANDIDATES or candidates.EXTRAS.
+        examples: n rows to learn from.
+        config: how; default: TrainingConfig().
+        threads: for the libraries; default: this container's share.
+        progress: called with a few words about what is being done.
+
+    Raises:
+        ShortHistory: there are too few bars for the folds or the calibration.
+        InvalidSettings: the kind or a parameter is unknown, or its package is missing.
     """
     begun = time.perf_counter()
-    tell = progress or _silent
-    if folds < 2:
-        raise InvalidSettings(
-            "the first fold only feeds the calibration, so at least 2 are needed", f"folds {folds}"
-        )
-    steps = walk_forward(examples.timestamps, examples.codes, folds=folds, rolling=rolling)
+    config, report = config or TrainingConfig(), progress or _silent
+    steps = walk_forward(examples.timestamps, examples.codes, folds=config.folds)
     z = examples.standardised()
     knots = at_knots(z)
     window = examples.window(steps[0].train, knots)
-    chosen, trials = make_forecaster(kind, params, threads=threads).params, 1
-    if tuning_trials and kind != "random_walk":
-        tell(f"{kind}: searching parameters, at most {tuning_trials} trials")
-        tuned = tune(
-            kind,
-            window,
-            params=params,
-            trials=tuning_trials,
-            seconds=tuning_seconds,
-            seed=seed,
-            threads=threads,
-        )
-        chosen, trials = tuned.params, tuned.trials
-    columns = np.arange(len(examples.names))
-    if select_features and kind != "random_walk":
-        tell(f"{kind}: selecting features")
-        columns = choose_features(kind, window, params=chosen, seed=seed, threads=threads)
+    params, trials, columns = _choose(kind, window, config, threads=threads, report=report)
     x = examples.x if len(columns) == len(examples.names) else examples.x[:, columns]
 
     learned = walk_locations(
-        kind, x, knots, steps, params=chosen, seed=seed, threads=threads, progress=tell
+        kind, x, knots, steps, params=params, seed=config.seed, threads=threads, progress=report
     )
     loc, slopes = shrink_walk(learned, knots, examples.timestamps, steps)
-    tell(f"{kind}: calibrating and refitting on all {len(examples)} bars")
+    report(f"{kind}: calibrating and refitting on all {len(examples)} bars")
     schedule = Schedule.of(examples.timestamps, examples.codes, steps, MAX_HORIZON)
     null = recalibrate(z, np.zeros_like(loc), steps, schedule)
-    own = null if kind == "random_walk" else recalibrate(z, loc, steps, schedule)
+    own = null if kind == NULL_MODEL else recalibrate(z, loc, steps, schedule)
     forecasts = forecasts_of(
-        examples,
-        schedule,
-        own,
-        loc,
-        kind=kind,
-        params=chosen,
-        signal_horizon=signal_horizon,
-        cost=cost,
+        examples, schedule, own, loc, kind=kind, params=params, signal=config.signal
     )
-    final = make_forecaster(kind, chosen, threads=threads).fit(x, knots, seed=seed)
+    final = make_forecaster(kind, params, threads=threads).fit(x, knots, seed=config.seed)
     if isinstance(final, Learner):
         final.slopes = tuple(slopes.tolist())
     spread = np.linspace(0, len(examples) - 1, min(_SAMPLE_ROWS, len(examples))).astype(np.intp)
@@ -235,9 +178,76 @@ def train_on_examples(
         columns=tuple(int(column) for column in columns),
         feature_names=examples.names,
         sample=examples.x[spread],
-        seed=seed,
+        seed=config.seed,
         seconds=time.perf_counter() - begun,
     )
+
+
+def _choose(
+    kind: str,
+    window: Window,
+    config: TrainingConfig,
+    *,
+    threads: int | None,
+    report: Callable[[str], None],
+) -> tuple[dict[str, Any], int, NDArray[np.intp]]:
+    """Parameters, how many settings were tried for them, and feature columns, from the window."""
+    params, trials = make_forecaster(kind, config.params, threads=threads).params, 1
+    columns: NDArray[np.intp] = np.arange(window.x.shape[1])
+    if kind == NULL_MODEL:
+        return params, trials, columns
+    if config.tuning_trials:
+        report(f"{kind}: searching parameters, at most {config.tuning_trials} trials")
+        tuned = search.tune(
+            kind,
+            window,
+            params=config.params,
+            trials=config.tuning_trials,
+            seed=config.seed,
+            threads=threads,
+        )
+        params, trials = tuned.params, tuned.trials
+    if config.select_features:
+        report(f"{kind}: selecting features")
+        columns = search.select_features(
+            kind, window, params=params, seed=config.seed, threads=threads
+        )
+    return params, trials, columns
+
+
+def forecast_as_incumbent(
+    kind: str,
+    params: Mapping[str, Any],
+    examples: Examples,
+    *,
+    beside: OutOfSample,
+    seed: int = 0,
+    threads: int | None = None,
+) -> OutOfSample:
+    """Walk the champion's kind, with its own parameters, over the folds of the challengers.
+
+    A bundle cannot be asked about the past: it has learned from most of it. What can be compared
+    is its method, trained anew before each test span, exactly as the challengers were.
+
+    Args:
+        kind: the champion's kind, e.g. "ridge".
+        params: the parameters in its bundle's manifest.
+        examples: n rows the challengers learned from.
+        beside: a challenger's forecasts, for the number of folds and the signal rule.
+        seed: of everything random.
+        threads: for the libraries; default: this container's share.
+
+    Raises:
+        InvalidSettings: the kind is unknown, or its package is missing.
+        ShortHistory: there are too few bars for the folds.
+    """
+    config = TrainingConfig(
+        params=params,
+        seed=seed,
+        folds=int(beside.fold.max()),
+        signal=SignalRule(horizon=beside.signal_horizon, cost=beside.cost),
+    )
+    return train_on_examples(kind, examples, config, threads=threads).out_of_sample
 
 
 def _silent(_: str) -> None:

@@ -1,4 +1,4 @@
-"""Rows to learn from: features known at a bar's close beside the returns that followed."""
+"""The training set: features known at a bar's close beside the returns that followed."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
@@ -8,14 +8,52 @@ from numpy.typing import NDArray
 
 from forecasting.arrays import Floats
 from forecasting.errors import InvalidInput, ShortHistory
+from forecasting.models.cross_validation import Fold, walk_forward
 from forecasting.models.quantiles import KNOTS
-from forecasting.models.search import Window
 from forecasting.schema import MAX_HORIZON
 
 if TYPE_CHECKING:
     from forecasting.features.build import FeatureTable
 
+INNER_FOLDS: Final = 3
+INNER_INITIAL: Final = 0.4
+"""Folds inside a training window, and the share of its instants before the first of them."""
+
 _KNOT_COLUMNS: Final = np.array(KNOTS) - 1
+
+
+@dataclass(frozen=True)
+class Window:
+    """Rows a search may look at: all of them lie before the first test span.
+
+    Attributes:
+        x: float32 [n, k] features.
+        z: float64 [n, K] standardised returns at the knots, NaN where unknown.
+        timestamps: int64 [n] bar closes, ns.
+        codes: int32 [n] symbol of each row.
+    """
+
+    x: NDArray[np.float32]
+    z: Floats
+    timestamps: NDArray[np.int64]
+    codes: NDArray[np.int32]
+
+    def folds(self) -> list[Fold]:
+        """The walk-forward inside the window, purged and embargoed like the outer one.
+
+        Raises:
+            ShortHistory: the window is too short to be cut again.
+        """
+        try:
+            return walk_forward(
+                self.timestamps, self.codes, folds=INNER_FOLDS, initial=INNER_INITIAL
+            )
+        except ShortHistory as short:
+            raise ShortHistory(
+                f"searching inside the training window: {short.rule}",
+                f"{len(np.unique(self.timestamps))} instants lie before the first test span",
+                "Give a longer history, or train without search and selection",
+            ) from short
 
 
 @dataclass(frozen=True)

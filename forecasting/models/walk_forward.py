@@ -1,4 +1,4 @@
-"""The walk: every test row located by its own fold's model, and forecast under its own renewal."""
+"""Walk-forward forecasts: each row by its fold's model and the calibration in force at its time."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecasting.arrays import Floats
+from forecasting.features.targets import SignalRule
 from forecasting.models.candidates import make_forecaster
 from forecasting.models.conformal import Recalibrated, Schedule
 from forecasting.models.cross_validation import Fold
@@ -59,23 +60,21 @@ def forecasts_of(
     *,
     kind: str,
     params: Mapping[str, Any],
-    signal_horizon: int,
-    cost: float,
+    signal: SignalRule,
 ) -> OutOfSample:
-    """Forecasts of the second fold on, each row under its own renewal.
+    """Forecasts of the second fold on, each row by the calibration in force when it was made.
 
     Args:
         examples: all rows.
-        schedule: the renewals of the walk.
+        schedule: the recalibrations of the walk.
         calibrated: a calibration for each of them.
         loc: [n, K] locations at the knots; read in test spans only.
         kind: the candidate.
         params: its parameters.
-        signal_horizon: horizon of the signal rule, bars.
-        cost: its round-trip cost, log return.
+        signal: rule whose horizon and cost the probabilities refer to.
     """
     fold = np.zeros(len(examples), dtype=np.int16)
-    for number, test in zip(schedule.folds, schedule.renewals, strict=True):
+    for number, test in zip(schedule.folds, schedule.recalibrations, strict=True):
         fold[test] = number
     rows = np.flatnonzero(fold >= 2)
     place = np.full(len(examples), -1, dtype=np.intp)
@@ -88,7 +87,7 @@ def forecasts_of(
             part = test[start : start + _CHUNK]
             at, scale = place[part], examples.scale[part]
             quantiles[at] = table.returns(loc[part], scale)
-            above, below = table.beyond(loc[part], scale, cost, signal_horizon)
+            above, below = table.beyond(loc[part], scale, signal.cost, signal.horizon)
             beyond[at, 0], beyond[at, 1] = above, 1.0 - below
     return OutOfSample(
         kind=kind,
@@ -103,6 +102,6 @@ def forecasts_of(
         quantiles=quantiles,
         probability_above_cost=beyond,
         realised=examples.returns[rows],
-        cost=cost,
-        signal_horizon=signal_horizon,
+        cost=signal.cost,
+        signal_horizon=signal.horizon,
     )

@@ -28,7 +28,8 @@ from forecasting.errors import (
 from forecasting.features.build import FeatureSpec, build_features
 from forecasting.features.online import serve_features
 from forecasting.features.targets import SignalRule, horizon_returns
-from forecasting.models.training import train_candidate
+from forecasting.models.training import TrainingConfig, train_on_examples
+from forecasting.models.training_set import Examples
 from forecasting.prices.calendar import horizon_times
 from forecasting.prices.quality.judge import judge
 from forecasting.settings import Settings
@@ -129,7 +130,7 @@ def world(mlflow_url, tmp_path_factory):
     training = prices[prices["timestamp"] <= last].reset_index(drop=True)
     table = build_features(training, spec)
     returns = horizon_returns(training, range(1, 31))
-    trained = train_candidate("ridge", table, returns, folds=3)
+    trained = train_on_examples("ridge", Examples.of(table, returns), TrainingConfig(folds=3))
     info = write_bundle(
         folder / "bundle", trained, spec, training={"source": "sample"}, signal=SignalRule()
     )

@@ -1,7 +1,11 @@
-"""Slow, obvious twins of the features: plain Python loops over lists, None where unknown."""
+"""Slow, obvious twins of features and forecasts: plain loops, None where unknown."""
 
 import math
 from datetime import UTC, datetime
+
+import numpy as np
+
+from forecasting.models.quantiles import interpolation_matrix
 
 Series = list[float]
 Maybe = list[float | None]
@@ -212,3 +216,14 @@ def ranks(instants: list[int], values: Maybe) -> Maybe:
         same = sum(value == own for value in others)
         places.append((below + (same + 1) / 2.0 - 0.5) / len(others))
     return places
+
+
+def probability_above(loc, scale, calibration, threshold: float = 0.0) -> np.ndarray:
+    """P(log return > threshold) [n, H]: one minus the distribution interpolated on the grid."""
+    levels = np.arange(1, 100) / 100
+    root = np.sqrt(np.arange(1.0, len(calibration) + 1))
+    points = threshold / (scale[:, None] * root) - loc @ interpolation_matrix(len(calibration))
+    return 1.0 - np.stack(
+        [np.interp(column, row, levels) for column, row in zip(points.T, calibration, strict=True)],
+        axis=1,
+    )

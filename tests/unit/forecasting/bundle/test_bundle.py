@@ -20,9 +20,11 @@ from forecasting.errors import BundleRejected
 from forecasting.features.build import FeatureSpec
 from forecasting.features.targets import SignalRule
 from forecasting.models.candidates import CANDIDATES, EXTRAS
-from forecasting.models.quantiles import KNOTS, probability_above, quantile_returns
-from forecasting.models.training import Examples, train_on_examples
+from forecasting.models.quantiles import KNOTS, QuantileTable
+from forecasting.models.training import TrainingConfig, train_on_examples
+from forecasting.models.training_set import Examples
 from forecasting.schema import MAX_HORIZON
+from tests.unit.oracles import probability_above
 
 SPEC = FeatureSpec(symbols=("AAA", "BBB"))
 WIDTH = len(SPEC.names)
@@ -51,8 +53,13 @@ def examples_of(bars=300):
     )
 
 
-def train(kind, **options):
-    return train_on_examples(kind, examples_of(), folds=2, params=SMALL.get(kind), **options)
+def train(kind, *, threads=None, **options):
+    return train_on_examples(
+        kind,
+        examples_of(),
+        TrainingConfig(folds=2, params=SMALL.get(kind, {}), **options),
+        threads=threads,
+    )
 
 
 def write(directory, trained, **training):
@@ -92,7 +99,7 @@ def test_a_bundle_forecasts_what_the_trained_candidate_forecasts(kind, tmp_path,
     loc = model.locate(x)
     assert np.allclose(loaded.locate(x), loc, atol=1e-5)
     forecast = loaded.forecast(x, scale, close)
-    expected = close[:, None, None] * np.exp(quantile_returns(loc, scale, model.calibration))
+    expected = QuantileTable.of(model.calibration).prices(loc, scale, close)
     assert np.allclose(forecast.quantiles, expected, rtol=1e-5)
     rise = probability_above(loc, scale, model.calibration)
     assert np.allclose(forecast.probability_of_rise, rise, atol=1e-4)
@@ -121,7 +128,9 @@ def test_the_baseline_of_a_bundle_is_the_random_walk(bundle, trained, tmp_path):
 
 
 def test_a_bundle_of_selected_features_takes_them_all(tmp_path):
-    chosen = train_on_examples("ridge", examples_of(420), folds=2, select_features=True)
+    chosen = train_on_examples(
+        "ridge", examples_of(420), TrainingConfig(folds=2, select_features=True)
+    )
     assert 0 < len(chosen.columns) < len(SPEC.names)
     info = write(tmp_path / "b", chosen)
     assert info.manifest["selected_features"] == list(chosen.selected_features)
@@ -134,7 +143,7 @@ import sys
 sys.path[:0] = [sys.argv[1], sys.argv[2]]
 from pathlib import Path
 import test_bundle as subject
-from forecasting.models.training import train_on_examples
+from forecasting.models.training import TrainingConfig, train_on_examples
 for kind in ("random_walk", "ridge", "random_forest", "xgboost"):
     trained = subject.train(kind, threads=int(sys.argv[3]), seed=5)
     print(kind, subject.write(Path(sys.argv[4]) / kind, trained).digest)

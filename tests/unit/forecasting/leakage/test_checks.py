@@ -22,7 +22,8 @@ from forecasting.leakage.checks import (
 from forecasting.leakage.findings import RULES, LeakFinding, gaps
 from forecasting.leakage.probes import rows_that_differ
 from forecasting.leakage.survivorship import check_universe
-from forecasting.models.training import Examples, train_on_examples
+from forecasting.models.training import TrainingConfig, train_on_examples
+from forecasting.models.training_set import Examples
 from forecasting.schema import MAX_HORIZON
 from tests.unit.panels import panel, walk
 
@@ -45,7 +46,7 @@ EXAMPLES = Examples.of(describe(LONG), label(LONG))
 
 
 def ridge(part):
-    return train_on_examples("ridge", part, folds=3).before_shrinkage
+    return train_on_examples("ridge", part, TrainingConfig(folds=3)).before_shrinkage
 
 
 def with_column(name, leak):

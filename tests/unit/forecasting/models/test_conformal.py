@@ -8,10 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecasting.errors import ShortHistory
-from forecasting.models.calibration import quantiles_of
-from forecasting.models.conformal import MOST_STRETCH, STEP, Schedule, recalibrate
+from forecasting.models.conformal import MOST_STRETCH, STEP, Schedule, quantiles_of, recalibrate
 from forecasting.models.cross_validation import walk_forward
-from forecasting.models.quantiles import KNOTS, interpolation_matrix
+from forecasting.models.quantiles import GRID, KNOTS, interpolation_matrix
 
 DAY = 86_400 * 10**9
 WEEK = 7 * DAY
@@ -78,7 +77,7 @@ def slow_twin(times, codes, z, loc, steps, horizon, step_size=STEP):
             if step.number == 1:
                 continue
             if base is None:
-                known = [r for r in step.known if r in factor_of and times[r] < step.test_start]
+                known = [r for r in step.train if r in factor_of and times[r] < step.test_start]
                 units = [abs(residual[r]) / factor_of[r] for r in known]
                 base = np.quantile(units, 0.9, method="weibull")
             half = base * math.exp(log_stretch)
@@ -122,7 +121,7 @@ def test_the_share_missed_is_bounded_by_the_stretch_whatever_the_returns_do(seed
     assert np.allclose(excess[uncapped], 2 * moved[uncapped], atol=1e-6)
 
 
-def test_a_renewal_does_not_know_what_happened_after_it_began():
+def test_a_recalibration_does_not_know_what_happened_after_it_began():
     times, codes, z, loc, steps, schedule = walk_of()
     cut = (steps[2].test_start + steps[2].test_stop) // 2
     garbled, other = z.copy(), loc.copy()
@@ -148,7 +147,7 @@ def test_without_feedback_every_fold_keeps_the_quantiles_of_the_folds_before():
     times, _codes, z, loc, steps, schedule = walk_of()
     spans = recalibrate(z, loc, steps, schedule, step_size=0.0).spans
     for step in steps[1:]:
-        earlier = step.known[times[step.known] >= steps[0].test_start]
+        earlier = step.train[times[step.train] >= steps[0].test_start]
         expected = quantiles_of(z[earlier] - loc[earlier] @ interpolation_matrix(H))
         mine = [calibration for rows, calibration in spans if rows[0] in step.test]
         assert len(mine) > 5
@@ -193,3 +192,60 @@ def test_a_first_fold_too_short_to_calibrate_on_is_refused():
     _times, _codes, z, loc, steps, schedule = walk_of((150,), (1,), folds=2)
     with pytest.raises(ShortHistory, match="at horizon 1"):
         recalibrate(z, loc, steps, schedule)
+
+
+def calibrate(z, loc):
+    return quantiles_of(z - loc @ interpolation_matrix(H))
+
+
+def draw(rows, seed=0, *, heavy=True):
+    random = np.random.default_rng(seed)
+    noise = random.standard_t(4, (rows, H)) if heavy else random.normal(size=(rows, H))
+    return noise, random.normal(scale=0.1, size=(rows, len(KNOTS)))
+
+
+def test_levels_are_the_order_statistics_of_the_absolute_residuals_and_their_mirror_image():
+    z, loc = draw(199)
+    calibration = calibrate(z, loc)
+    residuals = z - loc @ interpolation_matrix(H)
+    for row in range(H):
+        ordered = sorted(abs(residuals[:, row]))
+        for column, level in enumerate(GRID):
+            place = round(abs(2 * level - 1) * 200)  # the p * (m + 1)-th, here a whole number
+            half = ordered[place - 1] if place else 0.0
+            expected = half if level > 0.5 else -half
+            assert calibration[row, column] == pytest.approx(expected, abs=1e-12)
+
+
+def test_levels_rise_mirror_and_have_a_median_of_exactly_zero():
+    z, loc = draw(137)
+    calibration = calibrate(z + 0.3, loc)
+    assert (np.diff(calibration, axis=1) >= 0).all()
+    assert (calibration[:, 49] == 0).all()
+    assert np.array_equal(calibration, -calibration[:, ::-1])
+    within = np.abs(z + 0.3 - loc @ interpolation_matrix(H)) <= calibration[:, 94:95].T
+    assert np.allclose(within.mean(axis=0), 0.9, atol=0.01)
+
+
+def test_returns_that_are_not_known_yet_do_not_count():
+    z, loc = draw(400)
+    holed = z.copy()
+    holed[-30:, :] = np.nan
+    assert np.array_equal(calibrate(holed, loc), calibrate(z[:-30], loc[:-30]))
+
+
+def test_new_residuals_fall_below_a_level_as_often_as_it_says():
+    learned = calibrate(*draw(4_000, seed=1))
+    z, loc = draw(20_000, seed=2)
+    residuals = z - loc @ interpolation_matrix(H)
+    for level in (0.05, 0.25, 0.5, 0.75, 0.95):
+        column = round(level * 100) - 1
+        share = (residuals <= learned[:, column]).mean()
+        assert share == pytest.approx(level, abs=0.01)
+
+
+def test_too_few_residuals_are_refused_with_their_horizon():
+    z, loc = draw(150)
+    z[50:, 29] = np.nan
+    with pytest.raises(ShortHistory, match="50 at horizon 30"):
+        calibrate(z, loc)

@@ -35,24 +35,20 @@ def slow_label_end(times, codes, row, bars):
     folds=st.integers(1, 5),
     purge=st.integers(0, 8),
     embargo=st.integers(0, 4),
-    rolling=st.one_of(st.none(), st.integers(5, 60)),
     gaps=st.sampled_from([(1,), (1, 2), (1, 3, 2)]),
 )
-def test_no_training_label_reaches_the_test_span(lengths, folds, purge, embargo, rolling, gaps):
+def test_no_training_label_reaches_the_test_span(lengths, folds, purge, embargo, gaps):
     times, codes = panel_of(lengths, gaps)
     try:
-        steps = walk_forward(
-            times, codes, folds=folds, purge_bars=purge, embargo_bars=embargo, rolling=rolling
-        )
+        steps = walk_forward(times, codes, folds=folds, purge_bars=purge, embargo_bars=embargo)
     except ShortHistory:
         return
     for step in steps:
         assert len(step.train)
-        for row in step.known:
+        for row in step.train:
             end = slow_label_end(times, codes, row, purge + embargo)
             assert end is not None
             assert end < step.test_start
-        assert set(step.train) <= set(step.known)
 
 
 def test_test_spans_follow_each_other_without_overlap_up_to_the_end():
@@ -87,13 +83,6 @@ def test_a_share_beside_a_coin_is_purged_by_its_own_bars():
     assert step.test_start - times[coin].max() == 31 * DAY
 
 
-def test_a_rolling_window_learns_only_from_the_newest_bars():
-    times, codes = panel_of([300, 300])
-    for step in walk_forward(times, codes, folds=3, rolling=40):
-        assert len(np.unique(times[step.train])) == 40
-        assert times[step.train].max() == times[step.known].max()
-
-
 def test_without_codes_the_instants_are_the_clock():
     times = np.arange(100, dtype=np.int64) * DAY
     assert label_ends(times, None, 3)[:3].tolist() == times[3:6].tolist()
@@ -112,9 +101,3 @@ def test_a_senseless_setting_is_refused(wrong):
     times, codes = panel_of([300])
     with pytest.raises(InvalidSettings, match="folds >= 1"):
         walk_forward(times, codes, **wrong)
-
-
-def test_a_rolling_window_of_no_bars_is_refused():
-    times, codes = panel_of([300])
-    with pytest.raises(InvalidSettings, match="at least one bar"):
-        walk_forward(times, codes, rolling=0)

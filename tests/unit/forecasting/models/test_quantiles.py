@@ -6,20 +6,18 @@ import numpy as np
 import pytest
 
 from forecasting.errors import InvalidRequest
-from forecasting.models.calibration import quantiles_of
+from forecasting.models.conformal import quantiles_of
 from forecasting.models.quantiles import (
     GRID,
     KNOTS,
     QuantileTable,
     grid_columns,
     interpolation_matrix,
-    price_quantiles,
-    probability_above,
-    quantile_returns,
     sides,
-    signal,
+    signals,
 )
 from forecasting.schema import MAX_HORIZON, QUANTILE_LEVELS
+from tests.unit.oracles import probability_above
 
 
 @pytest.fixture(scope="module")
@@ -63,12 +61,10 @@ def test_locations_between_knots_are_interpolated_linearly(rows):
             assert fast[row, horizon - 1] == pytest.approx(slow_loc(knots, horizon), abs=1e-12)
 
 
-def test_quantile_returns_and_prices_equal_the_formula(rows, calibration):
+def test_quantiles_of_returns_and_prices_equal_the_formula(rows, calibration):
     loc, scale, close = rows
-    fast = quantile_returns(loc, scale, calibration)
-    prices = price_quantiles(close, fast)
     table = QuantileTable.of(calibration)
-    assert np.allclose(table.prices(loc, scale, close), prices, rtol=1e-14)
+    fast, prices = table.returns(loc, scale), table.prices(loc, scale, close)
     for row in range(len(loc)):
         for horizon in range(1, MAX_HORIZON + 1):
             for place, level in enumerate(QUANTILE_LEVELS):
@@ -141,14 +137,14 @@ def test_a_flat_stretch_of_the_calibration_counts_as_not_above():
     ],
 )
 def test_a_signal_needs_its_probability(above, below, word):
-    assert signal(np.array([above]), np.array([below]), 0.55) == [word]
+    assert signals(np.array([above]), np.array([below]), 0.55) == [word]
 
 
 def test_sides_and_words_agree_row_by_row():
     above = np.array([0.7, 0.1, 0.5])
     below = np.array([0.2, 0.8, 0.4])
     assert sides(above, below, 0.55).tolist() == [1, -1, 0]
-    assert signal(above, below, 0.55) == ["buy", "sell", "hold"]
+    assert signals(above, below, 0.55) == ["buy", "sell", "hold"]
 
 
 @pytest.mark.parametrize("horizon", [0, 31, -1])

@@ -12,7 +12,7 @@ from forecasting.bundle.onnx_writer import to_onnx
 from forecasting.models.candidates import make_forecaster
 from forecasting.models.cross_validation import label_ends, walk_forward
 from forecasting.models.quantiles import KNOTS
-from forecasting.models.shrinkage import shrink_walk, slopes, trust
+from forecasting.models.shrinkage import shrink_factor, shrink_walk, slopes
 
 DAY = 86_400 * 10**9
 K = len(KNOTS)
@@ -103,10 +103,16 @@ def test_locations_that_are_luck_mostly_go_and_those_that_are_right_stay():
 
 
 def test_trust_is_the_share_of_a_square_that_luck_does_not_explain():
-    assert trust(3.0, 1.0) == pytest.approx(8 / 9)
-    assert trust(-3.0, 1.0) == pytest.approx(8 / 9)
-    assert trust(1.0, 1.0) == trust(0.5, 1.0) == trust(0.0, 0.0) == trust(1.0, math.nan) == 0.0
-    assert trust(1.0, 0.0) == 1.0
+    assert shrink_factor(3.0, 1.0) == pytest.approx(8 / 9)
+    assert shrink_factor(-3.0, 1.0) == pytest.approx(8 / 9)
+    assert (
+        shrink_factor(1.0, 1.0)
+        == shrink_factor(0.5, 1.0)
+        == shrink_factor(0.0, 0.0)
+        == shrink_factor(1.0, math.nan)
+        == 0.0
+    )
+    assert shrink_factor(1.0, 0.0) == 1.0
 
 
 def test_each_fold_takes_the_slopes_of_the_known_rows_before_it():
@@ -115,7 +121,7 @@ def test_each_fold_takes_the_slopes_of_the_known_rows_before_it():
     shrunk, last = shrink_walk(loc, knots, times, steps)
     used = {}
     for step in steps[1:]:
-        rows = [row for row in step.known if times[row] >= steps[0].test_start]
+        rows = [row for row in step.train if times[row] >= steps[0].test_start]
         used[step.number] = slopes(loc[rows], knots[rows], times[rows])
         assert np.array_equal(shrunk[step.test], loc[step.test] * used[step.number])
     assert np.array_equal(shrunk[steps[0].test], loc[steps[0].test] * used[2])

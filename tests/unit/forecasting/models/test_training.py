@@ -6,21 +6,22 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.honesty.random_walks import learnable
 from forecasting.errors import Corrupted, InvalidInput, InvalidSettings, ShortHistory
+from forecasting.evaluation.evaluate import evaluate
+from forecasting.evaluation.gates import decide
 from forecasting.features.build import FeatureSpec, build_features
 from forecasting.features.targets import SignalRule, horizon_returns
 from forecasting.models.candidates import make_forecaster
 from forecasting.models.conformal import Schedule, recalibrate
 from forecasting.models.cross_validation import label_ends, walk_forward
-from forecasting.models.quantiles import (
-    KNOTS,
-    interpolation_matrix,
-    probability_above,
-    quantile_returns,
-)
+from forecasting.models.out_of_sample import OutOfSample
+from forecasting.models.quantiles import KNOTS, QuantileTable, interpolation_matrix
 from forecasting.models.shrinkage import shrink_walk, slopes
-from forecasting.models.training import Examples, OutOfSample, train_candidate, train_on_examples
+from forecasting.models.training import TrainingConfig, forecast_as_incumbent, train_on_examples
+from forecasting.models.training_set import Examples
 from forecasting.schema import MAX_HORIZON
+from tests.unit.oracles import probability_above
 
 WIDTH = 10
 
@@ -56,7 +57,7 @@ def examples():
 
 @pytest.fixture(scope="module")
 def ridge(examples):
-    return train_on_examples("ridge", examples, folds=4)
+    return train_on_examples("ridge", examples, TrainingConfig(folds=4))
 
 
 @pytest.mark.parametrize("kind", ["ridge", "xgboost"])
@@ -69,8 +70,8 @@ def test_a_fold_does_not_know_what_happened_after_it_began(kind, examples):
         unknown = label_ends(examples.timestamps, examples.codes, h) >= start
         returns[unknown, h - 1] = 0.5
     garbled = replace(examples, x=x, returns=returns)
-    before = train_on_examples(kind, examples, folds=4).out_of_sample
-    after = train_on_examples(kind, garbled, folds=4).out_of_sample
+    before = train_on_examples(kind, examples, TrainingConfig(folds=4)).out_of_sample
+    after = train_on_examples(kind, garbled, TrainingConfig(folds=4)).out_of_sample
     rows = before.timestamps <= start
     assert (before.fold[rows] == number).any()
     assert np.array_equal(before.loc[rows], after.loc[rows])
@@ -85,8 +86,8 @@ def test_search_and_selection_do_not_look_at_the_test_spans(examples):
     returns[examples.timestamps >= start] = 0.1 * np.sqrt(np.arange(1, MAX_HORIZON + 1))
     garbled = replace(examples, x=x, returns=returns)
     options = {"folds": 4, "tuning_trials": 3, "select_features": True, "seed": 3}
-    before = train_on_examples("ridge", examples, **options)
-    after = train_on_examples("ridge", garbled, **options)
+    before = train_on_examples("ridge", examples, TrainingConfig(**options))
+    after = train_on_examples("ridge", garbled, TrainingConfig(**options))
     assert before.params == after.params
     assert before.columns == after.columns
     assert before.trials == 3
@@ -103,7 +104,7 @@ def test_the_first_fold_only_feeds_the_calibration(examples, ridge):
 
 
 def test_every_candidate_forecasts_the_same_rows(examples, ridge):
-    walk = train_on_examples("random_walk", examples, folds=4)
+    walk = train_on_examples("random_walk", examples, TrainingConfig(folds=4))
     for name in ("codes", "timestamps", "fold", "close", "scale"):
         assert np.array_equal(getattr(walk.out_of_sample, name), getattr(ridge.out_of_sample, name))
     assert np.array_equal(walk.calibration, ridge.baseline)
@@ -111,7 +112,7 @@ def test_every_candidate_forecasts_the_same_rows(examples, ridge):
     assert (walk.out_of_sample.loc == 0).all()
 
 
-def test_quantiles_and_probabilities_are_those_of_each_renewals_own_calibration(examples):
+def test_quantiles_and_probabilities_are_those_of_each_recalibration(examples):
     """A slow twin of the whole walk for the third fold; `recalibrate` has a twin of its own."""
     steps = walk_forward(examples.timestamps, examples.codes, folds=3)
     z = examples.returns / examples.scale[:, None] / np.sqrt(np.arange(1, MAX_HORIZON + 1))
@@ -123,13 +124,15 @@ def test_quantiles_and_probabilities_are_those_of_each_renewals_own_calibration(
     loc, _ = shrink_walk(loc, knots, examples.timestamps, steps)
     schedule = Schedule.of(examples.timestamps, examples.codes, steps, MAX_HORIZON)
     walked = recalibrate(z, loc, steps, schedule)
-    trained = train_on_examples("ridge", examples, folds=3, signal_horizon=10, cost=0.004)
+    trained = train_on_examples(
+        "ridge", examples, TrainingConfig(folds=3, signal=SignalRule(horizon=10, cost=0.004))
+    )
     forecasts = trained.out_of_sample
     assert (forecasts.signal_horizon, forecasts.cost) == (10, 0.004)
     assert np.allclose(trained.calibration, walked.final, atol=1e-5)
     compared = 0
     for rows, calibration in walked.spans:
-        quantiles = quantile_returns(loc[rows], examples.scale[rows], calibration)
+        quantiles = QuantileTable.of(calibration).returns(loc[rows], examples.scale[rows])
         chances = [
             probability_above(loc[rows], examples.scale[rows], calibration, cost)[:, 9]
             for cost in (0.004, -0.004)
@@ -149,7 +152,7 @@ def test_quantiles_and_probabilities_are_those_of_each_renewals_own_calibration(
 
 
 def test_ninety_per_cent_intervals_hold_about_ninety_per_cent():
-    trained = train_on_examples("ridge", examples_of(bars=1_500, seed=4), folds=5)
+    trained = train_on_examples("ridge", examples_of(bars=1_500, seed=4), TrainingConfig(folds=5))
     forecasts = trained.out_of_sample
     for h in (1, 5):
         realised = forecasts.realised[:, h - 1]
@@ -167,7 +170,7 @@ def test_a_planted_signal_is_found_out_of_sample(ridge):
 
 
 def test_the_final_calibration_serves_the_final_model(examples, ridge):
-    returns = quantile_returns(ridge.locate(examples.x), examples.scale, ridge.calibration)
+    returns = QuantileTable.of(ridge.calibration).returns(ridge.locate(examples.x), examples.scale)
     assert returns.shape == (len(examples), MAX_HORIZON, 5)
     assert (np.diff(returns, axis=2) >= 0).all()
     chance = probability_above(ridge.locate(examples.x), examples.scale, ridge.calibration)
@@ -213,7 +216,7 @@ def test_the_direction_of_a_forecast_is_that_of_its_location_alone(ridge):
 
 
 def test_examples_are_narrowed_to_the_columns_the_forecaster_takes(examples):
-    trained = train_on_examples("ridge", examples, folds=2, select_features=True)
+    trained = train_on_examples("ridge", examples, TrainingConfig(folds=2, select_features=True))
     narrow = trained.narrowed(examples)
     assert narrow.names == trained.selected_features
     assert len(narrow.names) < len(examples.names)
@@ -221,21 +224,20 @@ def test_examples_are_narrowed_to_the_columns_the_forecaster_takes(examples):
 
 
 def test_training_repeats_bit_for_bit_whatever_the_threads(examples):
-    first = train_on_examples("random_forest", examples, folds=2, seed=9, threads=1)
-    second = train_on_examples("random_forest", examples, folds=2, seed=9, threads=2)
+    first = train_on_examples("random_forest", examples, TrainingConfig(folds=2, seed=9), threads=1)
+    second = train_on_examples(
+        "random_forest", examples, TrainingConfig(folds=2, seed=9), threads=2
+    )
     assert np.array_equal(first.calibration, second.calibration)
     assert np.array_equal(first.out_of_sample.quantiles, second.out_of_sample.quantiles)
     assert np.array_equal(first.locate(examples.x), second.locate(examples.x))
 
 
-def test_a_rolling_window_is_passed_on(examples, ridge):
-    rolled = train_on_examples("ridge", examples, folds=4, rolling=60)
-    assert not np.array_equal(rolled.out_of_sample.loc, ridge.out_of_sample.loc)
-
-
 def test_progress_is_told_in_words(examples):
     words = []
-    train_on_examples("ridge", examples, folds=2, tuning_trials=1, progress=words.append)
+    train_on_examples(
+        "ridge", examples, TrainingConfig(folds=2, tuning_trials=1), progress=words.append
+    )
     assert words[0] == "ridge: searching parameters, at most 1 trials"
     assert words[1:3] == ["ridge: fold 1 of 2", "ridge: fold 2 of 2"]
 
@@ -263,12 +265,12 @@ def test_a_damaged_file_of_forecasts_is_refused(tmp_path, content):
 
 def test_one_fold_is_refused(examples):
     with pytest.raises(InvalidSettings, match="at least 2"):
-        train_on_examples("ridge", examples, folds=1)
+        train_on_examples("ridge", examples, TrainingConfig(folds=1))
 
 
 def test_a_history_too_short_for_the_folds_is_refused():
     with pytest.raises(ShortHistory, match="longer history"):
-        train_on_examples("ridge", examples_of(bars=90), folds=6)
+        train_on_examples("ridge", examples_of(bars=90), TrainingConfig(folds=6))
 
 
 def prices_of(bars=700, symbols=("AAA", "BBB")):
@@ -301,7 +303,9 @@ def test_a_feature_table_trains_a_candidate_under_the_signal_rule():
     prices = prices_of()
     table = build_features(prices, FeatureSpec(symbols=("AAA", "BBB")))
     returns = horizon_returns(prices, range(1, MAX_HORIZON + 1))
-    trained = train_candidate("ridge", table, returns, folds=3, signal=SignalRule(horizon=3))
+    trained = train_on_examples(
+        "ridge", Examples.of(table, returns), TrainingConfig(folds=3, signal=SignalRule(horizon=3))
+    )
     assert trained.feature_names == tuple(table.names)
     assert trained.out_of_sample.signal_horizon == 3
     assert trained.out_of_sample.symbols == ("AAA", "BBB")
@@ -314,7 +318,7 @@ def test_returns_of_other_rows_are_refused():
     prices = prices_of(bars=400)
     table = build_features(prices, FeatureSpec(symbols=("AAA", "BBB")))
     with pytest.raises(InvalidInput, match="every row of the feature table"):
-        train_candidate("ridge", table, np.zeros((5, MAX_HORIZON)))
+        train_on_examples("ridge", Examples.of(table, np.zeros((5, MAX_HORIZON))))
 
 
 def test_bars_within_the_warm_up_are_refused():
@@ -322,4 +326,38 @@ def test_bars_within_the_warm_up_are_refused():
     table = build_features(prices, FeatureSpec(symbols=("AAA", "BBB")))
     returns = horizon_returns(prices, range(1, MAX_HORIZON + 1))
     with pytest.raises(ShortHistory, match="past the features' warm-up"):
-        train_candidate("ridge", table, returns)
+        train_on_examples("ridge", Examples.of(table, returns))
+
+
+@pytest.fixture(scope="module")
+def challengers():
+    table, returns = learnable("independent", symbols=3, bars=900, seed=np.random.SeedSequence(4))
+    examples = Examples.of(table, returns)
+    forecasts = {
+        kind: train_on_examples(kind, examples, TrainingConfig(folds=3, seed=1)).out_of_sample
+        for kind in ("random_walk", "ridge")
+    }
+    return examples, forecasts
+
+
+def test_a_champion_of_another_kind_is_forecast_on_the_challengers_rows(challengers):
+    examples, forecasts = challengers
+    champion = forecast_as_incumbent(
+        "lightgbm", {"n_estimators": 20}, examples, beside=forecasts["ridge"], seed=1
+    )
+    assert champion.params["n_estimators"] == 20
+    np.testing.assert_array_equal(champion.fold, forecasts["ridge"].fold)
+    evaluation = evaluate({**forecasts, "lightgbm": champion}, incumbent="lightgbm")
+    assert evaluation.best == "ridge"
+    gate = next(
+        gate
+        for gate in decide(evaluation, "lightgbm").gates
+        if gate.name == "not_worse_than_champion"
+    )
+    assert "against lightgbm's" in gate.found
+
+
+def test_a_champion_nobody_can_train_any_more_is_refused(challengers):
+    examples, forecasts = challengers
+    with pytest.raises(InvalidSettings):
+        forecast_as_incumbent("oracle", {}, examples, beside=forecasts["ridge"])

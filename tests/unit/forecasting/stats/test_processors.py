@@ -17,7 +17,8 @@ import numpy as np
 from benchmarks.honesty.random_walks import learnable
 from forecasting.evaluation.evaluate import evaluate
 from forecasting.evaluation.gates import decide
-from forecasting.models.training import train_candidate
+from forecasting.models.training import TrainingConfig, train_on_examples
+from forecasting.models.training_set import Examples
 
 signal, seed = float(sys.argv[1]), int(sys.argv[2])
 few = {"ridge": {}, "xgboost": {"n_estimators": 20}}

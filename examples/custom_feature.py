@@ -26,7 +26,8 @@ from forecasting.evaluation.evaluate import evaluate
 from forecasting.features.build import FeatureSpec, FeatureTable, build_features
 from forecasting.features.targets import horizon_returns
 from forecasting.leakage.checks import check_features
-from forecasting.models.training import train_candidate
+from forecasting.models.training import TrainingConfig, train_on_examples
+from forecasting.models.training_set import Examples
 from forecasting.prices.quality.judge import judge
 from forecasting.schema import MAX_HORIZON
 from forecasting.settings import Settings
@@ -95,9 +96,15 @@ def try_feature(path: Path, seed: int = 7) -> Trial:
     table, returns = ours(prices), horizon_returns(prices, range(1, MAX_HORIZON + 1))
     without = replace(table, values=table.values[:, :-1], names=table.names[:-1])
     forecasts = {
-        "random_walk": train_candidate("random_walk", table, returns, seed=seed),
-        "ridge": train_candidate("ridge", without, returns, seed=seed),
-        f"ridge with {NAME}": train_candidate("ridge", table, returns, seed=seed),
+        "random_walk": train_on_examples(
+            "random_walk", Examples.of(table, returns), TrainingConfig(seed=seed)
+        ),
+        "ridge": train_on_examples(
+            "ridge", Examples.of(without, returns), TrainingConfig(seed=seed)
+        ),
+        f"ridge with {NAME}": train_on_examples(
+            "ridge", Examples.of(table, returns), TrainingConfig(seed=seed)
+        ),
     }
     evaluated = evaluate({name: one.out_of_sample for name, one in forecasts.items()})
     return Trial(

@@ -23,7 +23,8 @@ from forecasting.evaluation.evaluate import evaluate
 from forecasting.evaluation.gates import decide
 from forecasting.features.build import FeatureSpec, build_features
 from forecasting.features.targets import SignalRule, horizon_returns
-from forecasting.models.training import train_candidate
+from forecasting.models.training import TrainingConfig, train_on_examples
+from forecasting.models.training_set import Examples
 from forecasting.prices.calendar import horizon_times
 from forecasting.prices.quality.judge import judge
 from forecasting.schema import MAX_HORIZON, QUANTILE_LEVELS
@@ -63,7 +64,7 @@ def forecast_csv(path: Path, days: int = 10, seed: int = 7) -> Forecast:
     features = build_features(prices, spec)
     returns = horizon_returns(prices, range(1, MAX_HORIZON + 1))
     trained = {
-        kind: train_candidate(kind, features, returns, seed=seed)
+        kind: train_on_examples(kind, Examples.of(features, returns), TrainingConfig(seed=seed))
         for kind in ("random_walk", "ridge")
     }
     decision = decide(evaluate({kind: one.out_of_sample for kind, one in trained.items()}))

@@ -81,7 +81,7 @@ def service_in(installation: Installation, url: str) -> ServicePort | None:
 
 @dataclass
 class Connections(Closing):
-    """The `serving.rollout.evidence.Reach` of a command; its forwards end with its context.
+    """The `serving.rollout.evidence.Connections` of a command; forwards end with its context.
 
     Attributes:
         cluster: the release whose rollout.json names the addresses.

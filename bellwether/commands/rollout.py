@@ -14,7 +14,8 @@ from forecasting.errors import EXIT_ROLLED_BACK, InvalidSettings
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from serving.rollout.rollout import Rollout, Status
+    from serving.rollout.rollout import Rollout
+    from serving.rollout.status import Status
 
 app = typer.Typer(
     name="rollout",
@@ -88,7 +89,7 @@ def run(
     with _rollout(namespace, release, context, timeout) as rollout:
         from forecasting.rollout.canary import Policy
         from serving.rollout.due import nothing_to_do
-        from serving.rollout.rollout import Pace
+        from serving.rollout.progress import Pace
 
         if when_due and version != "champion":
             raise InvalidSettings("--when-due is for the champion", version, "Leave it out")

@@ -1,4 +1,4 @@
-"""What is seen of a version on its way: our own questions, and users' as Prometheus counts them."""
+"""Observes a version that is rolled out: by requests of its own, and users' as Prometheus counts them."""
 
 import time
 from collections import Counter
@@ -24,13 +24,18 @@ from forecasting.prometheus_metrics import REQUEST_SECONDS, REQUESTS, STALE_ANSW
 from forecasting.rollout.canary import Counts, Observation, Probes
 
 ROUTED: Final = 200
-"""Questions without a number that show how the route splits."""
+"""Requests without a version that measure how the route splits."""
 
-Tell = Callable[[str], None]
+Log = Callable[[str], None]
+"""Takes a rollout's progress, a sentence at a time."""
 
 
-class Reach(Protocol):
-    """Ways to what a rollout talks to besides Kubernetes; each is opened when first used."""
+class Connections(Protocol):
+    """Connections of a rollout besides Kubernetes; each is opened on first use."""
+
+    @property
+    def config(self) -> RolloutConfig:
+        """The release's rollout.json."""
 
     def registry(self) -> RegistryReader:
         """The registry."""
@@ -47,26 +52,32 @@ class Reach(Protocol):
 
 @dataclass
 class Evidence:
-    """Looks; decides nothing.
+    """Observations of versions; it decides nothing.
 
     Attributes:
-        cluster, config: where.
-        reach: ways to the gateway and Prometheus.
-        tell: told of progress.
+        cluster: where they run.
+        connections: to the gateway and Prometheus.
+        log: called with progress.
     """
 
     cluster: Cluster
-    config: RolloutConfig
-    reach: Reach
-    tell: Tell
+    connections: Connections
+    log: Log
 
     def _client(self, version: int | None) -> InferenceClient:
-        url, headers = self.reach.gateway()
+        url, headers = self.connections.gateway()
         pin = {VERSION_HEADER: str(version)} if version is not None else {}
-        return InferenceClient(url, self.config.model, timeout=10.0, headers={**headers, **pin})
+        return InferenceClient(
+            url, self.connections.config.model, timeout=10.0, headers={**headers, **pin}
+        )
 
     def answers(self, version: int) -> None:
-        """One forecast from this version through the route; the gateway may need a moment."""
+        """Have this version make one valid forecast through the route, which may take a moment.
+
+        Raises:
+            NotReady: it answers with prices that are not valid, or not at all for 20 s.
+            ServerUnavailable, UnknownVersion: it is not reached for 20 s.
+        """
         deadline = time.monotonic() + 20.0
         while True:
             try:
@@ -75,7 +86,7 @@ class Evidence:
             except (ServerUnavailable, UnknownVersion, NotReady) as error:
                 if time.monotonic() > deadline:
                     raise
-                self.tell(f"version {version} is not reached through the route yet: {error.rule}")
+                self.log(f"version {version} is not reached through the route yet: {error.rule}")
                 time.sleep(1.0)
                 continue
             if problem:
@@ -84,66 +95,67 @@ class Evidence:
                     problem,
                     "Look at its metrics in the registry; do not roll it out",
                 )
-            self.tell(f"version {version} answers a probe")
+            self.log(f"version {version} answers a probe")
             return
 
     def routed(self, questions: int = ROUTED) -> Counter[int]:
-        """Which versions answer questions that name none; they are no forecasts and not logged."""
-        found: Counter[int] = Counter()
+        """Count which versions answer metadata requests that name none; these are not logged."""
+        answered: Counter[int] = Counter()
         with self._client(None) as client:
             for _ in range(questions):
                 versions = client.metadata().get("versions") or ["0"]
-                found[int(versions[0]) if str(versions[0]).isdigit() else 0] += 1
-        return found
+                answered[int(versions[0]) if str(versions[0]).isdigit() else 0] += 1
+        return answered
 
     def probe(self, version: int, before: Probes) -> Probes:
-        """Ask a few questions more; what fails is counted, not raised."""
-        asked, failed, invalid, said = before.asked, before.failed, before.invalid, before.said
+        """Send a few requests more; what fails is counted, not raised."""
+        asked, failed, invalid, problem = before.asked, before.failed, before.invalid, before.said
         try:
             with self._client(version) as client:
                 symbol: str | None = None
                 for _ in range(3):
                     asked += 1
-                    symbol, problem = _ask(client, version, symbol)
-                    invalid, said = (invalid + 1, problem) if problem else (invalid, said)
+                    symbol, wrong = _ask(client, version, symbol)
+                    invalid, problem = (invalid + 1, wrong) if wrong else (invalid, problem)
         except BellwetherError as error:
-            failed, said = failed + 1, str(error)
+            failed, problem = failed + 1, str(error)
         routed, hits = before.routed, before.to_canary
         try:
-            found = self.routed(ROUTED if not routed else 20)
-            routed, hits = routed + found.total(), hits + found[version]
+            answered = self.routed(ROUTED if not routed else 20)
+            routed, hits = routed + answered.total(), hits + answered[version]
         except BellwetherError as error:
-            said = said or str(error)
-        return Probes(asked, failed, invalid, said, routed, hits)
+            problem = problem or str(error)
+        return Probes(asked, failed, invalid, problem, routed, hits)
 
     def observe(
         self, version: int, weight: int, age: float, restarts: int, probes: Probes
     ) -> Observation:
-        """All that is seen of a canary.
+        """All that is known of a canary.
 
         Args:
             version: the canary.
             weight: its weight, per cent.
             age: seconds since the step began.
             restarts: of its containers, before the step began.
-            probes: our own questions so far.
+            probes: requests of the rollout's own so far.
         """
-        seen = self.cluster.seen(self.config, version)
+        state = self.cluster.seen(self.connections.config, version)
         canary: Counts | None = None
         stable, blind, watched = Counts(), "", True
         try:
-            prometheus = self.reach.prometheus()
+            prometheus = self.connections.prometheus()
             watched = prometheus is not None
             if prometheus is not None:
-                own, stable = self._counts(prometheus, version, age)
-                ours = float(probes.asked - probes.failed)
-                canary = Counts(max(0.0, own.requests - ours), own.failed, own.stale, own.p99)
+                counted, stable = self._counts(prometheus, version, age)
+                probed = float(probes.asked - probes.failed)
+                users = max(0.0, counted.requests - probed)
+                canary = Counts(users, counted.failed, counted.stale, counted.p99)
         except Unavailable as error:
             blind = f"{error.rule}: {error.found}"
         return Observation(
             wanted=weight,
-            ready=seen is not None and seen.ready_endpoints > 0,
-            restarts=max(0, seen.restarts - restarts) if seen else 0,
+            ready=state is not None and state.ready_endpoints > 0,
+            restarts=max(0, state.restarts - restarts) if state else 0,
             probes=probes,
             canary=canary,
             stable=stable,
@@ -153,12 +165,14 @@ class Evidence:
 
     def _counts(self, prometheus: Prometheus, version: int, age: float) -> tuple[Counts, Counts]:
         window = f"{max(15, round(age))}s"
-        canary = service_name(self.config.model, version)
+        canary = service_name(self.connections.config.model, version)
         place = f'namespace="{self.cluster.namespace}",inferenceservice!=""'
 
         def by_service(name: str, more: str = "") -> dict[str, float]:
-            grown = _grown(f"{name}{{{place}{more}}}", window)
-            return prometheus.by_label(f"sum by (inferenceservice) ({grown})", "inferenceservice")
+            increase = _increase(f"{name}{{{place}{more}}}", window)
+            return prometheus.by_label(
+                f"sum by (inferenceservice) ({increase})", "inferenceservice"
+            )
 
         requests = by_service(REQUESTS.name)
         failed = by_service(REQUESTS.name, ',status=~"5.."')
@@ -167,7 +181,7 @@ class Evidence:
         def p99(which: str) -> float | None:
             bucket = f"{REQUEST_SECONDS.name}_bucket{{{place},inferenceservice{which}}}"
             return prometheus.value(
-                f"histogram_quantile(0.99, sum by (le) ({_grown(bucket, window)}))"
+                f"histogram_quantile(0.99, sum by (le) ({_increase(bucket, window)}))"
             )
 
         def others(values: Mapping[str, float]) -> float:
@@ -185,20 +199,21 @@ class Evidence:
 
     def shares(self, versions: Collection[int]) -> dict[int, float]:
         """Share of the requests of the last five minutes that each version answered."""
-        prometheus = self.reach.prometheus()
+        prometheus = self.connections.prometheus()
         if prometheus is None or not versions:
             return {}
         selector = f'{REQUESTS.name}{{namespace="{self.cluster.namespace}",inferenceservice!=""}}'
-        query = f"sum by (inferenceservice) ({_grown(selector, '5m')})"
+        query = f"sum by (inferenceservice) ({_increase(selector, '5m')})"
         counted = prometheus.by_label(query, "inferenceservice")
         by_version = {
-            one: counted.get(service_name(self.config.model, one), 0.0) for one in versions
+            version: counted.get(service_name(self.connections.config.model, version), 0.0)
+            for version in versions
         }
         total = sum(by_version.values())
-        return {one: value / total for one, value in by_version.items()} if total else {}
+        return {version: count / total for version, count in by_version.items()} if total else {}
 
 
-def _grown(series: str, window: str) -> str:
+def _increase(series: str, window: str) -> str:
     """PromQL: how much each counter grew; of one that is new in the window, all it counted.
 
     `increase` leaves out what a series counted before its first scrape, and a canary's series are
@@ -218,10 +233,10 @@ def _ask(client: InferenceClient, version: int, symbol: str | None) -> tuple[str
             raise NotReady("a version must hold symbols", f"version {version} holds none")
         symbol = symbols[0]
     (answer,) = client.forecast([symbol], horizon=5)
-    return symbol, _wrong(answer, version)
+    return symbol, _problem(answer, version)
 
 
-def _wrong(answer: SymbolForecast, version: int) -> str:
+def _problem(answer: SymbolForecast, version: int) -> str:
     quantiles = answer.quantiles
     if answer.model_version != str(version):
         return f"version {answer.model_version} answered a question for version {version}"

@@ -16,7 +16,7 @@ def rollout(champion, weights, stable, tags=None):
     )
     route = SimpleNamespace(traffic=Traffic(weights, (stable,) if stable else ()))
     return SimpleNamespace(
-        reach=SimpleNamespace(registry=lambda: registry),
+        connections=SimpleNamespace(registry=lambda: registry),
         cluster=SimpleNamespace(route=lambda _: route),
         config=None,
     )

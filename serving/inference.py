@@ -1,4 +1,4 @@
-"""From a question to an answer: look the rows up, run the model, work the quantiles out."""
+"""Answers a forecast request: looks the rows up, runs the model, makes quantiles and signals."""
 
 import math
 from datetime import UTC, datetime
@@ -13,11 +13,11 @@ from forecasting.features.build import features_of_bars
 from forecasting.inference_protocol.tensors import Array, Tensor
 from forecasting.instants import MILLISECOND, SECOND, second_text
 from serving.caller_bars import check_bars, import_indicators, next_closes
-from serving.request import Question
-from serving.state import Features, Limits, Version, refuse_if_old
+from serving.request import ForecastRequest
+from serving.state import AgeLimits, Features, Version, refuse_if_old
 
-MOST_KEPT: Final = 4_096
-"""Answers a version keeps; about 4 kB each."""
+CACHED_ANSWERS: Final = 4_096
+"""Answers in a version's cache; about 4 kB each."""
 
 
 class Origin(NamedTuple):
@@ -51,7 +51,7 @@ class Answer(NamedTuple):
         signals: [n].
         moves: median less last close at the signal's horizon [n], or at the last one asked for.
         baseline: the random walk's price quantiles [n, h, 5], or None.
-        renderings: what was made of it for the wire and the log, if it is kept; else None.
+        renderings: its encodings for the wire and the log, if it is cached; else None.
     """
 
     symbols: list[str]
@@ -81,34 +81,36 @@ class Answer(NamedTuple):
         return [Tensor(name, *every[name]) for name in names]  # type: ignore[arg-type]
 
 
-def kept_answer(question: Question, version: Version, limits: Limits, wall: float) -> Answer:
-    """The answer for one symbol's newest row, worked out once per version, horizon and staleness.
+def cached_answer(
+    request: ForecastRequest, version: Version, limits: AgeLimits, wall: float
+) -> Answer:
+    """The answer for one symbol's newest row, computed once per version, horizon and staleness.
 
-    A forecast depends on the version, its features and nothing else, so working it out again
-    for every caller gives the same numbers again. Arguments and errors as in `answer`.
+    A forecast depends on the version and its features alone, so computing it again for every
+    caller would give the same numbers. Arguments and errors as in `answer`.
     """
     _, features = version.fitted()
-    symbol = question.symbols[0]
-    refuse_if_old(features.born, limits, wall, "the newest bar")
-    held = features.find(symbol)
-    refuse_if_old(held.born, limits, wall, f"that of {symbol}")
-    key = (symbol, question.horizon, wall - held.born > limits.stale_after)
-    found: Answer | None = version.kept.get(key)
-    if found is None:
-        if len(version.kept) >= MOST_KEPT:
-            version.kept.clear()
-        found = answer(question, version, limits, wall, baseline=False)._replace(renderings={})
-        version.kept[key] = found
-    return found
+    symbol = request.symbols[0]
+    refuse_if_old(features.age_from, limits, wall, "the newest bar")
+    newest = features.find(symbol)
+    refuse_if_old(newest.age_from, limits, wall, f"that of {symbol}")
+    key = (symbol, request.horizon, wall - newest.age_from > limits.stale_after)
+    cached: Answer | None = version.answers.get(key)
+    if cached is None:
+        if len(version.answers) >= CACHED_ANSWERS:
+            version.answers.clear()
+        cached = answer(request, version, limits, wall, baseline=False)._replace(renderings={})
+        version.answers[key] = cached
+    return cached
 
 
 def answer(
-    question: Question, version: Version, limits: Limits, wall: float, *, baseline: bool
+    request: ForecastRequest, version: Version, limits: AgeLimits, wall: float, *, baseline: bool
 ) -> Answer:
-    """Answer a question from one version.
+    """Answer a request from one version.
 
     Args:
-        question: what is asked.
+        request: the request.
         version: what answers.
         limits: how old the last bar may be.
         wall: now, unix seconds.
@@ -117,16 +119,16 @@ def answer(
     Raises:
         NotReady: the version has no verified bundle or no features.
         StaleData: the last bar is past the second limit.
-        UnknownSymbol, ShortHistory, InvalidPrices, InvalidRequest: the question cannot be answered.
+        UnknownSymbol, ShortHistory, InvalidPrices, InvalidRequest: the request cannot be answered.
     """
     bundle, features = version.fitted()
-    if question.bars is not None:
-        origin = own_origin(question, bundle, limits, wall)
-    elif question.as_of is not None:
-        origin = past_origin(question, features, limits, wall)
+    if request.bars is not None:
+        origin = caller_origin(request, bundle, limits, wall)
+    elif request.as_of is not None:
+        origin = past_origin(request, features, limits, wall)
     else:
-        origin = newest_origin(question.symbols, features, limits, wall)
-    horizon = question.horizon
+        origin = newest_origin(request.symbols, features, limits, wall)
+    horizon = request.horizon
     scale, close = origin.scale, origin.close
     forecast = bundle.forecast(origin.x, scale, close, horizon)
     quantiles = forecast.quantiles
@@ -138,7 +140,7 @@ def answer(
         )
     median = quantiles[:, min(horizon, bundle.signal.horizon) - 1, len(bundle.levels) // 2]
     return Answer(
-        symbols=question.symbols,
+        symbols=request.symbols,
         origin=origin,
         quantiles=quantiles,
         targets=origin.targets[:, :horizon],
@@ -149,41 +151,43 @@ def answer(
     )
 
 
-def newest_origin(symbols: list[str], features: Features, limits: Limits, wall: float) -> Origin:
+def newest_origin(symbols: list[str], features: Features, limits: AgeLimits, wall: float) -> Origin:
     """The newest rows of symbols the server holds."""
     served = features.served
-    refuse_if_old(features.born, limits, wall, "the newest bar")
+    refuse_if_old(features.age_from, limits, wall, "the newest bar")
     if len(symbols) == 1:
-        held = features.find(symbols[0])
-        refuse_if_old(held.born, limits, wall, f"that of {symbols[0]}")
-        row = slice(held.row, held.row + 1)
-        stale = np.array([wall - held.born > limits.stale_after])
+        newest = features.find(symbols[0])
+        refuse_if_old(newest.age_from, limits, wall, f"that of {symbols[0]}")
+        row = slice(newest.row, newest.row + 1)
+        stale = np.array([wall - newest.age_from > limits.stale_after])
         return Origin(
             served.values[row],
             served.scale[row],
             served.close[row],
-            held.as_of,
-            held.targets,
+            newest.as_of,
+            newest.targets,
             stale,
         )
-    found = [features.find(symbol) for symbol in symbols]
-    oldest = min(range(len(found)), key=lambda place: found[place].born)
-    refuse_if_old(found[oldest].born, limits, wall, f"that of {symbols[oldest]}")
-    rows = np.array([held.row for held in found])
-    born = np.array([held.born for held in found])
+    newest_rows = [features.find(symbol) for symbol in symbols]
+    oldest = min(range(len(symbols)), key=lambda place: newest_rows[place].age_from)
+    refuse_if_old(newest_rows[oldest].age_from, limits, wall, f"that of {symbols[oldest]}")
+    rows = np.array([newest.row for newest in newest_rows])
+    age_from = np.array([newest.age_from for newest in newest_rows])
     return Origin(
         served.values[rows],
         served.scale[rows],
         served.close[rows],
-        np.concatenate([held.as_of for held in found]),
-        np.concatenate([held.targets for held in found]),
-        wall - born > limits.stale_after,
+        np.concatenate([newest.as_of for newest in newest_rows]),
+        np.concatenate([newest.targets for newest in newest_rows]),
+        wall - age_from > limits.stale_after,
     )
 
 
-def past_origin(question: Question, features: Features, limits: Limits, wall: float) -> Origin:
+def past_origin(
+    request: ForecastRequest, features: Features, limits: AgeLimits, wall: float
+) -> Origin:
     """Rows as they were known at an instant of the past."""
-    served, instant = features.served, question.as_of
+    served, instant = features.served, request.as_of
     assert instant is not None
     present = served.clock.now(datetime.fromtimestamp(wall, UTC)).timestamp()
     if instant > present * SECOND:
@@ -192,7 +196,7 @@ def past_origin(question: Question, features: Features, limits: Limits, wall: fl
             f"{second_text(instant)}, the data's present is {second_text(int(present * SECOND))}",
         )
     rows, targets = [], []
-    for symbol in question.symbols:
+    for symbol in request.symbols:
         features.find(symbol)
         rows.append(served.row_at(symbol, instant))
         targets.append(served.target_times_at(symbol, rows[-1]))
@@ -203,7 +207,7 @@ def past_origin(question: Question, features: Features, limits: Limits, wall: fl
         instant / SECOND - float(ages[oldest]),
         limits,
         instant / SECOND,
-        f"that of {question.symbols[oldest]} at 'as_of'",
+        f"that of {request.symbols[oldest]} at 'as_of'",
     )
     return Origin(
         served.values[rows],
@@ -215,14 +219,16 @@ def past_origin(question: Question, features: Features, limits: Limits, wall: fl
     )
 
 
-def own_origin(question: Question, bundle: Bundle, limits: Limits, wall: float) -> Origin:
+def caller_origin(
+    request: ForecastRequest, bundle: Bundle, limits: AgeLimits, wall: float
+) -> Origin:
     """The last of the caller's own bars."""
-    bars: Any = question.bars
-    timestamps: Any = question.timestamps
+    bars: Any = request.bars
+    timestamps: Any = request.timestamps
     interval = bundle.spec.interval
     check_bars(timestamps, bars, interval, int(wall * SECOND))
     import_indicators()
-    row, scale, close = features_of_bars(timestamps, bars, bundle.spec, question.symbols[0])
+    row, scale, close = features_of_bars(timestamps, bars, bundle.spec, request.symbols[0])
     return Origin(
         row[None, :],
         np.array([scale]),

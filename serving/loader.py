@@ -24,14 +24,14 @@ from forecasting.settings import Settings
 from serving.state import Features, ServingState, Version
 
 Report = Callable[[str, str, str], None]
-"""Told (what, outcome, sentence) of every attempt to load something."""
+"""Called with (what, outcome, sentence) at every attempt to load something."""
 
 T = TypeVar("T")
-_KEPT_BUNDLES: Final = 6
+_CACHED_BUNDLES: Final = 6
 
 
 @dataclass(frozen=True)
-class Wanted:
+class DesiredVersion:
     """A version that should be served.
 
     Attributes:
@@ -57,7 +57,7 @@ class Loader:
 
     Attributes:
         settings: where things are.
-        report: told of every attempt.
+        report: called at every attempt.
     """
 
     settings: Settings
@@ -79,29 +79,29 @@ class Loader:
     def next_state(self, old: ServingState) -> ServingState:
         """The state to serve from now on; `old` itself when nothing changed."""
         try:
-            wanted = self._wanted()
+            desired = self._desired()
         except BellwetherError as error:
-            self._tell("registry", error)
+            self._failed("registry", error)
             if not old.default:
                 return ServingState(problem=str(error))
             # Which versions to serve is not known now; their features still move on.
-            going_on = {number: self._refreshed(one) for number, one in old.versions.items()}
-            return _unless_same(old, ServingState(going_on, old.default, ""))
-        self._settle("registry")
+            same = {number: self._refreshed(known) for number, known in old.versions.items()}
+            return _unless_same(old, ServingState(same, old.default, ""))
+        self._succeeded("registry")
         versions: dict[str, Version] = {}
-        for one in wanted:
-            if one.number not in versions:
-                versions[one.number] = self._version(one, old.versions.get(one.number))
-        default = wanted[0].number
-        kept = old.versions.get(old.default)
-        if versions[default].bundle is None and kept is not None and kept.bundle is not None:
+        for version in desired:
+            if version.number not in versions:
+                versions[version.number] = self._version(version, old.versions.get(version.number))
+        default = desired[0].number
+        before = old.versions.get(old.default)
+        if versions[default].bundle is None and before is not None and before.bundle is not None:
             # The new champion cannot be verified: the old one goes on.
-            versions[kept.number] = self._refreshed(kept)
-            default = kept.number
+            versions[before.number] = self._refreshed(before)
+            default = before.number
         self._forget(versions.values())
         return _unless_same(old, ServingState(versions, default, ""))
 
-    def _wanted(self) -> list[Wanted]:
+    def _desired(self) -> list[DesiredVersion]:
         settings = self.settings
         if settings.bundle_url:
             folder = Path(settings.bundle_url.removeprefix("file://"))
@@ -112,7 +112,7 @@ class Loader:
                     "Mount or copy it, or leave BELLWETHER_BUNDLE_URL empty to ask the registry",
                 )
             number = settings.model_version or "local"
-            return [Wanted(number, "pinned", settings.bundle_digest, "", folder=folder)]
+            return [DesiredVersion(number, "pinned", settings.bundle_digest, "", folder=folder)]
         if settings.model_version:
             return [self._registered(settings.model_version, "pinned")]
         aliases = self._registry.aliases()
@@ -123,61 +123,63 @@ class Loader:
                 "Train first",
             )
         return [
-            self._registered(aliases[one], one) for one in (CHAMPION, CHALLENGER) if one in aliases
+            self._registered(aliases[alias], alias)
+            for alias in (CHAMPION, CHALLENGER)
+            if alias in aliases
         ]
 
-    def _registered(self, number: str, alias: str) -> Wanted:
+    def _registered(self, number: str, alias: str) -> DesiredVersion:
         record = self._registry.version(number)
         digest = record.bundle_digest or self.settings.bundle_digest
-        return Wanted(number, alias, digest, record.dataset, record=record)
+        return DesiredVersion(number, alias, digest, record.dataset, record=record)
 
-    def _version(self, wanted: Wanted, old: Version | None) -> Version:
-        bundle = self._try("model", wanted.number, lambda: self._bundle(wanted))
+    def _version(self, desired: DesiredVersion, old: Version | None) -> Version:
+        bundle = self._try("model", desired.number, lambda: self._bundle(desired))
         if bundle is None:
             # The registry may be half down: a version that was verified before stays as it is.
             if (
                 old is not None
                 and old.bundle is not None
-                and wanted.digest in {"", old.bundle.digest}
+                and desired.digest in {"", old.bundle.digest}
             ):
                 bundle = old.bundle
             else:
-                problem = self._problems.get(f"model {wanted.number}", "not loaded")
-                return Version(wanted.number, wanted.alias, wanted.dataset, None, None, problem)
-        dataset = wanted.dataset or str(bundle.manifest["training"].get("dataset") or "default")
+                problem = self._problems.get(f"model {desired.number}", "not loaded")
+                return Version(desired.number, desired.alias, desired.dataset, None, None, problem)
+        dataset = desired.dataset or str(bundle.manifest["training"].get("dataset") or "default")
         features = self._latest_features(dataset)
         if (
             old is not None
             and old.bundle is bundle
-            and old.alias == wanted.alias
+            and old.alias == desired.alias
             and old.features is features
         ):
             return old
-        joined = Version.of(wanted.number, wanted.alias, dataset, bundle, features)
+        joined = Version.of(desired.number, desired.alias, dataset, bundle, features)
         if joined.problem and old is not None and old.bundle is bundle and old.features is not None:
             # New features of another specification: the old ones still fit.
-            self._tell("features", BundleRejected(joined.problem), key=f"fit {wanted.number}")
+            self._failed("features", BundleRejected(joined.problem), key=f"fit {desired.number}")
             return old
         return joined
 
-    def _bundle(self, wanted: Wanted) -> Bundle:
-        key = (wanted.number, wanted.digest)
+    def _bundle(self, desired: DesiredVersion) -> Bundle:
+        key = (desired.number, desired.digest)
         if key in self._bundles:
             return self._bundles[key]
-        folder = wanted.folder
+        folder = desired.folder
         if folder is None:
-            if not wanted.digest or wanted.record is None:
+            if not desired.digest or desired.record is None:
                 raise BundleRejected(
                     "a registered version must carry its bundle's digest as the tag bundle_digest",
-                    f"version {wanted.number} has none",
+                    f"version {desired.number} has none",
                     "Register it again",
                 )
-            folder = self._cache / wanted.digest
-            self._registry.download_bundle(wanted.record, folder)
+            folder = self._cache / desired.digest
+            self._registry.download_bundle(desired.record, folder)
         try:
-            bundle = load_bundle(folder, expected_digest=wanted.digest or None)
+            bundle = load_bundle(folder, expected_digest=desired.digest or None)
         except BundleRejected:
-            if wanted.folder is None:
+            if desired.folder is None:
                 shutil.rmtree(folder, ignore_errors=True)  # a damaged download is fetched anew
             raise
         self._bundles[key] = bundle
@@ -189,7 +191,7 @@ class Loader:
 
     def _latest_features(self, dataset: str) -> Features | None:
         """The newest features, else those of before, else None."""
-        held = self._features.get(dataset)
+        current = self._features.get(dataset)
 
         def look() -> tuple[str, Features]:
             newest = self._lake.served_id(dataset)
@@ -197,15 +199,15 @@ class Loader:
                 raise NotReady(
                     "the lake must hold features", f"none of data set {dataset!r}", "Run refresh"
                 )
-            if held is not None and held[0] == newest:
-                return held
+            if current is not None and current[0] == newest:
+                return current
             return newest, Features.of(self._lake.served_features(dataset))
 
-        found = self._try("features", dataset, look, quiet=lambda new: new is held)
-        if found is None:
-            return held[1] if held is not None else None
-        self._features[dataset] = found
-        return found[1]
+        loaded = self._try("features", dataset, look, quiet=lambda new: new is current)
+        if loaded is None:
+            return current[1] if current is not None else None
+        self._features[dataset] = loaded
+        return loaded[1]
 
     def _refreshed(self, version: Version) -> Version:
         """The version with the newest features that fit it."""
@@ -229,32 +231,34 @@ class Loader:
         known = set(self._bundles)
         key = f"{what} {name}"
         try:
-            found = load()
+            loaded = load()
         except BellwetherError as error:
-            self._tell(what, error, key=key)
+            self._failed(what, error, key=key)
             return None
         except OSError as error:
-            self._tell(what, BundleRejected(f"{name} must be readable", str(error)), key=key)
+            self._failed(what, BundleRejected(f"{name} must be readable", str(error)), key=key)
             return None
-        self._settle(key)
-        if (what != "model" or set(self._bundles) != known) and not quiet(found):
+        self._succeeded(key)
+        if (what != "model" or set(self._bundles) != known) and not quiet(loaded):
             self.report(what, "loaded", f"{what} {name} loaded")
-        return found
+        return loaded
 
-    def _tell(self, what: str, error: BellwetherError, *, key: str = "") -> None:
-        """Count every failure; say the same sentence once."""
+    def _failed(self, what: str, error: BellwetherError, *, key: str = "") -> None:
+        """Report every failure; the same sentence only once."""
         sentence = str(error)
         key = key or what
         self.report(what, "failed", "" if self._problems.get(key) == sentence else sentence)
         self._problems[key] = sentence
 
-    def _settle(self, key: str) -> None:
+    def _succeeded(self, key: str) -> None:
         self._problems.pop(key, None)
 
     def _forget(self, versions: Iterable[Version]) -> None:
         """Drop what no version uses, in memory and, but for the newest few, on disk."""
         used = {version.bundle.digest for version in versions if version.bundle is not None}
-        self._bundles = {key: one for key, one in self._bundles.items() if one.digest in used}
+        self._bundles = {
+            key: bundle for key, bundle in self._bundles.items() if bundle.digest in used
+        }
         if self._cache.is_dir():
             folders = [
                 path
@@ -262,12 +266,12 @@ class Loader:
                 if path.is_dir() and path.name not in used and not path.name.startswith(".")
             ]
             folders.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-            for path in folders[_KEPT_BUNDLES:]:
+            for path in folders[_CACHED_BUNDLES:]:
                 shutil.rmtree(path, ignore_errors=True)
 
 
 def _unless_same(old: ServingState, new: ServingState) -> ServingState:
     same = old.default == new.default and list(old.versions) == list(new.versions)
-    if same and all(old.versions[number] is one for number, one in new.versions.items()):
+    if same and all(old.versions[number] is version for number, version in new.versions.items()):
         return old
     return new

@@ -11,18 +11,18 @@ from forecasting.errors import BellwetherError, NotReady, StaleData
 from forecasting.inference_protocol.messages import INPUTS, OUTPUTS, Request
 from forecasting.inference_protocol.tensors import TensorSpec
 from forecasting.settings import Settings
-from serving.inference import Answer, answer, kept_answer
+from serving.inference import Answer, answer, cached_answer
 from serving.kserve_parts import Model
 from serving.loader import Loader
-from serving.request import understand
-from serving.state import Limits, ServingState, Version
+from serving.request import read_forecast_request
+from serving.state import AgeLimits, ServingState, Version
 from serving.telemetry import OTHER, Telemetry
 
 logger = logging.getLogger("bellwether.serving")
 
 
 class Predictor(Model):  # type: ignore[misc]
-    """KServe's model over our serving state; `respond` is what both our routes call.
+    """KServe's model over the serving state; REST and gRPC both call `respond`.
 
     Args:
         settings: where things are, and the limits.
@@ -35,8 +35,8 @@ class Predictor(Model):  # type: ignore[misc]
         self.state = ServingState()
         self.draining = False
         self._settings = settings
-        self._limits = Limits(settings.stale_after_seconds, settings.refuse_after_seconds)
-        self._keep = settings.keep_forecasts
+        self._limits = AgeLimits(settings.stale_after_seconds, settings.refuse_after_seconds)
+        self._caches = settings.keep_forecasts
         self._telemetry = telemetry
         self._log = log
         self._stopping = threading.Event()
@@ -62,41 +62,41 @@ class Predictor(Model):  # type: ignore[misc]
         Raises:
             BellwetherError: what the request or the state breaks; the caller counts it.
         """
-        question = understand(request)
+        asked = read_forecast_request(request)
         version = self.state.find(number)
         bundle, features = version.fitted()
-        wanted = "baseline" in request.outputs
-        newest = question.bars is None and question.as_of is None
-        if self._keep and newest and len(question.symbols) == 1 and not wanted:
-            given = kept_answer(question, version, self._limits, time.time())
+        baseline = "baseline" in request.outputs
+        newest = asked.bars is None and asked.as_of is None
+        if self._caches and newest and len(asked.symbols) == 1 and not baseline:
+            response = cached_answer(asked, version, self._limits, time.time())
         else:
-            given = answer(question, version, self._limits, time.time(), baseline=wanted)
+            response = answer(asked, version, self._limits, time.time(), baseline=baseline)
         seconds = time.perf_counter() - started
-        self._telemetry.answered(given, version, protocol, seconds)
-        own = question.bars is not None
+        self._telemetry.answered(response, version, protocol, seconds)
+        callers_bars = asked.bars is not None
         self._log.offer(
             Answered(
                 request_id=request.id,
-                symbols=given.symbols,
-                as_of=given.origin.as_of,
+                symbols=response.symbols,
+                as_of=response.origin.as_of,
                 made_at=time.time(),
                 model_version=version.number,
                 model_kind=bundle.kind,
-                last_close=given.origin.close,
-                quantiles=given.quantiles,
-                target_times=given.targets,
-                probability_of_rise=given.rise,
-                signal=given.signals,
-                stale=given.origin.stale,
-                source="own bars" if own else features.served.source,
-                replay=not own and features.served.replay,
+                last_close=response.origin.close,
+                quantiles=response.quantiles,
+                target_times=response.targets,
+                probability_of_rise=response.rise,
+                signal=response.signals,
+                stale=response.origin.stale,
+                source="own bars" if callers_bars else features.served.source,
+                replay=not callers_bars and features.served.replay,
                 processing_seconds=seconds,
                 protocol=protocol,
-                own_bars=own,
-                renderings=given.renderings,
+                own_bars=callers_bars,
+                renderings=response.renderings,
             )
         )
-        return version, given
+        return version, response
 
     def refuse(
         self, error: Exception, protocol: str, started: float, request: Request | None
@@ -113,14 +113,14 @@ class Predictor(Model):  # type: ignore[misc]
         if request is not None and "symbols" in request.inputs:
             named = request.inputs["symbols"].data
             features = next((v.features for v in self.state.versions.values() if v.features), None)
-            if len(named) == 1 and features is not None and named[0] in features.holdings:
+            if len(named) == 1 and features is not None and named[0] in features.newest_rows:
                 symbol = str(named[0])
         seconds = time.perf_counter() - started
         status = int(getattr(error, "status", 500))
         stale = isinstance(error, StaleData)
         self._telemetry.refused(status, protocol, seconds, stale=stale, symbol=symbol)
 
-    # telling the truth about itself
+    # metadata and readiness
 
     def check_ready(self, number: str | None = None) -> Version:
         """The version, if it would answer now.
@@ -169,7 +169,9 @@ class Predictor(Model):  # type: ignore[misc]
         """Symbols that the version holds; empty while it is not ready."""
         state = self.state
         version = state.versions.get(number or state.default)
-        return [] if version is None or version.features is None else [*version.features.holdings]
+        return (
+            [] if version is None or version.features is None else [*version.features.newest_rows]
+        )
 
     def get_input_types(self) -> list[dict[str, Any]]:
         """Name, datatype and shape of every input; all but `symbols` are optional."""

@@ -1,4 +1,4 @@
-"""What a well-formed V2 request asks for: symbols the server holds, or a forecast of own bars."""
+"""Reads a forecast request from V2 tensors: symbols the server holds, or the caller's own bars."""
 
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -11,12 +11,12 @@ from forecasting.schema import MAX_HORIZON
 
 _EARLIEST: Final = -2_208_988_800_000
 _LATEST: Final = 7_258_118_400_000
-"""1900 and 2200 in milliseconds: what lies outside is in another unit, or nonsense, and would not
-fit int64 nanoseconds."""
+"""1900 and 2200 in milliseconds: a value outside is in another unit or an error, and would not fit
+int64 nanoseconds."""
 
 
-class Question(NamedTuple):
-    """A request understood.
+class ForecastRequest(NamedTuple):
+    """What a V2 request asks for.
 
     Attributes:
         symbols: symbols to forecast; for own bars one name, or "".
@@ -33,8 +33,8 @@ class Question(NamedTuple):
     timestamps: Array | None = None
 
 
-def understand(request: Request) -> Question:
-    """Check what the tensors say together.
+def read_forecast_request(request: Request) -> ForecastRequest:
+    """Check the tensors together and read what they ask for.
 
     Raises:
         InvalidRequest: names the rule that is broken, what was found, and the remedy.
@@ -50,7 +50,7 @@ def understand(request: Request) -> Question:
                 "a request must name 'symbols' or bring 'bars' with 'timestamps'",
                 f"only {', '.join(inputs)}",
             )
-        return Question(symbols, horizon, as_of)
+        return ForecastRequest(symbols, horizon, as_of)
     if bars is None or timestamps is None:
         raise InvalidRequest(
             "'bars' and 'timestamps' must come together",
@@ -73,7 +73,7 @@ def understand(request: Request) -> Question:
             "'as_of' beside own bars",
             "Leave out the bars that were not known then",
         )
-    return Question(symbols or [""], horizon, None, _values(bars), _nanoseconds(timestamps))
+    return ForecastRequest(symbols or [""], horizon, None, _values(bars), _nanoseconds(timestamps))
 
 
 def _symbols(tensor: Tensor | None) -> list[str]:
@@ -82,7 +82,7 @@ def _symbols(tensor: Tensor | None) -> list[str]:
     symbols = tensor.data
     assert isinstance(symbols, list)
     if len(symbols) > 1 and len(set(symbols)) != len(symbols):
-        twice = next(one for place, one in enumerate(symbols) if one in symbols[:place])
+        twice = next(symbol for place, symbol in enumerate(symbols) if symbol in symbols[:place])
         raise InvalidRequest(
             "a symbol may be asked for once in a request", f"{quoted(twice)} comes twice"
         )

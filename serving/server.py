@@ -2,8 +2,8 @@
 
     python -m serving.server
 
-It comes up live but not ready, becomes ready when a verified bundle and features are loaded, and
-on SIGTERM says not ready at once, finishes what it has taken on, writes the prediction log and
+It starts live but not ready, becomes ready when a verified bundle and features are loaded, and
+on SIGTERM says not ready at once, finishes the calls under way, writes the prediction log and
 ends with exit code 0.
 """
 
@@ -28,7 +28,7 @@ from forecasting.settings import Settings
 from serving.kserve_parts import ModelServer, RESTServer, app, metrics_handler
 from serving.predictor import Predictor
 from serving.telemetry import Telemetry
-from serving.v2_grpc import GrpcServer, Service
+from serving.v2_grpc import V2GrpcServer, V2Service
 from serving.v2_rest import V2Application
 
 logger = logging.getLogger("bellwether.serving")
@@ -49,13 +49,13 @@ class _Uvicorn(uvicorn.Server):
         yield
 
 
-class RestServer(RESTServer):  # type: ignore[misc]
-    """KServe's REST server with our V2 application in front and none of its middleware.
+class V2RestServer(RESTServer):  # type: ignore[misc]
+    """KServe's REST server with the V2 application in front and none of its middleware.
 
     Args:
         server: the model server around it.
         predictor: answers.
-        server_version: what the server's metadata say.
+        server_version: of the server's metadata.
         host: address to listen on.
     """
 
@@ -89,7 +89,7 @@ class RestServer(RESTServer):  # type: ignore[misc]
         """None: timing each request by middleware costs more than answering it."""
 
     def _register_endpoints(self, app: Any) -> None:
-        """KServe's own paths that we keep; V1 and V2 of KServe are not served."""
+        """Keep / and /metrics; KServe's own V1 and V2 are not served."""
         app.add_api_route("/", self.dataplane.live)
         app.add_api_route("/metrics", metrics_handler, methods=["GET"])
 
@@ -166,11 +166,11 @@ class BellwetherServer(ModelServer):  # type: ignore[misc]
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop, number)
-        self._rest_server = RestServer(self, self._predictor, self._version, self._host)
+        self._rest_server = V2RestServer(self, self._predictor, self._version, self._host)
         servers = [self._rest_server.start()]
         if self.enable_grpc:
-            service = Service(self._predictor, self._version)
-            self._grpc_server = GrpcServer(service, self._host, self.grpc_port, GRACE_SECONDS)
+            service = V2Service(self._predictor, self._version)
+            self._grpc_server = V2GrpcServer(service, self._host, self.grpc_port, GRACE_SECONDS)
             servers.append(self._grpc_server.start())
         # What was imported lives as long as the process: spare the collector.
         gc.freeze()
@@ -196,13 +196,13 @@ class BellwetherServer(ModelServer):  # type: ignore[misc]
 
 
 def _configure_logging() -> None:
-    """Our lines look like KServe's, and go to the same place."""
-    ours, theirs = logging.getLogger("bellwether"), logging.getLogger("kserve")
-    ours.setLevel(logging.INFO)
-    if not ours.handlers:
-        for handler in theirs.handlers:
-            ours.addHandler(handler)
-    logging.getLogger("forecasting").handlers = list(ours.handlers)
+    """Log lines of bellwether look like KServe's, and go to the same place."""
+    bellwether, kserve = logging.getLogger("bellwether"), logging.getLogger("kserve")
+    bellwether.setLevel(logging.INFO)
+    if not bellwether.handlers:
+        for handler in kserve.handlers:
+            bellwether.addHandler(handler)
+    logging.getLogger("forecasting").handlers = list(bellwether.handlers)
 
 
 def _own_version() -> str:

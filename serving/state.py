@@ -1,4 +1,4 @@
-"""What the server serves from: immutable, built beside the old one and swapped by reference."""
+"""The state a server answers from: immutable, built beside the old one and swapped by reference."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ from forecasting.instants import MILLISECOND, SECOND
 
 
 @dataclass(frozen=True)
-class Limits:
+class AgeLimits:
     """How old the last bar may be, in seconds.
 
     Attributes:
@@ -28,18 +28,18 @@ class Limits:
 
 
 @dataclass(frozen=True, eq=False)
-class Holding:
+class NewestRow:
     """One symbol's newest row, looked up beforehand.
 
     Attributes:
-        row: its place in the features.
-        born: unix seconds its age counts from: its bar's close, or the fetch of replayed data.
+        row: its index in the features.
+        age_from: unix seconds its age counts from: its bar's close, or the fetch of replayed data.
         as_of: close of its bar, unix milliseconds, int64 [1].
         targets: closes of the next bars, unix milliseconds, int64 [1, 30].
     """
 
     row: int
-    born: float
+    age_from: float
     as_of: NDArray[np.int64]
     targets: NDArray[np.int64]
 
@@ -50,47 +50,47 @@ class Features:
 
     Attributes:
         served: the features.
-        holdings: the newest row by symbol; symbols with too short a history are not in it.
-        born: unix seconds the age of the newest bar counts from.
+        newest_rows: by symbol; symbols with too short a history are not in it.
+        age_from: unix seconds the age of the newest bar counts from.
     """
 
     served: ServedFeatures
-    holdings: Mapping[str, Holding]
-    born: float
+    newest_rows: Mapping[str, NewestRow]
+    age_from: float
 
     @classmethod
     def of(cls, served: ServedFeatures) -> "Features":
-        """Prepare what a lake gave."""
+        """Prepare the features that a lake holds."""
         fetched = served.fetched_at.timestamp()
-        holdings = {}
+        newest_rows = {}
         for place, symbol in enumerate(served.symbols):
             start, stop = int(served.offsets[place]), int(served.offsets[place + 1])
             if start == stop:
                 continue
             closed = int(served.timestamps[stop - 1])
-            holdings[symbol] = Holding(
+            newest_rows[symbol] = NewestRow(
                 row=stop - 1,
                 # Every replayed symbol is served as if its last bar had closed when it was fetched.
-                born=fetched if served.replay else closed / SECOND,
+                age_from=fetched if served.replay else closed / SECOND,
                 as_of=np.array([closed // MILLISECOND]),
                 targets=served.target_times[place : place + 1] // MILLISECOND,
             )
-        born = fetched if served.replay else served.last_bar.timestamp()
-        return cls(served, holdings, born)
+        age_from = fetched if served.replay else served.last_bar.timestamp()
+        return cls(served, newest_rows, age_from)
 
-    def find(self, symbol: str) -> Holding:
+    def find(self, symbol: str) -> NewestRow:
         """The symbol's newest row.
 
         Raises:
             UnknownSymbol: names up to 20 symbols that are known.
             ShortHistory: the symbol is held, but has too few bars.
         """
-        holding = self.holdings.get(symbol)
-        if holding is not None:
-            return holding
+        newest = self.newest_rows.get(symbol)
+        if newest is not None:
+            return newest
         if symbol in self.served.index:
             self.served.last_row(symbol)  # raises: too short a history
-        known = sorted(self.holdings)
+        known = sorted(self.newest_rows)
         more = f" and {len(known) - 20} more" if len(known) > 20 else ""
         raise UnknownSymbol(
             "a symbol must be one the server holds",
@@ -110,9 +110,9 @@ class Version:
         bundle: the verified bundle, or None.
         features: features of its own specification, or None.
         problem: why it is not ready, or "".
-        parameters: what every answer says about itself.
-        kept: answers given before, by what they depend on besides this version; see
-            `serving.inference`. It goes with the version, so a new bundle or new features start anew.
+        parameters: of every answer.
+        answers: a cache, by what an answer depends on besides this version; see `serving.inference`.
+            It belongs to the version, so a new bundle or new features start with an empty one.
     """
 
     number: str
@@ -122,7 +122,7 @@ class Version:
     features: Features | None
     problem: str = ""
     parameters: dict[str, Any] = field(default_factory=dict)
-    kept: dict[Any, Any] = field(default_factory=dict)
+    answers: dict[Any, Any] = field(default_factory=dict)
 
     @classmethod
     def of(
@@ -166,7 +166,7 @@ class Version:
             )
         return self.bundle, self.features
 
-    def check_fresh(self, limits: Limits, wall: float) -> None:
+    def check_fresh(self, limits: AgeLimits, wall: float) -> None:
         """Refuse when the newest bar is past the second limit.
 
         Raises:
@@ -174,20 +174,20 @@ class Version:
             StaleData: its features are too old.
         """
         _, features = self.fitted()
-        refuse_if_old(features.born, limits, wall, f"the newest bar of {self.dataset!r}")
+        refuse_if_old(features.age_from, limits, wall, f"the newest bar of {self.dataset!r}")
 
 
-def refuse_if_old(born: float, limits: Limits, wall: float, what: str) -> None:
+def refuse_if_old(age_from: float, limits: AgeLimits, wall: float, what: str) -> None:
     """Refuse to forecast from a bar past the second limit.
 
     Raises:
         StaleData: says how old it is and what the limit is.
     """
-    age = wall - born
+    age = wall - age_from
     if age > limits.refuse_after:
         raise StaleData(
             f"the last bar must not be older than {_span(limits.refuse_after)}",
-            f"{what} is {_span(age)} old (since {datetime.fromtimestamp(born, UTC):%Y-%m-%d %H:%M} UTC)",
+            f"{what} is {_span(age)} old (since {datetime.fromtimestamp(age_from, UTC):%Y-%m-%d %H:%M} UTC)",
             "Refresh the prices: run the refresh pipeline",
         )
 

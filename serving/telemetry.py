@@ -1,7 +1,7 @@
 """The model server's Prometheus collectors, built once from `forecasting.prometheus_metrics`.
 
-Label children are looked up once per symbol and version and kept, for `labels()` costs more than
-the increment.
+Label children are looked up once per symbol and version and cached: `labels()` costs more than the
+increment.
 """
 
 from typing import Any, Final
@@ -14,7 +14,7 @@ from serving.inference import Answer
 from serving.state import ServingState, Version
 
 OTHER: Final = "other"
-"""Stands for symbols the server does not hold, so that callers cannot make up time series."""
+"""Label for symbols the server does not hold, so that callers cannot create time series."""
 
 _BUCKETS: Final = (0.0001, 0.0002, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5)
 _COUNTERS: Final = (
@@ -41,12 +41,14 @@ class Telemetry:
     """
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
-        self._made: dict[Metric, Any] = {
+        self._collectors: dict[Metric, Any] = {
             metric: Counter(metric.name, metric.help, metric.labels, registry=registry)
             for metric in _COUNTERS
         }
         for metric in _GAUGES:
-            self._made[metric] = Gauge(metric.name, metric.help, metric.labels, registry=registry)
+            self._collectors[metric] = Gauge(
+                metric.name, metric.help, metric.labels, registry=registry
+            )
         seconds = prometheus_metrics.REQUEST_SECONDS
         histogram = Histogram(
             seconds.name, seconds.help, seconds.labels, registry=registry, buckets=_BUCKETS
@@ -58,16 +60,16 @@ class Telemetry:
         key = (metric.name, *labels)
         child = self._children.get(key)
         if child is None:
-            child = self._children[key] = self._made[metric].labels(*labels)
+            child = self._children[key] = self._collectors[metric].labels(*labels)
         child.inc(amount)
 
     def answered(self, answer: Answer, version: Version, protocol: str, seconds: float) -> None:
         """Count an answer; `seconds` since the request's last byte."""
         self._seconds[protocol].observe(seconds)
-        held = version.features.holdings if version.features else {}
+        known = version.features.newest_rows if version.features else {}
         number = version.number
         for symbol, move, signal in zip(answer.symbols, answer.moves, answer.signals, strict=True):
-            label = symbol if symbol in held else OTHER
+            label = symbol if symbol in known else OTHER
             self._count(prometheus_metrics.REQUESTS, label, "200")
             direction = "up" if move > 0 else "down" if move < 0 else "flat"
             self._count(prometheus_metrics.PREDICTIONS, label, number, direction)
@@ -93,11 +95,11 @@ class Telemetry:
         self._count(prometheus_metrics.LOG_ROWS, outcome, amount=rows)
 
     def show(self, state: ServingState) -> None:
-        """Make the gauges say what is served now."""
-        info = self._made[prometheus_metrics.MODEL_INFO]
-        last = self._made[prometheus_metrics.LAST_PRICE_TIMESTAMP]
-        held = self._made[prometheus_metrics.BARS_HELD]
-        for gauge in (info, last, held):
+        """Set the gauges to what is served now."""
+        info = self._collectors[prometheus_metrics.MODEL_INFO]
+        last = self._collectors[prometheus_metrics.LAST_PRICE_TIMESTAMP]
+        bars = self._collectors[prometheus_metrics.BARS_HELD]
+        for gauge in (info, last, bars):
             gauge.clear()
         for version in state.versions.values():
             if version.bundle is None or version.features is None:
@@ -105,10 +107,10 @@ class Telemetry:
             digest = version.bundle.digest[:16]
             info.labels(version.number, version.bundle.kind, version.alias, digest).set(1)
             served = version.features.served
-            for symbol, holding in version.features.holdings.items():
-                last.labels(symbol).set(float(holding.as_of[0]) / 1_000)
-                held.labels(symbol).set(float(served.bars_held[served.index[symbol]]))
+            for symbol, newest in version.features.newest_rows.items():
+                last.labels(symbol).set(float(newest.as_of[0]) / 1_000)
+                bars.labels(symbol).set(float(served.bars_held[served.index[symbol]]))
 
     def watch_age(self, age: Any) -> None:
-        """Have the age of the newest bar worked out whenever metrics are read."""
-        self._made[prometheus_metrics.FEATURE_AGE_SECONDS].set_function(age)
+        """Compute the age of the newest bar whenever metrics are read."""
+        self._collectors[prometheus_metrics.FEATURE_AGE_SECONDS].set_function(age)

@@ -57,12 +57,12 @@ _CODES: Final = {
 _DEFECT: Final = "the server has a defect: its log says more"
 
 
-class Service:
+class V2Service:
     """The methods of inference.GRPCInferenceService.
 
     Args:
         predictor: answers.
-        server_version: what the server's metadata say.
+        server_version: of the server's metadata.
     """
 
     def __init__(self, predictor: Predictor, server_version: str) -> None:
@@ -133,13 +133,13 @@ class Service:
             raise
 
     def _finish(self, request: Request, number: str | None, started: float, *, raw: bool) -> bytes:
-        version, given = self._predictor.respond(request, number, "grpc", started)
-        memory, key = given.renderings, ("grpc", raw, request.outputs)
-        body: bytes | None = memory.get(key) if memory is not None else None
+        version, answer = self._predictor.respond(request, number, "grpc", started)
+        cache, key = answer.renderings, ("grpc", raw, request.outputs)
+        body: bytes | None = cache.get(key) if cache is not None else None
         if body is None:
-            body = self._rendered(given.tensors(request.outputs), raw=raw)
-            if memory is not None:
-                memory[key] = body
+            body = self._rendered(answer.tensors(request.outputs), raw=raw)
+            if cache is not None:
+                cache[key] = body
         # Serialised protobuf messages merge when put one after the other.
         head = self._head(version)
         if request.id:
@@ -150,16 +150,16 @@ class Service:
     def _rendered(tensors: list[Tensor], *, raw: bool) -> bytes:
         outputs = [
             pb.ModelInferResponse.InferOutputTensor(
-                name=one.name,
-                datatype=one.datatype,
-                shape=one.shape,
-                contents=None if raw else _contents(one),
+                name=tensor.name,
+                datatype=tensor.datatype,
+                shape=tensor.shape,
+                contents=None if raw else _contents(tensor),
             )
-            for one in tensors
+            for tensor in tensors
         ]
         message = pb.ModelInferResponse(
             outputs=outputs,
-            raw_output_contents=[to_raw(one) for one in tensors] if raw else None,
+            raw_output_contents=[to_raw(tensor) for tensor in tensors] if raw else None,
         )
         return message.SerializeToString()  # type: ignore[no-any-return]
 
@@ -239,13 +239,13 @@ def read_request(message: Any) -> Request:
 
 def _values(entry: Any, datatype: str) -> list[Any]:
     filled = [field.name for field, _ in entry.contents.ListFields()]
-    wanted = _CONTENTS[datatype]
-    if filled != [wanted]:
+    field_name = _CONTENTS[datatype]
+    if filled != [field_name]:
         raise InvalidRequest(
-            f"input '{entry.name}' must carry its data in contents.{wanted}",
+            f"input '{entry.name}' must carry its data in contents.{field_name}",
             ", ".join(filled) or "no contents",
         )
-    values = list(getattr(entry.contents, wanted))
+    values = list(getattr(entry.contents, field_name))
     if datatype != "BYTES":
         return values
     try:
@@ -256,7 +256,7 @@ def _values(entry: Any, datatype: str) -> list[Any]:
 
 def _contents(tensor: Tensor) -> Any:
     if isinstance(tensor.data, list):
-        return pb.InferTensorContents(bytes_contents=[one.encode() for one in tensor.data])
+        return pb.InferTensorContents(bytes_contents=[text.encode() for text in tensor.data])
     return pb.InferTensorContents(**{_CONTENTS[tensor.datatype]: tensor.data.reshape(-1).tolist()})
 
 
@@ -290,8 +290,8 @@ async def _abort(context: Any, code: grpc.StatusCode, sentence: str) -> NoReturn
     raise AssertionError  # abort raises
 
 
-class GrpcServer(GRPCServer):  # type: ignore[misc]
-    """KServe's gRPC server with our service, and no log line per call.
+class V2GrpcServer(GRPCServer):  # type: ignore[misc]
+    """KServe's gRPC server with the V2 service, and no log line per call.
 
     Args:
         service: the methods.
@@ -300,7 +300,7 @@ class GrpcServer(GRPCServer):  # type: ignore[misc]
         grace_seconds: how long calls may go on when the server stops.
     """
 
-    def __init__(self, service: Service, host: str, port: int, grace_seconds: int) -> None:
+    def __init__(self, service: V2Service, host: str, port: int, grace_seconds: int) -> None:
         super().__init__(port, None, None, {}, grace_period=grace_seconds)
         self._host = f"[{host}]" if ":" in host else host
         self._service = service

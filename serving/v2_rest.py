@@ -39,7 +39,7 @@ BODY_SECONDS: Final = 30.0
 """How long a caller may take to send a body."""
 
 LIGHT_SYMBOLS: Final = 64
-"""Requests for more symbols, or with own bars, are worked on in a thread: they take over 1 ms."""
+"""Requests for more symbols, or with the caller's bars, run in a thread: they take over 1 ms."""
 
 EXTENSIONS: Final = ("binary_tensor_data",)
 
@@ -70,7 +70,7 @@ class V2Application:
 
     Args:
         predictor: answers.
-        server_version: what the server's metadata say.
+        server_version: of the server's metadata.
         otherwise: application for every other path.
     """
 
@@ -182,7 +182,7 @@ class V2Application:
             raise
 
     def _finish(self, request: Request, number: str | None, started: float) -> Reply:
-        version, given = self._predictor.respond(request, number, "rest", started)
+        version, answer = self._predictor.respond(request, number, "rest", started)
         fields: dict[str, Any] = {
             "model_name": self._predictor.name,
             "model_version": version.number,
@@ -190,13 +190,13 @@ class V2Application:
         }
         if request.id:
             fields["id"] = request.id
-        memory = given.renderings
-        if memory is not None and not request.binary:
-            kept = memory.get(request.outputs)
-            if kept is None:
-                kept = memory[request.outputs] = rendered(given.tensors(request.outputs))
-            return Reply(200, orjson.dumps({**fields, "outputs": kept}))
-        tensors = given.tensors(request.outputs)
+        cache = answer.renderings
+        if cache is not None and not request.binary:
+            outputs = cache.get(request.outputs)
+            if outputs is None:
+                outputs = cache[request.outputs] = rendered(answer.tensors(request.outputs))
+            return Reply(200, orjson.dumps({**fields, "outputs": outputs}))
+        tensors = answer.tensors(request.outputs)
         body, json_length = render_message(fields, "outputs", tensors, request.binary)
         if json_length is None:
             return Reply(200, body)
@@ -208,7 +208,7 @@ def _json(document: dict[str, Any]) -> Reply:
 
 
 def _read_headers(headers: list[Header]) -> tuple[int | None, int | None]:
-    """The length of the JSON part and of the whole body, where they are given."""
+    """The length of the JSON part and of the whole body, where they are answer."""
     json_length = declared = None
     for name, value in headers:
         if name == b"content-length":

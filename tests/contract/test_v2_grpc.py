@@ -15,7 +15,7 @@ from forecasting.inference_protocol.messages import DEFAULT_OUTPUTS, INPUTS, MAX
 from forecasting.inference_protocol.tensors import pack_texts, unpack_texts
 from forecasting.settings import Settings
 from serving.kserve_parts import grpc_predict_v2_pb2 as pb
-from serving.v2_grpc import GrpcServer, Service, read_request
+from serving.v2_grpc import V2GrpcServer, V2Service, read_request
 from tests.ports import free_port
 from tests.served_models import make_bundle, make_features, make_predictor, own_bars, publish
 from tests.time_limits import seconds
@@ -51,7 +51,7 @@ def channel(tmp_path_factory):
     publish(folder / "lake", make_features())
     where = Settings(state_dir=folder, bundle_url=str(folder / "bundle"), model_version="3")
     port = free_port()
-    server = GrpcServer(Service(make_predictor(where), "9"), "127.0.0.1", port, 1)
+    server = V2GrpcServer(V2Service(make_predictor(where), "9"), "127.0.0.1", port, 1)
     loop = asyncio.new_event_loop()
 
     def run():

@@ -1,7 +1,7 @@
 """Installs the Helm releases of charts/platform/helmfile.yaml, one after the other, and removes them.
 
 What is there is left alone, what an interrupted run left is repaired. Only the part of helmfile's
-format that the list uses is read; docs/decisions/0019-helmfile-stays-a-format.md says why helmfile
+format that the list uses is read; docs/decisions/0022-helmfile-stays-a-format.md says why helmfile
 itself is not used.
 """
 

@@ -31,14 +31,19 @@ class Injection:
         put: (bars, chance, bit) -> spoiled bars, their changed rows marked with the bit.
         stage: injections of a pair are made in this order: 0 histories, 1 bars, 2 rows, 3 the set.
         also: other names that are as true of what is found.
-        held: whether it is a fault only beside what was fetched before.
+        restates: whether it is a fault only beside what was fetched before.
     """
 
     fault: str
     put: Inject
     stage: int = 1
     also: tuple[str, ...] = ()
-    held: bool = False
+    restates: bool = False
+
+    @property
+    def names(self) -> frozenset[str]:
+        """All names under which it counts as found."""
+        return frozenset((self.fault, *self.also))
 
 
 def marked(bars: pd.DataFrame) -> pd.DataFrame:
@@ -367,8 +372,10 @@ INJECTIONS: Final = {
     ),
     "delisted": Injection("delisted", _delisted, 0),
     "renamed symbol": Injection("renamed_symbol", _renamed, 0),
-    "restated dividend": Injection("restated_dividend", _dividend, 0, held=True),
-    "restated bar": Injection("restated_bar", cell("low", lambda b: b["low"] * 0.99), held=True),
+    "restated dividend": Injection("restated_dividend", _dividend, 0, restates=True),
+    "restated bar": Injection(
+        "restated_bar", cell("low", lambda b: b["low"] * 0.99), restates=True
+    ),
     "naive time": Injection("naive_time", _naive, 4),
     "mixed zones": Injection("mixed_time_zone", _zones, 3),
     "column missing": Injection("missing_column", _without_column, 5),

@@ -1,4 +1,4 @@
-"""Spoiled files of prices, read by the real files source: what is said of them?"""
+"""Spoils files of prices, reads them by the real files source, and names what became of each."""
 
 import gzip
 import re
@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 import numpy as np
+
+from benchmarks.honesty.clean_bars import clean_bars, judge_daily
 
 Spoil: TypeAlias = Callable[[bytes, np.random.Generator], bytes]
 
@@ -50,10 +52,8 @@ SPOILED: Final[dict[str, tuple[str, str, Spoil]]] = {
 
 def try_file(item: tuple[str, int]) -> tuple[str, str]:
     """Spoil one symbol's file, read and judge it: (kind, named, refused, crashed or silent)."""
-    from benchmarks.honesty.data_faults import NOW, clean_bars
     from forecasting.adapters.market.providers.files import FilesSource
     from forecasting.errors import BellwetherError
-    from forecasting.prices.quality.judge import judge
 
     kind, seed = item
     fault, ending, spoil = SPOILED[kind]
@@ -65,10 +65,10 @@ def try_file(item: tuple[str, int]) -> tuple[str, str]:
         file.write_bytes(spoil(data, np.random.default_rng(seed)))
         try:
             fetched = FilesSource(path=file).fetch([], None, None, "1d")
-            judged = judge(fetched.bars, now=NOW)
+            judged = judge_daily(fetched.bars)
         except BellwetherError as error:
             return kind, "named" if fault in _WORDS.findall(str(error)) else "refused"
         except Exception:  # noqa: BLE001 - whatever it is, it should have been an error in words
             return kind, "crashed"
-    said = _WORDS.findall(" ".join([*fetched.notes, *judged.notes, *judged.faults]))
-    return kind, "named" if fault in said or judged.faults else "silent"
+    words = _WORDS.findall(" ".join([*fetched.notes, *judged.notes, *judged.faults]))
+    return kind, "named" if fault in words or judged.faults else "silent"

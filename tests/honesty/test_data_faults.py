@@ -2,9 +2,11 @@
 
 import pytest
 
-from benchmarks.honesty.data_faults import EXPERIMENT, Trial, clean_bars, try_faults
+from benchmarks.honesty.clean_bars import clean_bars
+from benchmarks.honesty.data_faults import EXPERIMENT
 from benchmarks.honesty.experiment import Outcome, Workers
 from benchmarks.honesty.fault_injection import INJECTIONS, TOUCHED, marked
+from benchmarks.honesty.fault_trials import Trial, try_faults
 
 
 @pytest.fixture(scope="module")
@@ -22,15 +24,15 @@ def test_no_fault_and_no_pair_is_trained_on_without_a_word(outcome: Outcome) -> 
 
 
 def test_clean_real_prices_lose_no_bar_and_what_is_told_of_them_happened(outcome: Outcome) -> None:
-    assert {one[1] for one in outcome.data["clean"]} == {"news_jump"}
+    assert {fault for _, fault, *_ in outcome.data["clean"]} == {"news_jump"}
     assert len(outcome.data["clean"]) == 13
-    kept = {one.what: one.holds for one in outcome.findings}
-    assert kept["clean real bars taken out, mended or refused"]
-    assert kept["jumps in clean real data that are told, and have a known reason"]
+    holds = {finding.what: finding.holds for finding in outcome.findings}
+    assert holds["clean real bars taken out, mended or refused"]
+    assert holds["jumps in clean real data that are told, and have a known reason"]
 
 
 def test_no_spoiled_file_is_read_without_a_word(outcome: Outcome) -> None:
-    assert not [one for one in outcome.data["files"] if one[1] in {"silent", "crashed"}]
+    assert not [file for file, fate in outcome.data["files"] if fate in {"silent", "crashed"}]
 
 
 @pytest.mark.parametrize("name", sorted(INJECTIONS))
@@ -47,5 +49,5 @@ def test_the_experiment_sees_a_fault_that_nobody_looks_for(monkeypatch: pytest.M
 
     unseen = Injection("level_shift", cell("volume", lambda bar: 1.1 * bar["volume"]))
     monkeypatch.setitem(INJECTIONS, "a little more volume", unseen)
-    verdict = try_faults(Trial("made-1", ("a little more volume", "NaN"), 3))
-    assert verdict.fates == ("silent", "named")
+    result = try_faults(Trial("made-1", ("a little more volume", "NaN"), 3))
+    assert result.fates == ("silent", "named")

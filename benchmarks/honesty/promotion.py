@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -18,15 +18,23 @@ from benchmarks.honesty.experiment import (
     Workers,
     share,
 )
-from benchmarks.honesty.random_walks import WALKS, correlation_at, learnable
+from benchmarks.honesty.promotion_trials import (
+    ALPHA,
+    PERIODS,
+    SYMBOLS,
+    Judged,
+    Planted,
+    Trained,
+    judge_planted,
+    judge_trained,
+)
+from benchmarks.honesty.random_walks import WALKS, correlation_at
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from forecasting.models.out_of_sample import OutOfSample
     from forecasting.report.plots import Dress
 
-ALPHA: Final = 0.05
 MOST_FALSE: Final = 0.08
 LEAST_FOUND: Final = 0.80
 
@@ -52,111 +60,66 @@ GATES: Final = {
 _MANY = 200
 """Runs from which a share is held against its limit as it is."""
 
-_PERIODS = 1_500
-_SYMBOLS = 5
-
 
 @dataclass(frozen=True)
-class Trained:
-    """A panel on which real candidates are trained by `forecasting.models.training`.
+class Plan:
+    """What is tried.
 
     Attributes:
-        walk: a key of `random_walks.WALKS`.
-        signal: strength of the planted momentum; 0 plants none.
-        kinds: candidates besides the random walk.
-        symbols: number of symbols.
-        bars: bars per symbol, of which the walk-forward tests about 58 %.
-        search: settings that are tried for each candidate; 0 for none.
-        seed: of everything.
+        nothing: panels whose prices are random walks.
+        every: on every so-manieth of them trees are trained as well, on another one ridge is
+            trained after a search.
+        momentum: panels whose prices have some momentum.
+        strengths: of the signal in made-up forecasts, 0 first.
+        made_up: made-up forecasts by group: "ties", "none", or "strength/settings tried".
     """
 
-    walk: str
-    signal: float
-    kinds: tuple[str, ...]
-    symbols: int
-    bars: int
-    search: int
-    seed: np.random.SeedSequence
+    nothing: Sequence[Trained]
+    every: int
+    momentum: Sequence[Trained]
+    strengths: Sequence[float]
+    made_up: "Mapping[str, Sequence[Planted]]"
 
 
 @dataclass(frozen=True)
-class Planted:
-    """Made-up forecasts of candidates that know the signal up to errors of their own.
+class Decisions:
+    """What the gate decided on each part of a plan; `momentum` by strength."""
 
-    Attributes:
-        signal: its strength; 0 plants none.
-        near_ties: whether the benchmark carries such errors too, so that in truth no candidate is
-            worse than it: the hardest case for the gate.
-        searched: settings said to have been tried for each of three candidates.
-        seed: of everything.
-    """
-
-    signal: float
-    near_ties: bool
-    searched: int
-    seed: int
-
-
-@dataclass(frozen=True)
-class Judged:
-    """What the gate said."""
-
-    promoted: bool
-    refused_by: tuple[str, ...]
-    skill: float
-    best: str
-
-
-def judge_trained(panel: Trained) -> Judged:
-    """Train on a panel, evaluate and decide."""
-    from forecasting.models.training import TrainingConfig, train_on_examples
-    from forecasting.models.training_set import Examples
-
-    table, returns = learnable(
-        panel.walk, symbols=panel.symbols, bars=panel.bars, signal=panel.signal, seed=panel.seed
-    )
-    forecasts, trials = {}, {}
-    for kind in ("random_walk", *panel.kinds):
-        trained = train_on_examples(
-            kind,
-            Examples.of(table, returns),
-            TrainingConfig(seed=7, folds=4, tuning_trials=panel.search),
-            threads=1,
-        )
-        forecasts[kind], trials[kind] = trained.out_of_sample, trained.trials
-    return _judged(forecasts, trials)
-
-
-def judge_planted(case: Planted) -> Judged:
-    """Make forecasts up, evaluate and decide."""
-    from forecasting.testing import planted_forecasts
-
-    kinds = ("ridge", "random_forest", "xgboost")
-    forecasts = planted_forecasts(
-        signal=case.signal,
-        candidates=(*kinds, "tie") if case.near_ties else kinds,
-        symbols=_SYMBOLS,
-        periods=_PERIODS,
-        seed=case.seed,
-    )
-    if case.near_ties:
-        forecasts["random_walk"] = replace(forecasts.pop("tie"), kind="random_walk")
-    return _judged(forecasts, dict.fromkeys(kinds, case.searched))
-
-
-def _judged(forecasts: "Mapping[str, OutOfSample]", trials: "Mapping[str, int]") -> Judged:
-    from forecasting.evaluation.evaluate import evaluate
-    from forecasting.evaluation.gates import PromotionPolicy, decide
-
-    evaluation = evaluate(forecasts, trials=trials)
-    verdict = decide(evaluation, policy=PromotionPolicy(alpha=ALPHA))
-    refused = tuple(gate.name for gate in verdict.gates if not gate.passed)
-    return Judged(verdict.promote, refused, verdict.skill, verdict.candidate or "")
+    nothing: Sequence[Judged]
+    momentum: "Mapping[float, Sequence[Judged]]"
+    made_up: "Mapping[str, Sequence[Judged]]"
 
 
 def run(size: Size, workers: Workers, seed: int) -> Outcome:
     """Count promotions without skill, and refusals of skill."""
-    full = size == "full"
+    plan = _plan(seed, full=size == "full")
+    trained = workers.map(
+        judge_trained, [*plan.nothing, *plan.momentum], "trained on made-up prices"
+    )
+    momentum: dict[float, list[Judged]] = {}
+    for panel, decision in zip(plan.momentum, trained[len(plan.nothing) :], strict=True):
+        momentum.setdefault(panel.signal, []).append(decision)
+    flat = [case for cases in plan.made_up.values() for case in cases]
+    made_up = iter(workers.map(judge_planted, flat, "made-up forecasts"))
+    judged = Decisions(
+        trained[: len(plan.nothing)],
+        momentum,
+        {name: [next(made_up) for _ in cases] for name, cases in plan.made_up.items()},
+    )
+    return Outcome(
+        _findings(judged),
+        _story(plan, judged),
+        {
+            "trained on random walks": _counts(judged.nothing),
+            "made up": {name: _counts(decisions) for name, decisions in judged.made_up.items()},
+            "trained on momentum": {
+                f"{s:g}": _counts(decisions) for s, decisions in momentum.items()
+            },
+        },
+    )
+
+
+def _plan(seed: int, *, full: bool) -> Plan:
     walks, every, planted, each = (200, 8, 250, 30) if full else (6, 3, 12, 6)
     seeds = iter(np.random.SeedSequence((seed, 52)).spawn(2_000))
     numbers = iter(range(seed * 100_000, seed * 100_000 + 100_000))
@@ -169,36 +132,36 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
         )
         for place in range(walks)
     ]  # fmt: skip
-    learned_at = LEARNED if full else (LEARNABLE,)
-    learned = [
+    momentum = [
         Trained(kinds[place % 3], strength, ("ridge",), 6, 2_520, 0, next(seeds))
-        for strength in learned_at
+        for strength in (LEARNED if full else (LEARNABLE,))
         for place in range(24 if full else 2)
     ]
     strengths = STRENGTHS if full else (0.0, REALISTIC)
-    groups: dict[str, list[Planted]] = {
+    made_up = {
         "ties": [Planted(0.0, True, 1, next(numbers)) for _ in range(planted)],
         "none": [Planted(0.0, False, 1, next(numbers)) for _ in range(planted)],
     }
     for strength in strengths[1:]:
         for searched in (1, 20) if full else (1,):
             promised = full and (strength, searched) == (REALISTIC, 1)
-            groups[f"{strength:g}/{searched}"] = [
+            made_up[f"{strength:g}/{searched}"] = [
                 Planted(strength, False, searched, next(numbers))
                 for _ in range(100 if promised else each)
             ]
-    answers = workers.map(judge_trained, [*nothing, *learned], "trained on made-up prices")
-    of_nothing, of_learned = answers[: len(nothing)], answers[len(nothing) :]
-    flat = [case for cases in groups.values() for case in cases]
-    judged = iter(workers.map(judge_planted, flat, "made-up forecasts"))
-    told = {name: [next(judged) for _ in cases] for name, cases in groups.items()}
-    realistic = told[f"{REALISTIC:g}/1"]
-    findings = [
-        _at_most("random walks on which candidates were trained: promoted", of_nothing, MOST_FALSE),
-        _at_most("made-up forecasts without skill: promoted", told["none"], MOST_FALSE),
+    return Plan(nothing, every, momentum, strengths, made_up)
+
+
+def _findings(judged: Decisions) -> list[Finding]:
+    realistic = judged.made_up[f"{REALISTIC:g}/1"]
+    return [
+        _at_most(
+            "random walks on which candidates were trained: promoted", judged.nothing, MOST_FALSE
+        ),
+        _at_most("made-up forecasts without skill: promoted", judged.made_up["none"], MOST_FALSE),
         _at_most(
             "made-up forecasts in truth as good as the benchmark: promoted",
-            told["ties"],
+            judged.made_up["ties"],
             MOST_FALSE,
         ),
         Finding(
@@ -207,64 +170,61 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
             f"at least {LEAST_FOUND:.0%}",
             holds=_promoted(realistic) >= LEAST_FOUND * len(realistic),
         ),
+        _learnable(judged.momentum),
+        *(
+            Finding(
+                f"ridge trained on prices with momentum of {strength:g}: promoted",
+                share(_promoted(decisions), len(decisions)),
+            )
+            for strength, decisions in judged.momentum.items()
+        ),
     ]
-    by_strength = {
-        strength: [
-            one for panel, one in zip(learned, of_learned, strict=True) if panel.signal == strength
-        ]
-        for strength in learned_at
-    }
-    findings.append(_learnable(by_strength))
-    findings += [
-        Finding(
-            f"ridge trained on prices with momentum of {strength:g}: promoted",
-            share(_promoted(ones), len(ones)),
-        )
-        for strength, ones in by_strength.items()
-    ]
-    curves = _curves(told, strengths, by_strength)
-    return Outcome(
-        findings,
-        [
-            (f"**Nothing to find.** Real candidates were trained, walk-forward in four folds, on "
-            f"{walks} panels of 4 symbols x 1,300 bars whose prices are random walks "
+
+
+def _story(plan: Plan, judged: Decisions) -> list[str | Table | Plot]:
+    return [
+        (
+            f"**Nothing to find.** Real candidates were trained, walk-forward in four folds, on "
+            f"{len(plan.nothing)} panels of 4 symbols x 1,300 bars whose prices are random walks "
             f"({'; '.join(WALKS.values())}; symbols have 45 % of variance in "
-            f"common): ridge on all, random forest and XGBoost as well on every {every}th, and on "
-            f"another {every}th ridge after a search of 10 settings. Fitting noise makes a "
+            f"common): ridge on all, random forest and XGBoost as well on every {plan.every}th, and "
+            f"on another {plan.every}th ridge after a search of 10 settings. Fitting noise makes a "
             "candidate worse than the random walk, so these are promoted less often than the "
             "level allows. The hard case is a benchmark that errs as much as the candidates: "
-            f"made-up forecasts, {planted} times, {_PERIODS:,} periods x {_SYMBOLS} symbols, three "
-            "candidates."),
-            _by_kind(nothing, of_nothing),
-            (f"**Something to find.** Made-up forecasts know a signal up to an error of their own "
+            f"made-up forecasts, {len(plan.made_up['ties'])} times, {PERIODS:,} periods x {SYMBOLS} "
+            "symbols, three candidates."
+        ),
+        _by_kind(plan.nothing, judged.nothing),
+        (
+            f"**Something to find.** Made-up forecasts know a signal up to an error of their own "
             f"of 0.03 standard deviations. At a strength of {REALISTIC:g} the best one-bar "
             f"forecast correlates so much with the return. Where 20 settings were tried for each "
             "candidate the p-value is deflated by them, which costs power; without a search it "
             "costs none. Trained on prices, ridge must find the signal first (momentum over ten "
             "bars, 6 symbols x 2,520 bars, four folds), and learns less of it than is there. "
-            f"{_size()} Locations are shrunk by what earlier folds bear out, and the tails of all "
-            "models are calibrated alike, because a direction learned from few outcomes that "
-            "overlap costs at long horizons what it brings at short ones."),
-            Plot(
-                "power",
-                "Promoted, by strength of the signal, with exact 95 % intervals; dotted: the "
-                "nominal level.",
-                partial(_paint, curves),
-            ),
-            "**Which gate refused.** A refusal usually has several reasons.",
-            _by_gate({"random walks, trained": of_nothing, "as good as the benchmark": told["ties"],
-                      f"signal {REALISTIC:g}": realistic}),
-        ],
-        {
-            "trained on random walks": _counts(of_nothing),
-            "made up": {name: _counts(ones) for name, ones in told.items()},
-            "trained on momentum": {f"{s:g}": _counts(ones) for s, ones in by_strength.items()},
-        },
-    )  # fmt: skip
+            f"{_strengths_in_words()} Locations are shrunk by what earlier folds bear out, and the "
+            "tails of all models are calibrated alike, because a direction learned from few outcomes that "
+            "overlap costs at long horizons what it brings at short ones."
+        ),
+        Plot(
+            "power",
+            "Promoted, by strength of the signal, with exact 95 % intervals; dotted: the "
+            "nominal level.",
+            partial(_paint, _curves(plan.strengths, judged)),
+        ),
+        "**Which gate refused.** A refusal usually has several reasons.",
+        _by_gate(
+            {
+                "random walks, trained": judged.nothing,
+                "as good as the benchmark": judged.made_up["ties"],
+                f"signal {REALISTIC:g}": judged.made_up[f"{REALISTIC:g}/1"],
+            }
+        ),
+    ]
 
 
 def _promoted(judged: Sequence[Judged]) -> int:
-    return sum(one.promoted for one in judged)
+    return sum(decision.promoted for decision in judged)
 
 
 def _at_most(what: str, judged: Sequence[Judged], limit: float) -> Finding:
@@ -284,7 +244,9 @@ def _at_most(what: str, judged: Sequence[Judged], limit: float) -> Finding:
 
 def _learnable(learned: "Mapping[float, Sequence[Judged]]") -> Finding:
     """The least strength from which on training finds four signals in five."""
-    found = {s: _promoted(ones) >= LEAST_FOUND * len(ones) for s, ones in learned.items()}
+    found = {
+        s: _promoted(decisions) >= LEAST_FOUND * len(decisions) for s, decisions in learned.items()
+    }
     least = min((s for s in found if all(found[t] for t in found if t >= s)), default=np.inf)
     return Finding(
         f"ridge trained on prices: least momentum of which {LEAST_FOUND:.0%} are promoted",
@@ -294,33 +256,38 @@ def _learnable(learned: "Mapping[float, Sequence[Judged]]") -> Finding:
     )
 
 
-def _size() -> str:
+def _strengths_in_words() -> str:
     """What the learned strengths amount to, in words."""
-    told = [f"{s:g} explains {s**2:.1%} of the variance of a bar's return and correlates "
-            f"{correlation_at(s, 5):.2f} with the five-bar return" for s in (REALISTIC, LEARNABLE)]  # fmt: skip
+    sizes = [f"{s:g} explains {s**2:.1%} of the variance of a bar's return and correlates "
+             f"{correlation_at(s, 5):.2f} with the five-bar return" for s in (REALISTIC, LEARNABLE)]  # fmt: skip
     return (
-        f"A momentum of {'; one of '.join(told)}. The former is the good end of what is found in "
+        f"A momentum of {'; one of '.join(sizes)}. The former is the good end of what is found in "
         "daily prices of liquid markets, the latter is beyond it."
     )
 
 
 def _counts(judged: Sequence[Judged]) -> dict[str, Any]:
-    refused = Counter(name for one in judged for name in one.refused_by)
+    refused = Counter(name for decision in judged for name in decision.refused_by)
     return {"promoted": _promoted(judged), "of": len(judged), "refused by": dict(refused)}
 
 
 def _by_kind(panels: Sequence[Trained], judged: Sequence[Judged]) -> Table:
     """Promotions of random walks, by how they were made and who was trained."""
     groups: dict[str, list[Judged]] = {}
-    for panel, one in zip(panels, judged, strict=True):
+    for panel, decision in zip(panels, judged, strict=True):
         who = " + ".join(panel.kinds).replace("_", " ") + (", searched" if panel.search else "")
         for name in (panel.walk, who):
-            groups.setdefault(name, []).append(one)
+            groups.setdefault(name, []).append(decision)
     return Table(
         ["random walks", ">promoted", ">of", ">mean skill of the best"],
         [
-            [name, str(_promoted(ones)), str(len(ones)), f"{np.mean([o.skill for o in ones]):+.2%}"]
-            for name, ones in groups.items()
+            [
+                name,
+                str(_promoted(decisions)),
+                str(len(decisions)),
+                f"{np.mean([decision.skill for decision in decisions]):+.2%}",
+            ]
+            for name, decisions in groups.items()
         ],
     )
 
@@ -332,8 +299,8 @@ def _by_gate(groups: "Mapping[str, Sequence[Judged]]") -> Table:
             [
                 words,
                 *(
-                    f"{sum(gate in one.refused_by for one in ones)} of {len(ones)}"
-                    for ones in groups.values()
+                    f"{sum(gate in decision.refused_by for decision in decisions)} of {len(decisions)}"
+                    for decisions in groups.values()
                 ),
             ]
             for gate, words in GATES.items()
@@ -344,20 +311,22 @@ def _by_gate(groups: "Mapping[str, Sequence[Judged]]") -> Table:
 _Curve = dict[str, dict[float, tuple[int, int]]]
 
 
-def _curves(
-    told: "Mapping[str, Sequence[Judged]]",
-    strengths: Sequence[float],
-    learned: "Mapping[float, Sequence[Judged]]",
-) -> _Curve:
+def _curves(strengths: Sequence[float], judged: Decisions) -> _Curve:
     """Promotions and runs per strength, for each curve of the plot."""
     curves: _Curve = {}
     for searched, words in ((1, "made up, no search"), (20, "made up, 20 settings each")):
-        points = {s: told.get(f"{s:g}/{searched}", ()) for s in strengths[1:]}
+        points = {s: judged.made_up.get(f"{s:g}/{searched}", ()) for s in strengths[1:]}
         if searched == 1:
-            points = {0.0: told["none"], **points}
+            points = {0.0: judged.made_up["none"], **points}
         if any(points.values()):
-            curves[words] = {s: (_promoted(o), len(o)) for s, o in points.items() if o}
-    curves["ridge, trained on prices"] = {s: (_promoted(o), len(o)) for s, o in learned.items()}
+            curves[words] = {
+                s: (_promoted(decisions), len(decisions))
+                for s, decisions in points.items()
+                if decisions
+            }
+    curves["ridge, trained on prices"] = {
+        s: (_promoted(decisions), len(decisions)) for s, decisions in judged.momentum.items()
+    }
     return curves
 
 

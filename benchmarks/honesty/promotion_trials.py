@@ -1,0 +1,113 @@
+"""Puts made-up prices and made-up forecasts before the promotion gate and keeps its decision."""
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from benchmarks.honesty.random_walks import learnable
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from forecasting.models.out_of_sample import OutOfSample
+
+ALPHA: Final = 0.05
+PERIODS: Final = 1_500
+SYMBOLS: Final = 5
+"""Size of a panel of made-up forecasts."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A panel on which real candidates are trained by `forecasting.models.training`.
+
+    Attributes:
+        walk: a key of `random_walks.WALKS`.
+        signal: strength of the planted momentum; 0 plants none.
+        kinds: candidates besides the random walk.
+        symbols: number of symbols.
+        bars: bars per symbol, of which the walk-forward tests about 58 %.
+        search: settings that are tried for each candidate; 0 for none.
+        seed: of everything.
+    """
+
+    walk: str
+    signal: float
+    kinds: tuple[str, ...]
+    symbols: int
+    bars: int
+    search: int
+    seed: np.random.SeedSequence
+
+
+@dataclass(frozen=True)
+class Planted:
+    """Made-up forecasts of candidates that know the signal up to errors of their own.
+
+    Attributes:
+        signal: its strength; 0 plants none.
+        near_ties: whether the benchmark carries such errors too, so that in truth no candidate is
+            worse than it: the hardest case for the gate.
+        searched: settings said to have been tried for each of three candidates.
+        seed: of everything.
+    """
+
+    signal: float
+    near_ties: bool
+    searched: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the gate decided, and the skill and the name of the best candidate."""
+
+    promoted: bool
+    refused_by: tuple[str, ...]
+    skill: float
+    best: str
+
+
+def judge_trained(panel: Trained) -> Judged:
+    """Train on a panel, evaluate and decide."""
+    from forecasting.models.training import TrainingConfig, train_on_examples
+    from forecasting.models.training_set import Examples
+
+    table, returns = learnable(
+        panel.walk, symbols=panel.symbols, bars=panel.bars, signal=panel.signal, seed=panel.seed
+    )
+    examples = Examples.of(table, returns)
+    config = TrainingConfig(seed=7, folds=4, tuning_trials=panel.search)
+    forecasts, trials = {}, {}
+    for kind in ("random_walk", *panel.kinds):
+        trained = train_on_examples(kind, examples, config, threads=1)
+        forecasts[kind], trials[kind] = trained.out_of_sample, trained.trials
+    return _judged(forecasts, trials)
+
+
+def judge_planted(case: Planted) -> Judged:
+    """Make forecasts up, evaluate and decide."""
+    from forecasting.testing import planted_forecasts
+
+    kinds = ("ridge", "random_forest", "xgboost")
+    forecasts = planted_forecasts(
+        signal=case.signal,
+        candidates=(*kinds, "tie") if case.near_ties else kinds,
+        symbols=SYMBOLS,
+        periods=PERIODS,
+        seed=case.seed,
+    )
+    if case.near_ties:
+        forecasts["random_walk"] = replace(forecasts.pop("tie"), kind="random_walk")
+    return _judged(forecasts, dict.fromkeys(kinds, case.searched))
+
+
+def _judged(forecasts: "Mapping[str, OutOfSample]", trials: "Mapping[str, int]") -> Judged:
+    from forecasting.evaluation.evaluate import evaluate
+    from forecasting.evaluation.gates import PromotionPolicy, decide
+
+    evaluation = evaluate(forecasts, trials=trials)
+    verdict = decide(evaluation, policy=PromotionPolicy(alpha=ALPHA))
+    refused = tuple(gate.name for gate in verdict.gates if not gate.passed)
+    return Judged(verdict.promote, refused, verdict.skill, verdict.candidate or "")

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.honesty.experiment import Experiment, Finding, Outcome, Plot, Size, Workers, share
+from benchmarks.honesty.experiment import (
+    Experiment,
+    Finding,
+    Outcome,
+    Plot,
+    Size,
+    Table,
+    Workers,
+    share,
+)
 from benchmarks.honesty.random_walks import WALKS, simple_returns
 
 if TYPE_CHECKING:
@@ -86,17 +95,17 @@ def trade(case: Trading) -> Earned:
     net = account(sides[0], cost)
     deflated, naive = {}, {}
     for count in (count for count in TRIALS if count <= case.strategies):
-        kept = dict(list(tried.items())[:count])
-        best = max(kept, key=lambda name: kept[name][1].sharpe)
-        deflated[count] = deflated_accounts(kept, count)[best][1].deflated_sharpe
-        one = kept[best][1]
+        first = dict(list(tried.items())[:count])
+        best = max(first, key=lambda name: first[name][1].sharpe)
+        deflated[count] = deflated_accounts(first, count)[best][1].deflated_sharpe
+        alone = first[best][1]
         naive[count] = deflated_sharpe(
-            one.daily_sharpe, observations=one.days, trials=1, trial_variance=0.0,
-            skew=one.skew, kurtosis=one.kurtosis,
+            alone.daily_sharpe, observations=alone.days, trials=1, trial_variance=0.0,
+            skew=alone.skew, kurtosis=alone.kurtosis,
         )  # fmt: skip
     bar = walks.realised[:, 0].astype(np.float64) / walks.scale
-    said = PEEK * bar + np.sqrt(1 - PEEK**2) * rng.standard_normal(len(walks))
-    peeked = np.sign(said).astype(np.int8)
+    signal = PEEK * bar + np.sqrt(1 - PEEK**2) * rng.standard_normal(len(walks))
+    peeked = np.sign(signal).astype(np.int8)
     honest = planted_forecasts(
         signal=0.15, candidates=("ridge",), symbols=SYMBOLS, periods=PERIODS,
         seed=int(number.generate_state(1)[0]),
@@ -139,50 +148,108 @@ def _forecasts(returns: Reals, seed: np.random.SeedSequence) -> "OutOfSample":
     return replace(frame, realised=realised, scale=np.full(len(frame), returns.std()))
 
 
+@dataclass(frozen=True)
+class Counts:
+    """What was counted over all panels.
+
+    Attributes:
+        panels: how many.
+        covered: panels whose interval holds 0, no costs.
+        above: panels whose interval lies above 0, after costs.
+        fooled: by number of trials, panels whose best looks good taken for the only one.
+        passed: the same, deflated.
+        peeked: Sharpe ratios of the peeking signal per delay [panels].
+        honest: the same of the signal that knows.
+    """
+
+    panels: int
+    covered: int
+    above: int
+    fooled: dict[int, int]
+    passed: dict[int, int]
+    peeked: dict[int, Reals]
+    honest: dict[int, Reals]
+
+    @classmethod
+    def of(cls, earned: "Sequence[Earned]", trials: "Sequence[int]") -> "Counts":
+        """Count what came of every panel."""
+        free, net = (
+            np.array([getattr(panel, name) for panel in earned]) for name in ("free", "net")
+        )
+        return cls(
+            panels=len(earned),
+            covered=int(np.sum(np.abs(free[:, 0]) <= 1.96 * free[:, 1])),
+            above=int(np.sum(net[:, 0] - 1.96 * net[:, 1] > 0)),
+            fooled={n: sum(panel.naive[n] > 0.95 for panel in earned) for n in trials},
+            passed={n: sum(panel.deflated[n] > 0.95 for panel in earned) for n in trials},
+            peeked={d: np.array([panel.delays[d] for panel in earned]) for d in DELAYS},
+            honest={d: np.array([panel.honest[d] for panel in earned]) for d in DELAYS},
+        )
+
+
 def run(size: Size, workers: Workers, seed: int) -> Outcome:
     """Trade random walks, count intervals that miss 0 and ratios that deflation lets through."""
     panels, strategies = (240, 100) if size == "full" else (40, 20)
     kinds = tuple(WALKS)
     cases = [
-        Trading(kinds[place % 3], strategies, one)
-        for place, one in enumerate(np.random.SeedSequence((seed, 53)).spawn(panels))
+        Trading(kinds[place % 3], strategies, branch)
+        for place, branch in enumerate(np.random.SeedSequence((seed, 53)).spawn(panels))
     ]
     earned = workers.map(trade, cases, "trading random walks")
-    trials = [count for count in TRIALS if count <= strategies]
-    free, net = (np.array([getattr(one, name) for one in earned]) for name in ("free", "net"))
-    covered = int(np.sum(np.abs(free[:, 0]) <= 1.96 * free[:, 1]))
-    above = int(np.sum(net[:, 0] - 1.96 * net[:, 1] > 0))
-    most = trials[-1]
-    fooled = {n: sum(one.naive[n] > 0.95 for one in earned) for n in trials}
-    passed = {n: sum(one.deflated[n] > 0.95 for one in earned) for n in trials}
-    delayed = {d: np.array([one.delays[d] for one in earned]) for d in DELAYS}
-    honest = {d: np.array([one.honest[d] for one in earned]) for d in DELAYS}
-    mean = {
-        d: (float(v.mean()), float(v.std(ddof=1) / np.sqrt(panels))) for d, v in delayed.items()
-    }
-    findings = [
+    counts = Counts.of(earned, [count for count in TRIALS if count <= strategies])
+    return Outcome(
+        [*_noise_findings(counts), *_delay_findings(counts)],
+        _story(counts),
+        {
+            "panels": panels,
+            "covers 0": counts.covered,
+            "above 0 after costs": counts.above,
+            "best of N above 95 %, deflated": counts.passed,
+            "best of N above 95 %, naive": counts.fooled,
+            "peeked, mean Sharpe by delay": {d: float(v.mean()) for d, v in counts.peeked.items()},
+        },
+    )
+
+
+def _noise_findings(counts: Counts) -> list[Finding]:
+    """Whether strategies without knowledge seem to have some."""
+    most = max(counts.fooled)
+    return [
         Finding(
             "no knowledge, no costs: the Sharpe ratio's 95 % interval holds 0",
-            share(covered, panels),
+            share(counts.covered, counts.panels),
             "95 %",
-            holds=_agrees(covered, panels, 0.95),
+            holds=_agrees(counts.covered, counts.panels, 0.95),
         ),
         Finding(
             "no knowledge, after costs: the interval lies above 0",
-            share(above, panels),
+            share(counts.above, counts.panels),
             "at most 2.5 %",
-            holds=_agrees(above, panels, 0.025, below=True),
+            holds=_agrees(counts.above, counts.panels, 0.025, below=True),
         ),
         *(
             Finding(
                 f"best of {n}: deflated Sharpe above 95 %",
-                share(passed[n], panels),
+                share(passed, counts.panels),
                 "5 %, and not surely above",
-                holds=_agrees(passed[n], panels, 0.05, below=True),
+                holds=_agrees(passed, counts.panels, 0.05, below=True),
             )
-            for n in trials
+            for n, passed in counts.passed.items()
         ),
-        Finding(f"best of {most}, taken for the only one: above 95 %", share(fooled[most], panels)),
+        Finding(
+            f"best of {most}, taken for the only one: above 95 %",
+            share(counts.fooled[most], counts.panels),
+        ),
+    ]
+
+
+def _delay_findings(counts: Counts) -> list[Finding]:
+    """Whether a bar's delay undoes a signal that peeked."""
+    mean = {
+        delay: (float(sharpe.mean()), float(sharpe.std(ddof=1) / np.sqrt(counts.panels)))
+        for delay, sharpe in counts.peeked.items()
+    }
+    return [
         Finding(
             "a signal that peeked: mean Sharpe ratio at once, one bar later, two bars later",
             ", ".join(f"{mean[d][0]:+.2f} ± {1.96 * mean[d][1]:.2f}" for d in DELAYS),
@@ -192,49 +259,50 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
         ),
         Finding(
             "a signal that knows: mean Sharpe ratio at once, one bar later, two bars later",
-            ", ".join(f"{honest[d].mean():+.2f}" for d in DELAYS),
+            ", ".join(f"{counts.honest[d].mean():+.2f}" for d in DELAYS),
         ),
     ]
-    return Outcome(
-        findings,
-        [
-            (f"{panels} panels of random walks ({'; '.join(WALKS.values())}), {SYMBOLS} symbols x "
-            f"{PERIODS:,} bars, fair games: no strategy earns anything on them. Strategies buy and "
+
+
+def _story(counts: Counts) -> list[str | Table | Plot]:
+    return [
+        (
+            f"{counts.panels} panels of random walks ({'; '.join(WALKS.values())}), {SYMBOLS} symbols "
+            f"x {PERIODS:,} bars, fair games: no strategy earns anything on them. Strategies buy and "
             "sell by chance, long and short, and keep a position for five bars; one bar's delay, "
             "fees of 0.10 % a round trip and slippage of 0.02 % a trade where costs are counted. "
             "Costs make the true ratio negative, so after them the interval may miss 0 on one "
             "side only. The interval is Lo's (2002) with Mertens' (2002) terms for skewness and "
-            "kurtosis."),
-            ("Keep the best of N strategies, and it looks good: that is what the deflated Sharpe "
+            "kurtosis."
+        ),
+        (
+            "Keep the best of N strategies, and it looks good: that is what the deflated Sharpe "
             "ratio (Bailey & Lopez de Prado, 2014) takes off. It asks for more than the best of N "
-            "is expected to show, so with many trials it lets through fewer than one in twenty."),
-            Plot(
-                "trials",
-                "Share of random-walk panels on which the best of N strategies shows a "
-                "probability above 95 % of a true Sharpe ratio above 0, exact 95 % intervals.",
-                partial(_paint_trials, {"taken for the only one": fooled, "deflated": passed},
-                        panels),
+            "is expected to show, so with many trials it lets through fewer than one in twenty."
+        ),
+        Plot(
+            "trials",
+            "Share of random-walk panels on which the best of N strategies shows a "
+            "probability above 95 % of a true Sharpe ratio above 0, exact 95 % intervals.",
+            partial(
+                _paint_trials,
+                {"taken for the only one": counts.fooled, "deflated": counts.passed},
+                counts.panels,
             ),
-            (f"The peeking signal correlates by {PEEK:g} with the bar it is said to be known "
+        ),
+        (
+            f"The peeking signal correlates by {PEEK:g} with the bar it is said to be known "
             "before: on random walks, a result that lives at once and dies with a bar's delay was "
             "never there. A signal that really knows the next bars (strength 0.15, after costs) "
-            "keeps most of its worth. Every report shows the three delays."),
-            Plot(
-                "delays",
-                "Sharpe ratio per year, each dot a panel: a signal that peeked (left), one that "
-                "knows (right).",
-                partial(_paint_delays, delayed, honest),
-            ),
-        ],
-        {
-            "panels": panels,
-            "covers 0": covered,
-            "above 0 after costs": above,
-            "best of N above 95 %, deflated": passed,
-            "best of N above 95 %, naive": fooled,
-            "peeked, mean Sharpe by delay": {d: m for d, (m, _) in mean.items()},
-        },
-    )  # fmt: skip
+            "keeps most of its worth. Every report shows the three delays."
+        ),
+        Plot(
+            "delays",
+            "Sharpe ratio per year, each dot a panel: a signal that peeked (left), one that "
+            "knows (right).",
+            partial(_paint_delays, counts.peeked, counts.honest),
+        ),
+    ]
 
 
 def _agrees(count: int, total: int, promised: float, *, below: bool = False) -> bool:

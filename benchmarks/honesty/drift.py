@@ -1,4 +1,4 @@
-"""How often does the drift job cry wolf, and how soon does it hear a real one?"""
+"""How often does the drift job raise a false alarm, and how soon does it flag a real shift?"""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -61,26 +61,26 @@ class Run:
 
     Attributes:
         flagged: by what, at each of the last 60 bars of the stationary panel: "level", "change".
-        peers: whether Evidently's defaults flagged the newest bars.
-        heard: by factor of volatility, the same for the panel whose last 60 bars are shifted.
+        evidently: whether Evidently's defaults flagged the newest bars.
+        shifted: by factor of volatility, the same for the panel whose last 60 bars are shifted.
         promised: share of runs that the limits say may be flagged without a change.
     """
 
     flagged: dict[str, Flags]
-    peers: bool
-    heard: dict[float, dict[str, Flags]]
+    evidently: bool
+    shifted: dict[float, dict[str, Flags]]
     promised: float
 
     @property
-    def wolf(self) -> Flags:
+    def alarms(self) -> Flags:
         """Whether a run at each of the last 60 bars of the stationary panel is flagged."""
         return _either(self.flagged)
 
     def delay(self, factor: float, look: str = "") -> int:
         """Bars from the shift to the first flag, of any look or of one; 61 for none."""
-        heard = self.heard[factor]
-        seen = heard.get(look, np.zeros(_AFTER, dtype=bool)) if look else _either(heard)
-        return int(np.argmax(seen)) + 1 if seen.any() else _AFTER + 1
+        by_look = self.shifted[factor]
+        flags = by_look.get(look, np.zeros(_AFTER, dtype=bool)) if look else _either(by_look)
+        return int(np.argmax(flags)) + 1 if flags.any() else _AFTER + 1
 
 
 MAIN: Final = Setting("6 symbols, 10 years, level over 60 bars")
@@ -109,15 +109,15 @@ def measure(task: Task) -> Run:
         calibrate(history, look, whole.names, false_alarms=rules.false_alarms / len(looks))
         for look in looks
     ]
-    known = [one for one in limits if isinstance(one, Limits)]
-    flagged = {one.look.name: _flags(history, whole, one) for one in known}
-    heard = {}
+    usable = [limit for limit in limits if isinstance(limit, Limits)]
+    flagged = {limit.look.name: _flags(history, whole, limit) for limit in usable}
+    shifted_flags = {}
     for factor in task.factors:
         moved = _panel(shifted(moves, factor, _AFTER), rules)
-        heard[factor] = {one.look.name: _flags(history, moved, one) for one in known}
+        shifted_flags[factor] = {limit.look.name: _flags(history, moved, limit) for limit in usable}
     scores = _scores(history, whole, rules.level, whole.names, np.array([len(whole.distinct) - 1]))
-    peers = bool((scores[0] >= _EVIDENTLY_THRESHOLD).mean() >= _EVIDENTLY_SHARE)
-    return Run(flagged, peers, heard, sum(one.false_alarms for one in known))
+    evidently = bool((scores[0] >= _EVIDENTLY_THRESHOLD).mean() >= _EVIDENTLY_SHARE)
+    return Run(flagged, evidently, shifted_flags, sum(limit.false_alarms for limit in usable))
 
 
 def _panel(moves: Floats, rules: "DriftRules") -> "DriftPanel":
@@ -159,14 +159,14 @@ def _scores(
 
     newest, before = whole.windows(ends, look)
     place = {name: number for number, name in enumerate(whole.names)}
-    found = []
+    distances = []
     for name in names:
         column = whole.values[:, place[name]]
         if look.before:
-            found.append(distances_between(column, newest, before))
+            distances.append(distances_between(column, newest, before))
         else:
-            found.append(distances_to(history.values[:, place[name]], column[newest]))
-    return np.stack(found, axis=1)
+            distances.append(distances_to(history.values[:, place[name]], column[newest]))
+    return np.stack(distances, axis=1)
 
 
 def _either(flags: dict[str, Flags]) -> Flags:
@@ -180,47 +180,14 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
     runs, others = (200, 60) if size == "full" else (8, 0)
     factors = _FACTORS if size == "full" else (_DOUBLED,)
     seeds = np.random.SeedSequence((seed, 9)).spawn(1 + len(OTHERS))
-    tasks = [Task(one, MAIN, factors) for one in seeds[0].spawn(runs)]
-    found = workers.map(measure, tasks, "GARCH panels")
-    rows = [_row(MAIN, found)]
+    tasks = [Task(branch, MAIN, factors) for branch in seeds[0].spawn(runs)]
+    results = workers.map(measure, tasks, "GARCH panels")
+    rows = [_row(MAIN, results)]
     for setting, branch in zip(OTHERS, seeds[1:], strict=True):
         if others:
-            more = [Task(one, setting, (_DOUBLED,)) for one in branch.spawn(others)]
+            more = [Task(twig, setting, (_DOUBLED,)) for twig in branch.spawn(others)]
             rows.append(_row(setting, workers.map(measure, more, setting.words)))
-    wolf = sum(bool(one.wolf[-1]) for one in found)
-    in_time = sum(one.delay(_DOUBLED) <= WITHIN for one in found)
-    by_chance = sum(bool(one.wolf[-WITHIN:].any()) for one in found)
-    asked = sum(_lasted(one.wolf) for one in found)
-    peers = sum(one.peers for one in found)
-    level = sum(one.delay(_DOUBLED, "level") <= _AFTER for one in found)
-    bars = float(np.mean([one.wolf.mean() for one in found]))
-    median = float(np.median([one.delay(_DOUBLED) for one in found]))
-    ratio = f"{peers / wolf:.0f} times as many" if wolf else "we flagged none"
-    findings = (
-        Finding(
-            "stationary panels flagged by one run, nominal 5 %",
-            share(wolf, runs),
-            "at most 8 %",
-            wolf <= 0.08 * runs,
-        ),
-        Finding(
-            "doubled volatility flagged within 10 bars",
-            f"{share(in_time, runs)}; median {median:.0f} bars",
-            "at least 90 %",
-            in_time >= 0.9 * runs,
-        ),
-        Finding(
-            "the same panels flagged by Evidently's defaults", f"{share(peers, runs)}: {ratio}"
-        ),
-        Finding("stationary panels flagged in any of ten runs in a row", share(by_chance, runs)),
-        Finding("stationary panels that ask for a training within 60 bars", share(asked, runs)),
-        Finding("stationary bars flagged, of 60 in every panel", f"{bars:.1%}"),
-        Finding("doubled volatility past a limit of the level look by bar 60", share(level, runs)),
-        Finding(
-            "what the limits themselves say of false alarms",
-            f"{float(np.mean([one.promised for one in found])):.1%} of runs",
-        ),
-    )
+    counts = Counts.of(results)
     heads = [
         "panels", ">runs", ">flagged, stationary", ">limits say", ">doubled, within 10 bars",
         ">median delay",
@@ -232,19 +199,99 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
             "delay",
             f"Share of {runs} panels flagged so many bars after volatility was multiplied, one run "
             "a bar, against what a stationary panel is flagged by chance.",
-            _delays(found, factors),
+            _delays(results, factors),
         ),
         _MEANING,
     )
     data = {
         "runs": runs,
-        "flagged": wolf,
-        "flagged_in_ten": by_chance,
-        "evidently_defaults": peers,
-        "ask_for_a_training": asked,
-        "delays": {str(factor): [one.delay(factor) for one in found] for factor in factors},
+        "flagged": counts.flagged,
+        "flagged_in_ten": counts.flagged_in_ten,
+        "evidently_defaults": counts.evidently,
+        "ask_for_a_training": counts.trainings,
+        "delays": {str(factor): [run.delay(factor) for run in results] for factor in factors},
     }
-    return Outcome(findings, story, data)
+    return Outcome(_findings(results, counts), story, data)
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many panels of the main setting were flagged.
+
+    Attributes:
+        runs: panels.
+        flagged: stationary ones flagged at their last bar.
+        flagged_in_ten: stationary ones flagged at any of the last ten bars.
+        trainings: stationary ones that ask for a training.
+        evidently: stationary ones that Evidently's defaults flag.
+        in_time: doubled ones flagged within `WITHIN` bars.
+        by_level: doubled ones ever flagged by the level look.
+    """
+
+    runs: int
+    flagged: int
+    flagged_in_ten: int
+    trainings: int
+    evidently: int
+    in_time: int
+    by_level: int
+
+    @classmethod
+    def of(cls, results: list[Run]) -> "Counts":
+        """Count the panels."""
+        return cls(
+            runs=len(results),
+            flagged=sum(bool(run.alarms[-1]) for run in results),
+            flagged_in_ten=sum(bool(run.alarms[-WITHIN:].any()) for run in results),
+            trainings=sum(_lasted(run.alarms) for run in results),
+            evidently=sum(run.evidently for run in results),
+            in_time=sum(run.delay(_DOUBLED) <= WITHIN for run in results),
+            by_level=sum(run.delay(_DOUBLED, "level") <= _AFTER for run in results),
+        )
+
+
+def _findings(results: list[Run], counts: Counts) -> list[Finding]:
+    runs = counts.runs
+    bars = float(np.mean([run.alarms.mean() for run in results]))
+    median = float(np.median([run.delay(_DOUBLED) for run in results]))
+    ratio = "we flagged none"
+    if counts.flagged:
+        ratio = f"{counts.evidently / counts.flagged:.0f} times as many"
+    return [
+        Finding(
+            "stationary panels flagged by one run, nominal 5 %",
+            share(counts.flagged, runs),
+            "at most 8 %",
+            counts.flagged <= 0.08 * runs,
+        ),
+        Finding(
+            "doubled volatility flagged within 10 bars",
+            f"{share(counts.in_time, runs)}; median {median:.0f} bars",
+            "at least 90 %",
+            counts.in_time >= 0.9 * runs,
+        ),
+        Finding(
+            "the same panels flagged by Evidently's defaults",
+            f"{share(counts.evidently, runs)}: {ratio}",
+        ),
+        Finding(
+            "stationary panels flagged in any of ten runs in a row",
+            share(counts.flagged_in_ten, runs),
+        ),
+        Finding(
+            "stationary panels that ask for a training within 60 bars",
+            share(counts.trainings, runs),
+        ),
+        Finding("stationary bars flagged, of 60 in every panel", f"{bars:.1%}"),
+        Finding(
+            "doubled volatility past a limit of the level look by bar 60",
+            share(counts.by_level, runs),
+        ),
+        Finding(
+            "what the limits themselves say of false alarms",
+            f"{float(np.mean([run.promised for run in results])):.1%} of runs",
+        ),
+    ]
 
 
 def _lasted(flags: Flags) -> bool:
@@ -255,26 +302,26 @@ def _lasted(flags: Flags) -> bool:
     return bool(windows.all(axis=1).any())
 
 
-def _row(setting: Setting, found: list[Run]) -> list[str]:
-    runs = len(found)
+def _row(setting: Setting, results: list[Run]) -> list[str]:
+    runs = len(results)
     return [
         setting.words,
         str(runs),
-        f"{sum(bool(one.wolf[-1]) for one in found) / runs:.1%}",
-        f"{float(np.mean([one.promised for one in found])):.1%}",
-        f"{sum(one.delay(_DOUBLED) <= WITHIN for one in found) / runs:.1%}",
-        f"{float(np.median([one.delay(_DOUBLED) for one in found])):.0f}",
+        f"{sum(bool(run.alarms[-1]) for run in results) / runs:.1%}",
+        f"{float(np.mean([run.promised for run in results])):.1%}",
+        f"{sum(run.delay(_DOUBLED) <= WITHIN for run in results) / runs:.1%}",
+        f"{float(np.median([run.delay(_DOUBLED) for run in results])):.0f}",
     ]
 
 
-def _delays(found: list[Run], factors: tuple[float, ...]) -> "Painter":
+def _delays(results: list[Run], factors: tuple[float, ...]) -> "Painter":
     """Cumulative share flagged against bars since the shift, by its size."""
 
     def paint(figure: Any, dress: "Dress") -> None:
         axes = figure.add_subplot(facecolor=dress.paper)
         bars = np.arange(1, _AFTER + 1)
         for place, factor in enumerate(factors):
-            delays = np.array([one.delay(factor) for one in found])
+            delays = np.array([run.delay(factor) for run in results])
             axes.step(
                 bars,
                 [100 * float((delays <= bar).mean()) for bar in bars],
@@ -283,7 +330,7 @@ def _delays(found: list[Run], factors: tuple[float, ...]) -> "Painter":
                 linewidth=1.7,
                 label=f"volatility x {factor:g}",
             )
-        chance = np.maximum.accumulate([one.wolf for one in found], axis=1).mean(axis=0)
+        chance = np.maximum.accumulate([run.alarms for run in results], axis=1).mean(axis=0)
         axes.step(bars, 100 * chance, where="post", color=dress.ink, linestyle="--", linewidth=1.2,
                   label="nothing changed")  # fmt: skip
         axes.axvline(WITHIN, color=dress.faint, linewidth=1.2)

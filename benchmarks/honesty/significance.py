@@ -186,7 +186,21 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
         Finding(f"{TESTS[test]}, where nothing is better", share(*_rejected(found, test, kinds)))
         for test in ("textbook", "bootstrap", "arch")
     ]
-    story: list[str | Table | Plot] = [
+    counts = {
+        f"{null}, gain {strength:g}": {
+            test: [int(np.sum(np.array(values) < ALPHA)), len(values)]
+            for test, values in tests.items()
+        }
+        for (null, strength), tests in found.items()
+    }
+    return Outcome(findings, _story(found, kinds, power_kinds[-1]), {"rejected at 5 %, of": counts})
+
+
+_Found = dict[tuple[str, float], dict[str, list[float]]]
+
+
+def _story(found: _Found, kinds: Sequence[str], power_null: str) -> list[str | Table | Plot]:
+    return [
         (
             f"Gains of {MODELS} models over a benchmark, {PERIODS:,} periods (five years of days); in "
             f"truth all are equally good, and their gains correlate by {RELATED}. A test at a nominal "
@@ -198,8 +212,8 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
             "0: with overlapping forecasts that is a third too little, and where losses are "
             "autocorrelated beyond the overlap it is less still. The bootstrap in blocks as long as "
             "the overlap shrinks variances likewise, in SPA and in the confidence set. We average the "
-            "series' slowest cosines, as many as 0.4 T^(2/3) and T / 2h allow, and judge by Student's t with that many degrees of "
-            "freedom (Lazarus, Lewis, Stock & Watson, 2018; Coroneo & Iacone, 2020); SPA keeps "
+            "series' slowest cosines, as many as 0.4 T^(2/3) and T / 2h allow, and judge by "
+            "Student's t with that many degrees of freedom (Lazarus, Lewis, Stock & Watson, 2018; Coroneo & Iacone, 2020); SPA keeps "
             "Hansen's (2005) statistic and his choice of models, the confidence set Hansen, Lunde & "
             "Nason's (2011) sequence of tests, and both take their laws from the same asymptotics."
         ),
@@ -214,20 +228,9 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
             "Share of runs that find a model whose true gain is so many standard errors, among "
             "two that gain nothing, with exact 95 % intervals. Dotted: the best possible test of "
             "the one model, which knows the variance and which model it is.",
-            partial(_paint_power, found, power_kinds[-1]),
+            partial(_paint_power, found, power_null),
         ),
     ]
-    counts = {
-        f"{null}, gain {strength:g}": {
-            test: [int(np.sum(np.array(values) < ALPHA)), len(values)]
-            for test, values in tests.items()
-        }
-        for (null, strength), tests in found.items()
-    }
-    return Outcome(findings, story, {"rejected at 5 %, of": counts})
-
-
-_Found = dict[tuple[str, float], dict[str, list[float]]]
 
 
 def _gathered(batches: Sequence[Batch], answers: Sequence[dict[str, list[float]]]) -> _Found:

@@ -10,73 +10,23 @@ The ceilings are the bare model call behind uvloop and httptools, and an HTTP ec
 """
 
 import argparse
-import json
 import shutil
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-
 from benchmarks import load
+from benchmarks.contenders import GRPC_PORT, Contender, Model, contenders, install
 from benchmarks.processes import Server, launch
 from benchmarks.results import add_option, machine, markdown, write
 
-ROOT = Path(__file__).resolve().parents[1]
-PEERS = ROOT / "benchmarks" / ".peers"
-XGBOOST = ["xgboost-cpu==3.2.0", "scikit-learn==1.9.1", "numpy==2.4.6"]
-ENVIRONMENTS = {
-    "fastapi": ["fastapi", "orjson", "uvicorn", "uvloop", "httptools", "onnxruntime", *XGBOOST],
-    "bentoml": ["bentoml", *XGBOOST],
-    "mlserver": ["mlserver==1.7.1", *XGBOOST],
-    "mlflow": ["mlflow==3.17.2", *XGBOOST],
-    "kserve": ["kserve==0.21.0", *XGBOOST],
-}
-PORT, GRPC_PORT = 18_080, 18_081
 CONNECTIONS = (1, 16, 64)
 TREES = 300
 
 
-@dataclass(frozen=True)
-class Contender:
-    """How to start a server and what to send it."""
-
-    name: str
-    command: list[str]
-    env: dict[str, str]
-    ready: str
-    infer: str
-    body: bytes
-    grpc: Callable[[], object] | None = None
-
-
-def environments() -> None:
-    """Make each peer's own environment, once."""
-    uv = [sys.executable, "-m", "uv"]
-    for name, packages in ENVIRONMENTS.items():
-        home = PEERS / name
-        if (home / "bin" / "python").exists():
-            continue
-        print(f"Installing {name} into {home.relative_to(ROOT)} ...", flush=True)
-        subprocess.run([*uv, "venv", "-q", "-p", sys.executable, str(home)], check=True)
-        into = [*uv, "pip", "install", "-q", "--compile-bytecode", "-p", str(home / "bin/python")]
-        subprocess.run([*into, *packages], check=True)
-        if name == "mlserver":  # its own requirement is the GPU build of XGBoost
-            subprocess.run([*into, "--no-deps", "mlserver-xgboost==1.7.1"], check=True)
-    ours = PEERS / "bellwether"
-    subprocess.run(
-        [*uv, "venv", "-q", "--allow-existing", "-p", sys.executable, str(ours)], check=True
-    )
-    into = [*uv, "pip", "install", "-q", "--compile-bytecode", "-p", str(ours / "bin/python")]
-    subprocess.run([*into, "--no-deps", "--require-hashes", "-r", "locks/serving.txt"], check=True)
-
-
-def prepare(folder: Path) -> tuple[Path, Path, np.ndarray]:
-    """Train one XGBoost candidate on synthetic prices; return bundle, UBJ model and a row."""
+def prepare(folder: Path) -> Model:
+    """Train one XGBoost candidate on synthetic prices; return the model and a row."""
     from forecasting.adapters.lake.lake import Lake
     from forecasting.adapters.market import open_source
     from forecasting.bundle.bundle import write_bundle
@@ -129,176 +79,7 @@ def prepare(folder: Path) -> tuple[Path, Path, np.ndarray]:
         horizon_times=lambda symbol, last: horizon_times(symbol, last, "1d"),
     )
     lake.publish_features("bench", served)
-    return bundle, bundle / "model.ubj", table.values[-1]
-
-
-def contenders(folder: Path, bundle: Path, ubj: Path, row: np.ndarray) -> list[Contender]:
-    """Every server of the comparison, weakest assumptions first."""
-    python = {name: str(PEERS / name / "bin" / "python") for name in ENVIRONMENTS}
-    tensor = {"name": "input-0", "shape": [1, len(row)], "datatype": "FP32", "data": row.tolist()}
-    v2 = json.dumps({"inputs": [tensor]}).encode()
-    ask = {"name": "symbols", "shape": [1], "datatype": "BYTES", "data": ["SYN1"]}
-    base = f"http://127.0.0.1:{PORT}"
-    mlserver = folder / "mlserver"
-    mlserver.mkdir()
-    shutil.copy(ubj, mlserver / "model.ubj")
-    (mlserver / "settings.json").write_text(
-        json.dumps(
-            {
-                "http_port": PORT,
-                "grpc_port": GRPC_PORT,
-                "metrics_port": PORT + 2,
-                "parallel_workers": 0,
-                "debug": False,
-            }
-        )
-    )
-    (mlserver / "model-settings.json").write_text(
-        json.dumps(
-            {
-                "name": "model",
-                "implementation": "mlserver_xgboost.XGBoostModel",
-                "parameters": {"uri": "./model.ubj"},
-            }
-        )
-    )
-    save = (
-        "import sys, xgboost, mlflow; m = xgboost.XGBRegressor(); m.load_model(sys.argv[1]); "
-        "mlflow.xgboost.save_model(m, sys.argv[2], model_format='ubj')"
-    )
-    subprocess.run(
-        [python["mlflow"], "-c", save, str(ubj), str(folder / "mlflow")],
-        check=True,
-        capture_output=True,
-        env={"PATH": "/usr/bin:/bin", "MLFLOW_DISABLE_TELEMETRY": "true"},
-    )
-    model = {"MODEL": str(ubj), "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    peers = ROOT / "benchmarks" / "peers"
-
-    def ours(name: str, **changes: str) -> Contender:
-        return Contender(
-            name,
-            [str(PEERS / "bellwether" / "bin" / "python"), "-m", "serving.server"],
-            {
-                "BELLWETHER_STATE_DIR": str(folder),
-                "BELLWETHER_BUNDLE_URL": str(bundle),
-                "BELLWETHER_MODEL_VERSION": "1",
-                "BELLWETHER_HTTP_PORT": str(PORT),
-                "BELLWETHER_GRPC_PORT": str(GRPC_PORT),
-                "PYTHONPATH": str(ROOT),
-                **changes,
-            },
-            f"{base}/v2/health/ready",
-            f"{base}/v2/models/bellwether/infer",
-            json.dumps({"inputs": [ask]}).encode(),
-            _symbol_request,
-        )
-
-    return [
-        Contender(
-            "echo (ceiling)",
-            [python["fastapi"], str(peers / "bare.py"), str(PORT)],
-            {},
-            base,
-            f"{base}/",
-            v2,
-        ),
-        Contender(
-            "bare model call (ceiling)",
-            [python["fastapi"], str(peers / "bare.py"), str(PORT), str(bundle / "model.onnx")],
-            {},
-            base,
-            f"{base}/",
-            v2,
-        ),
-        ours("Bellwether"),
-        ours("Bellwether, model called each time", BELLWETHER_KEEP_FORECASTS="false"),
-        Contender(
-            "FastAPI by hand",
-            [
-                *(python["fastapi"], "-m", "uvicorn", "benchmarks.peers.fastapi_app:app"),
-                *("--port", str(PORT), "--no-access-log"),
-            ],
-            model,
-            f"{base}/v2/health/ready",
-            f"{base}/v2/models/model/infer",
-            v2,
-        ),
-        Contender(
-            "KServe SDK, defaults",
-            [
-                *(python["kserve"], str(peers / "kserve_default.py")),
-                *("--http_port", str(PORT), "--grpc_port", str(GRPC_PORT)),
-            ],
-            model,
-            f"{base}/v2/health/ready",
-            f"{base}/v2/models/model/infer",
-            v2,
-            lambda: _row_request(row),
-        ),
-        Contender(
-            "MLServer",
-            [str(PEERS / "mlserver" / "bin" / "mlserver"), "start", str(mlserver)],
-            {"OMP_NUM_THREADS": "1"},
-            f"{base}/v2/health/ready",
-            f"{base}/v2/models/model/infer",
-            v2,
-            lambda: _row_request(row),
-        ),
-        Contender(
-            "mlflow models serve",
-            [
-                *(
-                    python["mlflow"],
-                    "-m",
-                    "mlflow",
-                    "models",
-                    "serve",
-                    "-m",
-                    str(folder / "mlflow"),
-                ),
-                *("--env-manager", "local", "--host", "127.0.0.1", "--port", str(PORT)),
-            ],
-            {
-                "OMP_NUM_THREADS": "1",
-                "MLFLOW_DISABLE_TELEMETRY": "true",
-                "PATH": f"{PEERS / 'mlflow' / 'bin'}:/usr/bin:/bin",
-            },
-            f"{base}/ping",
-            f"{base}/invocations",
-            json.dumps({"inputs": [row.tolist()]}).encode(),
-        ),
-        Contender(
-            "BentoML",
-            [
-                *(python["bentoml"], "-m", "bentoml", "serve"),
-                *("benchmarks.peers.bento_service:Forecaster", "--port", str(PORT)),
-                *("--working-dir", str(ROOT)),
-            ],
-            {**model, "BENTOML_DO_NOT_TRACK": "True", "BENTOML_HOME": str(folder / "bento")},
-            f"{base}/readyz",
-            f"{base}/predict",
-            json.dumps({"rows": [row.tolist()]}).encode(),
-        ),
-    ]
-
-
-def _row_request(row: np.ndarray) -> object:
-    from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
-
-    request = pb.ModelInferRequest(model_name="model")
-    request.inputs.add(name="input-0", datatype="FP32", shape=[1, len(row)])
-    request.raw_input_contents.append(row.astype(np.float32).tobytes())
-    return request
-
-
-def _symbol_request() -> object:
-    from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
-
-    request = pb.ModelInferRequest(model_name="bellwether")
-    request.inputs.add(name="symbols", datatype="BYTES", shape=[1])
-    request.raw_input_contents.append(len(b"SYN1").to_bytes(4, "little") + b"SYN1")
-    return request
+    return Model(folder, bundle, table.values[-1])
 
 
 def measure(contender: Contender, folder: Path, seconds: float) -> tuple[Server, list[load.Row]]:
@@ -337,12 +118,11 @@ def main() -> None:
     arguments = parser.parse_args()
     if shutil.which("wrk") is None:
         raise SystemExit("The serving benchmark needs wrk on PATH: apt-get install wrk")
-    environments()
+    install()
     measured: list[tuple[Server, list[load.Row]]] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        bundle, ubj, row = prepare(folder)
-        for contender in contenders(folder, bundle, ubj, row):
+        for contender in contenders(prepare(folder)):
             if arguments.only.lower() in contender.name.lower():
                 print(f"Measuring {contender.name} ...", flush=True)
                 measured.append(measure(contender, folder, arguments.seconds))

@@ -24,6 +24,7 @@ ALPHAS: Final = {"ridge": 1.0, "ridge_light": 0.1, "ridge_heavy": 10.0}
 """Challengers: what is weighed has the same shape whatever model it came from."""
 
 TOP: Final = Path(__file__).resolve().parent.parent.parent
+PRODUCT: Final = TOP / "forecasting"
 MB: Final = 2**20
 
 
@@ -70,6 +71,7 @@ def measure(symbols: int, bars: int, seed: int) -> dict[str, Any]:
 
     from forecasting.evaluation.evaluate import evaluate
     from forecasting.evaluation.gates import decide
+    from forecasting.evaluation.loss_sums import sum_losses
 
     forecasts, recalibration = forecasts_of(symbols, bars, seed)
     shared = {id(array): array for one in forecasts.values() for array in _arrays(one)}
@@ -100,8 +102,8 @@ def measure(symbols: int, bars: int, seed: int) -> dict[str, Any]:
         "warm": warm,
         "memory_mb": _peak_mb(weigh),
         "profiled": profiled,
-        "scoring": _share_of(pstats.Stats(profile), "loss_sums.py", "sum_losses"),
-        "parts": _parts(pstats.Stats(profile)),
+        "scoring": _seconds_in(pstats.Stats(profile), sum_losses),
+        "parts": _parts(pstats.Stats(profile), evaluate),
         "plain": plain_time,
         "plain_mb": _peak_mb(lambda: plain_scores(forecasts)),
         "difference": max(
@@ -156,26 +158,21 @@ def _peak_mb(function: Any) -> float:
         tracemalloc.stop()
 
 
-def _share_of(stats: Any, file: str, function: str) -> float:
-    return float(
-        sum(
-            row[3]
-            for (path, _, name), row in stats.stats.items()
-            if Path(path).name == file and name == function
-        )
-    )
+def _seconds_in(stats: Any, function: Any) -> float:
+    """CPU seconds of a function and what it calls."""
+    code = function.__code__
+    return float(stats.stats[code.co_filename, code.co_firstlineno, code.co_name][3])
 
 
-def _parts(stats: Any) -> dict[str, float]:
-    """Seconds of what `evaluate` calls, dearest first."""
+def _parts(stats: Any, caller: Any) -> dict[str, float]:
+    """Seconds of the product's functions that a function's module calls, dearest first."""
+    module = caller.__code__.co_filename
     spent: dict[str, float] = {}
     for (path, _, name), (*_, callers) in stats.stats.items():
-        if "forecasting" not in Path(path).parts or name.startswith("<"):
+        if PRODUCT not in Path(path).parents or path == module or name.startswith("<"):
             continue
-        within = sum(
-            row[3] for (caller, _, _), row in callers.items() if Path(caller).name == "evaluate.py"
-        )
-        if within and Path(path).name != "evaluate.py":
+        within = sum(row[3] for (source, _, _), row in callers.items() if source == module)
+        if within:
             key = f"{Path(path).stem}.{name}"
             spent[key] = spent.get(key, 0.0) + within
     return dict(sorted(spent.items(), key=lambda item: -item[1])[:6])

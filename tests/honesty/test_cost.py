@@ -12,4 +12,4 @@ def test_the_measured_evaluation_agrees_with_plain_expressions():
     assert measured["rows"] > 1_000
     assert measured["warm"]["cpu"] > 0
     assert 0 < measured["memory_mb"] < measured["plain_mb"]
-    assert {name.partition(".")[0] for name in measured["parts"]} >= {"scoring", "backtest"}
+    assert {name.partition(".")[0] for name in measured["parts"]} >= {"loss_sums", "backtest"}

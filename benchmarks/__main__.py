@@ -11,10 +11,10 @@ NAMES = ("features", "ingest", "pipeline", "serving")
 parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
 parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(NAMES)}")
 results.add_option(parser)
-asked = parser.parse_args()
-if unknown := set(asked.names) - set(NAMES):
+arguments = parser.parse_args()
+if unknown := set(arguments.names) - set(NAMES):
     parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
-for name in asked.names or NAMES:
+for name in arguments.names or NAMES:
     print(f"== {name}", flush=True)
-    command = [sys.executable, "-m", f"benchmarks.{name}", "--out", str(asked.out)]
+    command = [sys.executable, "-m", f"benchmarks.{name}", "--out", str(arguments.out)]
     subprocess.run(command, check=True)

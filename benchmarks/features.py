@@ -158,17 +158,17 @@ def compare(symbols: int, bars: int, repeat: int, out: Path) -> None:
     ours = measured[0]
     rows = [
         [
-            one["name"],
-            f"{one['first_seconds']:.2f} s",
-            f"{one['seconds']:.2f} s ({one['runs']})",
-            f"{one['cpu_seconds']:.2f} s",
-            f"{one['first_seconds'] / ours['first_seconds']:.1f}x",
-            f"{one['peak_mb']:.0f} MB",
-            f"{one['peak_mb'] - one['before_mb']:.0f} MB",
-            f"{one['peak_mb'] / ours['peak_mb']:.1f}x",
-            f"{gaps[one['name']]:.1e}",
+            result["name"],
+            f"{result['first_seconds']:.2f} s",
+            f"{result['seconds']:.2f} s ({result['runs']})",
+            f"{result['cpu_seconds']:.2f} s",
+            f"{result['first_seconds'] / ours['first_seconds']:.1f}x",
+            f"{result['peak_mb']:.0f} MB",
+            f"{result['peak_mb'] - result['before_mb']:.0f} MB",
+            f"{result['peak_mb'] / ours['peak_mb']:.1f}x",
+            f"{gaps[result['name']]:.1e}",
         ]
-        for one in measured
+        for result in measured
     ]
     heads = ["", ">first run", ">best (runs)", ">best CPU", ">first run / ours", ">peak RSS"]
     heads += [">of it added", ">peak / ours", ">largest gap to ours"]
@@ -191,15 +191,15 @@ def compare(symbols: int, bars: int, repeat: int, out: Path) -> None:
 def _largest_gap(ours: Path, theirs: Path) -> float:
     import numpy as np
 
-    with np.load(ours) as one, np.load(theirs) as other:
-        if set(one) != set(other):
-            sys.exit(f"columns differ: {sorted(set(one) ^ set(other))}")
+    with np.load(ours) as first, np.load(theirs) as second:
+        if set(first) != set(second):
+            sys.exit(f"columns differ: {sorted(set(first) ^ set(second))}")
         gap = 0.0
-        for name in one:
-            mine, yours = one[name].astype(float), other[name].astype(float)
-            if not (np.isfinite(mine).all() and np.isfinite(yours).all()):
+        for name in first:
+            a, b = first[name].astype(float), second[name].astype(float)
+            if not (np.isfinite(a).all() and np.isfinite(b).all()):
                 sys.exit(f"{name} is not finite in a sampled row")
-            gap = max(gap, float((np.abs(mine - yours) / (1.0 + np.abs(mine))).max()))
+            gap = max(gap, float((np.abs(a - b) / (1.0 + np.abs(a))).max()))
         return gap
 
 

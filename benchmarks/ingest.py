@@ -35,7 +35,7 @@ def step(shard: str, symbols: int, folder: Path) -> dict[str, object]:
     import os
 
     os.environ["BELLWETHER_LAKE_URL"] = str(folder / "lake")
-    asked = {
+    options = {
         "symbols": ",".join(f"SYN{number:05d}" for number in range(1, symbols + 1)),
         "source": "synthetic",
         "source_options": json.dumps({"bars": BARS}),
@@ -53,7 +53,7 @@ def step(shard: str, symbols: int, folder: Path) -> dict[str, object]:
         size, snapshot = 0, ""
     elif shard:
         name = f"part-{shard.partition('/')[0]}"
-        fetch(shard=shard, bars=SimpleNamespace(path=str(folder / name), metadata={}), **asked)
+        fetch(shard=shard, bars=SimpleNamespace(path=str(folder / name), metadata={}), **options)
         size = sum(file.stat().st_size for file in (folder / name).iterdir())
         snapshot = ""
     else:
@@ -62,7 +62,7 @@ def step(shard: str, symbols: int, folder: Path) -> dict[str, object]:
         ]
         prices = SimpleNamespace(path=str(folder / "prices"), metadata={})
         quality = SimpleNamespace(path=str(folder / "quality"), metadata={})
-        snapshot = ingest(fetched=parts, prices=prices, quality=quality, **asked)
+        snapshot = ingest(fetched=parts, prices=prices, quality=quality, **options)
         lake = (folder / "lake").rglob("*.parquet")
         size = sum(file.stat().st_size for file in lake)
     return {
@@ -144,11 +144,11 @@ def main() -> None:
             again = measured("", arguments.symbols, folder)
             if count == counts[-1]:
                 after = [measured(name, arguments.symbols, folder) for name in LATER]
-        slowest = max(fetched, key=lambda one: float(str(one["cpu"])))
+        slowest = max(fetched, key=lambda shard: float(str(shard["cpu"])))
         steps = [("fetch, dearest shard", slowest), ("ingest", joined), ("ingest again", again)]
         steps += zip(("features", "train ridge"), after, strict=False)
-        for name, one in steps:
-            figures = [one[key] for key in ("start", "cpu", "seconds", "peak_mb", "mb")]
+        for name, measurement in steps:
+            figures = [measurement[key] for key in ("start", "cpu", "seconds", "peak_mb", "mb")]
             start, used, seconds, peak, size = (float(str(figure)) for figure in figures)
             rows.append(
                 [
@@ -159,11 +159,11 @@ def main() -> None:
                     f"{seconds:.1f}",
                     f"{peak:,.0f}",
                     f"{size:.1f}",
-                    str(one["snapshot"]),
+                    str(measurement["snapshot"]),
                 ]
             )
         found.append({"shards": count, "fetch": fetched, "ingest": joined, "again": again})
-    snapshots = {str(one["ingest"]["snapshot"]) for one in found}  # type: ignore[index]
+    snapshots = {str(run["ingest"]["snapshot"]) for run in found}  # type: ignore[index]
     if len(snapshots) != 1:
         raise SystemExit(f"the snapshots differ: {', '.join(sorted(snapshots))}")
     heads = ["shards", "step", ">start CPU s", ">CPU s", ">seconds", ">peak MB", ">MB written"]

@@ -90,15 +90,15 @@ def main() -> None:
     heads = (">symbols", ">rows", *(f">{stage} s" for stage in STAGES))
     rows = [
         (
-            f"{one['symbols']}",
-            f"{one['rows']:,}",
-            *(f"{one[stage]:.1f}" for stage in STAGES),
-            f"{one['total']:.1f}",
-            f"{one['total'] / one['rows'] * 1e6:.0f}",
-            f"{one['peak_mb']:,.0f}",
-            f"{one['peak_mb'] * 1e3 / one['rows']:.2f}",
+            f"{result['symbols']}",
+            f"{result['rows']:,}",
+            *(f"{result[stage]:.1f}" for stage in STAGES),
+            f"{result['total']:.1f}",
+            f"{result['total'] / result['rows'] * 1e6:.0f}",
+            f"{result['peak_mb']:,.0f}",
+            f"{result['peak_mb'] * 1e3 / result['rows']:.2f}",
         )
-        for one in measured
+        for result in measured
     ]
     heads = (*heads, ">total s", ">us per row", ">peak MB", ">kB per row")
     text = "\n\n".join(

@@ -1,1 +1,1 @@
-"""Experiments on our own honesty: how often is each gate wrong?"""
+"""Experiments that count how often each gate is wrong."""

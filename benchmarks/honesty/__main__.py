@@ -61,7 +61,11 @@ def main(
         console.print(page.promises(outcome), markup=False)
     if not small:
         console.print(f"written: {page.write(ran, every, out)}", markup=False)
-    broken = [f"{name}: {one.what}" for name, (_, out, _) in ran.items() for one in out.broken]
+    broken = [
+        f"{name}: {finding.what}"
+        for name, (_, outcome, _) in ran.items()
+        for finding in outcome.broken
+    ]
     if broken:
         console.print("promises not kept:\n  " + "\n  ".join(broken), style="red", markup=False)
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""Does the backtest pay for nothing, and does a bar's delay expose a signal that peeked?"""
+"""Backtest experiment: Sharpe ratios of noise, of the best of many, and of a signal that peeked."""
 
 from dataclasses import dataclass, replace
 from functools import partial

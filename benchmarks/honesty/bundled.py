@@ -17,8 +17,8 @@ def words(universe: str) -> str:
     """What a bundled data set is: symbols and interval."""
     from forecasting.adapters.market.providers.sample import UNIVERSES
 
-    held = UNIVERSES[universe]
-    return f"{', '.join(held.default)}; {held.interval} bars"
+    sample = UNIVERSES[universe]
+    return f"{', '.join(sample.default)}; {sample.interval} bars"
 
 
 def examples_of(universe: str) -> Examples:

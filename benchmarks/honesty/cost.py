@@ -1,4 +1,4 @@
-"""What the evaluation of 50 symbols x 10 years costs: time, memory, and where they go."""
+"""Cost experiment: time and memory of an evaluation of 50 symbols x 10 years."""
 
 import json
 import subprocess
@@ -74,7 +74,7 @@ def measure(symbols: int, bars: int, seed: int) -> dict[str, Any]:
     from forecasting.evaluation.loss_sums import sum_losses
 
     forecasts, recalibration = forecasts_of(symbols, bars, seed)
-    shared = {id(array): array for one in forecasts.values() for array in _arrays(one)}
+    shared = {id(array): array for candidate in forecasts.values() for array in _arrays(candidate)}
 
     def weigh() -> Any:
         weighed = evaluate(forecasts)
@@ -89,8 +89,8 @@ def measure(symbols: int, bars: int, seed: int) -> dict[str, Any]:
     profile.disable()
     plain_time, plain = _timed(lambda: plain_scores(forecasts))
     ours = {
-        name: (one.overall.pinball, one.overall.coverage_90)
-        for name, one in weighed.candidates.items()
+        name: (candidate.overall.pinball, candidate.overall.coverage_90)
+        for name, candidate in weighed.candidates.items()
     }
     return {
         "symbols": symbols,
@@ -113,33 +113,38 @@ def measure(symbols: int, bars: int, seed: int) -> dict[str, Any]:
 
 
 def plain_scores(forecasts: Mapping[str, "OutOfSample"]) -> dict[str, tuple[float, float]]:
-    """Scaled pinball loss and coverage of every candidate, as one would first write them.
+    """Scaled pinball loss and coverage of every candidate, as they would first be written.
 
     Whole arrays in float64, one expression after the other: an independent check of the blocks of
     `forecasting.evaluation.loss_sums`, and what they are held against.
     """
-    found = {}
-    for name, one in forecasts.items():
-        levels = np.array(one.levels)
-        floor = np.array([np.median(one.scale[one.codes == c]) for c in range(len(one.symbols))])
-        scale = np.maximum(one.scale, 0.1 * floor[one.codes])
-        realised = one.realised.astype(np.float64)
-        quantiles = one.quantiles.astype(np.float64)
+    scores = {}
+    for name, candidate in forecasts.items():
+        levels = np.array(candidate.levels)
+        floor = np.array(
+            [
+                np.median(candidate.scale[candidate.codes == c])
+                for c in range(len(candidate.symbols))
+            ]
+        )
+        scale = np.maximum(candidate.scale, 0.1 * floor[candidate.codes])
+        realised = candidate.realised.astype(np.float64)
+        quantiles = candidate.quantiles.astype(np.float64)
         error = realised[:, :, None] - quantiles
         loss = np.where(error >= 0, levels * error, (levels - 1) * error).mean(axis=2)
         horizons = np.arange(1, realised.shape[1] + 1)
         loss = loss / (scale[:, None] * np.sqrt(horizons))
         weight = np.isfinite(realised) / horizons
         inside = (realised >= quantiles[:, :, 0]) & (realised <= quantiles[:, :, -1])
-        found[name] = (
+        scores[name] = (
             float(np.nansum(loss * weight) / weight.sum()),
             float(inside.sum() / np.isfinite(realised).sum()),
         )
-    return found
+    return scores
 
 
-def _arrays(one: "OutOfSample") -> list[NDArray[Any]]:
-    return [value for value in vars(one).values() if isinstance(value, np.ndarray)]
+def _arrays(candidate: "OutOfSample") -> list[NDArray[Any]]:
+    return [value for value in vars(candidate).values() if isinstance(value, np.ndarray)]
 
 
 def _timed(function: Any) -> tuple[dict[str, float], Any]:
@@ -188,42 +193,42 @@ def in_a_process(item: tuple[int, int, int]) -> dict[str, Any]:
 
 def run(size: Size, workers: Workers, seed: int) -> Outcome:
     """Measure one panel."""
-    (one,) = workers.map(in_a_process, [(*SIZES[size], seed)], "training, then weighing")
-    what = f"{one['symbols']} symbols x {one['bars']:,} bars, {1 + len(ALPHAS)} candidates"
+    (cost,) = workers.map(in_a_process, [(*SIZES[size], seed)], "training, then weighing")
+    what = f"{cost['symbols']} symbols x {cost['bars']:,} bars, {1 + len(ALPHAS)} candidates"
     parts = [
-        [name.replace("_", " "), f"{seconds:.2f}", f"{seconds / one['profiled']['cpu']:.0%}"]
-        for name, seconds in one["parts"].items()
+        [name.replace("_", " "), f"{seconds:.2f}", f"{seconds / cost['profiled']['cpu']:.0%}"]
+        for name, seconds in cost["parts"].items()
     ]
     scores = [
-        ["whole arrays in float64", f"{one['plain']['cpu']:.2f}", f"{one['plain_mb']:,.0f}"],
-        ["in blocks and float32, with every other sum", f"{one['scoring']:.2f}", ""],
-        ["all of the evaluation", f"{one['warm']['cpu']:.2f}", f"{one['memory_mb']:,.0f}"],
+        ["whole arrays in float64", f"{cost['plain']['cpu']:.2f}", f"{cost['plain_mb']:,.0f}"],
+        ["in blocks and float32, with every other sum", f"{cost['scoring']:.2f}", ""],
+        ["all of the evaluation", f"{cost['warm']['cpu']:.2f}", f"{cost['memory_mb']:,.0f}"],
     ]
     return Outcome(
         findings=[
             Finding(
                 f"evaluation, verdict and backtests of {what}",
-                f"{one['warm']['cpu']:.1f} CPU s, {one['memory_mb']:,.0f} MB beside the "
-                f"{one['forecasts_mb']:,.0f} MB of forecasts",
+                f"{cost['warm']['cpu']:.1f} CPU s, {cost['memory_mb']:,.0f} MB beside the "
+                f"{cost['forecasts_mb']:,.0f} MB of forecasts",
             ),
             Finding(
                 "the first in a process, with imports",
-                f"{one['cold']['cpu']:.1f} CPU s",
+                f"{cost['cold']['cpu']:.1f} CPU s",
             ),
             Finding(
-                f"recalibration of one candidate, {one['recalibration']['renewals']} renewals",
-                f"{one['recalibration']['cpu']:.1f} CPU s",
+                f"recalibration of one candidate, {cost['recalibration']['renewals']} renewals",
+                f"{cost['recalibration']['cpu']:.1f} CPU s",
             ),
             Finding(
                 "loss and coverage against plain expressions in float64, largest difference",
-                f"{one['difference']:.1g}",
+                f"{cost['difference']:.1g}",
                 "at most 1e-6",
-                one["difference"] <= 1e-6,
+                cost["difference"] <= 1e-6,
             ),
         ],
         story=[
             (
-                f"{one['rows']:,} forecasts of 30 horizons and 5 quantiles from each candidate. Where "
+                f"{cost['rows']:,} forecasts of 30 horizons and 5 quantiles from each candidate. Where "
                 "the CPU time of a warm evaluation goes (one thread, under a profiler, which slows it):"
             ),
             Table(["part", ">seconds", ">of all"], parts),
@@ -235,12 +240,12 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
             ),
             Table(["", ">CPU s", ">peak MB"], scores),
             (
-                f"A calibration is renewed {one['recalibration']['renewals']} times along the walk. "
+                f"A calibration is renewed {cost['recalibration']['renewals']} times along the walk. "
                 "Residuals are ranked only once a fold; between folds feedback moves one factor per "
                 "tail and horizon."
             ),
         ],
-        data=one,
+        data=cost,
     )
 
 

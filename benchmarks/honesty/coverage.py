@@ -1,4 +1,4 @@
-"""Does the 90 % interval hold 90 % of what comes, at every horizon, on data that depend on the past?"""
+"""Interval experiment: coverage of the 90 % interval per horizon, on real and simulated prices."""
 
 from typing import Any, Final
 
@@ -68,9 +68,9 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
 def _real_findings(walks: dict[Real, Counted]) -> list[Finding]:
     findings = []
     for universe in dict.fromkeys(item.universe for item in walks):
-        mine = [counted for item, counted in walks.items() if item.universe == universe]
-        shares = np.stack([counted.coverage() for counted in mine])
-        points = min(int(counted.known.min()) for counted in mine)
+        walked = [counted for item, counted in walks.items() if item.universe == universe]
+        shares = np.stack([counted.coverage() for counted in walked])
+        points = min(int(counted.known.min()) for counted in walked)
         findings.append(
             Finding(
                 f"{universe}: 90 % interval, least and most over all horizons and candidates",
@@ -85,7 +85,7 @@ def _real_findings(walks: dict[Real, Counted]) -> list[Finding]:
 def _simulated_findings(by_market: dict[str, list[Counted]]) -> list[Finding]:
     findings = []
     for market, counted in by_market.items():
-        shares = np.mean([one.coverage() for one in counted], axis=0)
+        shares = np.mean([history.coverage() for history in counted], axis=0)
         findings.append(
             Finding(
                 f"simulated, {market}: the same, mean of {len(counted)} histories",
@@ -212,13 +212,13 @@ def _step_table(walks: dict[Real, Counted]) -> Table:
 def _market_table(by_market: dict[str, list[Counted]]) -> Table:
     rows = []
     for market, counted in by_market.items():
-        shares = np.stack([one.coverage() for one in counted])
-        plain = np.stack([one.coverage(0.0) for one in counted])
+        shares = np.stack([history.coverage() for history in counted])
+        plain = np.stack([history.coverage(0.0) for history in counted])
         mean = shares.mean(axis=0)
         rows.append(
             [
                 MARKETS[market],
-                f"{min(int(one.known.min()) for one in counted):,}",
+                f"{min(int(history.known.min()) for history in counted):,}",
                 *(_share(mean[h - 1]) for h in HORIZONS),
                 _share(float(((shares >= BAND[0]) & (shares <= BAND[1])).mean())),
                 _share(float(((plain >= BAND[0]) & (plain <= BAND[1])).mean())),

@@ -1,4 +1,4 @@
-"""Every fault alone and every pair of faults, put into clean bars: does one get through unnamed?"""
+"""Data fault experiment: every fault and every pair in clean bars; which go unnamed?"""
 
 import re
 from collections import Counter
@@ -89,7 +89,9 @@ def clean_alarms(universe: str) -> tuple[int, list[Alarm]]:
     sample = UNIVERSES[universe]
     bars = SampleSource(universe=universe).fetch(sample.symbols, None, None, sample.interval).bars
     judged = judge(bars, now=NOW, interval=sample.interval)
-    alarms = [(universe, one.fault, one.symbol, one.said) for one in judged.findings]
+    alarms = [
+        (universe, finding.fault, finding.symbol, finding.said) for finding in judged.findings
+    ]
     alarms += [
         (universe, str(row.fault), str(row.symbol), str(row.detail))
         for row in judged.quarantine.itertuples()

@@ -1,4 +1,4 @@
-"""How often does the drift job raise a false alarm, and how soon does it flag a real shift?"""
+"""Drift experiment: false alarms on stationary panels, and bars until a real shift is flagged."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final

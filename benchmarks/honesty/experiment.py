@@ -1,4 +1,4 @@
-"""What an experiment on our own honesty is: it runs, counts how often we are wrong, and says so."""
+"""Experiments of docs/honesty.md: what they return, and the processes that share their work."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -23,13 +23,13 @@ class Finding:
     Attributes:
         what: the figure, in words.
         found: what came out, as it is read.
-        wanted: what was promised; "" where the figure is only told.
+        promised: in words; "" where the figure is only reported.
         holds: whether the promise is kept; True where there is none.
     """
 
     what: str
     found: str
-    wanted: str = ""
+    promised: str = ""
     holds: bool = True
 
 
@@ -109,7 +109,7 @@ class Workers:
             items: its arguments.
             what: words beside the bar.
         """
-        given = list(items)
+        arguments = list(items)
         results: dict[int, Result] = {}
         columns = (
             TextColumn("{task.description}"),
@@ -118,21 +118,21 @@ class Workers:
             TimeElapsedColumn(),
         )
         with Progress(*columns, console=self._console) as bar:
-            task = bar.add_task(what, total=len(given))
+            task = bar.add_task(what, total=len(arguments))
             if self._processes == 1:
-                for index, item in enumerate(given):
+                for index, item in enumerate(arguments):
                     results[index] = function(item)
                     bar.advance(task)
             else:
                 # Threads of numerical libraries do not survive a fork.
                 with ProcessPoolExecutor(self._processes, get_context("spawn")) as pool:
                     futures = {
-                        pool.submit(function, item): index for index, item in enumerate(given)
+                        pool.submit(function, item): index for index, item in enumerate(arguments)
                     }
                     for future in as_completed(futures):
                         results[futures[future]] = future.result()
                         bar.advance(task)
-        return [results[index] for index in range(len(given))]
+        return [results[index] for index in range(len(arguments))]
 
 
 def share(count: int, total: int) -> str:

@@ -1,4 +1,4 @@
-"""Spoils files of prices, reads them by the real files source, and names what became of each."""
+"""Spoils files of prices, reads them by the files source, and names what became of each."""
 
 import gzip
 import re

@@ -1,4 +1,4 @@
-"""Are planted leaks caught by the pipeline's own check, and honest data left alone?"""
+"""Leakage experiment: alarms of the pipeline's own check on planted leaks and on honest data."""
 
 import time
 from collections.abc import Mapping, Sequence

@@ -96,8 +96,8 @@ def with_actions(prices: "pd.DataFrame", seed: int) -> "pd.DataFrame":
 
 def with_gaps(prices: "pd.DataFrame", seed: int) -> "pd.DataFrame":
     """One bar in twenty is missing."""
-    kept = np.random.default_rng(seed).random(len(prices)) > 0.05
-    return prices[kept].reset_index(drop=True)
+    there = np.random.default_rng(seed).random(len(prices)) > 0.05
+    return prices[there].reset_index(drop=True)
 
 
 def universe(count: int, seed: int, *, yearly_exits: float = 0.04) -> "pd.DataFrame":

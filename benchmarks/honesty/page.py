@@ -60,8 +60,8 @@ def write(
             old.unlink()
         _, outcome, seconds = ran[name]
         rows += _promised(experiment, outcome)
-        told = [_told(name, piece, out) for piece in outcome.story]
-        parts = [f"## {experiment.title}", experiment.question, promises(outcome), *told]
+        story = [_rendered(name, piece, out) for piece in outcome.story]
+        parts = [f"## {experiment.title}", experiment.question, promises(outcome), *story]
         ended = f"<sub>This took {seconds:,.0f} s.</sub>"
         sections.append("\n\n".join(part for part in (*parts, ended) if part))
         counts[name] = dict(outcome.data)
@@ -80,13 +80,13 @@ def _promised(experiment: Experiment, outcome: Outcome) -> list[list[str]]:
     return [
         [
             _link(experiment),
-            one.what,
-            one.wanted,
-            one.found,
-            "yes" if one.holds else "**no**",
+            finding.what,
+            finding.promised,
+            finding.found,
+            "yes" if finding.holds else "**no**",
         ]
-        for one in outcome.findings
-        if one.wanted
+        for finding in outcome.findings
+        if finding.promised
     ]
 
 
@@ -106,20 +106,24 @@ def _section_before(page: str, experiment: Experiment) -> str:
 
 
 def _link(experiment: Experiment) -> str:
-    kept = [c for c in experiment.title.lower() if c.isalnum() or c in " -"]
-    return f"[{experiment.title}](#{''.join(kept).replace(' ', '-')})"
+    anchor = [c for c in experiment.title.lower() if c.isalnum() or c in " -"]
+    return f"[{experiment.title}](#{''.join(anchor).replace(' ', '-')})"
 
 
 def promises(outcome: Outcome) -> str:
     """The findings of one experiment."""
     rows = [
-        [one.what, one.found, one.wanted + (" (**not kept**)" if not one.holds else "")]
-        for one in outcome.findings
+        [
+            finding.what,
+            finding.found,
+            finding.promised + ("" if finding.holds else " (**not kept**)"),
+        ]
+        for finding in outcome.findings
     ]
     return results.markdown(["figure", "found", "promised"], rows) if rows else ""
 
 
-def _told(name: str, piece: "str | Table | Plot", out: Path) -> str:
+def _rendered(name: str, piece: "str | Table | Plot", out: Path) -> str:
     if isinstance(piece, str):
         return piece
     if isinstance(piece, Table):

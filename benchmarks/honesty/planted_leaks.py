@@ -1,4 +1,4 @@
-"""Plants leaks into a copy of the pipeline: six kinds, some in two forms, one part replaced in each."""
+"""Plants leaks into the pipeline: six kinds, some in two forms, one part replaced in each."""
 
 import tempfile
 from collections.abc import Callable, Mapping

@@ -1,4 +1,4 @@
-"""How often does the promotion gate promote nothing, and how often does it miss something?"""
+"""Promotion experiment: how often the gate promotes without skill, and how often it misses it."""
 
 from collections import Counter
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Puts made-up prices and made-up forecasts before the promotion gate and keeps its decision."""
+"""Decisions of the promotion gate on made-up prices and on made-up forecasts."""
 
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final

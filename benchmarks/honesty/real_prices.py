@@ -1,4 +1,4 @@
-"""Which models have skill on the bundled real prices, which do not, and what the gate made of it."""
+"""Real prices experiment: skill of every candidate on the bundled data, and the gate's decision."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -72,26 +72,26 @@ def weigh(item: tuple[str, tuple[str, ...], int]) -> Weighed:
         for kind in kinds
     }
     evaluation = evaluate(
-        {kind: one.out_of_sample for kind, one in trained.items()},
+        {kind: candidate.out_of_sample for kind, candidate in trained.items()},
         alpha=ALPHA,
-        trials={kind: one.trials for kind, one in trained.items()},
+        trials={kind: candidate.trials for kind, candidate in trained.items()},
         seed=seed,
     )
     decided = decide(evaluation, None, PromotionPolicy(alpha=ALPHA))
     rows = []
     for kind in (*evaluation.challengers, "random_walk"):
-        one = evaluation.candidates[kind]
-        account = one.backtests[1]
+        candidate = evaluation.candidates[kind]
+        account = candidate.backtests[1]
         rows.append(
             Row(
                 kind=kind,
-                skill=one.overall.skill,
-                p_value=one.overall.p_value,
-                skill_at={h: one.by_horizon[h].skill for h in evaluation.horizons},
-                coverage=one.overall.coverage_90,
+                skill=candidate.overall.skill,
+                p_value=candidate.overall.p_value,
+                skill_at={h: candidate.by_horizon[h].skill for h in evaluation.horizons},
+                coverage=candidate.overall.coverage_90,
                 sharpe=account.sharpe,
                 sharpe_error=account.sharpe_error,
-                in_confidence_set=one.confidence_set_p,
+                in_confidence_set=candidate.confidence_set_p,
             )
         )
     days = evaluation.instants.astype("datetime64[ns]").astype("datetime64[D]")
@@ -126,22 +126,27 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
             "gate."
         ),
     ]
-    for one in weighed:
-        story += [f"### {one.universe}", sentences(one), _table(one), _gates(one)]
+    for data_set in weighed:
+        story += [
+            f"### {data_set.universe}",
+            sentences(data_set),
+            _table(data_set),
+            _gates(data_set),
+        ]
     if size == "full":
         story.append(Plot("skill", _CAPTION, lambda figure, dress: _paint(figure, dress, weighed)))
     return Outcome(
         findings=[
             Finding(
-                f"{one.universe}: models with skill against the random walk",
-                f"{', '.join(_name(kind) for kind in one.skilled) or 'none'}; "
-                f"{one.verdict.partition(',')[0]}",
+                f"{data_set.universe}: models with skill against the random walk",
+                f"{', '.join(_name(kind) for kind in data_set.skilled) or 'none'}; "
+                f"{data_set.verdict.partition(',')[0]}",
             )
-            for one in weighed
+            for data_set in weighed
         ],
         story=story,
         data={
-            one.universe: {
+            data_set.universe: {
                 "candidates": {
                     row.kind: {
                         "skill": _finite(row.skill),
@@ -149,47 +154,46 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
                         "coverage_90": _finite(row.coverage),
                         "sharpe": _finite(row.sharpe),
                     }
-                    for row in one.rows
+                    for row in data_set.rows
                 },
-                "spa_p": _finite(one.spa),
-                "verdict": one.verdict,
-                "paths": [round(skill, 5) for skill in one.paths],
+                "spa_p": _finite(data_set.spa),
+                "verdict": data_set.verdict,
+                "paths": [round(skill, 5) for skill in data_set.paths],
             }
-            for one in weighed
+            for data_set in weighed
         },
     )
 
 
-def sentences(one: Weighed) -> str:
+def sentences(data_set: Weighed) -> str:
     """What the figures mean, plainly."""
-    told = [
-        f"{one.words}; {one.forecasts:,} forecasts from each model, made {one.first} to {one.last}."
-    ]
-    for row in one.rows:
+    span = f"{data_set.first} to {data_set.last}"
+    lines = [f"{data_set.words}; {data_set.forecasts:,} forecasts from each model, made {span}."]
+    for row in data_set.rows:
         if row.kind == "random_walk":
             continue
         figures = f"skill {row.skill:+.2%}, p {row.p_value:.3f}"
         if row.has_skill:
-            told.append(f"**{_opening(row.kind)} has skill** ({figures}).")
+            lines.append(f"**{_opening(row.kind)} has skill** ({figures}).")
         elif row.skill > 0:
-            told.append(
+            lines.append(
                 f"{_opening(row.kind)} has no skill that could be told from luck ({figures})."
             )
         else:
-            told.append(
+            lines.append(
                 f"{_opening(row.kind)} has no skill: it lost more than the random walk ({figures})."
             )
-    told.append(
+    lines.append(
         "That one of several models looks best by luck is what Hansen's test counts: "
-        f"p {one.spa:.3f}."
+        f"p {data_set.spa:.3f}."
     )
-    low, middle, high = min(one.paths), float(np.median(one.paths)), max(one.paths)
-    told.append(
-        f"On {len(one.paths)} combinatorial paths, whose models learn from later bars too, "
+    low, middle, high = min(data_set.paths), float(np.median(data_set.paths)), max(data_set.paths)
+    lines.append(
+        f"On {len(data_set.paths)} combinatorial paths, whose models learn from later bars too, "
         f"{_name(PATHS_OF)} has skill {low:+.2%} to {high:+.2%}, median {middle:+.2%}."
     )
-    told.append(f"The gate: {one.verdict}.")
-    return " ".join(told)
+    lines.append(f"The gate: {data_set.verdict}.")
+    return " ".join(lines)
 
 
 def _name(kind: str) -> str:
@@ -205,10 +209,10 @@ def _finite(value: float) -> float | None:
     return round(float(value), 5) if np.isfinite(value) else None
 
 
-def _table(one: Weighed) -> Table:
-    horizons = sorted(one.rows[0].skill_at)
+def _table(data_set: Weighed) -> Table:
+    horizons = sorted(data_set.rows[0].skill_at)
     rows = []
-    for row in one.rows:
+    for row in data_set.rows:
         null = row.kind == "random_walk"
         sharpe = "no trades" if not np.isfinite(row.sharpe) else (
             f"{row.sharpe:.2f} ± {1.96 * row.sharpe_error:.2f}"
@@ -224,7 +228,7 @@ def _table(one: Weighed) -> Table:
                 sharpe,
             ]
         )
-    rows.append(["buy and hold", *["-"] * (3 + len(horizons)), "-", f"{one.buy_and_hold:.2f}"])
+    rows.append(["buy and hold", *["-"] * (3 + len(horizons)), "-", f"{data_set.buy_and_hold:.2f}"])
     heads = [
         "model", ">skill", ">p", "has skill", *(f">at {h}" for h in horizons),
         ">90 % interval held", ">Sharpe after costs (95 %)",
@@ -232,12 +236,12 @@ def _table(one: Weighed) -> Table:
     return Table(heads, rows)
 
 
-def _gates(one: Weighed) -> Table:
+def _gates(data_set: Weighed) -> Table:
     return Table(
         ["gate", "passed", "rule", "found"],
         [
             [name.replace("_", " "), "yes" if passed else "**no**", rule, found]
-            for name, passed, rule, found in one.gates
+            for name, passed, rule, found in data_set.gates
         ],
     )
 
@@ -251,20 +255,20 @@ _CAPTION: Final = (
 def _paint(figure: Any, dress: Any, weighed: list[Weighed]) -> None:
     axes = figure.add_subplot(facecolor=dress.paper)
     axes.axhline(0, color=dress.ink, linewidth=1.2)
-    for place, one in enumerate(weighed):
+    for place, data_set in enumerate(weighed):
         axes.plot(
-            [place - 0.2, place - 0.2], [100 * min(one.paths), 100 * max(one.paths)],
+            [place - 0.2, place - 0.2], [100 * min(data_set.paths), 100 * max(data_set.paths)],
             color=dress.faint, linewidth=7, solid_capstyle="butt",
         )  # fmt: skip
         for number, kind in enumerate(KINDS[1:]):
-            row = next(row for row in one.rows if row.kind == kind)
+            row = next(row for row in data_set.rows if row.kind == kind)
             axes.plot(
                 place + 0.2 * (number - 1), 100 * row.skill, "os^"[number], markersize=7,
                 color=dress.hues[number],
                 markerfacecolor=dress.hues[number] if row.has_skill else dress.paper,
                 label="" if place else _name(kind),
             )  # fmt: skip
-    axes.set_xticks(range(len(weighed)), [one.universe for one in weighed])
+    axes.set_xticks(range(len(weighed)), [data_set.universe for data_set in weighed])
     axes.set_ylabel("skill (%)", color=dress.ink, fontsize=9)
     axes.tick_params(colors=dress.ink, labelsize=8)
     axes.grid(visible=True, axis="y", color=dress.faint, linewidth=0.6)

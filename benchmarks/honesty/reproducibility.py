@@ -1,4 +1,4 @@
-"""Same data, seed and packages: the same bundle, byte for byte, whoever trains it and where?"""
+"""Reproducibility experiment: digests of bundles trained in other processes and environments."""
 
 import hashlib
 import json
@@ -211,25 +211,25 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
         trees = Training((*OWN[2:], *EXTRAS), folds=2, symbols=25, seed=seed)
         plans += [("63,000 bars of 25 symbols", trees, place) for place in (PLACES[0], PLACES[3])]
     ran = workers.map(train_elsewhere, [plan[1:] for plan in plans], "trainings elsewhere")
-    seen: dict[tuple[str, str], list[str]] = {}
-    for (what, *_), one in zip(plans, ran, strict=True):
-        for name, digest in one["digests"].items():
-            seen.setdefault((what, name), []).append(digest)
-    apart = [key for key, digests in seen.items() if len(set(digests)) > 1]
-    bundles = sum(len(digests) for (_, name), digests in seen.items() if name in kinds)
+    made: dict[tuple[str, str], list[str]] = {}
+    for (what, *_), result in zip(plans, ran, strict=True):
+        for name, digest in result["digests"].items():
+            made.setdefault((what, name), []).append(digest)
+    apart = [key for key, digests in made.items() if len(set(digests)) > 1]
+    bundles = sum(len(digests) for (_, name), digests in made.items() if name in kinds)
     rows = [
         [what, name, str(len(digests)), str(len(set(digests))), f"`{digests[0][:12]}`"]
-        for (what, name), digests in seen.items()
+        for (what, name), digests in made.items()
     ]
     where = [
-        [what, one["place"], f"{one['seconds']:.0f}"]
-        for (what, *_), one in zip(plans, ran, strict=True)
+        [what, result["place"], f"{result['seconds']:.0f}"]
+        for (what, *_), result in zip(plans, ran, strict=True)
     ]
     return Outcome(
         [
             Finding(
                 "bundles, tables and forecasts that came out in more than one way",
-                f"{len(apart)} of {len(seen)} ({bundles} bundles trained in {len(ran)} processes)",
+                f"{len(apart)} of {len(made)} ({bundles} bundles trained in {len(ran)} processes)",
                 "0",
                 not apart,
             )
@@ -264,6 +264,7 @@ EXPERIMENT = Experiment(
 
 
 if __name__ == "__main__":
-    wanted = json.loads(sys.argv[1])
-    asked = Training(**{**wanted, "kinds": tuple(wanted["kinds"])})
-    print(json.dumps(wide(asked, int(sys.argv[2])) if asked.symbols else by_the_steps(asked)))
+    fields = json.loads(sys.argv[1])
+    training = Training(**{**fields, "kinds": tuple(fields["kinds"])})
+    digests = wide(training, int(sys.argv[2])) if training.symbols else by_the_steps(training)
+    print(json.dumps(digests))

@@ -1,4 +1,4 @@
-"""Do the tests keep their level where nothing is better, and find what is?"""
+"""Significance experiment: level and power of the tests that the gate rests on."""
 
 from collections import defaultdict
 from collections.abc import Sequence

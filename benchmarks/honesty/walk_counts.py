@@ -141,25 +141,27 @@ def _count(
     known, bins, by_symbol = np.zeros(horizons, dtype=np.int64), np.zeros(6, dtype=np.int64), {}
     for size in STEPS:
         walked = recalibrate(z, loc, list(steps), schedule, step_size=size)
-        above, losses, came = _ranks(z, loc, walked)
-        held = (above >= 1) & (above <= 4) & came
-        inside[size] = held.sum(axis=0)
-        known = came.sum(axis=0)
-        pinball[size] = np.nanmean(np.where(came, losses, np.nan), axis=0)
+        above, losses, realised = _ranks(z, loc, walked)
+        covered = (above >= 1) & (above <= 4) & realised
+        inside[size] = covered.sum(axis=0)
+        known = realised.sum(axis=0)
+        pinball[size] = np.nanmean(np.where(realised, losses, np.nan), axis=0)
         if size == STEP:
             rows = np.sort(np.concatenate([rows for rows, _ in walked.spans]))
-            bins = np.bincount(above[came], minlength=6)
-            held, came = held[rows], came[rows]
+            bins = np.bincount(above[realised], minlength=6)
+            covered, realised = covered[rows], realised[rows]
             for code, symbol in enumerate(symbols):
-                mine = codes[rows] == code
-                by_symbol[symbol] = float(held[mine].sum() / max(came[mine].sum(), 1))
+                of_symbol = codes[rows] == code
+                by_symbol[symbol] = float(
+                    covered[of_symbol].sum() / max(realised[of_symbol].sum(), 1)
+                )
     return Counted(known, inside, pinball, bins, by_symbol)
 
 
 def _ranks(
     z: NDArray[Any], loc: NDArray[np.float64], walked: Recalibrated
 ) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.bool_]]:
-    """Published quantiles below each outcome [n, H], pinball losses [n, H], and what came [n, H]."""
+    """Per outcome [n, H]: published quantiles below it, pinball loss, and whether it is known."""
     from forecasting.evaluation.losses import mean_pinball
     from forecasting.models.quantiles import grid_columns, interpolation_matrix
     from forecasting.schema import QUANTILE_LEVELS
@@ -167,7 +169,7 @@ def _ranks(
     columns = grid_columns(QUANTILE_LEVELS)
     weights = interpolation_matrix(z.shape[1])
     above = np.zeros(z.shape, dtype=np.int64)
-    losses, came = np.zeros(z.shape), np.zeros(z.shape, dtype=np.bool_)
+    losses, realised = np.zeros(z.shape), np.zeros(z.shape, dtype=np.bool_)
     for rows, calibration in walked.spans:
         residual = z[rows] - loc[rows] @ weights
         published = calibration[:, columns]
@@ -175,5 +177,5 @@ def _ranks(
         # Exactly on the lowest quantile is inside the interval, as in `losses.inside`.
         above[rows] += residual == published[:, 0]
         losses[rows] = mean_pinball(residual, np.broadcast_to(published, (*residual.shape, 5)))
-        came[rows] = np.isfinite(residual)
-    return above, losses, came
+        realised[rows] = np.isfinite(residual)
+    return above, losses, realised

@@ -102,5 +102,5 @@ def _alone() -> list[pl.Expr]:
     out["overnight_gap"] = pl.col("open").log() - log_close.shift().over("symbol")
     place = (2.0 * close - high - low) / (high - low)
     out["close_location"] = pl.when(high > low).then(place).otherwise(0.0)
-    columns = [one.cast(pl.Float32).alias(name) for name, one in out.items()]
+    columns = [column.cast(pl.Float32).alias(name) for name, column in out.items()]
     return [*columns, scale.alias("scale")]

@@ -7,7 +7,7 @@ from forecasting.evaluation.promotion_outcome import PromotionOutcome
 from gradio_app.notices import Notice
 from gradio_app.retraining import Training
 from gradio_app.status import DataSource, Status
-from gradio_app.views.elements import advice, loading, notice
+from gradio_app.views.elements import advice, link, loading, notice, table
 from gradio_app.views.feed import feed_table
 from gradio_app.views.forecast import banner, legend, quantile_table, signal_panel
 from gradio_app.views.header import header
@@ -22,6 +22,7 @@ from tests.unit.gradio_app.page_records import (
     drift_run,
     forecast,
     logged,
+    text_of,
 )
 
 
@@ -52,3 +53,22 @@ from tests.unit.gradio_app.page_records import (
 )  # fmt: skip
 def test_no_text_from_outside_becomes_markup_and_all_markup_is_closed(html):
     assert "script" not in check_html(html)
+
+
+def test_a_table_has_its_title_its_heads_and_its_rows():
+    shown = table("A & B", ("x", "y"), ["<tr><td>1</td></tr>"], left=(1,), tall=True)
+    assert text_of(shown).split() == ["A", "&amp;", "B", "x", "y", "1"]
+    assert '<th scope="col" class=bw-left>y</th>' in shown
+    assert "bw-tall" in shown
+
+
+def test_a_link_opens_beside_the_page_and_its_address_is_escaped():
+    assert link('/a"b', "<c>") == (
+        '<a href="/a&quot;b" target="_blank" rel="noopener">&lt;c&gt;</a>'
+    )
+
+
+def test_a_notice_says_what_why_and_what_to_do():
+    assert text_of(notice(Notice("Gone", "It left.", "look again"))).split() == [
+        *("Gone", "It", "left.", "Look", "again."),
+    ]

@@ -1,6 +1,6 @@
 """Forecast the prices in your own CSV file: no cluster, no server, no network.
 
-    make demo                                             # once: installs the packages; Ctrl-C ends it
+    make .venv/.demo                                      # once: installs the packages
     .venv/bin/python examples/own_csv_forecast.py         # made-up prices: examples/acme.csv
     .venv/bin/python examples/own_csv_forecast.py prices.csv --days 5
 

@@ -3,19 +3,25 @@
     make demo                                              # or any server; `bellwether serve`
     python examples/v2_client.py AAPL --days 5
     python examples/v2_client.py AAPL --url http://localhost:8080 --version 3
+    python examples/v2_client.py ACME --csv examples/acme.csv   # your own daily bars, sent along
 
 It needs nothing but Python's standard library: the protocol is JSON over HTTP. Clients made for the
 protocol (tritonclient, KServe's) work as well.
 """
 
 import argparse
+import csv
 import json
 import sys
 import urllib.error
 import urllib.request
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
+
+COLUMNS = ("Open", "High", "Low", "Close", "Volume")
+MOST_BARS = 600  # enough for every feature; the server takes up to 5,000
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,7 @@ def ask(
     days: int,
     *,
     as_of: str = "",
+    bars: Path | None = None,
     version: str = "",
     model: str = "bellwether",
 ) -> Forecast:
@@ -59,6 +66,7 @@ def ask(
         symbol: one that the model was published for.
         days: bars ahead, 1 to 30.
         as_of: ISO 8601 instant with its zone: forecast from what was known then; "": from now.
+        bars: CSV file of daily bars to forecast from, instead of those that the server holds.
         version: model version; "": the one that the server chooses.
         model: name of the model.
 
@@ -73,6 +81,8 @@ def ask(
     ]
     if as_of:
         inputs.append({"name": "as_of", "datatype": "BYTES", "shape": [1], "data": [as_of]})
+    if bars:
+        inputs += own_bars(bars)
     body = json.dumps({"inputs": inputs}).encode()
     request = urllib.request.Request(url + path, body, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=10) as response:
@@ -94,16 +104,48 @@ def ask(
     )
 
 
+def own_bars(path: Path) -> list[dict[str, Any]]:
+    """The inputs for the newest daily bars of a CSV file with Date, Open, High, Low, Close, Volume.
+
+    Splits and dividends must be worked into the prices. A bar is stamped with its close, here
+    21:00 UTC: New York's in winter.
+    """
+    with path.open() as file:
+        rows = list(csv.DictReader(file))[-MOST_BARS:]
+    closes = [datetime.fromisoformat(f"{row['Date']}T21:00:00+00:00") for row in rows]
+    return [
+        {
+            "name": "bars",
+            "datatype": "FP64",
+            "shape": [len(rows), len(COLUMNS)],
+            "data": [float(row[column]) for row in rows for column in COLUMNS],
+        },
+        {
+            "name": "timestamps",
+            "datatype": "INT64",
+            "shape": [len(rows)],
+            "data": [int(close.timestamp() * 1000) for close in closes],
+        },
+    ]
+
+
 def main() -> int:
     """Print a forecast; returns the exit code."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("symbol")
     parser.add_argument("--days", type=int, default=5, help="bars ahead, 1 to 30")
     parser.add_argument("--url", default="http://127.0.0.1:8080")
+    parser.add_argument("--csv", type=Path, help="your own daily bars instead of the server's")
     parser.add_argument("--version", default="", help="model version; default: the server's choice")
     arguments = parser.parse_args()
     try:
-        forecast = ask(arguments.url, arguments.symbol, arguments.days, version=arguments.version)
+        forecast = ask(
+            arguments.url,
+            arguments.symbol,
+            arguments.days,
+            bars=arguments.csv,
+            version=arguments.version,
+        )
     except urllib.error.HTTPError as error:
         print(f"{error.code}: {json.load(error)['error']}", file=sys.stderr)
         return 1

@@ -195,6 +195,14 @@ def test_the_python_client_reads_a_forecast(server):
     assert forecast.probability_of_rise == pytest.approx([0.5] * 5, abs=0.01)
 
 
+def test_the_python_client_sends_own_bars_and_gets_the_forecast_of_the_same_bars(server):
+    sent = v2_client.ask(server, "OWN", 5, bars=PRICES)
+    held = v2_client.ask(server, "ACME", 5)
+    assert sent.last_close == held.last_close
+    assert sent.closes[0].date() == date(2026, 1, 1)  # the holidays of own bars are not known
+    np.testing.assert_allclose(sent.quantiles, held.quantiles, rtol=1e-6)
+
+
 def test_the_python_client_prints_a_table_or_the_servers_reason(server):
     def client(*words):
         command = [sys.executable, EXAMPLES / "v2_client.py", *words, "--url", server]

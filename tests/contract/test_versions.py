@@ -27,3 +27,8 @@ def test_the_newest_heading_of_the_changelog_is_this_version_or_unreleased():
     headings = re.findall(r"^## \[?([^\]\s]+)", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert headings[0] in {"Unreleased", VERSION}
     assert VERSION in headings
+
+
+def test_the_changelog_names_the_version_of_our_chart():
+    chart = yaml.safe_load((ROOT / "charts/bellwether/Chart.yaml").read_text())["version"]
+    assert f"Chart `bellwether` {chart}." in (ROOT / "CHANGELOG.md").read_text()

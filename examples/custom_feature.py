@@ -95,18 +95,17 @@ def try_feature(path: Path, seed: int = 7) -> Trial:
 
     table, returns = ours(prices), horizon_returns(prices, range(1, MAX_HORIZON + 1))
     without = replace(table, values=table.values[:, :-1], names=table.names[:-1])
-    forecasts = {
-        "random_walk": train_on_examples(
-            "random_walk", Examples.of(table, returns), TrainingConfig(seed=seed)
-        ),
-        "ridge": train_on_examples(
-            "ridge", Examples.of(without, returns), TrainingConfig(seed=seed)
-        ),
-        f"ridge with {NAME}": train_on_examples(
-            "ridge", Examples.of(table, returns), TrainingConfig(seed=seed)
-        ),
+    runs = {
+        "random_walk": ("random_walk", table),
+        "ridge": ("ridge", without),
+        f"ridge with {NAME}": ("ridge", table),
     }
-    evaluated = evaluate({name: one.out_of_sample for name, one in forecasts.items()})
+    config = TrainingConfig(seed=seed)
+    forecasts = {
+        name: train_on_examples(kind, Examples.of(features, returns), config).out_of_sample
+        for name, (kind, features) in runs.items()
+    }
+    evaluated = evaluate(forecasts)
     return Trial(
         leaks=_leaks(ours, prices),
         leaks_when_peeking=_leaks(partial(ours, peeking=True), prices),

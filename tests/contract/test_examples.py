@@ -23,7 +23,8 @@ from forecasting.errors import InvalidSettings, ShortHistory, UnknownSymbol
 from forecasting.features.build import FeatureSpec, build_features
 from forecasting.features.online import serve_features
 from forecasting.features.targets import SignalRule, horizon_returns
-from forecasting.models.training import train_candidate
+from forecasting.models.training import TrainingConfig, train_on_examples
+from forecasting.models.training_set import Examples
 from forecasting.prices.calendar import horizon_times
 from forecasting.schema import MAX_HORIZON
 from forecasting.settings import Settings
@@ -144,7 +145,7 @@ def state(tmp_path_factory):
     prices, spec = lake.read(snapshot), FeatureSpec(symbols=("ACME",))
     table = build_features(prices, spec)
     returns = horizon_returns(prices, range(1, MAX_HORIZON + 1))
-    trained = train_candidate("random_walk", table, returns, folds=3)
+    trained = train_on_examples("random_walk", Examples.of(table, returns), TrainingConfig(folds=3))
     training = {"snapshot": snapshot.id, "source": "files", "dataset": "acme-1d"}
     write_bundle(folder / "bundle", trained, spec, training=training, signal=SignalRule())
     served = serve_features(

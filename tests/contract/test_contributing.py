@@ -34,6 +34,18 @@ def test_every_path_named_in_contributing_is_there():
     assert [path for path in named if not (ROOT / path).exists()] == []
 
 
+def test_every_module_that_the_readme_follows_a_price_through_is_there():
+    readme = (ROOT / "README.md").read_text()
+    table = readme.partition("### Follow one price")[2].partition("\n## ")[0]
+    folder, modules = ROOT, []
+    for path in re.findall(r"`([\w/]+\.py)`", table):  # a bare name is beside the one before
+        module = ROOT / path if "/" in path else folder / path
+        folder = module.parent
+        modules.append(module)
+    assert len(modules) > 10
+    assert [str(module) for module in modules if not module.is_file()] == []
+
+
 def test_every_folder_of_the_map_is_there_and_none_of_the_products_is_missing():
     folders = dict(mapped())
     assert [folder for folder in folders if not (ROOT / folder).is_dir()] == []

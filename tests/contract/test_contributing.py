@@ -4,6 +4,7 @@ import re
 import subprocess
 
 import pytest
+import yaml
 
 from tests.releases import ROOT
 
@@ -74,6 +75,15 @@ def test_the_glossary_is_in_alphabetical_order_and_every_term_has_a_source():
     assert all(len(row) == 3 and all(row) for row in rows)
     terms = [row[0].lower() for row in rows]
     assert terms == sorted(terms)
+
+
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "SECURITY.md"])
+def test_every_value_of_the_chart_that_a_page_names_is_there(page):
+    values = yaml.safe_load((ROOT / "charts/bellwether/values.yaml").read_text())
+    named = re.findall(r"`([a-z]\w+\.[a-z]\w+)(?:: \w+)?`", (ROOT / page).read_text())
+    named = [name for name in named if not name.endswith((".md", ".py", ".toml"))]
+    assert named
+    assert [name for name in named if name.split(".")[1] not in values[name.split(".")[0]]] == []
 
 
 def test_every_owned_path_is_there_and_has_a_team():

@@ -1,4 +1,4 @@
-"""Walk-forward forecasts of made-up prices whose skill is known: what the gates are tried on."""
+"""Fake walk-forward forecasts whose skill is known, to test evaluation and gates with."""
 
 from collections.abc import Sequence
 
@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from forecasting.arrays import Floats
 from forecasting.instants import DAY
+from forecasting.models.candidates import NULL_MODEL
 from forecasting.models.out_of_sample import OutOfSample
 from forecasting.models.quantiles import KNOTS
 from forecasting.schema import MAX_HORIZON, QUANTILE_LEVELS
@@ -58,8 +59,8 @@ def planted_forecasts(
     stamps = _FIRST_CLOSE + np.arange(periods) * DAY
     outcomes = _rows(realised).astype(np.float32)
     result: dict[str, OutOfSample] = {}
-    for name in ("random_walk", *candidates):
-        if name == "random_walk":
+    for name in (NULL_MODEL, *candidates):
+        if name == NULL_MODEL:
             location = np.zeros_like(realised)
         else:
             error = _persistent(rng, (periods, symbols), persistence, commonality)

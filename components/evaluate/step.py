@@ -12,6 +12,8 @@ from forecasting.settings import Settings
 if TYPE_CHECKING:
     from forecasting.adapters.registry.reader import VersionRecord
     from forecasting.evaluation.evaluate import Evaluation
+    from forecasting.models.out_of_sample import OutOfSample
+    from forecasting.report.page import ReportMeta
 
 DECISION: Final = "decision.json"
 PLOTS: Final = "plots"
@@ -21,7 +23,6 @@ _SHOWN = (
     *("skill", "p_value", "deflated_p", "crps", "mase", "coverage_50", "coverage_90"),
     *("sharpe_delay_1", "deflated_sharpe"),
 )
-_SIDES = ["sell", "hold", "buy"]
 
 
 @reported("evaluate")
@@ -49,57 +50,42 @@ def run(
     """
     from components.evaluate.incumbent import incumbent_of
     from components.evaluate.leak_gates import leak_gates
-    from components.provenance import git_revision
     from forecasting.evaluation.evaluate import evaluate
     from forecasting.evaluation.gates import PromotionPolicy, decide
-    from forecasting.evaluation.scores import NULL_MODEL
-    from forecasting.models.out_of_sample import OutOfSample
-    from forecasting.report.page import ReportMeta, html_report, verdict_markdown
+    from forecasting.evaluation.record import metrics as figures_of
+    from forecasting.evaluation.record import record
+    from forecasting.models.candidates import NULL_MODEL
+    from forecasting.models.quantiles import SIGNALS
+    from forecasting.report.page import html_report, verdict_markdown
 
     champion = champion_now(Settings())
-    forecasts = {}
-    trials = {}
-    paths = {}
-    for artifact in sorted(out_of_sample, key=lambda one: str(one.metadata["kind"])):
-        kind = str(artifact.metadata["kind"])
-        forecasts[kind] = OutOfSample.load(Path(artifact.path))
-        trials[kind] = int(artifact.metadata["trials"])
-        if skills := listed_in(artifact, "paths"):
-            paths[kind] = [float(skill) for skill in skills]
-    rival, held = None, None
+    forecasts, trials, paths = _read(out_of_sample)
+    rival, rival_forecasts = None, None
     if champion:
-        rival, held = incumbent_of(champion, forecasts, table, seed=seed)
-        if held:
-            forecasts[rival] = held
+        rival, rival_forecasts = incumbent_of(champion, forecasts, table, seed=seed)
+        if rival_forecasts:
+            forecasts[rival] = rival_forecasts
     evaluation = evaluate(
         forecasts,
         alpha=alpha,
         horizons=(*(h for h in _HORIZONS if h < horizon), horizon),
         trials=trials,
         seed=seed,
-        incumbent=rival if rival and held else "",
+        incumbent=rival if rival and rival_forecasts else "",
     )
     policy = PromotionPolicy(alpha=alpha)
-    gates = leak_gates(table, out_of_sample)
-    decided = decide(evaluation, rival, policy, further=gates)
-    told = {key: table.metadata[key] for key in ("source", "snapshot", "dataset", "interval")}
-    meta = ReportMeta(
-        **told,
-        replay=bool(table.metadata["replay"]),
-        synthetic=bool(table.metadata["synthetic"]),
-        seed=seed,
-        git_revision=git_revision(),
-    )
+    decided = decide(evaluation, rival, policy, further=leak_gates(table, out_of_sample))
+    meta = _report_meta(table, seed)
     Path(report.path).write_text(html_report(evaluation, decided, forecasts, meta, policy, paths))
     Path(verdict.path).write_text(verdict_markdown(decided, evaluation))
-    figures = {kind: evaluation.metrics(kind) for kind in evaluation.candidates}
+    figures = {kind: figures_of(evaluation, kind) for kind in evaluation.candidates}
     for kind, values in figures.items():
         for name in _SHOWN:
             if name in values:
                 metrics.log_metric(f"{kind}_{name}", values[name])
     judged = evaluation.candidates[decided.candidate or NULL_MODEL]
     # We count forecasts in rows and outcomes in columns; a run page wants it the other way round.
-    confusion.log_confusion_matrix(_SIDES, judged.confusion.T.tolist())
+    confusion.log_confusion_matrix(list(SIGNALS), judged.confusion.T.tolist())
     folder = Path(evidence.path)
     _draw(evaluation, folder / PLOTS)
     decision = {
@@ -109,10 +95,39 @@ def run(
         "champion": champion.version if champion else "",
         "metrics": figures,
         "paths": paths,
-        "evaluation": evaluation.to_dict(),
+        "evaluation": record(evaluation),
     }
     (folder / DECISION).write_text(json.dumps(decision, sort_keys=True, allow_nan=False))
     evidence.metadata.update(verdict=decided.word, candidate=decided.candidate or "")
+
+
+def _read(
+    out_of_sample: Sequence[Artifact],
+) -> "tuple[dict[str, OutOfSample], dict[str, int], dict[str, list[float]]]":
+    """Forecasts, trials and skill per combinatorial path (if there are) of every candidate."""
+    from forecasting.models.out_of_sample import OutOfSample
+
+    forecasts, trials, paths = {}, {}, {}
+    for artifact in sorted(out_of_sample, key=lambda artifact: str(artifact.metadata["kind"])):
+        kind = str(artifact.metadata["kind"])
+        forecasts[kind] = OutOfSample.load(Path(artifact.path))
+        trials[kind] = int(artifact.metadata["trials"])
+        if skills := listed_in(artifact, "paths"):
+            paths[kind] = [float(skill) for skill in skills]
+    return forecasts, trials, paths
+
+
+def _report_meta(table: Artifact, seed: int) -> "ReportMeta":
+    from components.provenance import git_revision
+    from forecasting.report.page import ReportMeta
+
+    return ReportMeta(
+        **{key: table.metadata[key] for key in ("source", "snapshot", "dataset", "interval")},
+        replay=bool(table.metadata["replay"]),
+        synthetic=bool(table.metadata["synthetic"]),
+        seed=seed,
+        git_revision=git_revision(),
+    )
 
 
 def champion_now(settings: Settings) -> "VersionRecord | None":

@@ -1,16 +1,21 @@
-"""Did the forecasts know up from down? Hit rate, rank correlation, Brier score, confusion."""
+"""Directional scores: hit rate, rank correlation, Brier score of a rise, confusion of signals."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from forecasting.arrays import Floats
+from forecasting.arrays import Counts, Floats
+from forecasting.evaluation.loss_sums import Panel
+from forecasting.evaluation.losses import level_index
+from forecasting.evaluation.scores import ratio
+from forecasting.models.out_of_sample import OutOfSample
+from forecasting.models.quantiles import sides
 from forecasting.stats.significance import long_run_variance
 
 Ints: TypeAlias = NDArray[np.signedinteger]
-
 
 _PANEL = 8
 """Symbols from which a correlation across them on one date says something."""
@@ -48,6 +53,20 @@ class RankCorrelation:
     value: float
     statistic: float
     dates: int
+
+
+@dataclass(frozen=True)
+class Direction:
+    """A candidate's direction figures; see `CandidateEvaluation`."""
+
+    hit_rate: dict[int, HitRate]
+    information_coefficient: dict[int, RankCorrelation]
+    symbol_hit_rate: dict[str, HitRate]
+    symbol_information_coefficient: dict[str, RankCorrelation]
+    brier: float
+    confusion: Counts
+    signal_accuracy: float
+    signal_base_rate: float
 
 
 def wilson_interval(share: float, count: float, z: float = 1.959964) -> tuple[float, float]:
@@ -184,6 +203,87 @@ def brier_score(probability: Floats, happened: NDArray[np.bool_]) -> float:
 
 
 def confusion(predicted: Ints, realised: Ints) -> NDArray[np.int64]:
-    """Counts [3, 3]: rows what was said, columns what came, in the order of `forecast.SIGNALS`."""
+    """Counts [3, 3]: rows the signals, columns the outcomes, in the order of `quantiles.SIGNALS`."""
     cells = (predicted.astype(np.int64) + 1) * 3 + (realised.astype(np.int64) + 1)
     return np.bincount(cells, minlength=9).reshape(3, 3)
+
+
+def ranks_of(panel: Panel, horizons: Sequence[int]) -> dict[int, Floats]:
+    """Ranks of the outcomes at these horizons, for every candidate's rank correlation."""
+    return {
+        horizon: outcome_ranks(
+            panel.realised[:, horizon - 1].astype(np.float64) / panel.scale,
+            panel.periods,
+            symbols=len(panel.symbols),
+        )
+        for horizon in horizons
+    }
+
+
+def direction_of(
+    forecasts: OutOfSample, panel: Panel, ranks: Mapping[int, Floats], threshold: float
+) -> Direction:
+    """Score a candidate's direction, its probability of a rise and its signal.
+
+    P(rise) is the mean of P(r > cost) and P(r > -cost): the distribution between the two points
+    taken as straight, which a band of a few basis points allows.
+
+    Args:
+        forecasts: the candidate's.
+        panel: the rows behind them.
+        ranks: `ranks_of` the panel; its horizons are scored.
+        threshold: probability a signal's side needs.
+    """
+    middle = level_index(0.5, forecasts.levels)
+    hits: dict[int, HitRate] = {}
+    correlations: dict[int, RankCorrelation] = {}
+    for horizon, outcomes in ranks.items():
+        median = forecasts.quantiles[:, horizon - 1, middle].astype(np.float64)
+        realised = panel.realised[:, horizon - 1].astype(np.float64)
+        ahead = panel.lags(horizon) + 1
+        hits[horizon] = hit_rate(median, realised, panel.periods, horizon=ahead)
+        correlations[horizon] = rank_correlation(
+            median / panel.scale, outcomes, panel.periods, horizon=ahead, symbols=len(panel.symbols)
+        )
+    column = min(forecasts.signal_horizon, panel.horizon) - 1
+    by_symbol = _direction_by_symbol(forecasts, panel, column)
+    realised = panel.realised[:, column].astype(np.float64)
+    known = np.isfinite(realised)
+    above = forecasts.probability_above_cost[known, 0].astype(np.float64)
+    not_below = forecasts.probability_above_cost[known, 1].astype(np.float64)
+    realised = realised[known]
+    rose, fell = realised > forecasts.cost, realised < -forecasts.cost
+    table = confusion(
+        sides(above, 1 - not_below, threshold), rose.astype(np.int8) - fell.astype(np.int8)
+    )
+    total = float(table.sum())
+    return Direction(
+        hit_rate=hits,
+        information_coefficient=correlations,
+        symbol_hit_rate={name: hits for name, (hits, _) in by_symbol.items()},
+        symbol_information_coefficient={name: rank for name, (_, rank) in by_symbol.items()},
+        brier=brier_score((above + not_below) / 2, realised > 0),
+        confusion=table,
+        signal_accuracy=ratio(float(np.trace(table)), total),
+        signal_base_rate=ratio(float(table.sum(axis=0).max()), total),
+    )
+
+
+def _direction_by_symbol(
+    forecasts: OutOfSample, panel: Panel, column: int
+) -> dict[str, tuple[HitRate, RankCorrelation]]:
+    """Hit rate and rank correlation of each symbol alone, `column` + 1 bars ahead."""
+    median = forecasts.quantiles[:, column, level_index(0.5, forecasts.levels)]
+    ahead = panel.lags(column + 1) + 1
+    scores = {}
+    for code, name in enumerate(panel.symbols):
+        rows = np.flatnonzero(panel.codes == code)
+        forecast = median[rows].astype(np.float64)
+        realised = panel.realised[rows, column].astype(np.float64)
+        periods, scale = panel.periods[rows], panel.scale[rows]
+        ranks = outcome_ranks(realised / scale, periods, symbols=1)
+        scores[name] = (
+            hit_rate(forecast, realised, periods, horizon=ahead),
+            rank_correlation(forecast / scale, ranks, periods, horizon=ahead, symbols=1),
+        )
+    return scores

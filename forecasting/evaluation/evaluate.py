@@ -1,4 +1,4 @@
-"""Weighs candidates against the random walk on the same walk-forward forecasts."""
+"""Evaluates candidates against the random walk on the same walk-forward forecasts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,16 +10,21 @@ from numpy.typing import NDArray
 from forecasting.arrays import Floats
 from forecasting.errors import InvalidInput
 from forecasting.evaluation.backtest import Backtest, buy_and_hold, run_backtest
-from forecasting.evaluation.direction_scores import direction_of, ranks_of
-from forecasting.evaluation.directional import HitRate, RankCorrelation
-from forecasting.evaluation.loss_sums import panel_of, tally
+from forecasting.evaluation.directional import (
+    HitRate,
+    RankCorrelation,
+    direction_of,
+    ranks_of,
+)
+from forecasting.evaluation.loss_sums import LossSums, panel_of, sum_losses
 from forecasting.evaluation.multiple_testing import (
     deflated_accounts,
     deflated_p_value,
     effective_trials,
     settings_tried,
 )
-from forecasting.evaluation.scores import NULL_MODEL, Score, ratio, scores_of
+from forecasting.evaluation.scores import Score, ratio, scores_of
+from forecasting.models.candidates import NULL_MODEL
 from forecasting.models.out_of_sample import OutOfSample
 from forecasting.stats.significance import (
     DRAWS,
@@ -157,18 +162,6 @@ class Evaluation:
         differential = self.candidates[other].series - self.candidates[challenger].series
         return diebold_mariano(differential, horizon=self.overlap)
 
-    def metrics(self, name: str) -> dict[str, float]:
-        """A candidate's finite figures under flat names, for an experiment tracker."""
-        from forecasting.evaluation.record import metrics
-
-        return metrics(self, name)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything but the series and equity curves, ready for JSON; null for not finite."""
-        from forecasting.evaluation.record import record
-
-        return record(self)
-
 
 def evaluate(
     candidates: Mapping[str, OutOfSample],
@@ -206,6 +199,58 @@ def evaluate(
             rows differ.
         ShortHistory: no outcome is known yet.
     """
+    _check_names(candidates, incumbent)
+    panel = panel_of(candidates)
+    reported = tuple(h for h in horizons if 1 <= h <= panel.horizon)
+    null_forecasts = candidates[NULL_MODEL]
+    ranks = ranks_of(panel, sorted({*reported, min(null_forecasts.signal_horizon, panel.horizon)}))
+    sums = {name: sum_losses(candidate, panel) for name, candidate in candidates.items()}
+    challengers = [name for name in candidates if name not in {NULL_MODEL, incumbent}]
+    tried = {name: int((trials or {}).get(name, 1)) for name in candidates}
+    overlap = panel.lags(panel.horizon) + 1
+    tests = _test(sums, challengers, tried, overlap=overlap, draws=repetitions, seed=seed)
+    accounts = _accounts(candidates, challengers, tried, threshold=threshold, slippage=slippage)
+    null_direction = direction_of(null_forecasts, panel, ranks, threshold)
+    evaluated: dict[str, CandidateEvaluation] = {}
+    for name, forecasts in candidates.items():
+        is_null = name == NULL_MODEL
+        rival = None if is_null else sums[NULL_MODEL]
+        scores = scores_of(sums[name], rival, sums[NULL_MODEL], panel, forecasts.levels)
+        direction = null_direction if is_null else direction_of(forecasts, panel, ranks, threshold)
+        evaluated[name] = CandidateEvaluation(
+            kind=forecasts.kind,
+            params=dict(forecasts.params),
+            trials=tried[name],
+            levels=tuple(forecasts.levels),
+            **vars(scores),
+            **vars(direction),
+            brier_skill=1 - ratio(direction.brier, null_direction.brier),
+            confidence_set_p=tests.confidence_set_p[name],
+            deflated_p=deflated_p_value(scores.overall.p_value, tests.effective_trials),
+            backtests=accounts[name],
+            series=sums[name].series,
+        )
+    return Evaluation(
+        candidates=evaluated,
+        alpha=alpha,
+        horizons=reported,
+        signal_horizon=null_forecasts.signal_horizon,
+        cost=null_forecasts.cost,
+        slippage=slippage,
+        threshold=threshold,
+        symbols=panel.symbols,
+        instants=panel.instants,
+        periods=tests.periods,
+        overlap=overlap,
+        spa_p_value=tests.spa_p_value,
+        effective_trials=tests.effective_trials,
+        buy_and_hold=buy_and_hold(null_forecasts, slippage=slippage),
+        seed=seed,
+        incumbent=incumbent,
+    )
+
+
+def _check_names(candidates: Mapping[str, OutOfSample], incumbent: str) -> None:
     if NULL_MODEL not in candidates:
         raise InvalidInput(
             "every evaluation has the random walk to beat",
@@ -218,87 +263,63 @@ def evaluate(
             f"{incumbent} is not among {', '.join(candidates)}",
             "Forecast the same rows with it (forecasting.models.training)",
         )
-    panel = panel_of(candidates)
-    reported = tuple(h for h in horizons if 1 <= h <= panel.horizon)
-    signal_horizon = min(candidates[NULL_MODEL].signal_horizon, panel.horizon)
-    ranks = ranks_of(panel, sorted({*reported, signal_horizon}))
-    tallies = {name: tally(candidate, panel) for name, candidate in candidates.items()}
-    null = tallies[NULL_MODEL]
-    overlap = panel.lags(panel.horizon) + 1
-    series = {name: counted.series for name, counted in tallies.items()}
-    known = np.isfinite(series[NULL_MODEL])
-    losses = np.stack([values[known] for values in series.values()], axis=1)
-    names = list(candidates)
-    challengers = [name for name in names if name not in {NULL_MODEL, incumbent}]
+
+
+@dataclass(frozen=True)
+class _Tests:
+    """Tests over all candidates at once; see `Evaluation` and `CandidateEvaluation`."""
+
+    periods: int
+    spa_p_value: float
+    effective_trials: float
+    confidence_set_p: dict[str, float]
+
+
+def _test(
+    sums: Mapping[str, LossSums],
+    challengers: Sequence[str],
+    tried: Mapping[str, int],
+    *,
+    overlap: int,
+    draws: int,
+    seed: int,
+) -> _Tests:
+    """Test the differences of the candidates' loss series over the periods with outcomes."""
+    known = np.isfinite(sums[NULL_MODEL].series)
+    names = list(sums)
+    losses = np.stack([sums[name].series[known] for name in names], axis=1)
     null_losses = losses[:, names.index(NULL_MODEL)]
     rivals = losses[:, [names.index(name) for name in challengers]]
-    in_set = model_confidence_set(losses, overlap=overlap, draws=repetitions, seed=seed)
+    in_set = model_confidence_set(losses, overlap=overlap, draws=draws, seed=seed)
     spa = float("nan")
     if challengers:
         spa = superior_predictive_ability(
-            null_losses, rivals, overlap=overlap, draws=repetitions, seed=seed
+            null_losses, rivals, overlap=overlap, draws=draws, seed=seed
         )
-    tried = {name: int((trials or {}).get(name, 1)) for name in names}
-    searched = effective_trials(
-        settings_tried({name: tried[name] for name in challengers}), null_losses[:, None] - rivals
+    searched = settings_tried({name: tried[name] for name in challengers})
+    return _Tests(
+        periods=int(known.sum()),
+        spa_p_value=spa,
+        effective_trials=effective_trials(searched, null_losses[:, None] - rivals),
+        confidence_set_p={name: float(p) for name, p in zip(names, in_set, strict=True)},
     )
+
+
+def _accounts(
+    candidates: Mapping[str, OutOfSample],
+    challengers: Sequence[str],
+    tried: Mapping[str, int],
+    *,
+    threshold: float,
+    slippage: float,
+) -> dict[str, dict[int, Backtest]]:
+    """Backtests per candidate and delay; the challengers' Sharpe ratios deflated by all trials."""
     accounts = {
         name: {
-            delay: run_backtest(one, threshold=threshold, delay=delay, slippage=slippage)
+            delay: run_backtest(forecasts, threshold=threshold, delay=delay, slippage=slippage)
             for delay in DELAYS
         }
-        for name, one in candidates.items()
+        for name, forecasts in candidates.items()
     }
-    accounts |= deflated_accounts(
-        {name: accounts[name] for name in challengers}, sum(tried[name] for name in challengers)
-    )
-    first = candidates[NULL_MODEL]
-    null_direction = direction_of(first, panel, ranks, threshold)
-    evaluated: dict[str, CandidateEvaluation] = {}
-    for index, (name, forecasts) in enumerate(candidates.items()):
-        is_null = name == NULL_MODEL
-        scores = scores_of(tallies[name], None if is_null else null, null, panel, forecasts.levels)
-        direction = null_direction if is_null else direction_of(forecasts, panel, ranks, threshold)
-        evaluated[name] = CandidateEvaluation(
-            kind=forecasts.kind,
-            params=dict(forecasts.params),
-            trials=tried[name],
-            overall=scores.overall,
-            by_horizon=scores.by_horizon,
-            by_symbol=scores.by_symbol,
-            skill_by_fold=scores.skill_by_fold,
-            coverage_by_fold=scores.coverage_by_fold,
-            levels=tuple(forecasts.levels),
-            below=scores.below,
-            hit_rate=direction.hit_rate,
-            information_coefficient=direction.information_coefficient,
-            symbol_hit_rate=direction.symbol_hit_rate,
-            symbol_information_coefficient=direction.symbol_information_coefficient,
-            brier=direction.brier,
-            brier_skill=1 - ratio(direction.brier, null_direction.brier),
-            confusion=direction.confusion,
-            signal_accuracy=direction.signal_accuracy,
-            signal_base_rate=direction.signal_base_rate,
-            confidence_set_p=float(in_set[index]),
-            deflated_p=deflated_p_value(scores.overall.p_value, searched),
-            backtests=accounts[name],
-            series=series[name],
-        )
-    return Evaluation(
-        candidates=evaluated,
-        alpha=alpha,
-        horizons=reported,
-        signal_horizon=first.signal_horizon,
-        cost=first.cost,
-        slippage=slippage,
-        threshold=threshold,
-        symbols=panel.symbols,
-        instants=panel.instants,
-        periods=int(known.sum()),
-        overlap=overlap,
-        spa_p_value=spa,
-        effective_trials=searched,
-        buy_and_hold=buy_and_hold(first, slippage=slippage),
-        seed=seed,
-        incumbent=incumbent,
-    )
+    searched = sum(tried[name] for name in challengers)
+    return accounts | deflated_accounts({name: accounts[name] for name in challengers}, searched)

@@ -1,4 +1,4 @@
-"""Promote or refuse: pure decisions on an evaluation, each rule readable beside what was found."""
+"""Promotion gates: pure decisions on an evaluation, each rule readable beside what was found."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 
 from forecasting.errors import InvalidSettings
 from forecasting.evaluation.evaluate import Evaluation
-from forecasting.evaluation.scores import NULL_MODEL
+from forecasting.models.candidates import NULL_MODEL
 from forecasting.schema import COVERAGE_BAND
 from forecasting.stats.significance import holm
 
@@ -67,13 +67,13 @@ class GateResult:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Decision:
     """The decision on one evaluation.
 
     Attributes:
         promote: whether the challenger may replace the champion.
         candidate: the challenger judged; None when there was none but the random walk.
-        champion: name of the champion it was held against.
+        champion: name of the champion it was compared with.
         gates: every rule, in the order they were asked.
         skill: the challenger's overall skill against the random walk; NaN without one.
         trials: configurations tried over all candidates.
@@ -91,8 +91,8 @@ class Verdict:
     @property
     def reasons(self) -> tuple[str, ...]:
         """The rules that failed; when all held, what was found by each."""
-        told = [gate for gate in self.gates if not gate.passed] or list(self.gates)
-        return tuple(f"{gate.rule}: {gate.found}" for gate in told)
+        gates = [gate for gate in self.gates if not gate.passed] or list(self.gates)
+        return tuple(f"{gate.rule}: {gate.found}" for gate in gates)
 
     @property
     def word(self) -> str:
@@ -101,7 +101,7 @@ class Verdict:
 
     @property
     def sentence(self) -> str:
-        """The verdict in one sentence: "refuse ridge, because ..."."""
+        """The decision in one sentence: "refuse ridge, because ..."."""
         who = f" {self.candidate}" if self.candidate else ""
         return f"{self.word}{who}, because {'; '.join(self.reasons)}"
 
@@ -128,7 +128,7 @@ def decide(
     policy: PromotionPolicy | None = None,
     *,
     further: Sequence[GateResult] = (),
-) -> Verdict:
+) -> Decision:
     """Judge the best challenger.
 
     The challenger is the candidate, other than the random walk, with the least mean scaled
@@ -152,7 +152,7 @@ def decide(
         alone = GateResult(
             "has_challenger", False, "there must be a candidate besides the random walk", "none"
         )
-        return Verdict(
+        return Decision(
             False, None, champion, (alone,), float("nan"), evaluation.trials, policy.alpha
         )
     gates = (
@@ -165,7 +165,7 @@ def decide(
         _honest_intervals(evaluation, name, policy),
         *further,
     )
-    return Verdict(
+    return Decision(
         promote=all(gate.passed for gate in gates),
         candidate=name,
         champion=champion,

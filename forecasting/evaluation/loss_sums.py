@@ -11,6 +11,7 @@ cost seconds and a few tens of megabytes beyond the forecasts themselves.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,7 +78,7 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class Tally:
+class LossSums:
     """Sums of one candidate's losses. T periods, S symbols, H horizons, Q levels.
 
     Attributes:
@@ -169,36 +170,22 @@ def panel_of(candidates: Mapping[str, OutOfSample]) -> Panel:
     )
 
 
-def tally(candidate: OutOfSample, panel: Panel) -> Tally:
+def sum_losses(candidate: OutOfSample, panel: Panel) -> LossSums:
     """Add up a candidate's losses over the panel.
 
     Raises:
         InvalidInput: a quantile is not finite.
     """
-    from scipy.sparse import csr_matrix
-
-    rows, horizon = panel.realised.shape
     levels = np.asarray(candidate.levels, dtype=np.float32)
-    middle = level_index(0.5, candidate.levels)
-    ends = {
-        band: (level_index(low, candidate.levels), level_index(high, candidate.levels))
-        for band, (low, high) in BANDS.items()
-    }
     weights = np.stack(
         [np.full(levels.size, 1 / levels.size), 2 * crps_weights(candidate.levels)], axis=1
     ).astype(np.float32)
+    rows, horizon = panel.realised.shape
     root = np.sqrt(np.arange(1, horizon + 1, dtype=np.float32))
     weight = horizon_weights(horizon).astype(np.float32)
-    times, names = panel.instants.size, len(panel.symbols)
-    count, pinball, crps, period_inside = (np.zeros((times, horizon)) for _ in range(4))
-    symbol_pinball, symbol_crps, symbol_error = (np.zeros((names, horizon)) for _ in range(3))
-    symbol_inside = {band: np.zeros((names, horizon)) for band in BANDS}
-    below = np.zeros((horizon, levels.size))
-    width = {band: np.zeros(horizon) for band in BANDS}
-    row_pinball = np.full(rows, np.nan, dtype=np.float32)
+    sums = _zeros(panel, levels.size)
     for start in range(0, rows, BLOCK):
         block = slice(start, min(start + BLOCK, rows))
-        size = block.stop - block.start
         quantiles = np.asarray(candidate.quantiles[block], dtype=np.float32)
         known = np.isfinite(panel.realised[block])
         realised = np.where(known, panel.realised[block], np.float32(0))
@@ -213,31 +200,52 @@ def tally(candidate: OutOfSample, panel: Panel) -> Tally:
         share = known / (panel.scale[block].astype(np.float32)[:, None] * root)
         loss *= share[:, :, None]
         row_sum, row_count = loss[:, :, 0] @ weight, known @ weight
-        np.divide(row_sum, row_count, out=row_pinball[block], where=row_count > 0)
-        by_period = csr_matrix(
-            (np.ones(size), (panel.periods[block], np.arange(size))), shape=(times, size)
-        )
-        by_symbol = csr_matrix(
-            (np.ones(size), (panel.codes[block], np.arange(size))), shape=(names, size)
-        )
-        count += by_period @ known
-        pinball += by_period @ loss[:, :, 0]
-        crps += by_period @ loss[:, :, 1]
-        symbol_pinball += by_symbol @ loss[:, :, 0]
-        symbol_crps += by_symbol @ loss[:, :, 1]
-        symbol_error += by_symbol @ (np.abs(error[:, :, middle]) * known)
+        np.divide(row_sum, row_count, out=sums.row_pinball[block], where=row_count > 0)
+        by_period = _indicator(panel.periods[block], panel.instants.size)
+        by_symbol = _indicator(panel.codes[block], len(panel.symbols))
+        sums.count[:] += by_period @ known
+        sums.pinball[:] += by_period @ loss[:, :, 0]
+        sums.crps[:] += by_period @ loss[:, :, 1]
+        sums.symbol_pinball[:] += by_symbol @ loss[:, :, 0]
+        sums.symbol_crps[:] += by_symbol @ loss[:, :, 1]
+        middle = level_index(0.5, candidate.levels)
+        sums.symbol_error[:] += by_symbol @ (np.abs(error[:, :, middle]) * known)
         not_above = error <= 0
-        below += np.count_nonzero(not_above & known[:, :, None], axis=0)
-        for band, (low, high) in ends.items():
+        sums.below[:] += np.count_nonzero(not_above & known[:, :, None], axis=0)
+        for band, ends in BANDS.items():
+            low, high = (level_index(level, candidate.levels) for level in ends)
             within = (error[:, :, low] >= 0) & not_above[:, :, high] & known
-            symbol_inside[band] += by_symbol @ within
-            width[band] += ((quantiles[:, :, high] - quantiles[:, :, low]) * known).sum(axis=0)
+            sums.symbol_inside[band] += by_symbol @ within
+            sums.width[band] += ((quantiles[:, :, high] - quantiles[:, :, low]) * known).sum(axis=0)
             if band == 0.9:
-                period_inside += by_period @ within
-    return Tally(
-        count, pinball, crps, symbol_pinball, symbol_crps, symbol_error, symbol_inside, below,
-        width, row_pinball, period_inside,
-    )  # fmt: skip
+                sums.period_inside[:] += by_period @ within
+    return sums
+
+
+def _zeros(panel: Panel, levels: int) -> LossSums:
+    times, names, horizon = panel.instants.size, len(panel.symbols), panel.horizon
+    return LossSums(
+        count=np.zeros((times, horizon)),
+        pinball=np.zeros((times, horizon)),
+        crps=np.zeros((times, horizon)),
+        symbol_pinball=np.zeros((names, horizon)),
+        symbol_crps=np.zeros((names, horizon)),
+        symbol_error=np.zeros((names, horizon)),
+        symbol_inside={band: np.zeros((names, horizon)) for band in BANDS},
+        below=np.zeros((horizon, levels)),
+        width={band: np.zeros(horizon) for band in BANDS},
+        row_pinball=np.full(len(panel.codes), np.nan, dtype=np.float32),
+        period_inside=np.zeros((times, horizon)),
+    )
+
+
+def _indicator(groups: Rows, count: int) -> Any:
+    """Sparse matrix [count, n] that adds up the rows of each group."""
+    from scipy.sparse import csr_matrix
+
+    return csr_matrix(
+        (np.ones(groups.size), (groups, np.arange(groups.size))), (count, groups.size)
+    )
 
 
 def _refuse_other_rows(name: str, first: OutOfSample, other: str, second: OutOfSample) -> None:
@@ -246,9 +254,10 @@ def _refuse_other_rows(name: str, first: OutOfSample, other: str, second: OutOfS
     for field in _SAME:
         if difference:
             break
-        one, two = getattr(first, field), getattr(second, field)
-        if one is not two and not (
-            one.shape == two.shape and np.array_equal(one, two, equal_nan=one.dtype.kind == "f")
+        left, right = getattr(first, field), getattr(second, field)
+        if left is not right and not (
+            left.shape == right.shape
+            and np.array_equal(left, right, equal_nan=left.dtype.kind == "f")
         ):
             difference = field
     if not difference and first.quantiles.shape != second.quantiles.shape:
@@ -284,10 +293,10 @@ def _stride(codes: Rows, periods: Rows, symbols: int) -> float:
     last, first = np.zeros(symbols), np.full(symbols, np.inf)
     np.maximum.at(last, codes, periods)
     np.minimum.at(first, codes, periods)
-    held = bars > 1
-    if not held.any():
+    several = bars > 1
+    if not several.any():
         return 1.0
-    return max(1.0, float(((last[held] - first[held]) / (bars[held] - 1)).max()))
+    return max(1.0, float(((last[several] - first[several]) / (bars[several] - 1)).max()))
 
 
 def _ratio(total: Floats, count: Floats) -> Floats:

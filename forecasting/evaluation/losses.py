@@ -1,4 +1,4 @@
-"""How far a forecast distribution was from what happened: losses, coverage and width.
+"""Losses of quantile forecasts: pinball loss, CRPS weights, median error and coverage.
 
 Every function is vectorised over the leading axes. NaN in `realised` (a future not known yet)
 comes out as NaN where a loss is asked for, so callers average with weights or `nanmean`.
@@ -63,6 +63,9 @@ def mean_pinball(
 def crps_weights(levels: Sequence[float] = QUANTILE_LEVELS) -> NDArray[np.float64]:
     """Weights w of the approximation CRPS = 2 * sum_i w_i * pinball_i, shape [Q], sum 1.
 
+    With the five published levels it is about 3 % below the exact score of a calibrated normal
+    forecast; all candidates are scored alike.
+
     CRPS(F, y) = 2 * integral over (0, 1) of the pinball loss at level u (Laio & Tamea, 2007,
     eq. 11; Gneiting & Ranjan, 2011, sec. 2). The integral is taken by the midpoint rule: each
     level stands for the cell that reaches half-way to its neighbours, the outer cells to 0 and 1.
@@ -72,35 +75,11 @@ def crps_weights(levels: Sequence[float] = QUANTILE_LEVELS) -> NDArray[np.float6
     return np.diff(edges)
 
 
-def crps(
-    realised: AnyFloats, quantiles: AnyFloats, levels: Sequence[float] = QUANTILE_LEVELS
-) -> AnyFloats:
-    """Continuous ranked probability score, approximated from quantiles, shape [...].
-
-    See `crps_weights` for the formula. With the five published levels it is about 3 % below
-    the exact score of a calibrated normal forecast; all candidates are scored alike.
-    """
-    weights = crps_weights(levels).astype(quantiles.dtype)
-    return np.asarray(2 * pinball(realised, quantiles, levels) @ weights)
-
-
 def median_error(
     realised: AnyFloats, quantiles: AnyFloats, levels: Sequence[float] = QUANTILE_LEVELS
 ) -> AnyFloats:
     """Absolute error of the median forecast, in the unit of `realised`, shape [...]."""
     return np.asarray(np.abs(realised - quantiles[..., level_index(0.5, levels)]))
-
-
-def relative_error(error: AnyFloats, benchmark_error: AnyFloats) -> float:
-    """Mean absolute error over the random walk's on the same rows: below 1 is better than it.
-
-    This is MASE (Hyndman & Koehler, 2006) with the naive forecast's *out-of-sample* error as
-    the scale instead of its in-sample one, so that both were made on the same bars. NaN where
-    nothing is known yet is left out of both.
-    """
-    known = np.isfinite(error) & np.isfinite(benchmark_error)
-    scale = float(np.sum(benchmark_error, where=known))
-    return float(np.sum(error, where=known)) / scale if scale > 0 else float("nan")
 
 
 def inside(
@@ -110,33 +89,5 @@ def inside(
     levels: Sequence[float] = QUANTILE_LEVELS,
 ) -> NDArray[np.bool_]:
     """Whether the central interval, ends included, held what happened; False where unknown."""
-    low, high = _band(quantiles, nominal, levels)
+    low, high = (quantiles[..., level_index((1 + sign * nominal) / 2, levels)] for sign in (-1, 1))
     return (realised >= low) & (realised <= high)
-
-
-def coverage(
-    realised: AnyFloats,
-    quantiles: AnyFloats,
-    nominal: float,
-    levels: Sequence[float] = QUANTILE_LEVELS,
-) -> float:
-    """Share of the known outcomes inside the central interval of the nominal coverage."""
-    known = np.isfinite(realised)
-    if not known.any():
-        return float("nan")
-    return float(inside(realised, quantiles, nominal, levels)[known].mean())
-
-
-def width(
-    quantiles: AnyFloats, nominal: float, levels: Sequence[float] = QUANTILE_LEVELS
-) -> AnyFloats:
-    """Width of the central interval, in the unit of the quantiles, shape [...]."""
-    low, high = _band(quantiles, nominal, levels)
-    return np.asarray(high - low)
-
-
-def _band(
-    quantiles: AnyFloats, nominal: float, levels: Sequence[float]
-) -> tuple[AnyFloats, AnyFloats]:
-    low, high = (1 - nominal) / 2, (1 + nominal) / 2
-    return quantiles[..., level_index(low, levels)], quantiles[..., level_index(high, levels)]

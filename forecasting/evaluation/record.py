@@ -1,16 +1,14 @@
-"""An evaluation as plain values: JSON, and flat names for an experiment tracker."""
+"""Records an evaluation as plain values: for JSON, and under flat names for a tracker."""
 
 from dataclasses import asdict, fields
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 
 from forecasting.evaluation.backtest import Backtest
+from forecasting.evaluation.evaluate import CandidateEvaluation, Evaluation
 from forecasting.evaluation.multiple_testing import JUDGED_DELAY
 from forecasting.instants import second_text
-
-if TYPE_CHECKING:
-    from forecasting.evaluation.evaluate import CandidateEvaluation, Evaluation
 
 _BY_HORIZON: Final = (
     "pinball", "crps", "mae", "skill", "mase", "coverage_50", "coverage_90", "p_value"
@@ -22,9 +20,9 @@ _NESTED: Final = (
 )  # fmt: skip
 
 
-def record(evaluation: "Evaluation") -> dict[str, Any]:
+def record(evaluation: Evaluation) -> dict[str, Any]:
     """Everything but loss series and equity curves; null for what is not finite."""
-    kept: dict[str, Any] = plain(
+    values: dict[str, Any] = plain(
         {
             "alpha": evaluation.alpha,
             "horizons": evaluation.horizons,
@@ -51,10 +49,10 @@ def record(evaluation: "Evaluation") -> dict[str, Any]:
             },
         }
     )
-    return kept
+    return values
 
 
-def metrics(evaluation: "Evaluation", name: str) -> dict[str, float]:
+def metrics(evaluation: Evaluation, name: str) -> dict[str, float]:
     """A candidate's finite figures under flat names."""
     candidate = evaluation.candidates[name]
     figures = {key: float(value) for key, value in asdict(candidate.overall).items()}
@@ -108,21 +106,21 @@ def plain(value: Any) -> Any:
     return value
 
 
-def _candidate(candidate: "CandidateEvaluation") -> dict[str, Any]:
-    kept: dict[str, Any] = {
+def _candidate(candidate: CandidateEvaluation) -> dict[str, Any]:
+    values: dict[str, Any] = {
         field.name: getattr(candidate, field.name)
         for field in fields(candidate)
         if field.name not in {"series", "backtests"}
     }
     for name in _NESTED:
-        kept[name] = {key: asdict(item) for key, item in kept[name].items()}
-    kept["overall"] = asdict(candidate.overall)
-    kept["backtests"] = {delay: _account(item) for delay, item in candidate.backtests.items()}
-    return kept
+        values[name] = {key: asdict(item) for key, item in values[name].items()}
+    values["overall"] = asdict(candidate.overall)
+    values["backtests"] = {delay: _account(item) for delay, item in candidate.backtests.items()}
+    return values
 
 
 def _account(account: Backtest) -> dict[str, Any]:
-    kept = asdict(account)
-    kept["first"], kept["last"] = str(account.dates[0]), str(account.dates[-1])
-    del kept["dates"], kept["equity"]
-    return kept
+    values = asdict(account)
+    values["first"], values["last"] = str(account.dates[0]), str(account.dates[-1])
+    del values["dates"], values["equity"]
+    return values

@@ -6,11 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from forecasting.arrays import Counts, Floats
-from forecasting.evaluation.loss_sums import Panel, Tally, horizon_weights
+from forecasting.evaluation.loss_sums import LossSums, Panel, horizon_weights
 from forecasting.stats.significance import diebold_mariano
-
-NULL_MODEL = "random_walk"
-"""Name of the model every other one has to beat; never a challenger itself."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,7 @@ def ratio(part: float, whole: float) -> float:
 
 
 def scores_of(
-    own: Tally, rival: Tally | None, null: Tally, panel: Panel, levels: Sequence[float]
+    own: LossSums, rival: LossSums | None, null: LossSums, panel: Panel, levels: Sequence[float]
 ) -> Scores:
     """Score a candidate per group.
 
@@ -114,22 +111,26 @@ def scores_of(
         rows = order[bounds[code] : bounds[code + 1]]
         if not panel.known[code].any():
             continue
-        mine = own.row_pinball[rows].astype(np.float64)
-        theirs = None if rival is None else rival.row_pinball[rows].astype(np.float64)
+        losses = own.row_pinball[rows].astype(np.float64)
+        rival_losses = None if rival is None else rival.row_pinball[rows].astype(np.float64)
         by_symbol[name] = _symbol_score(
-            own, null, code=code, count=panel.known[code], test=_test(mine, theirs, panel.horizon)
+            own,
+            null,
+            code=code,
+            count=panel.known[code],
+            test=_test(losses, rival_losses, panel.horizon),
         )
     skill_by_fold: dict[int, float] = {}
     coverage_by_fold: dict[int, float] = {}
     for fold in np.unique(panel.folds):
         at = panel.folds == fold
-        seen = float(own.count[at].sum())
-        if seen:
+        count_in_fold = float(own.count[at].sum())
+        if count_in_fold:
             skill_by_fold[int(fold)] = 1 - ratio(
                 float(own.pinball[at].sum(axis=0) @ weights),
                 float(null.pinball[at].sum(axis=0) @ weights),
             )
-            coverage_by_fold[int(fold)] = float(own.period_inside[at].sum()) / seen
+            coverage_by_fold[int(fold)] = float(own.period_inside[at].sum()) / count_in_fold
     below = np.divide(
         own.below, count[:, None], out=np.full(own.below.shape, np.nan), where=count[:, None] > 0
     )
@@ -145,8 +146,8 @@ def _test(own: Floats, rival: Floats | None, ahead: int) -> tuple[float, float]:
 
 
 def _score(
-    own: Tally,
-    null: Tally,
+    own: LossSums,
+    null: LossSums,
     *,
     count: Floats,
     cells: tuple[slice, slice],
@@ -181,7 +182,7 @@ def _score(
 
 
 def _symbol_score(
-    own: Tally, null: Tally, *, code: int, count: Counts, test: tuple[float, float]
+    own: LossSums, null: LossSums, *, code: int, count: Counts, test: tuple[float, float]
 ) -> Score:
     weights = horizon_weights(count.size)
     known = float(count @ weights)

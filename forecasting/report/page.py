@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from html import escape
 
 from forecasting.evaluation.evaluate import Evaluation
-from forecasting.evaluation.gates import GateResult, PromotionPolicy, Verdict
-from forecasting.evaluation.scores import NULL_MODEL
+from forecasting.evaluation.gates import Decision, GateResult, PromotionPolicy
 from forecasting.instants import date_text
+from forecasting.models.candidates import NULL_MODEL
 from forecasting.models.out_of_sample import OutOfSample
 from forecasting.report import plots
 from forecasting.report.style import METHODS, STYLE
@@ -58,7 +58,7 @@ class ReportMeta:
         return "historical replay" if self.replay else ""
 
 
-def verdict_markdown(verdict: Verdict, evaluation: Evaluation) -> str:
+def verdict_markdown(verdict: Decision, evaluation: Evaluation) -> str:
     """The verdict in words, the gates as a table, the candidates as another."""
     lines = [f"## {_headline(verdict)}", ""]
     if not verdict.promote:
@@ -89,7 +89,7 @@ def verdict_markdown(verdict: Verdict, evaluation: Evaluation) -> str:
 
 def html_report(
     evaluation: Evaluation,
-    verdict: Verdict,
+    verdict: Decision,
     out_of_sample: Mapping[str, OutOfSample],
     meta: ReportMeta,
     policy: PromotionPolicy | None = None,
@@ -156,7 +156,7 @@ def html_report(
     )
 
 
-def _head(verdict: Verdict, meta: ReportMeta) -> str:
+def _head(verdict: Decision, meta: ReportMeta) -> str:
     label = f'<span class="label">{escape(meta.label)}</span>' if meta.label else ""
     warning = ""
     if meta.synthetic:
@@ -170,7 +170,7 @@ def _head(verdict: Verdict, meta: ReportMeta) -> str:
     )
 
 
-def _headline(verdict: Verdict) -> str:
+def _headline(verdict: Decision) -> str:
     champion = in_words(verdict.champion)
     if verdict.candidate is None:
         return f"Refuse: nothing challenges the {champion}"
@@ -179,7 +179,7 @@ def _headline(verdict: Verdict) -> str:
     return f"Refuse: {in_words(verdict.candidate)} does not replace {champion}"
 
 
-def _verdict(verdict: Verdict) -> str:
+def _verdict(verdict: Decision) -> str:
     rows = "".join(_gate(gate) for gate in verdict.gates)
     return f'<section class="verdict {verdict.word}"><ul>{rows}</ul></section>'
 
@@ -194,7 +194,7 @@ def _gate(gate: GateResult) -> str:
     )
 
 
-def _facts(evaluation: Evaluation, verdict: Verdict, meta: ReportMeta) -> str:
+def _facts(evaluation: Evaluation, verdict: Decision, meta: ReportMeta) -> str:
     first, last = (date_text(evaluation.instants[i]) for i in (0, -1))
     symbols = ", ".join(evaluation.symbols[:12])
     if len(evaluation.symbols) > 12:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from forecasting.evaluation.losses import level_index
-from forecasting.evaluation.scores import NULL_MODEL
+from forecasting.models.candidates import NULL_MODEL
 
 if TYPE_CHECKING:
     from forecasting.evaluation.evaluate import Evaluation

@@ -2,15 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from forecasting.evaluation.evaluate import Evaluation
 from forecasting.evaluation.multiple_testing import JUDGED_DELAY
-from forecasting.evaluation.scores import NULL_MODEL, Score
+from forecasting.models.candidates import NULL_MODEL
 from forecasting.models.quantiles import SIGNALS
 from forecasting.report import plots
+
+if TYPE_CHECKING:
+    from forecasting.evaluation.scores import Score
 
 _MOST_SYMBOLS: Final = 40
 """Symbols listed one by one; beyond, the best and the worst are."""

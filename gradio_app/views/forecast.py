@@ -8,8 +8,8 @@ from html import escape
 from typing import Final
 
 from forecasting.adapters.inference import SymbolForecast
-from forecasting.evaluation.scores import NULL_MODEL
 from forecasting.features.targets import SignalRule
+from forecasting.models.candidates import NULL_MODEL
 from gradio_app import formatting
 from gradio_app.model_card import ModelCard
 

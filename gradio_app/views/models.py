@@ -5,7 +5,7 @@ from html import escape
 from typing import Final
 
 from forecasting.adapters.registry.ledger import PENDING, Promotion
-from forecasting.evaluation.scores import NULL_MODEL
+from forecasting.models.candidates import NULL_MODEL
 from forecasting.schema import COVERAGE_BAND
 from gradio_app import formatting
 from gradio_app.model_card import ModelCard

@@ -1,0 +1,60 @@
+"""The record of an evaluation: valid JSON, and flat figures that are finite."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from forecasting.evaluation.evaluate import evaluate
+from forecasting.evaluation.record import metrics, plain, record
+from forecasting.testing import planted_forecasts
+
+
+@pytest.fixture(scope="module")
+def evaluation():
+    candidates = planted_forecasts(
+        signal=0.1, periods=90, symbols=3, seed=1, candidates=("ridge", "xgboost")
+    )
+    realised = candidates["ridge"].realised.copy()
+    realised[-30:, 29] = np.nan
+    return evaluate(
+        {name: replace(one, realised=realised) for name, one in candidates.items()},
+        repetitions=100,
+    )
+
+
+def test_the_record_is_json_with_null_for_what_is_unknown(evaluation):
+    values = json.loads(json.dumps(record(evaluation), allow_nan=False))
+    assert values["candidates"]["random_walk"]["overall"]["p_value"] is None
+    ridge = values["candidates"]["ridge"]
+    assert set(ridge["by_horizon"]) == {str(h) for h in range(1, 31)}
+    assert len(ridge["confusion"]) == 3
+    assert ridge["backtests"]["1"]["first"] == "2015-01-02"
+    assert values["signal"] == {
+        "horizon": 5, "cost": 0.001, "slippage": 0.0002, "threshold": 0.55,
+    }  # fmt: skip
+    assert "series" not in ridge
+
+
+def test_metrics_are_flat_and_finite(evaluation):
+    for name in evaluation.candidates:
+        figures = metrics(evaluation, name)
+        assert all(np.isfinite(value) for value in figures.values())
+        assert {"skill", "crps", "coverage_90_h30", "brier"} <= set(figures)
+    assert "p_value" not in metrics(evaluation, "random_walk")
+    assert "sharpe_delay_1" in metrics(evaluation, "ridge")
+
+
+def test_metrics_hold_the_deflated_figures():
+    forecasts = planted_forecasts(signal=0.1, periods=250, symbols=2, candidates=("ridge",))
+    evaluation = evaluate(forecasts, repetitions=50)
+    figures = metrics(evaluation, "ridge")
+    assert {"deflated_p", "deflated_sharpe", "trials_of_all", "sharpe_delay_0"} <= set(figures)
+    assert {"directional_accuracy_low_h05", "crps_h05", "mae_h05"} <= set(figures)
+    assert "deflated_sharpe" not in metrics(evaluation, "random_walk")
+
+
+def test_arrays_become_lists_keys_texts_and_what_is_not_finite_null():
+    values = {1: np.array([1.0, np.nan]), "a": (np.float32(2), float("inf"))}
+    assert plain(values) == {"1": [1.0, None], "a": [2.0, None]}

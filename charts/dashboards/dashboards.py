@@ -135,7 +135,7 @@ def main_dashboard() -> Json:
     return _dashboard(
         "bellwether",
         "Bellwether",
-        "Forecasts, the models that make them, the prices they stand on, and how good they were.",
+        "Forecasts, their models, the prices they are made from, and their realised accuracy.",
         templating={"list": variables},
         annotations={"list": [rollouts]},
         panels=_arranged(rows),

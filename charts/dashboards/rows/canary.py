@@ -9,15 +9,17 @@ _PER_SERVICE: Final = "namespace_inferenceservice:bellwether_request"
 
 PANELS: Final = [
     time_series(
-        "Share of traffic: wanted and seen",
+        "Share of traffic: weight and observed",
         "Dashed: the weight on the route. Solid: the share of requests of the last 5 minutes.",
-        Query(f"model_version:bellwether_requests:share_rate5m{_HERE}", "v{{model_version}} seen"),
+        Query(
+            f"model_version:bellwether_requests:share_rate5m{_HERE}", "v{{model_version}} observed"
+        ),
         Query(
             f"model_version:bellwether_route_weight:max{_HERE} / 100",
-            "v{{model_version}} wanted",
+            "v{{model_version}} weight",
         ),
         unit="percentunit",
-        overrides=[dashed(".* wanted")],
+        overrides=[dashed(".* weight")],
         runbooks=["BellwetherSplitOff", "BellwetherCanaryStuck"],
     ),
     time_series(
@@ -45,7 +47,7 @@ PANELS: Final = [
     ),
     time_series(
         "Ready pods",
-        "Pods that hold each version, and pods that answer on /metrics at all.",
+        "Pods that have loaded each version, and pods that answer on /metrics.",
         Query(f"model_version:bellwether_model_info:count{_HERE}", "v{{model_version}} ready"),
         Query(
             'sum by (inferenceservice) (up{namespace="$namespace", inferenceservice!=""})',

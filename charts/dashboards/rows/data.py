@@ -6,13 +6,13 @@ from charts.dashboards.panels import PODS, SYMBOLS, Query, bar_gauge, field, tab
 
 PANELS: Final = [
     bar_gauge(
-        "Bars held",
-        "Bars behind the served features, by symbol.",
+        "Bars per symbol",
+        "Number of bars from which the served features are computed, by symbol.",
         Query(f"max by (symbol) (bellwether_bars_held{{{SYMBOLS}}})", "{{symbol}}"),
     ),
     bar_gauge(
         "Freshness of the last price",
-        "How long ago the newest bar closed, by symbol. Replayed prices are history and say so.",
+        "How long ago the newest bar closed, by symbol. Replayed prices are old by design.",
         Query(
             f"time() - max by (symbol) (bellwether_last_price_timestamp_seconds{{{SYMBOLS}}})",
             "{{symbol}}",
@@ -21,7 +21,7 @@ PANELS: Final = [
     ),
     time_series(
         "Quarantine",
-        "Bars that broke the price contract, by fault, at the newest drift run.",
+        "Bars that violate the price schema, by fault, at the newest drift run.",
         Query(
             "max by (fault) (bellwether_quarantined_bars)"
             ' or label_replace(vector(0), "fault", "none", "", "")',
@@ -32,7 +32,7 @@ PANELS: Final = [
     ),
     table(
         "Batch jobs",
-        "When each job last ended well, and how long ago that may be.",
+        "Time since each job's last success, and the longest allowed.",
         Query(
             'job_name:bellwether_job_last_success_age_seconds:min{namespace="$namespace"}',
             instant=True,
@@ -46,8 +46,8 @@ PANELS: Final = [
         runbooks=["BellwetherJobStale", "BellwetherJobAbsent"],
     ),
     time_series(
-        "Who gave the prices",
-        "1 while something stands in for the price source, and the share of closes in which a"
+        "Price source fallback and disagreement",
+        "1 while a fallback replaces the price source, and the share of closes in which the"
         " second provider differs from it.",
         Query("max by (dataset, kind) (bellwether_prices_fallback)", "{{dataset}}: {{kind}}"),
         Query(

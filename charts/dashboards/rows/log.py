@@ -44,8 +44,8 @@ _PRICE: Final = {"unit": "short", "decimals": 2}
 _TABLE: Final = panel(
     "table",
     "Last 100 forecasts",
-    "Straight from the prediction log: each with what it was asked, what it stood on and how"
-    " long it took. p05, p50 and p95 are prices at the last bar of the horizon.",
+    "The prediction log's newest rows: the request, its inputs, the forecast and the time it"
+    " took. p05, p50 and p95 are prices at the last bar of the horizon.",
     (),
     width=COLUMNS,
     height=14,

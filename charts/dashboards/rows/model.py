@@ -9,7 +9,7 @@ _PREDICTIONS: Final = f"bellwether_predictions_total{{{SYMBOLS}}}[$__rate_interv
 PANELS: Final = [
     time_series(
         "Forecasts per symbol",
-        "Forecasts per second by symbol; 'other' are callers' own bars.",
+        "Forecasts per second by symbol; 'other' is forecasts from callers' own bars.",
         Query(
             f'sum by (symbol) (rate(bellwether_predictions_total{{{PODS}, symbol=~"$symbol|other"}}'
             "[$__rate_interval]))",
@@ -19,7 +19,7 @@ PANELS: Final = [
         stacked=True,
     ),
     time_series(
-        "Up against down",
+        "Forecast direction",
         "Share of forecasts whose median at the signal horizon lies above, on or below the"
         " last close.",
         Query(f"sum by (direction) (rate({_PREDICTIONS}))", "{{direction}}"),
@@ -43,7 +43,7 @@ PANELS: Final = [
     ),
     table(
         "Versions and weights",
-        "Every version that a pod holds, and the share of the traffic its route gives it.",
+        "Every version that a pod has loaded, and its weight on the route.",
         Query(
             f"sum by (model_version, kind, alias, bundle_digest) (bellwether_model_info{{{PODS}}})",
             instant=True,
@@ -69,8 +69,8 @@ PANELS: Final = [
     ),
     time_series(
         "Realised error",
-        "Mean pinball loss of forecasts whose day has come, in log return units, by version"
-        " and horizon in bars.",
+        "Mean pinball loss of forecasts whose horizon has elapsed, in log return units, by"
+        " version and horizon in bars.",
         Query(
             "max by (model_version, horizon) (bellwether_realised_pinball_loss)",
             "v{{model_version}}, {{horizon}} bars",
@@ -79,7 +79,7 @@ PANELS: Final = [
     time_series(
         "Realised skill",
         "1 - loss / loss of the random walk: above 0 is better than the random walk. The dashed"
-        " lines are what chance allows the champion.",
+        " lines are the champion's limits: what chance explains.",
         Query(
             "max by (model_version, horizon) (bellwether_realised_skill)",
             "v{{model_version}}, {{horizon}} bars",
@@ -94,8 +94,8 @@ PANELS: Final = [
     ),
     time_series(
         "Realised coverage of the 90 % interval",
-        "Share of prices that fell into the interval forecast for them. It should be near 90 %;"
-        " the dashed lines are what chance allows the champion.",
+        "Share of prices inside the interval forecast for them, nominally 90 %;"
+        " the dashed lines are the champion's limits: what chance explains.",
         Query(
             "max by (model_version, horizon) (bellwether_realised_coverage)",
             "v{{model_version}}, {{horizon}} bars",
@@ -111,7 +111,7 @@ PANELS: Final = [
     ),
     time_series(
         "Matured forecasts",
-        "Forecasts whose day has come: what stands behind error, skill and coverage.",
+        "Forecasts whose horizon has elapsed: the sample behind error, skill and coverage.",
         Query(
             "max by (model_version, horizon) (bellwether_matured_forecasts)",
             "v{{model_version}}, {{horizon}} bars",

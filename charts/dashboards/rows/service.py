@@ -25,7 +25,7 @@ PANELS: Final = [
     ),
     stat(
         "Ready versions",
-        "Model versions that at least one pod holds, verified and with features made for it.",
+        "Model versions that at least one pod has loaded and verified, with features made for it.",
         Query(
             'count(model_version:bellwether_model_info:count{namespace="$namespace"}) or vector(0)'
         ),
@@ -34,17 +34,17 @@ PANELS: Final = [
     ),
     stat(
         "Requests",
-        "Requests in the time shown, with or without success.",
+        "Requests in the time range shown, failed ones included.",
         Query(f"sum(increase({_REQUESTS}[$__range])) or vector(0)"),
     ),
     stat(
         "Forecasts since start",
-        "Forecasts given since the pods that run now were started, one for each symbol asked for.",
+        "Forecasts served since the current pods started, one for each symbol requested.",
         Query(f"sum(bellwether_predictions_total{{{PODS}}}) or vector(0)"),
     ),
     stat(
         "Error ratio",
-        "Share of requests of the last 5 minutes with a 5xx status; none without requests.",
+        "Share of requests of the last 5 minutes with a 5xx status; no value without requests.",
         Query('namespace:bellwether_request_errors:ratio_rate5m{namespace="$namespace"}'),
         unit="percentunit",
         steps=((GREEN, None), (RED, "=@errorRatio@")),
@@ -52,7 +52,7 @@ PANELS: Final = [
     ),
     stat(
         "Age of the newest bar",
-        "How old the newest bar behind the forecasts is. Replayed prices count from their fetch.",
+        "Age of the newest bar that forecasts are made from. Replayed prices count from their fetch.",
         Query(f"max(bellwether_feature_age_seconds{{{PODS}}})"),
         unit="s",
         steps=((GREEN, None), (RED, "=@featureAgeSeconds@")),
@@ -60,7 +60,7 @@ PANELS: Final = [
     ),
     time_series(
         "Requests per second",
-        "By InferenceService, which holds one model version each.",
+        "By InferenceService; each serves one model version.",
         Query(
             f"sum by (inferenceservice) (rate({_REQUESTS}[$__rate_interval]))",
             "{{inferenceservice}}",
@@ -70,7 +70,7 @@ PANELS: Final = [
     ),
     time_series(
         "Latency",
-        "In the model server, from a request's last byte to its answer. The line is the"
+        "In the model server, from the request's last byte to the response. The line is the"
         " threshold of the 99th percentile.",
         _quantile(0.5),
         _quantile(0.95),
@@ -81,8 +81,8 @@ PANELS: Final = [
     ),
     time_series(
         "Errors",
-        "Refused requests per second by status: 4xx is the caller's to mend, 5xx ours. What"
-        " never reached a model server is not in here.",
+        "Failed requests per second by status: 4xx is an error of the caller, 5xx of the server."
+        " Requests that never reached a model server are not counted.",
         Query(
             f'sum by (status) (rate(bellwether_requests_total{{{PODS}, status=~"[45].."}}'
             '[$__rate_interval])) or label_replace(vector(0), "status", "none", "", "")',

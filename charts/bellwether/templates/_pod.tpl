@@ -1,4 +1,4 @@
-{{/* What every pod of ours has: no token, user 10001, nothing writable but two folders. */}}
+{{/* Parts of every pod: no token, user 10001, two writable folders. */}}
 
 {{/* metadata of a pod template. (dict "root" $ "component" "page") */}}
 {{- define "bellwether.pod.metadata" -}}

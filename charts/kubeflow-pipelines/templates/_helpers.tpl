@@ -43,7 +43,7 @@ app.kubernetes.io/component: {{ .component }}
 {{- .Values.objectStore.existingSecret | default "mlpipeline-minio-artifact" -}}
 {{- end -}}
 
-{{/* Scheme, host and port of the object store, as JSON: every reader wants them apart. */}}
+{{/* Host, port and TLS of the object store, as JSON: its clients take them separately. */}}
 {{- define "kfp.objectStore.address" -}}
 {{- $endpoint := .Values.objectStore.endpoint | default (printf "http://seaweedfs.%s.svc.cluster.local:9000" .Release.Namespace) -}}
 {{- $parsed := urlParse $endpoint -}}
@@ -58,7 +58,7 @@ app.kubernetes.io/component: {{ .component }}
 {{- .Values.objectStore.pipelineRoot | default (printf "minio://%s/v2/artifacts" .Values.objectStore.bucket) -}}
 {{- end -}}
 
-{{/* Where Argo puts the logs of a pod, below the bucket; the user interface has to look at the same place. */}}
+{{/* Key of a pod's logs in the bucket, for Argo and for the user interface. */}}
 {{- define "kfp.logs.keyFormat" -}}
 private-artifacts/{{ "{{workflow.namespace}}/{{workflow.name}}/{{workflow.creationTimestamp.Y}}/{{workflow.creationTimestamp.m}}/{{workflow.creationTimestamp.d}}/{{pod.name}}" }}
 {{- end -}}
@@ -71,7 +71,7 @@ private-artifacts/{{ "{{workflow.namespace}}/{{workflow.name}}/{{workflow.creati
   valueFrom: {secretKeyRef: {name: {{ $secret }}, key: {{ .root.Values.objectStore.secretKeyName }}}}
 {{- end -}}
 
-{{/* One value that outlives upgrades: what the Secret has, else a fresh one. (dict "root" $ "secret" "x" "key" "y" "length" 32) */}}
+{{/* A value that is kept across upgrades: the Secret's, else a random one. (dict "root" $ "secret" "x" "key" "y" "length" 32) */}}
 {{- define "kfp.once" -}}
 {{- $there := lookup "v1" "Secret" .root.Release.Namespace .secret -}}
 {{- $found := get (dig "data" (dict) ($there | default dict)) .key | b64dec -}}

@@ -1,4 +1,4 @@
-{{/* What every pod of ours has: no more rights than the restricted standard gives, a read-only root, no surprises. */}}
+{{/* Parts of every pod: the restricted standard, a read-only root, no service links. */}}
 
 {{/* metadata of a pod template. (dict "root" $ "component" "ui" "config" "text that pods roll with") */}}
 {{- define "kfp.pod.metadata" -}}
@@ -20,7 +20,7 @@ annotations:
 {{- end -}}
 
 {{/* A pod's spec but its containers and volumes. (dict "root" $ "account" "ml-pipeline" "token" true "user" 1000 "group" 0)
-     Service links are off: Kubeflow reads addresses from variables that links would make, and we say them ourselves. */}}
+     Service links are off: their variables would override the addresses that this chart sets. */}}
 {{- define "kfp.pod.spec" -}}
 serviceAccountName: {{ .account }}
 automountServiceAccountToken: {{ .token | default false }}
@@ -72,7 +72,7 @@ image: {{ include "kfp.image" . }}
 imagePullPolicy: {{ .root.Values.images.pullPolicy }}
 {{- end -}}
 
-{{/* A container that waits until somebody listens. (dict "root" $ "name" "wait-for-x" "host" "x" "port" 80)
+{{/* An init container that waits until a port is open. (dict "root" $ "name" "wait-for-x" "host" "x" "port" 80)
      busybox has nc, Debian's images have bash, which opens connections itself. */}}
 {{- define "kfp.container.wait" -}}
 {{ include "kfp.container.image" (dict "root" .root "name" .name "image" .root.Values.images.wait) }}
@@ -111,7 +111,7 @@ resources:
 - {name: tmp, mountPath: /tmp}
 {{- end -}}
 
-{{/* A token by which the API server knows who reports, where it asks. */}}
+{{/* The token by which the API server authenticates the persistence agent and the controller. */}}
 {{- define "kfp.volume.token" -}}
 - name: token
   projected:

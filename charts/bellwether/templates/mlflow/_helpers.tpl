@@ -1,4 +1,4 @@
-{{/* Every Host header MLflow is reached by; it answers 403 to any other. */}}
+{{/* Every Host header by which MLflow is reached; it answers 403 to any other. */}}
 {{- define "bellwether.mlflow.allowedHosts" -}}
 {{- $hosts := list "localhost:*" "127.0.0.1:*" -}}
 {{- range include "bellwether.clusterNames" (dict "root" . "name" (printf "%s-mlflow" (include "bellwether.fullname" .))) | fromYamlArray -}}

@@ -1,4 +1,4 @@
-{{/* Pods of ours by the name that flows.yaml gives them, as the end of a sentence "pods with labels ...". */}}
+{{/* Label selector of this chart's pods, by their name in flows.yaml. */}}
 {{- define "bellwether.network.pods" -}}
 {{- if eq .end "model" -}}
 matchExpressions:
@@ -9,7 +9,7 @@ matchLabels:
 {{- end -}}
 {{- end -}}
 
-{{/* Parts of ours that there are, as a list in YAML: the engine decides. */}}
+{{/* Components of this release, which depend on the engine, as JSON. */}}
 {{- define "bellwether.network.parts" -}}
 {{- $parts := list "page" "mlflow" "model" "drift" "test" -}}
 {{- if eq .Values.training.engine "job" -}}
@@ -21,7 +21,7 @@ matchLabels:
 {{- toJson $parts -}}
 {{- end -}}
 
-{{/* A part of ours, whether there is one or not. */}}
+{{/* Whether a name in flows.yaml is a component of this chart, rendered or not. */}}
 {{- define "bellwether.network.ours" -}}
 {{- has . (list "page" "mlflow" "model" "training" "refresh" "submit" "rollout" "drift" "test") | ternary "true" "" -}}
 {{- end -}}
@@ -34,7 +34,7 @@ matchLabels:
 {{- if rest $asked }}{{ eq (toString $found) (last $asked) | ternary "true" "" }}{{ else if $found }}true{{ end -}}
 {{- end -}}
 
-{{/* Ports on which our own pods are asked; a list in YAML. */}}
+{{/* Ports on which this chart's pods listen; a list in YAML. */}}
 {{- define "bellwether.network.port" -}}
 {{- if eq .end "page" }}[{protocol: TCP, port: 7860}]
 {{- else if eq .end "mlflow" }}[{protocol: TCP, port: 5000}]
@@ -55,7 +55,7 @@ matchLabels:
 {{- end -}}
 {{- end -}}
 
-{{/* An egress rule to something that is not ours. (dict "root" $ "end" "database") */}}
+{{/* An egress rule to something outside this chart. (dict "root" $ "end" "database") */}}
 {{- define "bellwether.network.egress" -}}
 {{- $policies := .root.Values.networkPolicies -}}
 {{- if eq .end "dns" -}}
@@ -105,7 +105,7 @@ matchLabels:
 {{- end -}}
 {{- end -}}
 
-{{/* Who comes from outside. (dict "root" $ "from" "gateway") */}}
+{{/* Sources outside this chart. (dict "root" $ "from" "gateway") */}}
 {{- define "bellwether.network.sources" -}}
 {{- $policies := .root.Values.networkPolicies -}}
 {{- if eq .from "gateway" -}}

@@ -8,7 +8,7 @@ metadata:
     {{- include "bellwether.selector" (dict "root" . "component" "model") | nindent 4 }}
     app.kubernetes.io/part-of: bellwether
     app.kubernetes.io/managed-by: bellwether-rollout
-    # KServe makes no route of its own: the weights are on ours.
+    # KServe creates no route: the weights are on this chart's.
     networking.kserve.io/visibility: cluster-local
   annotations:
     serving.kserve.io/deploymentMode: Standard

@@ -1,4 +1,4 @@
-{{/* Every BELLWETHER_* variable that is no secret and no pod's own. */}}
+{{/* Every BELLWETHER_* variable that is neither secret nor specific to one pod. */}}
 {{- define "bellwether.settings.data" -}}
 BELLWETHER_STATE_DIR: /var/lib/bellwether
 BELLWETHER_LAKE_URL: s3://{{ .Values.objectStore.bucket }}/lake
@@ -19,7 +19,7 @@ BELLWETHER_PIPELINES_PUBLIC_URL: {{ eq .Values.training.engine "kfp" | ternary (
 {{- include "bellwether.settings.free" . }}
 {{- end -}}
 
-{{/* What `settings` says, a line each. */}}
+{{/* The values under `settings`, one a line. */}}
 {{- define "bellwether.settings.free" -}}
 {{- range $key, $value := .Values.settings }}
 BELLWETHER_{{ snakecase $key | upper }}: {{ kindIs "string" $value | ternary $value (toJson $value) | quote }}

@@ -1,4 +1,4 @@
-{{/* The only container that may speak to the API server: it alone mounts a token. */}}
+{{/* The only container that may use the Kubernetes API: it alone mounts a token. */}}
 {{- define "bellwether.rollout.container" -}}
 {{- $fullname := include "bellwether.fullname" . -}}
 {{- include "bellwether.container.pipeline" (dict "root" . "name" "rollout"
@@ -9,7 +9,7 @@
     readOnly: true
 {{- end -}}
 
-{{/* What an automounted token would be, for one container and for an hour at a time. */}}
+{{/* The equivalent of an automounted token, for one container and valid for an hour. */}}
 {{- define "bellwether.rollout.tokenVolume" -}}
 - name: token
   projected:

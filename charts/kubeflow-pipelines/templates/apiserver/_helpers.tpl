@@ -1,4 +1,4 @@
-{{/* config.json of the API server: what its image would bring otherwise, less a plugin for somebody's MLflow. */}}
+{{/* config.json of the API server: the image's own without its MLflow plugin. */}}
 {{- define "kfp.apiserver.config" -}}
 {{- $mysql := dict "DBName" .Values.database.pipelinesName "GroupConcatMaxLen" "4194304" -}}
 {{- with .Values.database.parameters }}{{ $_ := set $mysql "ExtraParams" . }}{{ end -}}
@@ -19,7 +19,7 @@
 httpGet: {path: /apis/v2beta1/healthz, port: http}
 {{- end -}}
 
-{{/* Everything it is told by variables. */}}
+{{/* Its environment. */}}
 {{- define "kfp.apiserver.env" -}}
 {{- $store := include "kfp.objectStore.address" . | fromJson -}}
 {{- $secret := include "kfp.database.secret" . -}}
@@ -34,7 +34,7 @@ httpGet: {path: /apis/v2beta1/healthz, port: http}
 - {name: V2_DRIVER_IMAGE, value: {{ include "kfp.image" (dict "root" . "image" .Values.images.driver) }}}
 - {name: V2_LAUNCHER_IMAGE, value: {{ include "kfp.image" (dict "root" . "image" .Values.images.launcher) }}}
 - {name: COMPILED_PIPELINE_SPEC_PATCH, value: {{ .Values.workflows.specPatch | toJson | quote }}}
-# The server ends without these two. A Service's links would set them, if the Service was there first.
+# The server exits without these two. Service links would set them, if the Service existed before the pod.
 - {name: ML_PIPELINE_VISUALIZATIONSERVER_SERVICE_HOST, value: ml-pipeline-visualizationserver}
 - {name: ML_PIPELINE_VISUALIZATIONSERVER_SERVICE_PORT, value: "8888"}
 - {name: OBJECTSTORECONFIG_HOST, value: {{ $store.host }}}

@@ -1,4 +1,4 @@
-{{/* Pods of ours by the name that flows.yaml gives them. Argo's pods carry what Kubeflow labels them with. */}}
+{{/* Label selector of this chart's pods, by their name in flows.yaml; workflow pods have Argo's label. */}}
 {{- define "kfp.network.pods" -}}
 {{- if eq .end "workflows" -}}
 matchExpressions:
@@ -9,7 +9,7 @@ matchLabels:
 {{- end -}}
 {{- end -}}
 
-{{/* Names in flows.yaml that are pods of ours, as JSON: the embedded stores are, the external ones are not. */}}
+{{/* Names in flows.yaml that are components of this release, as JSON: embedded stores are, external ones are not. */}}
 {{- define "kfp.network.ours" -}}
 {{- $ours := list "apiserver" "persistenceagent" "scheduledworkflow" "metadata" "workflow-controller" "workflows" "test" -}}
 {{- if .Values.ui.enabled }}{{ $ours = concat $ours (list "ui" "metadata-envoy") }}{{ end -}}
@@ -36,7 +36,7 @@ matchLabels:
 {{- toJson $flows -}}
 {{- end -}}
 
-{{/* Ports on which our own pods are asked; a list in YAML. */}}
+{{/* Ports on which this chart's pods listen; a list in YAML. */}}
 {{- define "kfp.network.port" -}}
 {{- if and (eq .end "apiserver") (eq .from "kubernetes") }}[{protocol: TCP, port: 8443}]
 {{- else if eq .end "apiserver" }}[{protocol: TCP, port: 8888}, {protocol: TCP, port: 8887}]
@@ -62,7 +62,7 @@ matchLabels:
 {{- end -}}
 {{- end -}}
 
-{{/* Egress rules to something that is not ours. (dict "root" $ "end" "database") */}}
+{{/* Egress rules to something outside this chart. (dict "root" $ "end" "database") */}}
 {{- define "kfp.network.egress" -}}
 {{- $policies := .root.Values.networkPolicies -}}
 {{- if eq .end "dns" -}}
@@ -114,7 +114,7 @@ matchLabels:
 {{- end -}}
 {{- end -}}
 
-{{/* Who comes from outside. (dict "root" $ "from" "clients") */}}
+{{/* Sources outside this chart. (dict "root" $ "from" "clients") */}}
 {{- define "kfp.network.sources" -}}
 {{- $policies := .root.Values.networkPolicies -}}
 {{- if has .from (list "clients" "uiClients") -}}

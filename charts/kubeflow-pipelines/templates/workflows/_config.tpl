@@ -1,4 +1,4 @@
-{{/* What Argo's controller is told. Without templateDefaults: a retryStrategy there, with retryPolicy OnError, would
+{{/* Configuration of Argo's controller. Without templateDefaults: a retryStrategy there, with retryPolicy OnError, would
      stand in for the policy that a pipeline's own set_retry() leaves open, and a step that exits non-zero would not be
      tried again. */}}
 {{- define "kfp.workflows.config" -}}
@@ -35,7 +35,7 @@ parallelism: {{ . | quote }}
 {{- end }}
 {{- end -}}
 
-{{/* Where drivers and launchers put artifacts, and how they get in. Both names of an S3 lead to the one there is. */}}
+{{/* The object store of drivers and launchers, with its credentials, for both schemes (minio://, s3://). */}}
 {{- define "kfp.workflows.providers" -}}
 {{- $store := include "kfp.objectStore.address" . | fromJson -}}
 {{- range $scheme := list "minio" "s3" }}

@@ -1,4 +1,4 @@
-"""Makes what the services need before they start; again, or twice at once, is harmless."""
+"""Makes what the services need before they start: bucket, databases, tables, roles. Idempotent."""
 
 import time
 from collections.abc import Callable
@@ -20,7 +20,7 @@ def prepare(
 
     Args:
         settings: where lake and prediction log are.
-        mlflow_url: SQLAlchemy URL of MLflow's database, "" when MLflow is not ours to prepare.
+        mlflow_url: SQLAlchemy URL of MLflow's database, "" where it is not to be prepared.
         reader_password: of the role that reads the prediction log, "" for no such role.
         wait_seconds: how long the store and the databases may take to come up, each.
 
@@ -36,39 +36,39 @@ def prepare(
     from forecasting.adapters.registry.server import upgrade_schema
 
     log_url = settings.prediction_log
-    made = _patiently(Blobs(settings.lake).make_root, wait_seconds, "the lake's store")
-    _tell(f"the lake at {settings.lake}", made=made)
+    made = _retried(Blobs(settings.lake).make_root, wait_seconds, "the lake's store")
+    _report(f"the lake at {settings.lake}", made=made)
     for what, url in (("the prediction log", log_url), ("MLflow", mlflow_url)):
         if url:
-            made = _patiently(partial(make_database, url), wait_seconds, f"{what}'s server")
-            _tell(f"the database of {what}", made=made)
+            made = _retried(partial(make_database, url), wait_seconds, f"{what}'s server")
+            _report(f"the database of {what}", made=made)
     with one_at_a_time(log_url, seconds=wait_seconds):
         with closing(PredictionLog(log_url)) as log, closing(Ledger(log_url)) as ledger:
             log.count()
             ledger.head(settings.registered_model)
-        _tell("the prediction log with its promotions")
+        _report("the prediction log with its promotions")
         if reader_password:
             make_reader(log_url, reader_password, (table().name,))
-            _tell(f"the role {READER}")
+            _report(f"the role {READER}")
         if mlflow_url:
             upgrade_schema(mlflow_url)
-            _tell("MLflow's schema")
+            _report("MLflow's schema")
 
 
-def _patiently(act: Callable[[], bool], seconds: float, what: str) -> bool:
-    """Act; while something that is needed is not up yet, say so once and try again."""
-    deadline, said = time.monotonic() + seconds, False
+def _retried(act: Callable[[], bool], seconds: float, what: str) -> bool:
+    """Act; while a service that it needs is not up yet, print that once and try again."""
+    deadline, announced = time.monotonic() + seconds, False
     while True:
         try:
             return act()
         except Unavailable as error:
             if time.monotonic() + _PAUSE_SECONDS > deadline:
                 raise
-            if not said:
+            if not announced:
                 say(f"[yellow]·[/] Waiting for {what}, {seconds:.0f} s at most: {error.found}")
-                said = True
+                announced = True
             time.sleep(_PAUSE_SECONDS)
 
 
-def _tell(what: str, *, made: bool = False) -> None:
+def _report(what: str, *, made: bool = False) -> None:
     say(f"[green]✓[/] {what[0].upper()}{what[1:]} {'was made' if made else 'is ready'}")

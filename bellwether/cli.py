@@ -23,10 +23,10 @@ from forecasting.schema import MAX_HORIZON
 
 app = typer.Typer(
     name="bellwether",
-    help="Forecast market prices and tell the truth about how good the forecasts are.\n\n"
+    help="Forecast market prices, and measure how good the forecasts are.\n\n"
     "Start with [bold]bellwether demo[/]: it trains on real prices, serves, watches and shows. "
-    "Settings are BELLWETHER_* variables (see the README); what a run does is said in options.\n\n"
-    "Exit codes: 0 well; 2 bad input; 3 a service or a source is unavailable; 4 corrupted bytes; "
+    "Settings are BELLWETHER_* variables (see the README); options choose what a run does.\n\n"
+    "Exit codes: 0 success; 2 bad input; 3 a service or a source is unavailable; 4 corrupted bytes; "
     "5 another promotion or rollout came first; 10 nothing was promoted; 11 drift was found; "
     "12 a rollout rolled back.",
     no_args_is_help=True,
@@ -78,7 +78,7 @@ def ingest(
     files: Files = "",
     dataset: Dataset = "",
 ) -> None:
-    """Fetch prices, judge every bar, and freeze what is new as an immutable snapshot."""
+    """Fetch prices, check every bar, and store what is new as an immutable snapshot."""
     from bellwether.jobs import ingest_prices
     from forecasting.settings import Settings
 
@@ -223,7 +223,7 @@ def serve() -> None:
     from forecasting.settings import Settings
     from serving.server import serve as serve_models
 
-    # KServe reads sys.argv when it is imported, and would not know ours.
+    # KServe parses sys.argv when it is imported, and does not know this command's options.
     sys.argv = sys.argv[:1]
     with errors_in_words():
         serve_models(Settings())
@@ -246,10 +246,10 @@ def drift(
         float, typer.Option(help="Share of runs that may flag a scope though nothing changed.")
     ] = 0.05,
     level_bars: Annotated[
-        int, typer.Option(help="Newest bars a symbol held against the champion's training.")
+        int, typer.Option(help="Newest bars per symbol compared with the champion's training.")
     ] = 60,
     change_bars: Annotated[
-        int, typer.Option(help="Newest bars a symbol held against those just before them.")
+        int, typer.Option(help="Newest bars per symbol compared with those just before them.")
     ] = 10,
     start_training: Annotated[
         bool,
@@ -293,7 +293,7 @@ def prepare(
         float, typer.Option(min=0, help="Seconds a store or database may take to come up.")
     ] = 120.0,
 ) -> None:
-    """Make what the services need: bucket, databases, tables, Grafana's reader. Again is harmless.
+    """Make what the services need: bucket, databases, tables, Grafana's reader. Idempotent.
 
     The password of the read-only role bellwether_reader is read from BELLWETHER_READER_PASSWORD;
     without it there is no such role.

@@ -81,12 +81,12 @@ def check_bars(timestamps: Instants, bars: Floats, interval: str, now: int) -> N
             )
     if len(timestamps) > 1:
         step = float(np.median(np.diff(timestamps))) / SECOND
-        wanted = INTERVALS[interval]
-        if not 0.9 * wanted <= step <= 1.1 * wanted:
+        expected = INTERVALS[interval]
+        if not 0.9 * expected <= step <= 1.1 * expected:
             raise InvalidPrices(
                 f"bars must have the model's interval, {interval}",
                 f"half of them are {step:g} s or more apart",
-                f"Send bars of {wanted} s",
+                f"Send bars of {expected} s",
             )
 
 
@@ -107,8 +107,8 @@ def next_closes(timestamps: Instants, interval: str, count: int = MAX_HORIZON) -
         recent = timestamps[-_RECENT_BARS:]
         days, seen = np.unique((recent - _MONDAY) % _WEEK // DAY, return_counts=True)
         # A day of the week counts with a twentieth of the bars: a make-up Saturday does not.
-        kept = days[seen * 20 >= len(recent)]
-        slots = kept * DAY + (last - _MONDAY) % DAY
+        trading = days[seen * 20 >= len(recent)]
+        slots = trading * DAY + (last - _MONDAY) % DAY
     else:
         recent = timestamps[timestamps > last - _RECENT_DAYS * DAY]
         slots = np.unique((recent - _MONDAY) % _WEEK)

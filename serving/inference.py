@@ -114,7 +114,7 @@ def answer(
         version: what answers.
         limits: how old the last bar may be.
         wall: now, unix seconds.
-        baseline: whether the random walk's quantiles are wanted, too.
+        baseline: whether to add the random walk's quantiles.
 
     Raises:
         NotReady: the version has no verified bundle or no features.

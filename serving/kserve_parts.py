@@ -1,8 +1,8 @@
-"""The parts of KServe we stand on, imported without what a model server never uses.
+"""The parts of KServe that serving uses, imported without what a model server never needs.
 
 `kserve/__init__.py` imports the generated Kubernetes API client and some hundred API models: 46 MB
 resident, 0.5 CPU-seconds. A package module that runs nothing stands in for it. Two of KServe's
-modules import pandas for one method we never call: 36 MB, 0.3 CPU-seconds. A stand-in imports the
+modules import pandas for one method that is never called: 36 MB, 0.3 CPU-seconds. A stand-in imports the
 real one when something of it is first used. What was imported before us is left as it is.
 """
 

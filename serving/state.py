@@ -83,7 +83,7 @@ class Features:
 
         Raises:
             UnknownSymbol: names up to 20 symbols that are known.
-            ShortHistory: the symbol is held, but has too few bars.
+            ShortHistory: the symbol is known, but has too few bars.
         """
         newest = self.newest_rows.get(symbol)
         if newest is not None:

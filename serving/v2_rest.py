@@ -141,7 +141,7 @@ class V2Application:
 
     def _about_model(self, number: str | None, *, ready: bool) -> dict[str, Any]:
         if not ready:
-            # `symbols` is ours; readers of the protocol's fields are not disturbed by it.
+            # `symbols` is an addition to the protocol, which readers of its fields ignore.
             return {**self._predictor.describe(number), "symbols": self._predictor.symbols(number)}
         version = self._predictor.check_ready(number)
         return {"name": self._predictor.name, "version": version.number, "ready": True}

@@ -313,7 +313,7 @@ def _prometheus(place: Installation) -> str:
             f"no target of {place.namespace} is up",
             "Does its podMonitorSelector take our labels? See monitoring.labels",
         )
-    return f"{series[0]['value'][1]} targets of ours are up"
+    return f"{series[0]['value'][1]} targets are up"
 
 
 def _from_a_pod(place: Installation) -> list[CheckResult]:

@@ -8,7 +8,7 @@ from bellwether.cluster.kubectl import Kubectl
 
 @dataclass(frozen=True)
 class Installation:
-    """A Helm release, of charts/bellwether where nothing else is said, and commands for its namespace.
+    """A Helm release, usually of charts/bellwether, and commands for its namespace.
 
     Attributes:
         kubectl: the cluster.

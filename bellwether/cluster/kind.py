@@ -120,9 +120,9 @@ def bring_up_kind(
     )
     check_plan(plan)
     with steps.step("this machine") as step:
-        results = check_machine(profile, port, ours=False)
+        results = check_machine(profile, port, own=False)
         if results[1].ok and exists():
-            results = check_machine(profile, port, ours=True)
+            results = check_machine(profile, port, own=True)
         refuse(results)
         step.outcome = ", ".join(f"{result.what} {result.detail}" for result in results)
     with steps.step("kind cluster") as step:

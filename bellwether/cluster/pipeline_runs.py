@@ -27,7 +27,7 @@ def full_name(short: str) -> str:
     name = PIPELINES.get(short.removeprefix("bellwether-"))
     if name is None:
         raise InvalidSettings(
-            "a pipeline must be one of ours", repr(short), f"Choose {' or '.join(PIPELINES)}"
+            "a pipeline must be known", repr(short), f"Choose {' or '.join(PIPELINES)}"
         )
     return name
 

@@ -128,10 +128,10 @@ def judge_inotify(limits: dict[str, int]) -> list[CheckResult]:
     return results
 
 
-def judge_port(port: int, *, free: bool, ours: bool) -> CheckResult:
-    """Whether the port of the gateway can be had; our own cluster may hold it."""
+def judge_port(port: int, *, free: bool, own: bool) -> CheckResult:
+    """Whether the port of the gateway can be had; the kind cluster itself may hold it."""
     what = f"port {port}"
-    if ours:
+    if own:
         return CheckResult(what, ok=True, detail="held by our cluster")
     if free:
         return CheckResult(what, ok=True, detail="free")
@@ -190,13 +190,13 @@ def check_tools(tools: Sequence[Tool]) -> list[CheckResult]:
     return results
 
 
-def check_machine(profile: str, port: int, *, ours: bool) -> list[CheckResult]:
+def check_machine(profile: str, port: int, *, own: bool) -> list[CheckResult]:
     """Everything kind needs of this machine."""
     results = check_tools(KIND_TOOLS)
     if results[0].ok:
         docker = json.loads(ask(["docker", "info", "--format", "{{json .}}"]).out or "{}")
         results.append(judge_memory(int(docker.get("MemTotal", 0)), profile))
-        # Docker Desktop keeps its images in a machine of its own, whose disk is not ours to see.
+        # Docker Desktop keeps its images in a machine of its own, whose disk cannot be seen from here.
         root = Path(docker.get("DockerRootDir", ""))
         folder = root if root.is_dir() else Path.cwd()
         results.append(judge_disk(shutil.disk_usage(folder).free, str(folder)))
@@ -208,7 +208,7 @@ def check_machine(profile: str, port: int, *, ours: bool) -> list[CheckResult]:
     return [
         *results,
         *judge_inotify(limits),
-        judge_port(port, free=_is_free(port), ours=ours),
+        judge_port(port, free=_is_free(port), own=own),
     ]
 
 

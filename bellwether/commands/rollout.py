@@ -182,7 +182,7 @@ def status(
     context: Context = "",
     release: Release = "bellwether",
 ) -> None:
-    """Show versions, weights wanted and observed, and whether the champion serves."""
+    """Show versions, weights set and observed, and whether the champion serves."""
     with _rollout(namespace, release, context) as rollout:
         current = rollout.status()
     if as_json:

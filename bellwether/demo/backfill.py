@@ -1,7 +1,7 @@
-"""Asks the server what it would have said on past days, so that errors can be known today.
+"""Backfills the prediction log: asks the server for forecasts as of past days with known outcomes.
 
 Only for historical data, of which the demo keeps the last bars out of training: the answers are
-true out-of-sample forecasts, and the bars that follow say how good they were.
+true out-of-sample forecasts, and the bars that follow are their outcomes.
 """
 
 from collections.abc import Callable
@@ -53,7 +53,7 @@ def replay_forecasts(
 ) -> int:
     """Ask every version for a forecast as of every held out bar; return how many were asked.
 
-    What the log holds already is not asked again.
+    Forecasts that the log has already are not asked for again.
 
     Raises:
         ServerUnavailable: the model server does not answer.

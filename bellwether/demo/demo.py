@@ -1,4 +1,4 @@
-"""The demo: the whole platform on one machine, started in order and stopped cleanly."""
+"""Runs the whole platform on one machine: starts it in order and stops it cleanly."""
 
 import contextlib
 import fcntl
@@ -138,7 +138,7 @@ def _replay(settings: Settings, dataset: str, since: datetime) -> None:
     began = time.monotonic()
     with console.status("Replaying forecasts ...") as status:
         asked = replay_forecasts(
-            settings, dataset, versions, since, lambda said: status.update(f"Replaying: {said}")
+            settings, dataset, versions, since, lambda text: status.update(f"Replaying: {text}")
         )
     if asked:
         say(
@@ -163,7 +163,7 @@ def _options(params: RefreshParams) -> list[str]:
 
 @contextmanager
 def _running(jobs: list[Due], logs: Path) -> Iterator[Callable[[], None]]:
-    """Yields a function that starts the jobs that are due and looks after those that run."""
+    """Yield a function that starts jobs that are due and reaps those that have ended."""
 
     def turn() -> None:
         for job in jobs:

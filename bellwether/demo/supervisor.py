@@ -21,7 +21,7 @@ GRACE_SECONDS = 12.0
 
 @dataclass
 class Service:
-    """A server process of ours: its name, address, log and the process itself."""
+    """A server process of the demo: its name, address, log and the process itself."""
 
     name: str
     url: str
@@ -38,8 +38,8 @@ class Service:
 class Supervisor(Closing):
     """Context manager: what is started inside is stopped at its end, in reverse order.
 
-    Children run in sessions of their own, so that Ctrl-C reaches them only through us and
-    they can finish what they are answering.
+    Children run in sessions of their own, so that Ctrl-C reaches them only through the supervisor
+    and they can finish what they are answering.
     """
 
     logs: Path

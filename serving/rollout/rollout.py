@@ -130,7 +130,7 @@ class Rollout:
             others = [number for number in route.traffic.serving if number != version]
             weight = current or (self.config.steps[0] if others else ALL)
         if weight:
-            self._no_other_canary(route.traffic, version)
+            self._refuse_other_canary(route.traffic, version)
             self.evidence.answers(version)
             self.weight(version, weight, f"started with {weight} %")
         return version
@@ -232,7 +232,7 @@ class Rollout:
         steps = check_steps(pace.steps)
         version = self._prepare(name)
         route = self.weights.route()
-        self._no_other_canary(route.traffic, version)
+        self._refuse_other_canary(route.traffic, version)
         self.evidence.answers(version)
         weight = route.traffic.weights.get(version, 0)
         others = [number for number in route.traffic.serving if number != version]
@@ -267,8 +267,8 @@ class Rollout:
     def _prepare(self, name: str) -> int:
         """Have a version run, wait until it is ready, and put it on the route without weight."""
         config = self.config
-        wanted = self._wanted(self.number(name))
-        version = wanted.version
+        desired = self._desired(self.number(name))
+        version = desired.version
         running = self.cluster.services(config)
         if version not in running and len(running) >= MAX_LIVE:
             raise InvalidSettings(
@@ -277,18 +277,18 @@ class Rollout:
                 "Delete one: bellwether rollout delete VERSION",
             )
         if version in running:
-            self._same_bundle(wanted, running[version])
+            self._check_bundle(desired, running[version])
             if running[version]["metadata"].get("deletionTimestamp"):
                 self.log(f"version {version} is being deleted; waiting")
                 self.cluster.delete_version(config, version)
-        self.cluster.apply_version(config, wanted)
+        self.cluster.apply_version(config, desired)
         self.progress.wait_ready(version)
         route = self.weights.route()
         if version not in route.traffic.weights:
             self.weights.write(route, route.traffic.joined(version), f"version {version} is ready")
         return version
 
-    def _wanted(self, version: int) -> Wanted:
+    def _desired(self, version: int) -> Wanted:
         registry = self.connections.registry()
         record = registry.version(str(version))
         if not record.bundle_digest:
@@ -300,17 +300,17 @@ class Rollout:
         where = storage_uri(registry.artifact_uri(record.run_id), self.config.artifact_store)
         return Wanted(version, where, record.bundle_digest, record.kind)
 
-    def _same_bundle(self, wanted: Wanted, running: Mapping[str, Any]) -> None:
+    def _check_bundle(self, desired: Wanted, running: Mapping[str, Any]) -> None:
         digest = read_wanted(running).digest
-        if digest != wanted.digest:
+        if digest != desired.digest:
             raise BundleRejected(
                 "a version never changes",
-                f"version {wanted.version} runs with digest {digest[:16]}, "
-                f"and the registry promises {wanted.digest[:16]}",
-                f"Find out why; bellwether rollout delete {wanted.version} removes what runs",
+                f"version {desired.version} runs with digest {digest[:16]}, "
+                f"and the registry promises {desired.digest[:16]}",
+                f"Find out why; bellwether rollout delete {desired.version} removes what runs",
             )
 
-    def _no_other_canary(self, traffic: Traffic, version: int) -> None:
+    def _refuse_other_canary(self, traffic: Traffic, version: int) -> None:
         others = [number for number in traffic.canaries if number != version]
         if others or (traffic.canaries and version == traffic.stable):
             busy = (others or list(traffic.canaries))[0]

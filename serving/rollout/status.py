@@ -1,4 +1,4 @@
-"""Where a rollout stands: versions, weights wanted and observed, and what the registry chose."""
+"""Reads where a rollout stands: versions, weights set and observed, and what the registry chose."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

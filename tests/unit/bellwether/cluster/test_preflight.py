@@ -92,9 +92,9 @@ def test_limits_this_system_does_not_have_are_not_judged():
 
 
 def test_our_own_cluster_may_hold_the_port():
-    assert judge_port(8080, free=False, ours=True).ok
-    assert judge_port(8080, free=True, ours=False).ok
-    taken = judge_port(8080, free=False, ours=False)
+    assert judge_port(8080, free=False, own=True).ok
+    assert judge_port(8080, free=True, own=False).ok
+    taken = judge_port(8080, free=False, own=False)
     assert not taken.ok
     assert "ss -ltnp 'sport = :8080'" in taken.detail
 

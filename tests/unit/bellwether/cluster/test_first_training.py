@@ -1,4 +1,14 @@
-from bellwether.cluster.first_training import container_started, running_job
+import pytest
+
+from bellwether.cluster.first_training import (
+    container_started,
+    running_job,
+    serves_already,
+    train,
+)
+from bellwether.cluster.installation import Installation
+from bellwether.cluster.kubectl import Kubectl
+from forecasting.errors import Unavailable
 
 
 def job(name, owner="bellwether-training", **ended):
@@ -24,3 +34,51 @@ def test_a_container_has_a_log_once_it_runs_or_has_run():
     assert not container_started(pod, "rollout")
     waiting = {"name": "rollout", "state": {"waiting": {"reason": "PodInitializing"}}}
     assert not container_started({"status": {"containerStatuses": [waiting]}}, "rollout")
+
+
+HERE = Installation(Kubectl(), "bw", "bellwether")
+
+
+def settings(url=""):
+    return {"data": {"BELLWETHER_PIPELINES_URL": url}}
+
+
+def test_a_version_that_is_ready_needs_no_first_training(programs):
+    for status in ("False", "True"):
+        entry = {"type": "Ready", "status": status}
+        programs.answer(
+            "get inferenceservices", out={"items": [{"status": {"conditions": [entry]}}]}
+        )
+        assert serves_already(HERE) is (status == "True")
+
+
+def test_where_jobs_train_the_cronjobs_job_is_run_and_its_log_shown(programs, step, capsys):
+    pod = {
+        "metadata": {"name": "p"},
+        "spec": {"containers": [{"name": "training"}]},
+        "status": {"containerStatuses": [{"name": "training", "state": {"running": {}}}]},
+    }
+    ended = {"status": {"conditions": [{"type": "Complete", "status": "True"}]}}
+    programs.answer("get configmap bellwether-settings", out=settings())
+    programs.answer("get jobs", out={"items": []})
+    programs.answer("get pods", out={"items": [pod]})
+    programs.answer("get job bellwether-training-first", out=ended)
+    programs.answer("logs --follow p --container training", out="fold 1\nFutureWarning: x\n")
+    train(HERE, step)
+    (call,) = programs.calls("create job")
+    assert "--from=cronjob/bellwether-training --namespace bw" in call
+    assert step.outcome.startswith("job bellwether-training-first-")
+    printed = capsys.readouterr().out
+    assert "fold 1" in printed
+    assert "FutureWarning" not in printed
+
+
+def test_a_job_that_fails_is_an_error_with_the_way_to_its_log(programs, step):
+    failed = {"status": {"conditions": [{"type": "Failed", "status": "True"}]}}
+    programs.answer("get configmap bellwether-settings", out=settings())
+    programs.answer("get jobs", out={"items": [job("now")]})
+    programs.answer("get pods", out={"items": []})
+    programs.answer("get job now", out=failed)
+    with pytest.raises(Unavailable, match="job now failed"):
+        train(HERE, step)
+    assert programs.calls("create job") == []

@@ -7,24 +7,16 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.honesty.experiment import (
-    Experiment,
-    Finding,
-    Outcome,
-    Plot,
-    Size,
-    Table,
-    Workers,
-    share,
-)
+from benchmarks.honesty.experiment import Experiment, Finding, Outcome, Plot, Size, Table, Workers
 from benchmarks.honesty.random_walks import WALKS, simple_returns
+from benchmarks.honesty.shares import exact_interval, plot_shares, share
+from forecasting.report.plots import MARKERS, Dress, styled_axes, styled_legend
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from forecasting.evaluation.backtest import Backtest
     from forecasting.models.out_of_sample import OutOfSample
-    from forecasting.report.plots import Dress
 
 Reals = NDArray[np.float64]
 
@@ -307,34 +299,20 @@ def _story(counts: Counts) -> list[str | Table | Plot]:
 
 def _agrees(count: int, total: int, promised: float, *, below: bool = False) -> bool:
     """Whether the exact 99 % interval of the share holds what was promised, or lies below it."""
-    from scipy.stats import binomtest
-
-    interval = binomtest(count, total).proportion_ci(0.99)
-    return bool(interval.low <= promised and (below or promised <= interval.high))
+    low, high = exact_interval(count, total, 0.99)
+    return bool(low <= promised and (below or promised <= high))
 
 
 def _paint_trials(
-    curves: dict[str, dict[int, int]], panels: int, figure: Any, dress: "Dress"
+    curves: dict[str, dict[int, int]], panels: int, figure: Any, dress: Dress
 ) -> None:
-    from scipy.stats import binomtest
-
-    from forecasting.report.plots import MARKERS, styled_axes, styled_legend
-
     axes = styled_axes(figure, dress, "strategies tried, the best kept", "above 95 % (% of panels)")
     axes.axhline(5, color=dress.ink, linewidth=0.9, linestyle=(0, (1, 2)))
     for place, (words, points) in enumerate(curves.items()):
-        share_of = np.array([100 * count / panels for count in points.values()])
-        ends = np.array(
-            [
-                (100 * interval.low, 100 * interval.high)
-                for interval in (
-                    binomtest(count, panels).proportion_ci(0.95) for count in points.values()
-                )
-            ]
-        )
-        axes.errorbar([*points], share_of, [share_of - ends[:, 0], ends[:, 1] - share_of],
-                      color=dress.hues[1 - place], marker=MARKERS[place], markersize=4,
-                      linewidth=1.4, capsize=2, label=words)  # fmt: skip
+        plot_shares(
+            axes, [*points], [(count, panels) for count in points.values()],
+            color=dress.hues[1 - place], marker=MARKERS[place], label=words,
+        )  # fmt: skip
     axes.set_xscale("log")
     axes.set_xticks([*curves["deflated"]], [f"{count}" for count in curves["deflated"]])
     axes.minorticks_off()
@@ -343,10 +321,8 @@ def _paint_trials(
 
 
 def _paint_delays(
-    peeked: dict[int, Reals], honest: dict[int, Reals], figure: Any, dress: "Dress"
+    peeked: dict[int, Reals], honest: dict[int, Reals], figure: Any, dress: Dress
 ) -> None:
-    from forecasting.report.plots import styled_axes
-
     groups: Sequence[tuple[str, dict[int, Reals]]] = (("peeked", peeked), ("knows", honest))
     axes = styled_axes(figure, dress, "bars between signal and execution", "Sharpe ratio per year")
     axes.axhline(0, color=dress.ink, linewidth=0.9)

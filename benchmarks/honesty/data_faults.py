@@ -4,27 +4,17 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 
 from benchmarks.honesty.clean_bars import NOW
-from benchmarks.honesty.experiment import (
-    Experiment,
-    Finding,
-    Outcome,
-    Plot,
-    Size,
-    Table,
-    Workers,
-    share,
-)
+from benchmarks.honesty.experiment import Experiment, Finding, Outcome, Plot, Size, Table, Workers
 from benchmarks.honesty.fault_injection import INJECTIONS
 from benchmarks.honesty.fault_trials import FATES, Trial, TrialResult, trials, try_all
 from benchmarks.honesty.file_faults import SPOILED, try_file
-
-if TYPE_CHECKING:
-    from forecasting.report.plots import Dress
+from benchmarks.honesty.shares import share
+from forecasting.report.plots import Dress
 
 _PAIRS: Final = (
     "How often both faults of a pair are named. Where one of them refuses the set, the other may "
@@ -264,7 +254,7 @@ def _file_table(files: Sequence[tuple[str, str]]) -> Table:
     )
 
 
-def _paint_pairs(doubles: Sequence[TrialResult], figure: Any, dress: "Dress") -> None:
+def _paint_pairs(doubles: Sequence[TrialResult], figure: Any, dress: Dress) -> None:
     """The share of trials of each pair in which both faults were named."""
     names = list(INJECTIONS)
     both, runs = (np.zeros((len(names), len(names))) for _ in range(2))

@@ -6,22 +6,15 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.honesty.experiment import (
-    Experiment,
-    Finding,
-    Outcome,
-    Plot,
-    Size,
-    Table,
-    Workers,
-    share,
-)
+from benchmarks.honesty.experiment import Experiment, Finding, Outcome, Plot, Size, Table, Workers
+from benchmarks.honesty.garch import garch_moves, garch_prices, shifted
+from benchmarks.honesty.shares import share
+from forecasting.report.plots import Dress, Painter
 
 if TYPE_CHECKING:
     from forecasting.drift.config import DriftRules, Look
     from forecasting.drift.panel import DriftPanel
     from forecasting.drift.thresholds import Limits
-    from forecasting.report.plots import Dress, Painter
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -94,7 +87,6 @@ OTHERS: Final = (
 
 def measure(task: Task) -> Run:
     """Calibrate on the history of one panel; judge what follows, with and without a shift."""
-    from benchmarks.honesty.garch import garch_moves, shifted
     from forecasting.drift.config import DriftRules
     from forecasting.drift.thresholds import Limits, calibrate
 
@@ -122,7 +114,6 @@ def measure(task: Task) -> Run:
 
 def _panel(moves: Floats, rules: "DriftRules") -> "DriftPanel":
     """The watched features of moves, through the platform's own feature function."""
-    from benchmarks.honesty.garch import garch_prices
     from forecasting.drift.panel import DriftPanel
     from forecasting.features.build import FeatureSpec, build_features
 
@@ -314,10 +305,10 @@ def _row(setting: Setting, results: list[Run]) -> list[str]:
     ]
 
 
-def _delays(results: list[Run], factors: tuple[float, ...]) -> "Painter":
+def _delays(results: list[Run], factors: tuple[float, ...]) -> Painter:
     """Cumulative share flagged against bars since the shift, by its size."""
 
-    def paint(figure: Any, dress: "Dress") -> None:
+    def paint(figure: Any, dress: Dress) -> None:
         axes = figure.add_subplot(facecolor=dress.paper)
         bars = np.arange(1, _AFTER + 1)
         for place, factor in enumerate(factors):

@@ -133,11 +133,3 @@ class Workers:
                         results[futures[future]] = future.result()
                         bar.advance(task)
         return [results[index] for index in range(len(arguments))]
-
-
-def share(count: int, total: int) -> str:
-    """A count as its share with the exact 95 % interval (Clopper & Pearson, 1934)."""
-    from scipy.stats import binomtest
-
-    interval = binomtest(count, total).proportion_ci(0.95)
-    return f"{count} of {total} = {count / total:.1%} (95 %: {interval.low:.1%} to {interval.high:.1%})"

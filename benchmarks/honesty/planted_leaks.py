@@ -73,7 +73,7 @@ def honest(market: Market, known: "np.ndarray | None" = None) -> Pipeline:
         label=lambda panel: horizon_returns(panel, HORIZONS).astype(np.float32),
         train=lambda kind, part: (
             train_on_examples(
-                kind, part, TrainingConfig(params=FEW_TREES.get(kind), folds=3), threads=1
+                kind, part, TrainingConfig(params=FEW_TREES.get(kind, {}), folds=3), threads=1
             ).before_shrinkage
         ),
         known=nanoseconds(prices["timestamp"]) if known is None else known,

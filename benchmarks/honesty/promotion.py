@@ -8,16 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from benchmarks.honesty.experiment import (
-    Experiment,
-    Finding,
-    Outcome,
-    Plot,
-    Size,
-    Table,
-    Workers,
-    share,
-)
+from benchmarks.honesty.experiment import Experiment, Finding, Outcome, Plot, Size, Table, Workers
 from benchmarks.honesty.promotion_trials import (
     ALPHA,
     PERIODS,
@@ -29,11 +20,12 @@ from benchmarks.honesty.promotion_trials import (
     judge_trained,
 )
 from benchmarks.honesty.random_walks import WALKS, correlation_at
+from benchmarks.honesty.shares import exact_interval, plot_shares, share
+from forecasting.report.plots import MARKERS, Dress, styled_axes, styled_legend
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from forecasting.report.plots import Dress
 
 MOST_FALSE: Final = 0.08
 LEAST_FOUND: Final = 0.80
@@ -229,10 +221,8 @@ def _promoted(judged: Sequence[Judged]) -> int:
 
 def _at_most(what: str, judged: Sequence[Judged], limit: float) -> Finding:
     """A share that is kept low; of a few runs, one whose exact interval reaches so low."""
-    from scipy.stats import binomtest
-
     count = _promoted(judged)
-    low = binomtest(count, len(judged)).proportion_ci(0.95).low
+    low, _ = exact_interval(count, len(judged))
     few = len(judged) < _MANY
     return Finding(
         what,
@@ -330,26 +320,17 @@ def _curves(strengths: Sequence[float], judged: Decisions) -> _Curve:
     return curves
 
 
-def _paint(curves: _Curve, figure: Any, dress: "Dress") -> None:
-    from scipy.stats import binomtest
-
-    from forecasting.report.plots import MARKERS, styled_axes, styled_legend
-
+def _paint(curves: _Curve, figure: Any, dress: Dress) -> None:
     axes = styled_axes(
         figure, dress, "signal: correlation of the best one-bar forecast with the return",
         "promoted (%)",
     )  # fmt: skip
     axes.axhline(100 * ALPHA, color=dress.ink, linewidth=0.9, linestyle=(0, (1, 2)))
     for place, (words, points) in enumerate(curves.items()):
-        shares, low, high = [], [], []
-        for count, total in points.values():
-            interval = binomtest(count, total).proportion_ci(0.95)
-            shares.append(100 * count / total)
-            low.append(shares[-1] - 100 * interval.low)
-            high.append(100 * interval.high - shares[-1])
-        axes.errorbar(np.array([*points]) + 0.001 * (place - 1), shares, [low, high],
-                      color=dress.hues[place], marker=MARKERS[place], markersize=4, linewidth=1.4,
-                      capsize=2, label=words)  # fmt: skip
+        plot_shares(
+            axes, np.array([*points]) + 0.001 * (place - 1), points.values(),
+            color=dress.hues[place], marker=MARKERS[place], label=words,
+        )  # fmt: skip
     axes.set_ylim(0, 102)
     styled_legend(axes, dress, loc="upper left")
 

@@ -4,24 +4,14 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.honesty.experiment import (
-    Experiment,
-    Finding,
-    Outcome,
-    Plot,
-    Size,
-    Table,
-    Workers,
-    share,
-)
-
-if TYPE_CHECKING:
-    from forecasting.report.plots import Dress
+from benchmarks.honesty.experiment import Experiment, Finding, Outcome, Plot, Size, Table, Workers
+from benchmarks.honesty.shares import exact_interval, plot_shares, share
+from forecasting.report.plots import MARKERS, Dress, styled_axes, styled_legend
 
 Reals = NDArray[np.float64]
 
@@ -248,10 +238,8 @@ def _rejected(found: _Found, test: str, kinds: Sequence[str]) -> tuple[int, int]
 
 def _level(found: _Found, test: str, kinds: Sequence[str]) -> Finding:
     """Kept unless the exact 95 % interval of the share lies above 6 %."""
-    from scipy.stats import binomtest
-
     count, total = _rejected(found, test, kinds)
-    low = binomtest(count, total).proportion_ci(0.95).low
+    low, _ = exact_interval(count, total)
     return Finding(
         f"{TESTS[test]}, where nothing is better",
         share(count, total),
@@ -268,9 +256,7 @@ def _table(found: _Found, kinds: Sequence[str]) -> Table:
     return Table(["gains", *(f">{words}" for words in TESTS.values())], rows)
 
 
-def _paint_level(found: _Found, figure: Any, dress: "Dress") -> None:
-    from forecasting.report.plots import styled_axes, styled_legend
-
+def _paint_level(found: _Found, figure: Any, dress: Dress) -> None:
     tests = found["overlap 30", 0.0]
     pairs = (("dm", "textbook", "Diebold-Mariano"), ("spa", "bootstrap", "SPA"))
     for place, (own, other, title) in enumerate(pairs, 121):
@@ -287,28 +273,20 @@ def _paint_level(found: _Found, figure: Any, dress: "Dress") -> None:
         styled_legend(axes, dress, loc="upper left")
 
 
-def _paint_power(found: _Found, null: str, figure: Any, dress: "Dress") -> None:
+def _paint_power(found: _Found, null: str, figure: Any, dress: Dress) -> None:
     from scipy.special import ndtr
-    from scipy.stats import binomtest
-
-    from forecasting.report.plots import MARKERS, styled_axes, styled_legend
 
     axes = styled_axes(figure, dress, "true gain (standard errors)", "runs that find it (%)")
     grid = np.linspace(0, 4, 81)
     axes.plot(grid, 100 * ndtr(grid - 1.6449), color=dress.ink, linewidth=0.9,
               linestyle=(0, (1, 2)), label="best possible for one model")  # fmt: skip
     for place, test in enumerate(OURS):
-        shares, low, high = [], [], []
-        for strength in STRENGTHS:
-            values = np.array(found[null, strength][test])
-            count = int(np.sum(values < ALPHA))
-            interval = binomtest(count, values.size).proportion_ci(0.95)
-            shares.append(100 * count / values.size)
-            low.append(shares[-1] - 100 * interval.low)
-            high.append(100 * interval.high - shares[-1])
-        axes.errorbar(np.array(STRENGTHS) + 0.03 * (place - 1), shares, [low, high],
-                      color=dress.hues[place], marker=MARKERS[place], markersize=4, linewidth=1.4,
-                      capsize=2, label=f"{TESTS[test]}, {null}")  # fmt: skip
+        values = [np.array(found[null, strength][test]) for strength in STRENGTHS]
+        plot_shares(
+            axes, np.array(STRENGTHS) + 0.03 * (place - 1),
+            [(int(np.sum(ps < ALPHA)), ps.size) for ps in values],
+            color=dress.hues[place], marker=MARKERS[place], label=f"{TESTS[test]}, {null}",
+        )  # fmt: skip
     axes.set_ylim(0, 102)
     styled_legend(axes, dress, loc="upper left")
 

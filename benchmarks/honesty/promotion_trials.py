@@ -61,12 +61,11 @@ class Planted:
 
 @dataclass(frozen=True)
 class Judged:
-    """What the gate decided, and the skill and the name of the best candidate."""
+    """What the gate decided, and the skill of the best candidate."""
 
     promoted: bool
     refused_by: tuple[str, ...]
     skill: float
-    best: str
 
 
 def judge_trained(panel: Trained) -> Judged:
@@ -110,4 +109,4 @@ def _judged(forecasts: "Mapping[str, OutOfSample]", trials: "Mapping[str, int]")
     evaluation = evaluate(forecasts, trials=trials)
     verdict = decide(evaluation, policy=PromotionPolicy(alpha=ALPHA))
     refused = tuple(gate.name for gate in verdict.gates if not gate.passed)
-    return Judged(verdict.promote, refused, verdict.skill, verdict.candidate or "")
+    return Judged(verdict.promote, refused, verdict.skill)

@@ -28,7 +28,6 @@ class Row:
     coverage: float
     sharpe: float
     sharpe_error: float
-    in_confidence_set: float
 
     @property
     def has_skill(self) -> bool:
@@ -91,7 +90,6 @@ def weigh(item: tuple[str, tuple[str, ...], int]) -> Weighed:
                 coverage=candidate.overall.coverage_90,
                 sharpe=account.sharpe,
                 sharpe_error=account.sharpe_error,
-                in_confidence_set=candidate.confidence_set_p,
             )
         )
     days = evaluation.instants.astype("datetime64[ns]").astype("datetime64[D]")

@@ -9,7 +9,7 @@ from benchmarks.honesty.real_prices import EXPERIMENT, Row, Weighed, sentences
 
 
 def weighed(skill, p_value):
-    row = Row("ridge", skill, p_value, {1: skill}, 0.9, 0.4, 0.3, 0.5)
+    row = Row("ridge", skill, p_value, {1: skill}, 0.9, 0.4, 0.3)
     null = replace(row, kind="random_walk", skill=0.0, p_value=float("nan"))
     return Weighed(
         "tech", "AAA; 1d bars", "2020-01-01", "2022-01-01", 1_000, (row, null), 0.5, 0.04,
@@ -18,23 +18,23 @@ def weighed(skill, p_value):
 
 
 @pytest.mark.parametrize(
-    ("skill", "p_value", "said"),
+    ("skill", "p_value", "sentence"),
     [
         (0.01, 0.01, "**Ridge has skill** (skill +1.00%, p 0.010)"),
         (0.01, 0.30, "Ridge has no skill that could be told from luck"),
         (-0.01, 0.90, "Ridge has no skill: it lost more than the random walk"),
     ],
 )
-def test_the_sentence_says_what_the_figures_say(skill, p_value, said):
-    one = weighed(skill, p_value)
-    assert said in sentences(one)
-    assert one.skilled == (("ridge",) if "**" in said else ())
+def test_the_sentence_says_what_the_figures_say(skill, p_value, sentence):
+    data_set = weighed(skill, p_value)
+    assert sentence in sentences(data_set)
+    assert data_set.skilled == (("ridge",) if "**" in sentence else ())
 
 
 def test_the_gate_and_the_paths_are_told():
-    told = sentences(weighed(0.01, 0.01))
-    assert "skill -1.00% to +2.00%, median +0.00%" in told
-    assert told.endswith("The gate: refuse ridge, because it must.")
+    text = sentences(weighed(0.01, 0.01))
+    assert "skill -1.00% to +2.00%, median +0.00%" in text
+    assert text.endswith("The gate: refuse ridge, because it must.")
 
 
 def test_hourly_euros_are_weighed_like_the_pipeline_does():

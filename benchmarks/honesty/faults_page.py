@@ -11,9 +11,9 @@ PAGE: Final = Path(__file__).resolve().parent.parent.parent / "docs" / "data-fau
 
 _OPENING: Final = f"""# Data faults
 
-Every bar is judged before it is kept ([quality.py](../forecasting/prices/quality/judge.py)). {len(FAULTS)} faults \
+Every bar is judged before it is kept ([judge.py](../forecasting/prices/quality/judge.py)). {len(FAULTS)} faults \
 have a name, a rule and an action; this page is written from \
-[faults.py](../forecasting/prices/quality/catalogue.py) by `python -m benchmarks.honesty.faults_page`. \
+[catalogue.py](../forecasting/prices/quality/catalogue.py) by `python -m benchmarks.honesty.faults_page`. \
 [honesty.md](honesty.md#data-faults) counts how often each is found when it is put into clean bars, \
 and what is said of real data that have none.
 
@@ -24,7 +24,7 @@ found.
 
 The calendar is the one the ticker names ([calendar.py](../forecasting/prices/calendar.py)): XNYS without a \
 suffix, XTAI for 2330.TW, around the clock for BTC-USD. What is usual for a symbol is measured over \
-its own 60 bars before a jump ([price_jumps.py](../forecasting/prices/quality/jump_checks.py))."""
+its own 60 bars before a jump ([jump_checks.py](../forecasting/prices/quality/jump_checks.py))."""
 
 _ACTIONS: Final[dict[Action, str]] = {
     "quarantine": "Quarantined: the bar is taken out, kept beside the clean ones, and counted. A "

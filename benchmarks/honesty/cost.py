@@ -71,7 +71,7 @@ def measure(symbols: int, bars: int, seed: int) -> dict[str, Any]:
 
     from forecasting.evaluation.evaluate import evaluate
     from forecasting.evaluation.gates import decide
-    from forecasting.evaluation.loss_sums import tally
+    from forecasting.evaluation.loss_sums import sum_losses
 
     forecasts, recalibration = forecasts_of(symbols, bars, seed)
     shared = {id(array): array for candidate in forecasts.values() for array in _arrays(candidate)}
@@ -102,7 +102,7 @@ def measure(symbols: int, bars: int, seed: int) -> dict[str, Any]:
         "warm": warm,
         "memory_mb": _peak_mb(weigh),
         "profiled": profiled,
-        "scoring": _seconds_in(pstats.Stats(profile), tally),
+        "scoring": _seconds_in(pstats.Stats(profile), sum_losses),
         "parts": _parts(pstats.Stats(profile), evaluate),
         "plain": plain_time,
         "plain_mb": _peak_mb(lambda: plain_scores(forecasts)),

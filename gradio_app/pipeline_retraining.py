@@ -97,7 +97,8 @@ class PipelineRetraining:
         with self._lock:
             if time.monotonic() - self._read_at > _FRESH_SECONDS:
                 self._read_newest()
-            return None if self._newest is None else self._state_of(self._newest)
+            newest = self._newest
+        return None if newest is None else self._state_of(newest)
 
     def _read_newest(self) -> WorkflowRun | None:
         """The newest training, with its steps."""

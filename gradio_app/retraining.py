@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal, Protocol
@@ -23,6 +23,8 @@ SOURCES: Final = ("sample", "yahoo", "synthetic")
 
 MAX_SYMBOLS: Final = 50
 TAIL_LINES: Final = 40
+_STATES: Final[dict[int, Literal["promoted", "refused"]]] = {0: "promoted", EXIT_REFUSED: "refused"}
+"""State of an ended training by its exit code; any other code is a failure."""
 _TAIL_BYTES: Final = 32_768
 _SYMBOL: Final = re.compile(r"[A-Za-z0-9^][A-Za-z0-9.^=_/-]{0,31}")
 _CONTROL: Final = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b\][^\x07]*\x07|[\x00-\x08\x0b-\x1f]")
@@ -99,10 +101,8 @@ class SubprocessRetraining:
     sources: tuple[str, ...] = SOURCES
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
     _process: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
-    _started_with: tuple[str, tuple[str, ...]] = ("", ())
-    _started_at: datetime = datetime(1970, 1, 1, tzinfo=UTC)
+    _last: Training | None = None
     _began: float = 0.0
-    _run_seconds: float | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> "SubprocessRetraining":
@@ -148,17 +148,31 @@ class SubprocessRetraining:
                     ) from None
                 self.outcome_file.unlink(missing_ok=True)  # it tells of the training before
                 self._spawn(arguments, lock.fileno())
-            self._started_with = (source, chosen_symbols)
-            self._started_at, self._began, self._run_seconds = (
-                datetime.now(UTC),
-                time.monotonic(),
-                None,
-            )
-        return self._state()
+            self._began = time.monotonic()
+            self._last = Training("running", source, chosen_symbols, datetime.now(UTC), 0.0, ())
+        return self._last
 
     def current(self) -> Training | None:
         """The training this page started last, or None before the first."""
-        return None if self._process is None else self._state()
+        with self._lock:
+            if self._process is not None and self._last is not None:
+                self._last = self._refreshed(self._process.poll(), self._last)
+            return self._last
+
+    def _refreshed(self, exit_code: int | None, training: Training) -> Training:
+        """A training as it stands now; of one that has ended, the log is read once."""
+        if training.state != "running":
+            return training
+        state: Literal["running", "promoted", "refused", "failed"] = "running"
+        if exit_code is not None:
+            state = _STATES.get(exit_code, "failed")
+        return replace(
+            training,
+            state=state,
+            seconds=time.monotonic() - self._began,
+            lines=tail(self.log),
+            outcome=self._outcome() if state in {"promoted", "refused"} else None,
+        )
 
     def _spawn(self, arguments: list[str], lock: int) -> None:
         try:
@@ -175,27 +189,6 @@ class SubprocessRetraining:
             raise Unavailable(
                 "the training command must start", f"{self.command[0]}: {error.strerror}"
             ) from error
-
-    def _state(self) -> Training:
-        assert self._process is not None
-        code = self._process.poll()
-        elapsed = time.monotonic() - self._began
-        if code is not None and self._run_seconds is None:
-            self._run_seconds = elapsed
-        state: Literal["running", "promoted", "refused", "failed"] = "running"
-        if code is not None:
-            state = "promoted" if code == 0 else "refused" if code == EXIT_REFUSED else "failed"
-        source, symbols = self._started_with
-        seconds = elapsed if self._run_seconds is None else self._run_seconds
-        return Training(
-            state,
-            source,
-            symbols,
-            self._started_at,
-            seconds,
-            tail(self.log),
-            outcome=self._outcome() if state in {"promoted", "refused"} else None,
-        )
 
     def _outcome(self) -> PromotionOutcome | None:
         """What the training decided; None when its file is missing or damaged."""

@@ -86,12 +86,15 @@ ONLY ?=
 e2e: $(VENV)/.dev ## Run the tests that need a cluster: install, canary, autoscaling, faults, upgrade
 	TESTBED="$(TESTBED)" $(BIN)/python -m pytest $(if $(ONLY),tests/e2e/test_$(ONLY)*.py,tests/e2e) --durations=15 -v </dev/null
 
+CHARTS := $(patsubst %/Chart.yaml,%,$(wildcard charts/*/Chart.yaml charts/platform/*/Chart.yaml))
 lint: $(VENV)/.dev ## Check format, style, types and who imports whom
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	@if helm=$$($(BIN)/python -m tests.programs helm); then for profile in charts/*/profiles/*.yaml; do $$helm lint --strict --quiet $$(dirname $$(dirname $$profile)) --values $$profile || exit 1; done; \
+	@if helm=$$($(BIN)/python -m tests.programs helm); then \
+		for chart in $(CHARTS); do $$helm lint --strict --quiet $$chart || exit 1; done; \
+		for profile in $(wildcard charts/*/profiles/*.yaml); do $$helm lint --strict --quiet $$(dirname $$(dirname $$profile)) --values $$profile || exit 1; done; \
 	elif [ -n "$${CI:-}" ]; then exit 1; \
 	else echo "The charts were not checked."; fi
 

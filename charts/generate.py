@@ -68,12 +68,12 @@ Schema = dict[str, Any]
 def schema(chart: Path) -> Schema:
     """The JSON schema of a chart's values.yaml."""
     text = (chart / "values.yaml").read_text()
-    made = _object(_root(text), text.splitlines())
-    made["properties"]["global"] = {"type": "object", "description": "Helm's own; not used."}
-    used = json.dumps(made)
-    definitions = {name: said for name, said in DEFINITIONS.items() if f"#/$defs/{name}" in used}
+    values = _object(_root(text), text.splitlines())
+    values["properties"]["global"] = {"type": "object", "description": "Helm's own; not used."}
+    used = json.dumps(values)
+    definitions = {name: entry for name, entry in DEFINITIONS.items() if f"#/$defs/{name}" in used}
     head = {"$schema": "http://json-schema.org/draft-07/schema#"}
-    return {**head, **({"$defs": definitions} if definitions else {}), **made}
+    return {**head, **({"$defs": definitions} if definitions else {}), **values}
 
 
 def readme(chart: Path) -> str:
@@ -120,17 +120,17 @@ def _object(node: yaml.MappingNode, lines: list[str]) -> Schema:
 
 def _value(key: yaml.Node, node: yaml.Node, lines: list[str]) -> Schema:
     description, added = _comment(key.start_mark.line, lines)
-    said = {"description": description} if description else {}
+    described = {"description": description} if description else {}
     if added.pop("settings", False):
-        return {**said, **_settings()}
+        return {**described, **_settings()}
     if added.pop("open", False):
-        return {**said, "type": "object"}
+        return {**described, "type": "object"}
     if "ref" in added:
-        return {**said, "$ref": f"#/$defs/{added['ref']}"}
+        return {**described, "$ref": f"#/$defs/{added['ref']}"}
     if isinstance(node, yaml.MappingNode):
-        return {**said, **_object(node, lines), **added}
+        return {**described, **_object(node, lines), **added}
     default = yaml.safe_load(yaml.serialize(node))
-    return {**said, "type": TYPES[type(default)], **added}
+    return {**described, "type": TYPES[type(default)], **added}
 
 
 def _comment(line: int, lines: list[str]) -> tuple[str, Schema]:
@@ -153,14 +153,14 @@ def _comment(line: int, lines: list[str]) -> tuple[str, Schema]:
 
 def _settings() -> Schema:
     """The keys of `settings`, with the types and limits of the program's own settings."""
-    known = Settings.model_json_schema()["properties"]
-    kept = ("type", "minimum", "maximum", "exclusiveMinimum")
+    fields = Settings.model_json_schema()["properties"]
+    limits = ("type", "minimum", "maximum", "exclusiveMinimum")
     properties = {
         camel(name): {
-            "description": said,
-            **{key: known[name][key] for key in kept if key in known[name]},
+            "description": description,
+            **{key: fields[name][key] for key in limits if key in fields[name]},
         }
-        for name, said in _setting_docs().items()
+        for name, description in _setting_docs().items()
         if name not in ADDRESSES
     }
     return {"type": "object", "additionalProperties": False, "properties": properties}
@@ -223,16 +223,16 @@ def _rules_list(chart: Path) -> str:
 
 def main() -> None:
     """Write the files, or with --check say which are stale."""
-    wanted = {DOCS / "kubeflow-pipelines.md": differences()}
+    files = {DOCS / "kubeflow-pipelines.md": differences()}
     for chart in (CHARTS / name for name in NAMES):
-        wanted[chart / "values.schema.json"] = json.dumps(schema(chart), indent=2) + "\n"
-        wanted[chart / "README.md"] = readme(chart)
-    stale = [path for path, text in wanted.items() if not path.exists() or path.read_text() != text]
+        files[chart / "values.schema.json"] = json.dumps(schema(chart), indent=2) + "\n"
+        files[chart / "README.md"] = readme(chart)
+    stale = [path for path, text in files.items() if not path.exists() or path.read_text() != text]
     if "--check" in sys.argv[1:]:
         names = ", ".join(str(path) for path in stale)
         sys.exit(f"stale: {names}; run `make charts`" if stale else 0)
     for path in stale:
-        path.write_text(wanted[path])
+        path.write_text(files[path])
 
 
 if __name__ == "__main__":

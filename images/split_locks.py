@@ -37,15 +37,15 @@ def split(locks: dict[str, str]) -> dict[str, list[str]]:
 
     What images share without a layer of their own is in each one's own layer.
     """
-    held = {image: requirements(lock) for image, lock in locks.items()}
+    needs = {image: requirements(lock) for image, lock in locks.items()}
     layers: dict[str, list[str]] = {}
-    for image, needs in held.items():
-        for one in needs:
-            holders = {other for other in held if one in held[other]}
+    for image, required in needs.items():
+        for requirement in required:
+            holders = {other for other in needs if requirement in needs[other]}
             shared = [layer for layer in LAYERS[image] if _images(layer) == holders]
             layer = layers.setdefault(shared[0] if shared else image, [])
-            if one not in layer:
-                layer.append(one)
+            if requirement not in layer:
+                layer.append(requirement)
     return layers
 
 

@@ -1,4 +1,7 @@
-"""`bellwether pipeline`: starts, follows and lists runs on Kubeflow Pipelines."""
+"""`bellwether pipeline`: starts, follows and lists runs on Kubeflow Pipelines.
+
+Tested against its API as recorded, in tests/contract/test_pipeline_commands.py.
+"""
 
 import json
 import secrets

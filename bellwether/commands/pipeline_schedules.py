@@ -1,4 +1,7 @@
-"""`bellwether pipeline submit`, `schedule` and `unschedule`: versions and schedules of pipelines."""
+"""`bellwether pipeline submit`, `schedule` and `unschedule`: versions and schedules of pipelines.
+
+Tested against the API as recorded, in tests/contract/test_pipeline_commands.py.
+"""
 
 import json
 from dataclasses import asdict

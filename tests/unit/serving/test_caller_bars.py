@@ -1,8 +1,5 @@
 """Own bars: when their next bars close, and what no market could have printed."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -100,24 +97,3 @@ def test_bars_of_another_interval_are_refused(step):
     stamps = nanoseconds(pd.date_range("2025-01-01", periods=5, freq=step))
     with pytest.raises(InvalidPrices, match="interval, 1d"):
         check_bars(stamps, bars(), "1d", int(stamps[-1]))
-
-
-def test_a_server_carries_neither_pandas_nor_the_kubernetes_client_nor_training():
-    """Until own bars come it does not carry TA-Lib either, and then without pandas."""
-    script = """
-import sys
-import serving.server
-import forecasting.bundle.bundle, forecasting.features.online
-heavy = {"pandas", "kubernetes", "talib", "sklearn", "mlflow", "kfp", "pyarrow", "sqlalchemy"}
-assert not heavy & set(sys.modules), heavy & set(sys.modules)
-from serving.caller_bars import import_indicators
-import_indicators()
-assert "talib" in sys.modules and "pandas" not in sys.modules
-import pandas
-from kserve.protocol import infer_type
-assert infer_type.pd.DataFrame is pandas.DataFrame
-"""
-    done = subprocess.run(
-        [sys.executable, "-c", script], check=False, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr

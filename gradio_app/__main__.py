@@ -1,4 +1,4 @@
-"""`python -m gradio_app`."""
+"""`python -m gradio_app`: how tests/browser and the page's image start the page."""
 
 from gradio_app.app import main
 

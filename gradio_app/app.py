@@ -1,4 +1,4 @@
-"""The page: its components and what happens when they are touched. `serve(settings)` runs it."""
+"""The page's components and the handlers of their events. `serve(settings)` runs it."""
 
 import logging
 import os
@@ -42,8 +42,8 @@ def build_app(
         by_hand: what starts a training where the page does not.
     """
     page = Page(data, retraining, by_hand)
-    with gr.Blocks(title="Bellwether", analytics_enabled=False, fill_width=True) as opened_blocks:
-        blocks: gr.Blocks = opened_blocks
+    with gr.Blocks(title="Bellwether", analytics_enabled=False, fill_width=True) as context:
+        blocks: gr.Blocks = context
         header = _html(header_waiting(), elem_id="bw-header")
         with gr.Tabs(selected="forecast") as tabs:
             with gr.Tab("Forecast", id="forecast"):

@@ -1,4 +1,4 @@
-"""Frames and records to plotly figures; the style sheet gives them the colours of the theme.
+"""The figures of the page, from frames and records to plotly.
 
 Text, axes and the history line take their colour from style.css, so that one figure suits light
 and dark; what carries meaning has a colour here that reads on both.

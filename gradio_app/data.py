@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 import numpy as np
 
 from forecasting.adapters.drift.history import DriftHistory
+from forecasting.adapters.inference import InferenceClient, SymbolForecast
 from forecasting.adapters.lake.lake import Lake
 from forecasting.adapters.prediction_log.log import LoggedForecast, PredictionLog
 from forecasting.adapters.registry.ledger import Ledger, Promotion
@@ -39,7 +40,6 @@ from gradio_app.status import DataSource, Status, why_not_serving
 if TYPE_CHECKING:
     import pandas as pd
 
-    from forecasting.adapters.inference import InferenceClient, SymbolForecast
     from forecasting.adapters.lake.snapshot import Snapshot
 
 HISTORY_BARS: Final = 120
@@ -68,7 +68,7 @@ class PageData:
     """
 
     settings: Settings
-    client: "InferenceClient"
+    client: InferenceClient
     registry: RegistryRuns
     ledger: Ledger
     log: PredictionLog
@@ -81,8 +81,6 @@ class PageData:
     @classmethod
     def of(cls, settings: Settings) -> "PageData":
         """The adapters at the addresses of the settings."""
-        from forecasting.adapters.inference import InferenceClient
-
         model = settings.registered_model
         return cls(
             settings,
@@ -126,7 +124,7 @@ class PageData:
         except BellwetherError as error:
             return error
 
-    def forecast(self, symbol: str, days: int, version: str = "") -> "SymbolForecast":
+    def forecast(self, symbol: str, days: int, version: str = "") -> SymbolForecast:
         """Ask the model server, for the random walk's quantiles as well.
 
         Args:
@@ -144,7 +142,7 @@ class PageData:
             0
         ]
 
-    def history(self, forecast: "SymbolForecast", bars: int = HISTORY_BARS) -> "pd.DataFrame":
+    def history(self, forecast: SymbolForecast, bars: int = HISTORY_BARS) -> "pd.DataFrame":
         """The last bars up to the forecast's origin: timestamp, close; empty if not in the lake.
 
         Closes before a split are divided by it, so that the line continues into the forecast.
@@ -158,7 +156,7 @@ class PageData:
         prices = prices[prices[SYMBOL] == forecast.symbol]
         return split_adjusted(prices[prices[TIMESTAMP] <= forecast.as_of].tail(bars))
 
-    def _prices(self, forecast: "SymbolForecast") -> "pd.DataFrame":
+    def _prices(self, forecast: SymbolForecast) -> "pd.DataFrame":
         import pandas as pd
 
         from forecasting.schema import PRICE_COLUMNS
@@ -169,7 +167,7 @@ class PageData:
         key = f"prices {snapshot.dataset} {snapshot.id}"
         return self._cached(key, lambda: self.lake.read(snapshot), for_ever=True)
 
-    def _snapshots(self, forecast: "SymbolForecast") -> "Iterator[Snapshot]":
+    def _snapshots(self, forecast: SymbolForecast) -> "Iterator[Snapshot]":
         """The snapshot a forecast was made from, in whichever dataset the lake has it."""
         for dataset in self._datasets(f"{forecast.source}-{forecast.interval}"):
             with contextlib.suppress(InvalidSettings, NotReady):

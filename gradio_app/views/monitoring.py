@@ -37,7 +37,7 @@ def tiles(
     names = ", ".join(drifted[:3])
     if len(drifted) > 3:
         names += f" and {len(drifted) - 3} more"
-    no_drift = "nothing could be measured" if share is None else "no column moved"
+    no_drift = "nothing could be measured" if share is None else "no column drifted"
     score = _champion_score(run, horizon)
     figures = [
         (

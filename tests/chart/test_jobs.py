@@ -48,14 +48,14 @@ def test_a_training_is_followed_by_its_rollout():
     assert rollout["args"][3:] == ["--namespace", "bellwether", "--release", "bellwether"]
 
 
-def test_training_and_refresh_speak_of_the_same_prices():
+def test_training_and_refresh_use_the_same_prices():
     settings = ("training.source=yahoo", "training.symbols={AAPL,BTC-USD}",
                 "networkPolicies.pricesEgress=true")  # fmt: skip
     prices = ["--source", "yahoo", "--interval", "1d", "--dataset", "yahoo-1d",
               "--symbols", "AAPL,BTC-USD"]  # fmt: skip
     for name in ("training", "refresh"):
-        said = " ".join(containers(job(name, *settings))[0]["args"])
-        assert " ".join(prices) in said
+        arguments = " ".join(containers(job(name, *settings))[0]["args"])
+        assert " ".join(prices) in arguments
 
 
 KFP = "training.engine=kfp"
@@ -83,9 +83,9 @@ def test_after_every_change_of_the_release_both_pipelines_are_submitted_and_sche
     assert "--suspend" not in training["args"]
     assert pod["initContainers"][1]["args"][-1] == "--suspend"
     for container in [*pod["initContainers"], training]:
-        told = {e["name"]: e["value"] for e in container["env"]}
-        assert told["BELLWETHER_PIPELINE_IMAGE"] == container["image"]
-        assert told["BELLWETHER_PIPELINES_URL"] == (
+        environment = {e["name"]: e["value"] for e in container["env"]}
+        assert environment["BELLWETHER_PIPELINE_IMAGE"] == container["image"]
+        assert environment["BELLWETHER_PIPELINES_URL"] == (
             "http://ml-pipeline.kubeflow.svc.cluster.local:8888"
         )
 
@@ -114,7 +114,7 @@ def test_the_champion_is_rolled_out_by_a_job_of_its_own_that_may_find_nothing_to
     assert names == {"bellwether-drift"}
 
 
-def test_the_drift_job_starts_trainings_unless_it_is_told_not_to():
+def test_the_drift_job_starts_trainings_unless_the_value_is_false():
     assert containers(job("drift", KFP))[0]["args"] == ["drift", "--exit-zero"]
-    told = containers(job("drift", KFP, "drift.startsTraining=false"))[0]["args"]
-    assert told == ["drift", "--exit-zero", "--no-start-training"]
+    arguments = containers(job("drift", KFP, "drift.startsTraining=false"))[0]["args"]
+    assert arguments == ["drift", "--exit-zero", "--no-start-training"]

@@ -43,13 +43,13 @@ def test_every_part_has_one_policy_and_every_rule_names_ports_and_peers():
 def test_every_flow_of_the_table_is_a_rule_at_each_end_that_is_ours(settings, ours):
     found = policies("networkPolicies.pricesEgress=true", *settings)
     assert set(found) == {*ours, "default-deny"}
-    held = {None, "training.rollout", "networkPolicies.pricesEgress", *settings}
-    held |= {"page.trains"} if "page.trains=true" in settings else set()
+    conditions = {None, "training.rollout", "networkPolicies.pricesEgress", *settings}
+    conditions |= {"page.trains"} if "page.trains=true" in settings else set()
     there = ours | {"gateway", "prometheus", "steps"}
     flows = [
         {**flow, "from": [one for one in flow["from"] if one in there]}
         for flow in FLOWS
-        if flow.get("when") in held
+        if flow.get("when") in conditions
     ]
     leaving = {part: len([f for f in flows if part in f["from"]]) for part in ours}
     coming = {part: sum(len(f["from"]) for f in flows if f["to"] == part) for part in ours}
@@ -72,7 +72,7 @@ def test_steps_of_kubeflow_pipelines_reach_mlflow_and_nothing_else_of_ours():
     assert reached == ["mlflow"]
 
 
-def test_only_who_starts_or_schedules_runs_reaches_kubeflow_pipelines():
+def test_only_pods_that_start_or_schedule_runs_reach_kubeflow_pipelines():
     def reaching(*settings):
         found = policies(*settings)
         return {part for part, spec in found.items() if 8888 in ports(spec.get("egress", []))}

@@ -42,7 +42,7 @@ def test_steps_get_settings_that_hold_in_another_namespace_and_no_secret():
     assert all(isinstance(value, str) for value in found.values())
 
 
-def test_the_page_may_start_trainings_only_if_it_is_told_to():
+def test_the_page_starts_trainings_only_if_the_value_is_true():
     def page(*settings):
         return one(render("", *settings), "ConfigMap", "bellwether-settings")["data"]
 

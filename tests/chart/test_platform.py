@@ -37,8 +37,8 @@ def test_foundation_comes_first_and_everything_after_what_it_needs():
 
 def test_crds_come_before_their_controllers():
     order = [release.name for release in releases()]
-    wanted = ["cert-manager", "kserve-crd", "kserve"]
-    assert all(order.index(a) < order.index(b) for a, b in pairwise(wanted))
+    expected = ["cert-manager", "kserve-crd", "kserve"]
+    assert all(order.index(a) < order.index(b) for a, b in pairwise(expected))
     assert order.index("cloudnative-pg") < order.index("database")
     assert order.index("kubeflow-pipelines-crds") < order.index("kubeflow-pipelines")
     assert order.index("kube-prometheus-stack") < order.index("pushgateway")
@@ -89,7 +89,7 @@ def test_the_small_profile_asks_for_less():
     assert small["database"]["cluster"]["initdb"] == by_name["database"]["cluster"]["initdb"]
 
 
-def test_the_readme_tells_licence_and_memory_of_every_release():
+def test_the_readme_lists_licence_and_memory_of_every_release():
     table = (PLATFORM / "README.md").read_text()
     for release in releases():
         row = re.search(rf"^\| {re.escape(release.name)} \|.*$", table, re.MULTILINE)
@@ -98,7 +98,7 @@ def test_the_readme_tells_licence_and_memory_of_every_release():
         assert re.search(r"Apache-2\.0|AGPL-3\.0|PostgreSQL", row[0])
 
 
-def test_bellwether_is_told_where_our_releases_are_and_no_others():
+def test_bellwether_gets_the_addresses_of_installed_releases_only():
     assert [path.stem for path in wiring(releases(), ["database", "kserve"])] == ["database"]
     assert wiring(releases(), []) == []
 
@@ -120,7 +120,7 @@ def test_bellwether_renders_with_the_whole_platform():
     assert {"bellwether-grafana", "bellwether-prometheus", "bellwether-pipelines"} <= routes
 
 
-def test_steps_on_the_platform_are_told_where_the_pipelines_page_is():
+def test_steps_get_the_address_of_the_pipelines_page_on_the_platform():
     rendered = bellwether_on_the_platform()
     (steps,) = (
         item
@@ -190,7 +190,7 @@ def test_kubeflow_pipelines_brings_a_store_where_ours_is_left_out():
     assert named(rendered, "Secret", "mlpipeline-minio-artifact")
 
 
-def test_another_namespace_of_ours_may_ask_for_runs_too():
+def test_another_release_namespace_may_start_runs():
     policy = named(pipelines(namespace="acme"), "NetworkPolicy", "apiserver")["spec"]
     peers = [peer for rule in policy["ingress"] for peer in rule["from"]]
     asking = [p["namespaceSelector"] for p in peers if "namespaceSelector" in p]
@@ -245,7 +245,7 @@ def test_credentials_are_kept_and_safe_in_a_url():
                 assert re.fullmatch(r"[A-Za-z0-9]{20,}", value)
 
 
-def test_kserve_is_told_where_the_store_is():
+def test_the_secret_has_the_stores_address_for_kserve():
     made = secrets(objects(foundation().stdout))
     annotations = made["bellwether", "bellwether-objectstore"]["metadata"]["annotations"]
     endpoint = annotations["serving.kserve.io/s3-endpoint"]
@@ -270,7 +270,7 @@ def test_our_namespace_is_restricted_and_the_others_are_not():
     }
 
 
-def test_your_own_credentials_are_left_to_you():
+def test_existing_credentials_are_not_rendered():
     made = secrets(
         objects(foundation("objectStore.enabled=false", "database.enabled=false").stdout)
     )
@@ -294,7 +294,7 @@ def test_image_names_become_values():
     )
 
 
-def test_the_secrets_asked_for_are_the_ones_the_chart_will_look_for():
+def test_the_secrets_that_are_required_are_those_the_chart_refers_to():
     assert secrets_needed({}, []) == ["bellwether-objectstore", "bellwether-database"]
     values = {"objectStore": {"existingSecret": "mine"}}
     assert secrets_needed(values, ["database.existingSecret=yours"]) == ["mine", "yours"]
@@ -333,9 +333,9 @@ def kind_says(config, tmp_path):
 
 
 def test_kinds_own_parser_takes_our_configuration(tmp_path):
-    said = kind_says(kind.CONFIG.read_text(), tmp_path)
-    assert "decode config" not in said
-    assert "failed to get docker info" in said
+    output = kind_says(kind.CONFIG.read_text(), tmp_path)
+    assert "decode config" not in output
+    assert "failed to get docker info" in output
 
 
 def test_kinds_own_parser_refuses_a_wrong_key(tmp_path):

@@ -22,7 +22,7 @@ DIGEST = "images.ui.digest=sha256:abc"
         ("training.folds=2", "'/training/folds': minimum: got 2, want 3"),
     ],
 )
-def test_types_names_and_limits_are_the_schemas_business(setting, says):
+def test_the_schema_refuses_wrong_types_names_and_limits(setting, says):
     assert says in refusal(setting)
 
 
@@ -177,5 +177,5 @@ def test_types_names_and_limits_are_the_schemas_business(setting, says):
         ),
     ],
 )  # fmt: skip
-def test_rules_between_values_are_said_in_words(settings, says):
+def test_a_refusal_names_the_rule_the_finding_and_the_remedy(settings, says):
     assert says in refusal(*settings)

@@ -55,8 +55,8 @@ def test_without_grpc_there_is_no_port_no_route_and_no_name_for_it():
 
 def test_mlflow_answers_to_every_name_it_is_reached_by():
     pod = one(render(), "Deployment", "bellwether-mlflow")["spec"]["template"]["spec"]
-    said = next(a for a in pod["containers"][0]["args"] if a.startswith("--allowed-hosts="))
-    hosts = said.removeprefix("--allowed-hosts=").split(",")
+    option = next(a for a in pod["containers"][0]["args"] if a.startswith("--allowed-hosts="))
+    hosts = option.removeprefix("--allowed-hosts=").split(",")
     inside = [f"bellwether-mlflow{tail}{port}" for tail in NAMES for port in ("", ":*")]
     outside = ["mlflow.bellwether.localhost", "mlflow.bellwether.localhost:*"]
     assert hosts == ["localhost:*", "127.0.0.1:*", *inside, *outside]
@@ -72,19 +72,19 @@ def test_an_existing_gateway_gets_routes_and_nothing_else_is_made():
 
 def test_a_route_to_another_namespace_is_permitted_there_when_asked():
     route = "gateway.extraRoutes.grafana"
-    said = [f"{route}.service=grafana", f"{route}.port=80"]
-    asked = render("", *said, f"{route}.namespace=monitoring", f"{route}.referenceGrant=true")
+    settings = [f"{route}.service=grafana", f"{route}.port=80"]
+    asked = render("", *settings, f"{route}.namespace=monitoring", f"{route}.referenceGrant=true")
     assert one(asked, "HTTPRoute", "bellwether-grafana")["spec"]["hostnames"] == [
         "grafana.bellwether.localhost"
     ]
     grant = next(o for o in asked if o["kind"] == "ReferenceGrant")
     assert grant["metadata"]["namespace"] == "monitoring"
     assert grant["spec"]["to"] == [{"group": "", "kind": "Service", "name": "grafana"}]
-    unasked = render("", *said, f"{route}.namespace=monitoring")
+    unasked = render("", *settings, f"{route}.namespace=monitoring")
     assert not [o for o in unasked if o["kind"] == "ReferenceGrant"]
 
 
-def test_a_reader_of_the_page_comes_back_to_the_same_pod():
+def test_a_session_of_the_page_stays_on_one_pod():
     policy = one(render(), "BackendTrafficPolicy", "bellwether-page")["spec"]
     assert policy["loadBalancer"]["consistentHash"]["type"] == "Cookie"
 
@@ -109,7 +109,7 @@ def test_a_version_runs_in_standard_mode_without_routes_of_its_own():
     assert budget["spec"] == {"minAvailable": 1}
 
 
-def test_the_rollout_is_told_where_everything_is():
+def test_the_rollout_gets_every_address():
     data = one(render(), "ConfigMap", "bellwether-rollout")["data"]
     assert json.loads(data["rollout.json"]) == {
         "route": "bellwether-forecast",

@@ -19,7 +19,7 @@ def test_every_pod_writes_to_two_folders_only_and_has_limits_and_no_token(profil
     assert {n: list(own_violations(s)) for n, s in found.items()} == {key: [] for key in found}
 
 
-def test_the_rules_of_the_standard_are_not_asleep():
+def test_the_checks_of_the_standard_find_violations():
     spec = dict(pods(render()))["Deployment/bellwether-page"]
     spec = {**spec, "hostNetwork": True, "containers": [{**spec["containers"][0]}]}
     spec["containers"][0]["securityContext"] = {"capabilities": {"add": ["SYS_ADMIN"]}}
@@ -82,9 +82,9 @@ def test_no_password_is_in_any_object_and_none_is_an_argument():
     assert not [o for o in objects(text) if o["kind"] == "Secret"]
     for name, spec in pods(render()):
         for container in [*spec.get("initContainers", []), *spec["containers"]]:
-            said = " ".join([*container.get("command", []), *container.get("args", [])])
-            assert "PASSWORD" not in said, name
-            assert "SECRET" not in said, name
+            words = " ".join([*container.get("command", []), *container.get("args", [])])
+            assert "PASSWORD" not in words, name
+            assert "SECRET" not in words, name
 
 
 def test_images_can_be_named_by_digest():

@@ -128,5 +128,5 @@ def test_a_password_is_known_before_the_address_that_needs_it():
                 ), name
 
 
-def test_a_setting_the_chart_derives_cannot_be_set_twice():
+def test_a_setting_that_the_chart_derives_cannot_be_set():
     assert "not allowed" in refusal("settings.registryUrl=http://elsewhere:5000")

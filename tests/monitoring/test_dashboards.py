@@ -24,9 +24,9 @@ def main():
 
 
 def test_the_committed_dashboards_are_what_the_generator_writes():
-    made = dashboard_files()
-    assert sorted(made) == sorted(path.name for path in FOLDER.glob("*.json"))
-    for name, text in made.items():
+    generated = dashboard_files()
+    assert sorted(generated) == sorted(path.name for path in FOLDER.glob("*.json"))
+    for name, text in generated.items():
         assert (FOLDER / name).read_text() == text, f"{name} is old: make dashboards"
 
 

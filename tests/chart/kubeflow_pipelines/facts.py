@@ -79,7 +79,7 @@ def _workload(made, known):
 def _container(container, security, known):
     yield "image", container["image"].removeprefix("docker.io/").removeprefix("library/")
     yield "command", container.get("command", [])
-    yield "args", ["(script)" if "\n" in said else said for said in container.get("args", [])]
+    yield "args", ["(script)" if "\n" in word else word for word in container.get("args", [])]
     for port in container.get("ports", []):
         yield f"port {port['containerPort']}", port.get("protocol", "TCP")
     for variable in container.get("env", []):

@@ -91,7 +91,7 @@ def test_a_run_that_succeeds_is_a_success_and_its_pipeline_is_removed(server):
     assert Server.asked[-2:] == ["DELETE /pipelines/p1/versions/v1", "DELETE /pipelines/p1"]
 
 
-def test_a_run_that_fails_is_a_failure_in_the_servers_words(server):
+def test_a_failed_run_fails_with_the_servers_error(server):
     failed = {"state": "FAILED", "error": {"message": "no such image"},
               "run_details": {"task_details": [{"display_name": "hello", "state": "FAILED"}]}}  # fmt: skip
     answer = hello(server, [{"state": "RUNNING"}, failed])
@@ -100,13 +100,13 @@ def test_a_run_that_fails_is_a_failure_in_the_servers_words(server):
     assert not [asked for asked in Server.asked if asked.startswith("DELETE")]
 
 
-def test_a_run_that_does_not_end_is_given_up(server):
+def test_a_run_that_does_not_end_fails_at_the_timeout(server):
     answer = hello(server, [{"state": "RUNNING"}], timeout=expires(0.05))
     assert answer.returncode == 1
     assert "the run is RUNNING after 0 s: the server says no more" in answer.stderr
 
 
-def test_a_server_that_is_not_there_is_said():
+def test_an_unreachable_server_is_reported():
     arguments = ["--server=http://127.0.0.1:9", f"--pipeline={PACKAGE}"]
     answer = subprocess.run(
         [sys.executable, PROGRAM, *arguments], capture_output=True, text=True, check=False

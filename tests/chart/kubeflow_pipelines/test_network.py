@@ -58,16 +58,16 @@ def test_policies_select_the_pods_that_are_rendered():
         if made["kind"] in {"Deployment", "StatefulSet"}
     ]
     for part, spec in policies().items():
-        wanted = spec["podSelector"].get("matchLabels", {})
+        selector = spec["podSelector"].get("matchLabels", {})
         if part not in {"default-deny", "workflows", "test"}:
-            assert sum(wanted.items() <= have.items() for have in labels) == 1, part
+            assert sum(selector.items() <= pod_labels.items() for pod_labels in labels) == 1, part
     assert policies()["workflows"]["podSelector"]["matchExpressions"] == [
         {"key": "workflows.argoproj.io/workflow", "operator": "Exists"}
     ]
     assert len(dict(pods(PIPELINES.render()))) == len(OURS) - 1
 
 
-def test_a_database_listens_to_two_and_asks_nobody():
+def test_mysql_accepts_the_server_and_ml_metadata_and_connects_to_nothing():
     mysql = policies()["mysql"]
     assert ports(mysql["ingress"]) == [3306]
     assert len(mysql["ingress"]) == 2
@@ -82,7 +82,7 @@ def test_services_outside_the_cluster_are_reached_by_their_networks():
     assert [443] in [ports([r]) for r in found["apiserver"]["egress"] if "ipBlock" in r["to"][0]]
 
 
-def test_steps_go_where_they_are_let_and_nowhere_else():
+def test_steps_have_the_egress_of_the_values_only():
     usual, more = policies()["workflows"]["egress"], policies("external")["workflows"]["egress"]
     assert ports(usual) == [53, 443, 6443, 8080, 8333, 8887, 8888]
     added = more[-2:]

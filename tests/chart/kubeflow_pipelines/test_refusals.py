@@ -20,7 +20,7 @@ from tests.chart.rendering import DEFINITIONS, PIPELINES
         ("networkPolicies.steps[0].namespace=x", "missing property 'ports'"),
     ],
 )
-def test_types_names_and_limits_are_the_schemas_business(setting, says):
+def test_the_schema_refuses_wrong_types_names_and_limits(setting, says):
     assert says in PIPELINES.refusal(setting)
 
 
@@ -92,5 +92,5 @@ def test_the_definitions_take_no_other_values():
         ),
     ],
 )  # fmt: skip
-def test_rules_between_values_are_said_in_words(settings, says):
+def test_a_refusal_names_the_rule_the_finding_and_the_remedy(settings, says):
     assert says in PIPELINES.refusal(*settings)

@@ -46,7 +46,7 @@ def test_helm_lint_finds_nothing(chart):
         helm("lint", "--strict", chart.folder, *chart.of_profile(profile))
 
 
-def test_the_definitions_are_understood_and_outlive_their_release():
+def test_the_definitions_are_valid_and_kept_on_uninstall():
     rendered = DEFINITIONS.render()
     assert [fault for made in rendered for fault in faults(made)] == []
     assert len(rendered) == 9
@@ -98,14 +98,14 @@ def test_every_value_is_used_by_some_template():
     assert list(unused(VALUES)) == []
 
 
-def test_retries_retry_because_no_template_default_stands_in_their_way():
+def test_no_template_default_overrides_the_retries_of_a_pipeline():
     for profile in PROFILES:
         data = one(PIPELINES.render(profile), "ConfigMap", "workflow-controller-configmap")["data"]
         defaults = yaml.safe_load(data["workflowDefaults"])
         assert defaults == {"spec": {"ttlStrategy": {"secondsAfterCompletion": 3600}}}
 
 
-def test_everybody_is_told_of_the_same_object_store():
+def test_every_client_uses_the_same_object_store():
     rendered = PIPELINES.render("external")
     host = "s3.eu-central-1.amazonaws.com"
     providers = yaml.safe_load(one(rendered, "ConfigMap", "kfp-launcher")["data"]["providers"])
@@ -172,7 +172,7 @@ def test_pods_roll_when_what_they_read_changes():
     ("profile", "row"),
     [("", "this chart"), ("small", "profile `small`"), ("external", "profile `external`")],
 )
-def test_the_document_tells_what_is_asked_for(profile, row):
+def test_the_document_lists_the_requests(profile, row):
     asked = [
         container["resources"]["requests"]
         for name, spec in pods(PIPELINES.render(profile))

@@ -65,21 +65,21 @@ def test_a_pipelines_own_rights_are_added_to_the_runners():
     assert rules[-1] == {"apiGroups": ["batch"], "resources": ["jobs"], "verbs": ["get"]}
 
 
-def test_secrets_of_the_embedded_stores_are_drawn_kept_and_agree():
+def test_secrets_of_the_embedded_stores_are_generated_kept_and_equal():
     first, second = (objects(PIPELINES.template().stdout) for _ in range(2))
     for name in ("mysql-secret", "mlpipeline-minio-artifact"):
         secret = one(first, "Secret", name)
         assert secret["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
         assert secret["stringData"] != one(second, "Secret", name)["stringData"]
     keys = one(first, "Secret", "mlpipeline-minio-artifact")["stringData"]
-    told = one(first, "Secret", "seaweedfs-identities")["stringData"]["identities.json"]
-    (identity,) = json.loads(told)["identities"]
+    identities = one(first, "Secret", "seaweedfs-identities")["stringData"]["identities.json"]
+    (identity,) = json.loads(identities)["identities"]
     assert identity["credentials"] == [
         {"accessKey": keys["accesskey"], "secretKey": keys["secretkey"]}
     ]
 
 
-def test_services_outside_bring_their_own_secrets_and_no_password_is_anywhere():
+def test_external_services_use_existing_secrets_and_nothing_renders_a_password():
     assert not [o for o in PIPELINES.render("external") if o["kind"] == "Secret"]
     for name, spec in pods(PIPELINES.render("external")):
         for container in [*spec.get("initContainers", []), *spec["containers"]]:

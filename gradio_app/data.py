@@ -19,8 +19,13 @@ from forecasting.adapters.inference import InferenceClient, SymbolForecast
 from forecasting.adapters.lake.lake import Lake
 from forecasting.adapters.prediction_log.log import LoggedForecast, PredictionLog
 from forecasting.adapters.registry.ledger import Ledger, Promotion
-from forecasting.adapters.registry.reader import CHALLENGER, CHAMPION, VersionRecord
-from forecasting.adapters.registry.runs import REPORT, RegistryRuns
+from forecasting.adapters.registry.reader import (
+    CHALLENGER,
+    CHAMPION,
+    REPORT,
+    ModelVersion,
+    RegistryReader,
+)
 from forecasting.drift.summary import DriftSummary
 from forecasting.errors import (
     BellwetherError,
@@ -69,7 +74,7 @@ class PageData:
 
     settings: Settings
     client: InferenceClient
-    registry: RegistryRuns
+    registry: RegistryReader
     ledger: Ledger
     log: PredictionLog
     lake: Lake
@@ -85,7 +90,7 @@ class PageData:
         return cls(
             settings,
             InferenceClient.of(settings),
-            RegistryRuns(settings.registry_url, model, timeout_seconds=5.0),
+            RegistryReader(settings.registry_url, model, timeout_seconds=5.0),
             Ledger(settings.prediction_log),
             PredictionLog(settings.prediction_log),
             Lake(settings.lake),
@@ -237,10 +242,10 @@ class PageData:
         """
         return self._cached("models", lambda: [self._card(*record) for record in self._records()])
 
-    def _records(self) -> Sequence[tuple[str, VersionRecord]]:
+    def _records(self) -> Sequence[tuple[str, ModelVersion]]:
         return self._cached("records", self._read_records)
 
-    def _read_records(self) -> list[tuple[str, VersionRecord]]:
+    def _read_records(self) -> list[tuple[str, ModelVersion]]:
         """Champion and challenger by role; one version that is both is the champion."""
         aliases = self.registry.aliases()
         roles = [role for role in (CHAMPION, CHALLENGER) if role in aliases]
@@ -248,7 +253,7 @@ class PageData:
             roles = [CHAMPION]
         return [(role, self.registry.version(aliases[role])) for role in roles]
 
-    def _card(self, role: str, record: VersionRecord) -> ModelCard:
+    def _card(self, role: str, record: ModelVersion) -> ModelCard:
         run = self.registry.run(record.run_id)
         return card_of(role, record, run, self.settings.registry_link, self.prefix)
 

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from forecasting.adapters.registry.reader import VersionRecord
-from forecasting.adapters.registry.runs import RunRecord
+from forecasting.adapters.registry.reader import ModelVersion, RunRecord
 from forecasting.evaluation.promotion_outcome import REASON_TAG, VERDICT_TAG
 from forecasting.instants import from_milliseconds
 from gradio_app import formatting
@@ -46,7 +45,7 @@ class ModelCard:
 
 
 def card_of(
-    role: str, record: VersionRecord, run: RunRecord | None, registry_url: str, prefix: str
+    role: str, record: ModelVersion, run: RunRecord | None, registry_url: str, prefix: str
 ) -> ModelCard:
     """A registered version with the scores of its run.
 
@@ -77,7 +76,7 @@ def card_of(
     )
 
 
-def trained_on(record: VersionRecord) -> str:
+def trained_on(record: ModelVersion) -> str:
     """What a version learned from, in words."""
     tags = record.tags
     parts = [f"source {tags['source']}"] if tags.get("source") else []
@@ -92,7 +91,7 @@ def trained_on(record: VersionRecord) -> str:
     return ", ".join(parts)
 
 
-def _score(scores: Mapping[str, float], record: VersionRecord, name: str) -> float | None:
+def _score(scores: Mapping[str, float], record: ModelVersion, name: str) -> float | None:
     """A score as the run, or else the version's tags, recorded it; None where neither did."""
     try:
         return float(scores[name] if name in scores else record.tags[name])

@@ -15,8 +15,8 @@ from forecasting.adapters.lake.lake import Lake
 from forecasting.adapters.registry.reader import (
     CHALLENGER,
     CHAMPION,
+    ModelVersion,
     RegistryReader,
-    VersionRecord,
 )
 from forecasting.bundle.bundle import Bundle, load_bundle
 from forecasting.errors import BellwetherError, BundleRejected, InvalidSettings, NotReady
@@ -48,7 +48,7 @@ class DesiredVersion:
     digest: str
     dataset: str
     folder: Path | None = None
-    record: VersionRecord | None = None
+    record: ModelVersion | None = None
 
 
 @dataclass

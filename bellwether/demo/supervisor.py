@@ -13,7 +13,6 @@ from typing import Self
 from urllib.error import HTTPError, URLError
 from urllib.request import urlopen
 
-from forecasting.adapters.closing import Closing
 from forecasting.errors import Unavailable
 
 GRACE_SECONDS = 12.0
@@ -35,7 +34,7 @@ class Service:
 
 
 @dataclass
-class Supervisor(Closing):
+class Supervisor:
     """Context manager: what is started inside is stopped at its end, in reverse order.
 
     Children run in sessions of their own, so that Ctrl-C reaches them only through the supervisor
@@ -47,7 +46,10 @@ class Supervisor(Closing):
 
     def __enter__(self) -> Self:
         self.logs.mkdir(parents=True, exist_ok=True)
-        return super().__enter__()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
 
     def start(
         self, name: str, url: str, command: Sequence[str], env: Mapping[str, str] | None = None

@@ -12,12 +12,12 @@ from forecasting.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from forecasting.adapters.registry.reader import VersionRecord
+    from forecasting.adapters.registry.reader import ModelVersion
     from forecasting.models.out_of_sample import OutOfSample
 
 
 def incumbent_of(
-    champion: "VersionRecord",
+    champion: "ModelVersion",
     forecasts: "Mapping[str, OutOfSample]",
     table: Artifact,
     *,
@@ -59,15 +59,14 @@ def incumbent_of(
     return (kind if kind not in forecasts else f"{kind}_v{champion.version}"), walked
 
 
-def _manifest_of(champion: "VersionRecord") -> "dict[str, Any]":
+def _manifest_of(champion: "ModelVersion") -> "dict[str, Any]":
     from forecasting.adapters.registry.reader import RegistryReader
     from forecasting.bundle.bundle import read_manifest
 
     settings = Settings()
-    reader = RegistryReader(settings.registry_url, settings.registered_model)
-    try:
-        with TemporaryDirectory() as folder:
-            bundle = reader.download_bundle(champion, Path(folder) / "bundle")
-            return read_manifest(bundle, expected_digest=champion.bundle_digest)[1]
-    finally:
-        reader.close()
+    with (
+        RegistryReader(settings.registry_url, settings.registered_model) as registry,
+        TemporaryDirectory() as folder,
+    ):
+        bundle = registry.download_bundle(champion, Path(folder) / "bundle")
+        return read_manifest(bundle, expected_digest=champion.bundle_digest)[1]

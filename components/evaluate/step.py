@@ -10,7 +10,7 @@ from components.report import reported
 from forecasting.settings import Settings
 
 if TYPE_CHECKING:
-    from forecasting.adapters.registry.reader import VersionRecord
+    from forecasting.adapters.registry.reader import ModelVersion
     from forecasting.evaluation.evaluate import Evaluation
     from forecasting.models.out_of_sample import OutOfSample
     from forecasting.report.page import ReportMeta
@@ -130,20 +130,16 @@ def _report_meta(table: Artifact, seed: int) -> "ReportMeta":
     )
 
 
-def champion_now(settings: Settings) -> "VersionRecord | None":
+def champion_now(settings: Settings) -> "ModelVersion | None":
     """The version that is champion, or None before the first training.
 
     Raises:
         RegistryUnavailable: MLflow cannot be reached.
     """
-    from forecasting.adapters.registry.reader import CHAMPION, RegistryReader
+    from forecasting.adapters.registry.reader import RegistryReader
 
-    reader = RegistryReader(settings.registry_url, settings.registered_model)
-    try:
-        version = reader.aliases().get(CHAMPION)
-        return reader.version(version) if version else None
-    finally:
-        reader.close()
+    with RegistryReader(settings.registry_url, settings.registered_model) as registry:
+        return registry.champion()
 
 
 def _draw(evaluation: "Evaluation", folder: Path) -> None:

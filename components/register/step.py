@@ -13,7 +13,8 @@ from components.artifacts import Artifact
 from components.register.links import pipeline_links, registered_markdown
 from components.report import PROGRESS, reported, tell
 from forecasting.adapters.registry.ledger import Ledger
-from forecasting.adapters.registry.registry import BUNDLE, CandidateRun, RegisteredVersion, Registry
+from forecasting.adapters.registry.reader import BUNDLE, ModelVersion
+from forecasting.adapters.registry.registry import CandidateRun, Registry
 from forecasting.errors import PromotionConflict
 from forecasting.evaluation.promotion_outcome import joined, verdict_tags
 from forecasting.settings import Settings
@@ -107,6 +108,7 @@ def run(
             "runs": runs,
         }
     finally:
+        registry.close()
         ledger.close()
     Path(registered.path).write_text(registered_markdown(outcome, settings, experiment))
     return json.dumps(outcome, sort_keys=True)
@@ -134,7 +136,7 @@ class _Files:
             shutil.copytree(self._plots / kind, folder / "plots")
 
 
-def _refuse_stale(decision: Mapping[str, Any], champion: RegisteredVersion | None) -> None:
+def _refuse_stale(decision: Mapping[str, Any], champion: ModelVersion | None) -> None:
     """A verdict counts for the champion it was made against only."""
     version = champion.version if champion else ""
     if decision["word"] == "promote" and decision["champion"] != version:
@@ -206,7 +208,7 @@ class _Registration:
             )
             return self.registry.log_candidate(experiment, candidate)
 
-    def version(self, bundle: _Bundle, run_id: str, verdict: str) -> RegisteredVersion:
+    def version(self, bundle: _Bundle, run_id: str, verdict: str) -> ModelVersion:
         """The bundle's registered version; one that is there only gets the new verdict."""
         reasons = [DEFAULT_REASON] if verdict == "default" else self.decision["reasons"]
         judged = {

@@ -18,7 +18,7 @@ import orjson
 from numpy.typing import NDArray
 
 from forecasting import errors
-from forecasting.adapters.http_client import LateClient
+from forecasting.adapters.http_client import LazyClient
 from forecasting.errors import (
     BellwetherError,
     InvalidRequest,
@@ -86,7 +86,7 @@ class SymbolForecast:
         return len(self.target_times)
 
 
-class InferenceClient(LateClient):
+class InferenceClient(LazyClient):
     """Asks one model server.
 
     Args:

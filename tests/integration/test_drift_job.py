@@ -155,6 +155,7 @@ def world(mlflow_url, tmp_path_factory):
     tags = {"bundle_digest": info.digest, "kind": "ridge", "dataset": "default"}
     version = registry.register(run_id, tags).version
     registry.promote(version, expected_champion=None, who="test", why="first")
+    registry.close()
     ledger.close()
     publish(lake, snapshot, build_features(prices, spec), spec)
     answer_the_past(

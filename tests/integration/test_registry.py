@@ -12,7 +12,7 @@ from forecasting.adapters.registry.ledger import DONE, PENDING, Ledger
 from forecasting.adapters.registry.registry import CandidateRun, Registry
 from forecasting.errors import PromotionConflict, RegistryUnavailable, UnknownVersion
 from tests.ports import free_port
-from tests.time_limits import seconds
+from tests.time_limits import expires, seconds
 
 pytestmark = pytest.mark.integration
 
@@ -26,7 +26,8 @@ def ledger(tmp_path):
 
 @pytest.fixture
 def registry(mlflow_url, ledger):
-    return Registry(mlflow_url, f"model-{uuid.uuid4().hex[:8]}", ledger=ledger)
+    with Registry(mlflow_url, f"model-{uuid.uuid4().hex[:8]}", ledger=ledger) as registry:
+        yield registry
 
 
 @pytest.fixture
@@ -85,7 +86,7 @@ def test_a_registered_bundle_comes_back_byte_for_byte(registry, bundle, tmp_path
     made = _registered(registry, bundle, "d" * 64)
     assert made.bundle_digest == "d" * 64
     assert made.kind == "ridge"
-    copy = registry.download(made.version, tmp_path / "copy" / made.version)
+    copy = registry.download_bundle(made, tmp_path / "copy" / made.version)
     assert {file.name: file.read_bytes() for file in copy.iterdir()} == {
         file.name: file.read_bytes() for file in bundle.iterdir()
     }
@@ -99,15 +100,15 @@ def test_a_bundle_of_a_snapshot_is_found_again_so_that_it_is_not_registered_twic
     assert registry.find("f" * 64, "s1") is None
 
 
-def test_an_unknown_version_is_an_unknown_version(registry, bundle, tmp_path):
+def test_an_unknown_version_is_an_unknown_version(registry, bundle):
     _registered(registry, bundle, "1" * 64)
     for version in ("99", "not-a-number"):
-        with pytest.raises(UnknownVersion, match=f"has no version {version}"):
-            registry.download(version, tmp_path / "nowhere")
+        with pytest.raises(UnknownVersion, match=f"has no version '{version}'"):
+            registry.version(version)
     with pytest.raises(UnknownVersion):
         registry.promote("99", expected_champion=None, who="ada", why="a guess")
     assert registry.champion() is None
-    assert registry.audit() == []
+    assert registry.ledger.history(registry.model) == []
 
 
 def test_promotion_moves_the_alias_and_leaves_who_when_and_why(registry, bundle):
@@ -119,7 +120,7 @@ def test_promotion_moves_the_alias_and_leaves_who_when_and_why(registry, bundle)
     registry.promote(second.version, expected_champion=first.version, who="bob", why="CRPS -2 %")
     assert registry.champion().version == second.version
     assert registry.challenger().version == second.version
-    trail = registry.audit()
+    trail = registry.ledger.history(registry.model)
     assert [(row.from_version, row.to_version, row.who, row.why, row.state) for row in trail] == [
         (first.version, second.version, "bob", "CRPS -2 %", DONE),
         ("", first.version, "ada", "the default", DONE),
@@ -144,10 +145,12 @@ def test_of_many_promoters_at_once_exactly_one_wins_and_the_alias_is_its(
 
     def rival(number):
         ledger = Ledger(url)
-        own = Registry(mlflow_url, registry.model, ledger=ledger)
         barrier.wait()
         try:
-            own.promote(versions[number % 4], expected_champion=None, who=str(number), why="race")
+            with Registry(mlflow_url, registry.model, ledger=ledger) as own:
+                own.promote(
+                    versions[number % 4], expected_champion=None, who=str(number), why="race"
+                )
         except PromotionConflict:
             return None
         finally:
@@ -158,7 +161,7 @@ def test_of_many_promoters_at_once_exactly_one_wins_and_the_alias_is_its(
         winners = [won for won in pool.map(rival, range(16)) if won]
     assert len(winners) == 1
     assert registry.champion().version == winners[0]
-    assert [row.to_version for row in registry.audit()] == winners
+    assert [row.to_version for row in registry.ledger.history(registry.model)] == winners
 
 
 def test_a_promoter_that_died_before_the_alias_moved_is_completed_by_the_next(registry, bundle):
@@ -168,10 +171,10 @@ def test_a_promoter_that_died_before_the_alias_moved_is_completed_by_the_next(re
         registry.model, expected=first.version, to_version=second.version, who="ada", why="died"
     )
     assert registry.champion().version == first.version
-    assert registry.audit()[0].state == PENDING
+    assert registry.ledger.history(registry.model)[0].state == PENDING
     registry.promote(third.version, expected_champion=second.version, who="bob", why="next")
     assert registry.champion().version == third.version
-    assert [row.state for row in registry.audit()] == [DONE, DONE, DONE]
+    assert [row.state for row in registry.ledger.history(registry.model)] == [DONE, DONE, DONE]
 
 
 def test_an_alias_moved_by_hand_is_put_back_by_repair(registry, bundle, mlflow_url):
@@ -188,9 +191,9 @@ def test_a_new_ledger_adopts_the_champion_it_finds(registry, bundle, mlflow_url,
     first, second = (_registered(registry, bundle, str(n) * 64) for n in range(2))
     registry.promote(first.version, expected_champion=None, who="ada", why="default")
     other = Ledger(f"sqlite:///{tmp_path / 'other.sqlite'}")
-    anew = Registry(mlflow_url, registry.model, ledger=other)
-    anew.promote(second.version, expected_champion=first.version, who="bob", why="better")
-    assert [row.who for row in anew.audit()] == ["bob", "ledger"]
+    with Registry(mlflow_url, registry.model, ledger=other) as anew:
+        anew.promote(second.version, expected_champion=first.version, who="bob", why="better")
+    assert [row.who for row in other.history(anew.model)] == ["bob", "ledger"]
     other.close()
 
 
@@ -201,13 +204,17 @@ def test_a_champion_the_registry_has_lost_is_written_off(registry, bundle):
     first = _registered(registry, bundle, "1" * 64)
     registry.promote(first.version, expected_champion=None, who="bob", why="default")
     assert registry.champion().version == first.version
-    assert [row.to_version for row in registry.audit()] == [first.version, "", "77"]
+    assert [row.to_version for row in registry.ledger.history(registry.model)] == [
+        first.version,
+        "",
+        "77",
+    ]
 
 
 def test_a_registry_that_is_down_says_so_at_once_and_nothing_is_written(ledger):
     down = Registry(f"http://127.0.0.1:{free_port()}", "model", ledger=ledger)
     started = time.monotonic()
-    with pytest.raises(RegistryUnavailable, match="must answer") as caught:
+    with pytest.raises(RegistryUnavailable, match="must be reachable") as caught:
         down.promote("1", expected_champion=None, who="ada", why="hope")
     assert time.monotonic() - started < seconds(5)
     assert caught.value.exit_code == 3
@@ -221,10 +228,10 @@ def test_a_registry_that_never_answers_is_given_up_after_seconds(ledger):
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
         started = time.monotonic()
         with pytest.raises(RegistryUnavailable):
-            Registry(url, "model", ledger=ledger).champion()
+            Registry(url, "model", ledger=ledger, timeout_seconds=expires(2)).champion()
         assert time.monotonic() - started < seconds(8)
 
 
 def test_an_address_that_is_no_address_is_refused(ledger):
-    with pytest.raises(RegistryUnavailable, match="not an http"):
+    with pytest.raises(RegistryUnavailable, match="unsupported protocol"):
         Registry("sqlite:///mlflow.db", "model", ledger=ledger).champion()

@@ -47,6 +47,7 @@ def test_only_a_version_that_has_not_seen_the_bars_is_replayed(
         run, tags | ({"trained_until": trained_until} if trained_until else {})
     )
     registry.promote(made.version, expected_champion=None, who="test", why="to be served")
+    registry.close()
     ledger.close()
     reader = RegistryReader(mlflow_url, name)
     try:

@@ -74,6 +74,7 @@ def house(mlflow_url, tmp_path, bundles):
     yield house
     house.loader.close()
     house.reader.close()
+    house.registry.close()
     house.ledger.close()
 
 

@@ -5,12 +5,15 @@ import os
 import shutil
 import threading
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import pytest
 
 from forecasting.adapters.registry.ledger import Ledger
+from forecasting.adapters.registry.reader import RegistryReader
 from forecasting.adapters.registry.registry import Registry
 from forecasting.errors import (
     InvalidInput,
@@ -44,6 +47,7 @@ class Trained:
     outcome: object
     events: list = field(default_factory=list)
 
+    @cached_property
     def registry(self):
         ledger = Ledger(self.settings.prediction_log)
         return Registry(self.settings.registry_url, self.settings.registered_model, ledger=ledger)
@@ -68,11 +72,14 @@ def trained(mlflow_url, tmp_path_factory):
     finally:
         os.chdir(before)
     assert [path.name for path in stand.iterdir()] == ["forecasting"]
-    return Trained(settings, outcome, events)
+    trained = Trained(settings, outcome, events)
+    yield trained
+    trained.registry.close()
+    trained.registry.ledger.close()
 
 
 def test_the_first_training_makes_the_random_walk_champion_and_puts_up_the_best_other(trained):
-    registry, outcome = trained.registry(), trained.outcome
+    registry, outcome = trained.registry, trained.outcome
     champion, challenger = registry.champion(), registry.challenger()
     assert (champion.kind, champion.tags["verdict"]) == ("random_walk", "default")
     assert (challenger.kind, challenger.version) == ("ridge", outcome.challenger)
@@ -82,11 +89,11 @@ def test_the_first_training_makes_the_random_walk_champion_and_puts_up_the_best_
         assert not outcome.promoted
     assert outcome.reasons
     assert set(outcome.versions) == set(outcome.runs) == {"ridge", "random_walk"}
-    assert registry.audit()[-1].who == "the test"
+    assert registry.ledger.history(registry.model)[-1].who == "the test"
 
 
 def test_a_version_says_where_it_comes_from(trained):
-    tags = trained.registry().version(trained.outcome.challenger).tags
+    tags = trained.registry.version(trained.outcome.challenger).tags
     assert tags["data_snapshot"] == trained.outcome.snapshot
     assert (tags["source"], tags["replay"], tags["synthetic"]) == ("sample", "true", "false")
     assert tags["dataset"] == "default"
@@ -128,9 +135,9 @@ def test_a_run_keeps_parameters_scores_pictures_and_the_drift_reference(trained,
 def test_the_registered_bundle_is_whole_and_can_forecast(trained, tmp_path):
     from forecasting.bundle.bundle import load_bundle
 
-    registry = trained.registry()
+    registry = trained.registry
     challenger = registry.challenger()
-    folder = registry.download(challenger.version, tmp_path / "bundle")
+    folder = registry.download_bundle(challenger, tmp_path / "bundle")
     bundle = load_bundle(folder, expected_digest=challenger.bundle_digest)
     assert bundle.kind == "ridge"
     assert bundle.spec.symbols == ("AAPL", "NVDA")
@@ -187,7 +194,7 @@ def test_every_step_is_seen_to_start_and_to_end(trained):
 
 
 def test_the_same_again_trains_nothing_and_registers_nothing_twice(trained):
-    registry = trained.registry()
+    registry = trained.registry
     before = [version.version for version in registry.versions()]
     events = []
     again = run_training(trained.settings, PARAMS, events.append)
@@ -211,8 +218,8 @@ def test_a_refresh_publishes_features_the_champion_understands(trained, tmp_path
     assert outcome.snapshot == trained.outcome.snapshot == served.snapshot_id
     assert served.symbols == ("AAPL", "NVDA")
     assert served.last_bar.year == 2023
-    registry = trained.registry()
-    folder = registry.download(registry.champion().version, tmp_path / "bundle")
+    registry = trained.registry
+    folder = registry.download_bundle(registry.champion(), tmp_path / "bundle")
     assert read_manifest(folder)[1]["feature_spec_digest"] == served.spec_digest
 
 
@@ -265,8 +272,14 @@ def registration(trained, monkeypatch, tmp_path):
         )
 
     ledger = Ledger(f"sqlite:///{tmp_path / 'state' / 'predictions.sqlite'}")
-    yield register, lambda model: Registry(trained.settings.registry_url, model, ledger=ledger)
-    ledger.close()
+    with ExitStack() as stack:
+        stack.callback(ledger.close)
+        yield (
+            register,
+            lambda model: stack.enter_context(
+                Registry(trained.settings.registry_url, model, ledger=ledger)
+            ),
+        )
 
 
 def test_a_candidate_that_passes_the_gates_becomes_champion_after_the_random_walk(registration):
@@ -276,13 +289,14 @@ def test_a_candidate_that_passes_the_gates_becomes_champion_after_the_random_wal
     assert outcome["promoted"]
     assert registry.champion().kind == "ridge"
     assert registry.champion().tags["verdict"] == "promote"
-    assert [(row.from_version, row.to_version, row.why) for row in registry.audit()] == [
+    history = registry.ledger.history("promoting")
+    assert [(row.from_version, row.to_version, row.why) for row in history] == [
         ("1", "2", "it was better"),
         ("", "1", "the honest default: nothing has beaten it"),
     ]
     again = register("promoting", word="promote", champion="2")
     assert again["promoted"]
-    assert len(registry.audit()) == 2
+    assert len(registry.ledger.history("promoting")) == 2
     assert len(registry.versions()) == 2
 
 
@@ -329,10 +343,8 @@ def _fails(trained, tmp_path, expected, **changes):
     with pytest.raises(expected) as caught:
         run_training(settings, replace(PARAMS, **changes), events.append)
     assert events[-1].state == "failed"
-    registry = Registry(
-        settings.registry_url, settings.registered_model, ledger=Ledger(settings.prediction_log)
-    )
-    assert registry.versions() == []
+    with RegistryReader(settings.registry_url, settings.registered_model) as registry:
+        assert registry.versions() == []
     return settings, caught.value
 
 

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import IO, Final, Self
 
-from forecasting.adapters.closing import Closing
+from forecasting.adapters.http_client import Closing
 from forecasting.errors import Unavailable
 
 START_SECONDS: Final = 20.0

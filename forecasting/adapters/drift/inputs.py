@@ -10,7 +10,7 @@ import numpy as np
 from forecasting.adapters.drift.reference import fetch_reference
 from forecasting.adapters.lake.lake import Lake
 from forecasting.adapters.prediction_log.log import PredictionLog
-from forecasting.adapters.registry.reader import CHAMPION, RegistryReader, VersionRecord
+from forecasting.adapters.registry.reader import ModelVersion, RegistryReader
 from forecasting.errors import BundleRejected, NotReady, UnknownVersion
 from forecasting.instants import to_nanoseconds
 from forecasting.live.outcomes import Matured, forecast_rows, mature, price_paths
@@ -39,7 +39,7 @@ class DriftInputs:
         notes: what a reader should know; the job adds to them.
     """
 
-    champion: VersionRecord
+    champion: ModelVersion
     snapshot: "Snapshot"
     served: "ServedFeatures"
     reference: "pd.DataFrame"
@@ -72,13 +72,10 @@ def gather(
         RegistryUnavailable, Unavailable: registry, lake or log cannot be reached.
         Corrupted: an artifact is damaged.
     """
-    reader = RegistryReader(settings.registry_url, settings.registered_model)
-    try:
+    with RegistryReader(settings.registry_url, settings.registered_model) as reader:
         return _gather(
             settings, reader, work, dataset=dataset, horizons=horizons, log_rows=log_rows
         )
-    finally:
-        reader.close()
 
 
 def _gather(
@@ -111,15 +108,15 @@ def _gather(
     )
 
 
-def _champion(reader: RegistryReader) -> VersionRecord:
-    version = reader.aliases().get(CHAMPION)
-    if version is None:
+def _champion(reader: RegistryReader) -> ModelVersion:
+    champion = reader.champion()
+    if champion is None:
         raise NotReady(
             "measuring drift needs a champion",
             f"the model {reader.model!r} has none",
             "Train first: bellwether train",
         )
-    return reader.version(version)
+    return champion
 
 
 def _answers(url: str, log_rows: int, source: str, notes: list[str]) -> list[dict[str, Any]]:
@@ -153,7 +150,7 @@ def _answers(url: str, log_rows: int, source: str, notes: list[str]) -> list[dic
 
 def _bundles(
     reader: RegistryReader,
-    champion: VersionRecord,
+    champion: ModelVersion,
     versions: set[str],
     work: Path,
     notes: list[str],

@@ -3,11 +3,11 @@
 from math import isnan
 from typing import Any
 
-from forecasting.adapters.http_client import LateClient
+from forecasting.adapters.http_client import LazyClient
 from forecasting.errors import Unavailable
 
 
-class Prometheus(LateClient):
+class Prometheus(LazyClient):
     """One Prometheus server.
 
     Args:

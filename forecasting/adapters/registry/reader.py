@@ -1,37 +1,42 @@
-"""The registry over MLflow's REST interface, for those that carry no MLflow.
+"""Reads one registered model over MLflow's REST interface, without the MLflow packages.
 
-`forecasting.adapters.registry.registry` writes with MLflow's own packages; the model server and the page
-only read: aliases, versions, tags, and the files of a bundle. A rollout asks where a bundle lies,
-too, and writes its outcome back as tags.
+The model server and the page carry no MLflow: they read aliases, versions, tags, runs and the files
+of a bundle here. A rollout writes its outcome back as tags. What trains, registers and promotes is
+`forecasting.adapters.registry.registry`, which extends the reader.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
-from forecasting.adapters.http_client import LateClient
-from forecasting.errors import BundleRejected, RegistryUnavailable, UnknownVersion
+from forecasting.adapters.http_client import LazyClient
+from forecasting.errors import BundleRejected, InvalidInput, RegistryUnavailable, UnknownVersion
 
 if TYPE_CHECKING:
     from httpx import Response
 
 CHAMPION: Final = "champion"
 CHALLENGER: Final = "challenger"
+BUNDLE: Final = "bundle"
+"""Folder of a run's artifacts that holds the bundle."""
+REPORT: Final = "report/report.html"
+"""Artifact of a run that holds its walk-forward report."""
 
 MAX_BUNDLE_BYTES: Final = 512 * 1024 * 1024
 MAX_BUNDLE_FILES: Final = 32
-_FOLDER: Final = "bundle"
+MAX_REPORT_BYTES: Final = 32 * 1024 * 1024
 _PAGE: Final = 200
 
 
 @dataclass(frozen=True)
-class VersionRecord:
-    """A version of the registered model, as the registry tells it.
+class ModelVersion:
+    """A version of the registered model.
 
     Attributes:
-        version: its number, e.g. "3".
+        version: number as the registry writes it, e.g. "3".
         run_id: MLflow run that made it.
         tags: bundle_digest, kind, verdict, verdict_reason, data_snapshot, dataset, source, ...
         aliases: champion, challenger, or none.
@@ -60,7 +65,22 @@ class VersionRecord:
         return self.tags.get("dataset") or "default"
 
 
-class RegistryReader(LateClient):
+@dataclass(frozen=True)
+class RunRecord:
+    """A run that made a version.
+
+    Attributes:
+        run_id: MLflow's id of it.
+        experiment_id: experiment it belongs to.
+        metrics: the newest value of each metric.
+    """
+
+    run_id: str
+    experiment_id: str
+    metrics: Mapping[str, float]
+
+
+class RegistryReader(LazyClient):
     """Reads one registered model.
 
     Args:
@@ -82,26 +102,41 @@ class RegistryReader(LateClient):
         """
         found = self._get("/api/2.0/mlflow/registered-models/get", name=self.model)
         entries = (found or {}).get("registered_model", {}).get("aliases", [])
-        return {str(one["alias"]): str(one["version"]) for one in entries}
+        return {str(entry["alias"]): str(entry["version"]) for entry in entries}
 
-    def version(self, version: str) -> VersionRecord:
+    def champion(self) -> ModelVersion | None:
+        """The version users are served, or None before the first training.
+
+        Raises:
+            RegistryUnavailable: the registry cannot be reached or answers with an error.
+        """
+        return self._aliased(CHAMPION)
+
+    def challenger(self) -> ModelVersion | None:
+        """The version that was last put up against the champion, or None.
+
+        Raises:
+            RegistryUnavailable: the registry cannot be reached or answers with an error.
+        """
+        return self._aliased(CHALLENGER)
+
+    def version(self, version: str) -> ModelVersion:
         """One version.
 
         Raises:
             UnknownVersion: the registry has no such version.
             RegistryUnavailable: the registry cannot be reached or answers with an error.
         """
-        path = "/api/2.0/mlflow/model-versions/get"
-        found = self._get(path, name=self.model, version=version)
+        found = self._version(version)
         if found is None:
             raise UnknownVersion(
                 "a version must be registered",
                 f"{self.model} has no version {version!r}",
                 "Train first, or list the versions in MLflow",
             )
-        return _record(found["model_version"])
+        return found
 
-    def versions(self) -> list[VersionRecord]:
+    def versions(self) -> list[ModelVersion]:
         """Every version with its aliases, newest first.
 
         Raises:
@@ -119,12 +154,60 @@ class RegistryReader(LateClient):
                 max_results=str(_PAGE),
                 **({"page_token": token} if token else {}),
             )
-            for one in (page or {}).get("model_versions", []):
-                aliases = by_version.get(str(one["version"]), [])
-                records.append(_record({**one, "aliases": aliases}))
+            for entry in (page or {}).get("model_versions", []):
+                aliases = by_version.get(str(entry["version"]), [])
+                records.append(_model_version({**entry, "aliases": aliases}))
             token = (page or {}).get("next_page_token", "")
             if not token:
-                return sorted(records, key=lambda one: int(one.version), reverse=True)
+                return sorted(records, key=lambda record: int(record.version), reverse=True)
+
+    def find(self, bundle_digest: str, snapshot: str) -> ModelVersion | None:
+        """The version that already holds this bundle of this snapshot, or None.
+
+        Raises:
+            RegistryUnavailable: the registry cannot be reached or answers with an error.
+        """
+        for version in self.versions():
+            same_bundle = version.bundle_digest == bundle_digest
+            if same_bundle and version.tags.get("data_snapshot") == snapshot:
+                return version
+        return None
+
+    def run(self, run_id: str) -> RunRecord | None:
+        """A run, or None when it is gone.
+
+        Raises:
+            RegistryUnavailable: the registry cannot be reached or answers with an error.
+        """
+        found = self._get("/api/2.0/mlflow/runs/get", run_id=run_id)
+        if found is None:
+            return None
+        entries = found["run"].get("data", {}).get("metrics", [])
+        metrics = {str(entry["key"]): float(entry["value"]) for entry in entries}
+        return RunRecord(run_id, str(found["run"]["info"]["experiment_id"]), metrics)
+
+    def artifact(self, run_id: str, path: str) -> bytes | None:
+        """A file of a run, or None when the run has none of that name.
+
+        Raises:
+            InvalidInput: the file is larger than MAX_REPORT_BYTES.
+            RegistryUnavailable: the registry cannot be reached or answers with an error.
+        """
+        data = bytearray()
+        with self._artifact(run_id, path) as response:
+            if response.status_code != 200:
+                # MLflow answers 404 or, from some artifact stores, 500 "No such artifact".
+                if response.status_code == 404 or "No such artifact" in response.text:
+                    return None
+                raise self._failed(response)
+            for chunk in response.iter_bytes():
+                data += chunk
+                if len(data) > MAX_REPORT_BYTES:
+                    raise InvalidInput(
+                        f"a report must not be larger than {MAX_REPORT_BYTES} bytes",
+                        f"run {run_id}",
+                    )
+        return bytes(data)
 
     def artifact_uri(self, run_id: str) -> str:
         """Where a run's artifacts lie, e.g. mlflow-artifacts:/1/<run>/artifacts.
@@ -149,19 +232,15 @@ class RegistryReader(LateClient):
         Raises:
             RegistryUnavailable: the registry cannot be reached, or refuses a tag.
         """
-        from httpx import HTTPError, InvalidURL
-
         path = "/api/2.0/mlflow/model-versions/set-tag"
         for key, value in tags.items():
             body = {"name": self.model, "version": version, "key": key, "value": value}
-            try:
+            with self._reached():
                 response = self.client.post(path, json=body)
-            except (HTTPError, InvalidURL) as error:
-                raise self._unreachable(error) from error
             if response.status_code != 200:
                 raise self._failed(response)
 
-    def download_bundle(self, record: VersionRecord, destination: Path) -> Path:
+    def download_bundle(self, record: ModelVersion, destination: Path) -> Path:
         """Copy a version's bundle into `destination`, whole or not at all; return it.
 
         An existing `destination` is left alone: bundles are named by digest and never change.
@@ -187,55 +266,68 @@ class RegistryReader(LateClient):
                     raise
         return destination
 
+    def _aliased(self, alias: str) -> ModelVersion | None:
+        version = self.aliases().get(alias)
+        return None if version is None else self._version(version)
+
+    def _version(self, version: str) -> ModelVersion | None:
+        if not version.isdecimal():
+            return None
+        path = "/api/2.0/mlflow/model-versions/get"
+        found = self._get(path, name=self.model, version=version)
+        return None if found is None else _model_version(found["model_version"])
+
     def _bundle_files(self, run_id: str) -> list[str]:
-        listing = self._get("/api/2.0/mlflow/artifacts/list", run_id=run_id, path=_FOLDER)
+        listing = self._get("/api/2.0/mlflow/artifacts/list", run_id=run_id, path=BUNDLE)
         files = (listing or {}).get("files", [])
-        names = [PurePosixPath(str(one["path"])).name for one in files]
+        paths = [str(entry["path"]) for entry in files]
+        names = [PurePosixPath(path).name for path in paths]
         plain = all(
-            not one.get("is_dir") and str(one["path"]) == f"{_FOLDER}/{name}" and name != ".."
-            for one, name in zip(files, names, strict=True)
+            not entry.get("is_dir") and path == f"{BUNDLE}/{name}" and name != ".."
+            for entry, path, name in zip(files, paths, names, strict=True)
         )
         if not names or not plain or len(names) > MAX_BUNDLE_FILES:
             raise BundleRejected(
                 f"a bundle must be 1..{MAX_BUNDLE_FILES} plain files in one folder",
-                f"run {run_id} has {[str(one['path']) for one in files[:8]]}",
+                f"run {run_id} has {paths[:8]}",
                 "Register the version again",
             )
         return names
 
     def _download(self, run_id: str, name: str, target: Path, left: int) -> int:
-        from httpx import HTTPError
-
-        query = {"path": f"{_FOLDER}/{name}", "run_uuid": run_id}
         size = 0
-        try:
-            with (
-                self.client.stream("GET", "/get-artifact", params=query) as response,
-                target.open("wb") as file,
-            ):
-                if response.status_code != 200:
-                    response.read()
-                    raise self._failed(response)
-                for chunk in response.iter_bytes():
-                    size += len(chunk)
-                    if size > left:
-                        raise BundleRejected(
-                            f"a bundle must not be larger than {MAX_BUNDLE_BYTES} bytes",
-                            f"run {run_id}, file {name}",
-                        )
-                    file.write(chunk)
-        except HTTPError as error:
-            raise self._unreachable(error) from error
+        with (
+            self._artifact(run_id, f"{BUNDLE}/{name}") as response,
+            target.open("wb") as file,
+        ):
+            if response.status_code != 200:
+                raise self._failed(response)
+            for chunk in response.iter_bytes():
+                size += len(chunk)
+                if size > left:
+                    raise BundleRejected(
+                        f"a bundle must not be larger than {MAX_BUNDLE_BYTES} bytes",
+                        f"run {run_id}, file {name}",
+                    )
+                file.write(chunk)
         return size
+
+    @contextmanager
+    def _artifact(self, run_id: str, path: str) -> Iterator["Response"]:
+        """The answer for one file of a run, its bytes not read yet unless it is an error."""
+        query = {"path": path, "run_uuid": run_id}
+        with (
+            self._reached(),
+            self.client.stream("GET", "/get-artifact", params=query) as response,
+        ):
+            if response.status_code != 200:
+                response.read()
+            yield response
 
     def _get(self, endpoint: str, **query: str) -> dict[str, Any] | None:
         """The JSON answer; None when the registry knows no such thing."""
-        from httpx import HTTPError, InvalidURL
-
-        try:
+        with self._reached():
             response = self.client.get(endpoint, params=query)
-        except (HTTPError, InvalidURL) as error:
-            raise self._unreachable(error) from error
         try:
             answer: dict[str, Any] = response.json()
         except ValueError:
@@ -246,12 +338,19 @@ class RegistryReader(LateClient):
             raise self._failed(response)
         return answer
 
-    def _unreachable(self, error: Exception) -> RegistryUnavailable:
-        return RegistryUnavailable(
-            "the MLflow server must be reachable",
-            f"{self._url}: {error or type(error).__name__}",
-            "Start it, or correct BELLWETHER_REGISTRY_URL",
-        )
+    @contextmanager
+    def _reached(self) -> Iterator[None]:
+        """Turn a failure on the way to the registry into our error."""
+        from httpx import HTTPError, InvalidURL
+
+        try:
+            yield
+        except (HTTPError, InvalidURL) as error:
+            raise RegistryUnavailable(
+                "the MLflow server must be reachable",
+                f"{self._url}: {error or type(error).__name__}",
+                "Start it, or correct BELLWETHER_REGISTRY_URL",
+            ) from error
 
     def _failed(self, response: "Response") -> RegistryUnavailable:
         return RegistryUnavailable(
@@ -261,8 +360,8 @@ class RegistryReader(LateClient):
         )
 
 
-def _record(made: Mapping[str, Any]) -> VersionRecord:
-    return VersionRecord(
+def _model_version(made: Mapping[str, Any]) -> ModelVersion:
+    return ModelVersion(
         version=str(made["version"]),
         run_id=str(made.get("run_id", "")),
         tags={str(tag["key"]): str(tag.get("value", "")) for tag in made.get("tags", [])},

@@ -1,54 +1,27 @@
-"""The model registry: MLflow runs, versions, the aliases champion and challenger, promotion.
+"""Writes one registered model with MLflow: runs, versions, aliases, promotion.
 
 A version is registered last: its run's parameters, metrics and files are logged first, then the
 version is created with all its tags in one request, then an alias may point at it. Who is champion
 is decided in the ledger by compare-and-set; the alias follows it and is repaired when it lags.
-
-`forecasting.adapters.registry.reader` reads the same things without the MLflow packages.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from forecasting.adapters.registry.ledger import DONE, NO_VERSION, Ledger, Promotion
+from forecasting.adapters.registry.reader import (
+    BUNDLE,
+    CHALLENGER,
+    CHAMPION,
+    ModelVersion,
+    RegistryReader,
+)
 from forecasting.adapters.registry.server import MlflowServer
-from forecasting.errors import PromotionConflict, UnknownVersion
-
-CHAMPION: Final = "champion"
-CHALLENGER: Final = "challenger"
-BUNDLE: Final = "bundle"
-"""Folder of a run's artifacts that holds the bundle."""
+from forecasting.errors import PromotionConflict
 
 _REPAIRS = 5
-
-
-@dataclass(frozen=True)
-class RegisteredVersion:
-    """A version of the registered model.
-
-    Attributes:
-        version: number as the registry writes it, e.g. "3".
-        run_id: MLflow run that made it.
-        tags: bundle_digest, kind, verdict, verdict_reason, data_snapshot, dataset, source, ...
-        source: URI of the bundle's files.
-    """
-
-    version: str
-    run_id: str
-    tags: Mapping[str, str]
-    source: str
-
-    @property
-    def bundle_digest(self) -> str:
-        """SHA-256 of the bundle's manifest."""
-        return self.tags.get("bundle_digest", "")
-
-    @property
-    def kind(self) -> str:
-        """Kind of model: random_walk, ridge, random_forest, xgboost, ..."""
-        return self.tags.get("kind", "")
 
 
 @dataclass(frozen=True)
@@ -77,29 +50,24 @@ class CandidateRun:
     profile: Mapping[str, object] = field(default_factory=dict)
 
 
-class Registry:
-    """The registered model in an MLflow server.
+class Registry(RegistryReader):
+    """Reads and writes one registered model.
 
     Args:
         url: address of the MLflow server.
         model: name of the registered model.
-        ledger: the promotions' ledger; needed to promote.
+        ledger: the promotions' ledger.
+        timeout_seconds: longest wait for one answer to a question; MLflow limits what is written.
 
     Nothing is contacted, and MLflow is not imported, before the first call.
     """
 
-    def __init__(self, url: str, model: str, *, ledger: Ledger) -> None:
-        self.model = model
+    def __init__(
+        self, url: str, model: str, *, ledger: Ledger, timeout_seconds: float = 10.0
+    ) -> None:
+        super().__init__(url, model, timeout_seconds=timeout_seconds)
         self.ledger = ledger
         self._server = MlflowServer(url)
-
-    def check(self) -> None:
-        """Ask the server whether it is there, without importing MLflow.
-
-        Raises:
-            RegistryUnavailable: no healthy answer within three seconds.
-        """
-        self._server.check()
 
     def log_candidate(self, experiment: str, candidate: CandidateRun) -> str:
         """Log one candidate as a finished run and return its id.
@@ -164,19 +132,7 @@ class Registry:
             found = client.get_experiment_by_name(experiment)
             return str(found.experiment_id) if found else ""
 
-    def find(self, bundle_digest: str, snapshot: str) -> RegisteredVersion | None:
-        """The version that already holds this bundle of this snapshot, or None.
-
-        Raises:
-            RegistryUnavailable: the server cannot be reached.
-        """
-        for version in self.versions():
-            same_bundle = version.bundle_digest == bundle_digest
-            if same_bundle and version.tags.get("data_snapshot") == snapshot:
-                return version
-        return None
-
-    def register(self, run_id: str, tags: Mapping[str, str]) -> RegisteredVersion:
+    def register(self, run_id: str, tags: Mapping[str, str]) -> ModelVersion:
         """Create a version from a finished run's bundle, tags and all, in one request.
 
         Raises:
@@ -188,58 +144,7 @@ class Registry:
             made = client.create_model_version(
                 self.model, source, run_id=run_id, tags=dict(tags), await_creation_for=30
             )
-            return _registered(made)
-
-    def tag(self, version: str, tags: Mapping[str, str]) -> None:
-        """Write tags of a version anew, e.g. the verdict of a later run.
-
-        Raises:
-            RegistryUnavailable: the server cannot be reached.
-        """
-        with self._server.client() as client:
-            for key, value in tags.items():
-                client.set_model_version_tag(self.model, version, key, value)
-
-    def versions(self) -> list[RegisteredVersion]:
-        """Every version, newest first.
-
-        Raises:
-            RegistryUnavailable: the server cannot be reached.
-        """
-        found: list[RegisteredVersion] = []
-        with self._server.client() as client:
-            token: str | None = None
-            while token != "":
-                page = client.search_model_versions(
-                    f"name='{self.model}'", max_results=1_000, page_token=token
-                )
-                found += [_registered(made) for made in page]
-                token = page.token or ""
-        return sorted(found, key=lambda version: int(version.version), reverse=True)
-
-    def version(self, version: str) -> RegisteredVersion:
-        """One version.
-
-        Raises:
-            UnknownVersion: there is no such version.
-            RegistryUnavailable: the server cannot be reached.
-        """
-        found = self._lookup("get_model_version", version)
-        if found is None:
-            raise UnknownVersion(
-                "a version must be registered",
-                f"{self.model} has no version {version}",
-                "Train first, or list the versions in MLflow",
-            )
-        return found
-
-    def champion(self) -> RegisteredVersion | None:
-        """The version users are served, or None before the first training."""
-        return self._lookup("get_model_version_by_alias", CHAMPION)
-
-    def challenger(self) -> RegisteredVersion | None:
-        """The version that was last put up against the champion, or None."""
-        return self._lookup("get_model_version_by_alias", CHALLENGER)
+        return self.version(str(made.version))
 
     def set_challenger(self, version: str) -> None:
         """Point the alias challenger at a version.
@@ -249,24 +154,6 @@ class Registry:
         """
         with self._server.client() as client:
             client.set_registered_model_alias(self.model, CHALLENGER, version)
-
-    def download(self, version: str, destination: Path) -> Path:
-        """Copy a version's bundle into a folder that does not exist yet; return it.
-
-        The digests are the reader's to check (`forecasting.bundle.bundle.load_bundle`).
-
-        Raises:
-            UnknownVersion: there is no such version.
-            RegistryUnavailable: the server cannot be reached.
-        """
-        from tempfile import TemporaryDirectory
-
-        found = self.version(version)
-        destination.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=destination.parent) as folder, self._server.client() as client:
-            local = client.download_artifacts(found.run_id, BUNDLE, folder)
-            Path(local).rename(destination)
-        return destination
 
     def promote(
         self, version: str, *, expected_champion: str | None, who: str, why: str
@@ -313,16 +200,12 @@ class Registry:
             if unknown and alias is not None:
                 self._adopt(NO_VERSION, aliased, "champion found in the registry")
             elif head is not None and head.to_version != NO_VERSION:
-                if self._lookup("get_model_version", head.to_version) is None:
+                if self._version(head.to_version) is None:
                     self._adopt(head.to_version, aliased, "the registry has lost its champion")
                 else:
                     self._follow()
         except PromotionConflict:
             self._follow()  # a rival repaired first, and its word counts
-
-    def audit(self, *, last: int = 100) -> list[Promotion]:
-        """Who promoted what, when and why, newest first."""
-        return self.ledger.history(self.model, last=last)
 
     def _adopt(self, expected: str, version: str, why: str) -> None:
         row = self.ledger.claim(
@@ -343,23 +226,6 @@ class Registry:
             if after is None or after.number == head.number:
                 return
             head = after
-
-    def _lookup(self, call: str, argument: str) -> RegisteredVersion | None:
-        from mlflow.exceptions import MlflowException
-
-        with self._server.client() as client:
-            try:
-                return _registered(getattr(client, call)(self.model, argument))
-            except MlflowException as error:
-                # An unknown alias answers INVALID_PARAMETER_VALUE, the rest RESOURCE_...
-                if error.error_code in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
-                    return None
-                raise
-
-
-def _registered(made: Any) -> RegisteredVersion:
-    tags = {str(key): str(value) for key, value in made.tags.items()}
-    return RegisteredVersion(str(made.version), str(made.run_id), tags, str(made.source))
 
 
 def _create_experiment(client: Any, name: str) -> str:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Self
 
-from forecasting.adapters.closing import Closing
+from forecasting.adapters.http_client import Closing
 from forecasting.adapters.workflows import schedules
 from forecasting.adapters.workflows.http import WorkflowApi
 from forecasting.adapters.workflows.records import PipelineVersion, RecurringRun, WorkflowRun

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from forecasting.adapters.http_client import LateClient
+from forecasting.adapters.http_client import LazyClient
 from forecasting.errors import (
     BellwetherError,
     InvalidRequest,
@@ -29,7 +29,7 @@ _ROOT: Final = "/apis/v2beta1"
 _WHAT: Final = "Kubeflow Pipelines"
 
 
-class WorkflowApi(LateClient):
+class WorkflowApi(LazyClient):
     """One Kubeflow Pipelines API server.
 
     Args:

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from bellwether import jobs
 from bellwether.cli import app
 from components.register.step import _Bundle, _Registration
-from forecasting.adapters.registry.reader import VersionRecord
+from forecasting.adapters.registry.reader import ModelVersion
 from forecasting.errors import EXIT_REFUSED
 from forecasting.evaluation.evaluate import evaluate
 from forecasting.evaluation.gates import decide
@@ -111,7 +111,7 @@ def test_the_registered_version_and_the_page_carry_the_reason(refused):
     tags = written["2"]
     assert tags["verdict"] == "refuse"
     assert tags["verdict_reason"] == "; ".join(verdict.reasons)
-    record = VersionRecord("2", "run", {**tags, "kind": "ridge"}, ("challenger",), 0)
+    record = ModelVersion("2", "run", {**tags, "kind": "ridge"}, ("challenger",), 0)
     page = models_table([card_of("challenger", record, None, "http://mlflow", "")])
     assert "ust still beat it after counting the settings that were tried" in page
     assert "400 trials" in page

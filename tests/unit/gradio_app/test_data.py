@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from forecasting.adapters.registry.reader import VersionRecord
+from forecasting.adapters.registry.reader import ModelVersion
 from forecasting.errors import (
     InvalidSettings,
     NotReady,
@@ -40,7 +40,7 @@ class Registry:
         return self.aliased
 
     def version(self, version):
-        return VersionRecord(version, f"run of {version}", self.tags[version], (), 0)
+        return ModelVersion(version, f"run of {version}", self.tags[version], (), 0)
 
     def run(self, _):
         return None

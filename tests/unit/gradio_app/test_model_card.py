@@ -1,13 +1,12 @@
 """A version as the page shows it."""
 
-from forecasting.adapters.registry.reader import VersionRecord
-from forecasting.adapters.registry.runs import RunRecord
+from forecasting.adapters.registry.reader import ModelVersion, RunRecord
 from gradio_app.model_card import card_of, trained_on
 
 
 def test_what_a_version_was_trained_on_is_said_in_words():
     tags = {"source": "sample", "replay": "true", "data_snapshot": "9f3c", "git_revision": "abc"}
-    record = VersionRecord("1", "r", tags, (), 0)
+    record = ModelVersion("1", "r", tags, (), 0)
     assert trained_on(record) == "source sample, historical, snapshot 9f3c, code abc"
 
 
@@ -16,7 +15,7 @@ TAGS = {"kind": "ridge", "bundle_digest": "7b", "verdict": "refuse", "verdict_re
 
 
 def test_scores_come_from_the_run_and_else_from_the_versions_tags():
-    record = VersionRecord("2", "r", TAGS, ("challenger",), 1_700_000_000_000)
+    record = ModelVersion("2", "r", TAGS, ("challenger",), 1_700_000_000_000)
     run = RunRecord("r", "7", {"skill": 0.02, "coverage_90": 0.9})
     shown = card_of("challenger", record, run, "http://mlflow/", "/demo")
     assert (shown.skill, shown.p_value, shown.coverage) == (0.02, None, 0.9)
@@ -27,5 +26,5 @@ def test_scores_come_from_the_run_and_else_from_the_versions_tags():
 
 
 def test_a_version_whose_run_is_gone_keeps_its_recorded_skill_and_has_no_link():
-    shown = card_of("champion", VersionRecord("2", "r", TAGS, (), 0), None, "http://mlflow", "")
+    shown = card_of("champion", ModelVersion("2", "r", TAGS, (), 0), None, "http://mlflow", "")
     assert (shown.skill, shown.coverage, shown.run_url, shown.created) == (0.01, None, "", "")

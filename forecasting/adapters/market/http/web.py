@@ -8,7 +8,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import Any, Final, TypeVar
 
-from forecasting.adapters.closing import Closing
+from forecasting.adapters.http_client import Closing
 from forecasting.adapters.market.http.answers import LATER, Reply, data_of
 from forecasting.adapters.market.http.budget import Budget
 from forecasting.adapters.market.http.retry import with_retries

@@ -15,9 +15,10 @@ from urllib.parse import urlsplit
 
 from bellwether.cluster.installation import Installation
 from bellwether.console import say
-from forecasting.adapters.cluster.cluster import Cluster, ServicePort
+from forecasting.adapters.cluster.cluster import Cluster
 from forecasting.adapters.cluster.manifests import RolloutConfig
 from forecasting.adapters.cluster.port_forward import PortForward
+from forecasting.adapters.cluster.routes import ServicePort
 from forecasting.adapters.http_client import Closing
 from forecasting.adapters.monitoring.queries import Prometheus
 from forecasting.adapters.registry.reader import RegistryReader

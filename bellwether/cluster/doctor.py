@@ -15,7 +15,7 @@ from bellwether.cluster.installation import Installation
 from bellwether.cluster.kubectl import Kubectl, ask, condition, holds, run
 from bellwether.console import Step
 from bellwether.doctor import CheckResult, check
-from forecasting.adapters.cluster.cluster import ServicePort
+from forecasting.adapters.cluster.routes import ServicePort
 from forecasting.errors import BellwetherError, Unavailable
 
 INSIDE_SECONDS: Final = 180.0

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from forecasting.adapters.cluster.cluster import Cluster, Route
+from forecasting.adapters.cluster.cluster import Cluster
+from forecasting.adapters.cluster.routes import Route
 from forecasting.adapters.monitoring.pushed import Sample, publish
 from forecasting.errors import RegistryUnavailable, RolloutConflict, Unavailable, UnknownVersion
 from forecasting.prometheus_metrics import ROUTE_WEIGHT

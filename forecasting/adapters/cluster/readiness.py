@@ -61,26 +61,24 @@ class Seen:
         """Endpoints that take requests."""
         return sum(
             1
-            for piece in self.endpoints
-            for one in piece.get("endpoints") or []
-            if one.get("conditions", {}).get("ready", True)
-            and not one.get("conditions", {}).get("terminating", False)
+            for part in self.endpoints
+            for endpoint in part.get("endpoints") or []
+            if endpoint.get("conditions", {}).get("ready", True)
+            and not endpoint.get("conditions", {}).get("terminating", False)
         )
 
     @property
     def restarts(self) -> int:
         """Restarts of all containers of its pods."""
-        return sum(int(one.get("restartCount", 0)) for pod in self.pods for one in _statuses(pod))
+        return sum(_restarts(pod) for pod in self.pods)
 
     @property
     def failures(self) -> dict[str, int]:
         """Restarts in each pod that is not ready, by its name."""
         return {
-            str(pod["metadata"]["name"]): sum(
-                int(one.get("restartCount", 0)) for one in _statuses(pod)
-            )
+            str(pod["metadata"]["name"]): _restarts(pod)
             for pod in self.pods
-            if _condition(pod, "Ready").get("status") != "True"
+            if condition(pod.get("status", {}), "Ready").get("status") != "True"
         }
 
     @property
@@ -95,17 +93,23 @@ class Seen:
             return False
         status = deployment.get("status", {})
         template = deployment["spec"]["template"]["metadata"].get("annotations", {}).get(TEMPLATE)
-        wanted = self.service["metadata"].get("annotations", {}).get(TEMPLATE)
+        newest = self.service["metadata"].get("annotations", {}).get(TEMPLATE)
         replicas = status.get("replicas", 0)
         return bool(
-            template == wanted
+            template == newest
             and status.get("observedGeneration") == deployment["metadata"].get("generation")
             and replicas > 0
             and status.get("updatedReplicas") == replicas
             and status.get("availableReplicas") == replicas
             and self.ready_endpoints > 0
-            and _condition(self.service, "Ready").get("status") == "True"
+            and condition(self.service.get("status", {}), "Ready").get("status") == "True"
         )
+
+
+def condition(status: Object, kind: str) -> Object:
+    """The condition of that type in an object's status; {} where there is none."""
+    conditions = status.get("conditions") or []
+    return next((entry for entry in conditions if entry.get("type") == kind), {})
 
 
 def trouble(seen: Seen, read_log: ReadLog) -> Trouble:
@@ -121,15 +125,15 @@ def _makers_trouble(seen: Seen) -> Trouble:
         return Trouble(f"KServe says {failure['reason']}: {failure.get('message', '')}", True)
     deployment = seen.deployment
     if deployment is not None:
-        refused = _condition(deployment, "ReplicaFailure")
+        refused = condition(deployment.get("status", {}), "ReplicaFailure")
         if refused.get("status") == "True":
             return Trouble(f"no pod may be made: {refused.get('message', '')}", True)
     for kind in ("PredictorReady", "IngressReady", "Ready"):
-        said = _condition(seen.service, kind)
+        found = condition(status, kind)
         # That too few replicas are there yet is no reason, it is what we ask the reason of.
-        known = said.get("reason") != "MinimumReplicasUnavailable"
-        if said.get("status") == "False" and said.get("message") and known:
-            return Trouble(f"KServe says {said.get('reason', kind)}: {said['message']}")
+        telling = found.get("reason") != "MinimumReplicasUnavailable"
+        if found.get("status") == "False" and found.get("message") and telling:
+            return Trouble(f"KServe says {found.get('reason', kind)}: {found['message']}")
     missing = "KServe has made no Deployment yet" if deployment is None else "it has no pods yet"
     return Trouble("its pods are starting" if seen.pods else missing)
 
@@ -143,24 +147,24 @@ def _pods_trouble(pods: Sequence[Object], read_log: ReadLog) -> list[Trouble]:
     for pod in by_age:
         if (
             pod["metadata"].get("deletionTimestamp")
-            or _condition(pod, "Ready").get("status") == "True"
+            or condition(pod.get("status", {}), "Ready").get("status") == "True"
         ):
             continue
-        one = _pod_trouble(pod, read_log)
-        if one is not None:
-            found.append(one)
-    return sorted(found, key=lambda one: not one.hopeless)
+        reason = _pod_trouble(pod, read_log)
+        if reason is not None:
+            found.append(reason)
+    return sorted(found, key=lambda reason: not reason.hopeless)
 
 
 def _pod_trouble(pod: Object, read_log: ReadLog) -> Trouble | None:
     """The first that is known: no node, a container that fails, one that is still at it."""
     name = str(pod["metadata"]["name"])
-    scheduled = _condition(pod, "PodScheduled")
+    scheduled = condition(pod.get("status", {}), "PodScheduled")
     if scheduled.get("status") == "False":
         return Trouble(f"pod {name} cannot be scheduled: {scheduled.get('message', '')}")
-    found = [_failing(name, one, read_log) for one in _statuses(pod)]
-    found += [_at_work(name, one, read_log) for one in _statuses(pod)]
-    return next((one for one in found if one is not None), None)
+    found = [_failing(name, container, read_log) for container in _statuses(pod)]
+    found += [_at_work(name, container, read_log) for container in _statuses(pod)]
+    return next((reason for reason in found if reason is not None), None)
 
 
 def _failing(pod: str, container: Object, read_log: ReadLog) -> Trouble | None:
@@ -174,8 +178,8 @@ def _failing(pod: str, container: Object, read_log: ReadLog) -> Trouble | None:
         return None
     words = str(ended.get("message") or "").strip() or read_log(pod, name)
     how = f"{ended.get('reason', 'ended')} with exit code {ended['exitCode']}"
-    told = f"pod {pod}, {name} {how}: {_tail(words)}"
-    return Trouble(told, int(container.get("restartCount", 0)) > 0, _about_bundle(told))
+    reason = f"pod {pod}, {name} {how}: {_tail(words)}"
+    return Trouble(reason, int(container.get("restartCount", 0)) > 0, _about_bundle(reason))
 
 
 def _at_work(pod: str, container: Object, read_log: ReadLog) -> Trouble | None:
@@ -189,17 +193,16 @@ def _at_work(pod: str, container: Object, read_log: ReadLog) -> Trouble | None:
     return Trouble(f"pod {pod} says: {words}", corrupted, corrupted)
 
 
+def _restarts(pod: Object) -> int:
+    return sum(int(container.get("restartCount", 0)) for container in _statuses(pod))
+
+
 def _statuses(pod: Object) -> list[Object]:
     status = pod.get("status", {})
     return [
         *(status.get("initContainerStatuses") or []),
         *(status.get("containerStatuses") or []),
     ]
-
-
-def _condition(holder: Object, kind: str) -> Object:
-    conditions = holder.get("status", {}).get("conditions") or []
-    return next((one for one in conditions if one.get("type") == kind), {})
 
 
 def _complaint(log: str) -> str:
@@ -214,12 +217,12 @@ def _complaint(log: str) -> str:
 def _about_bundle(words: str) -> bool:
     lowered = words.lower()
     return "bundle" in lowered and any(
-        one in lowered
-        for one in ("digest", "sha-256", "manifest", "format", "parity", "damaged", "model.onnx")
+        word in lowered
+        for word in ("digest", "sha-256", "manifest", "format", "parity", "damaged", "model.onnx")
     )
 
 
 def _tail(words: str, length: int = 300) -> str:
     lines = [line.strip() for line in words.splitlines() if line.strip()]
-    told = " / ".join(lines[-3:])
-    return f"...{told[-length:]}" if len(told) > length else told or "it said nothing"
+    tail = " / ".join(lines[-3:])
+    return f"...{tail[-length:]}" if len(tail) > length else tail or "it said nothing"

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bellwether.cluster.connections import service_of
-from forecasting.adapters.cluster.cluster import ServicePort
+from forecasting.adapters.cluster.routes import ServicePort
 
 LABELS = st.text(string.ascii_lowercase, min_size=1, max_size=12).filter(
     lambda label: label not in {"svc", "localhost"}

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from forecasting.adapters.cluster.cluster import Route
 from forecasting.adapters.cluster.manifests import BUNDLE_DIGEST, KIND, MODEL_VERSION
 from forecasting.adapters.cluster.readiness import Trouble
+from forecasting.adapters.cluster.routes import Route
 from forecasting.errors import RegistryUnavailable, RolloutConflict, UnknownVersion
 from forecasting.rollout.traffic import Traffic
 

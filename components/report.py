@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final, ParamSpec, TypeVar
 
 from components.run_notes import keep
-from forecasting.errors import BellwetherError
+from forecasting.errors import to_record
 
 RUN_DIR: Final = "BELLWETHER_RUN_DIR"
 """Variable that names the folder of a local run."""
@@ -50,7 +50,7 @@ def reported(step: str, *, label: str = "") -> Callable[[Callable[P, R]], Callab
                 result = work(*args, **kwargs)
             except Exception as error:
                 seconds = time.monotonic() - started
-                _tell_and_keep(step, name, FAILED, seconds=seconds, error=_describe(error))
+                _tell_and_keep(step, name, FAILED, seconds=seconds, error=to_record(error))
                 raise
             _tell_and_keep(step, name, DONE, seconds=time.monotonic() - started)
             return result
@@ -78,10 +78,3 @@ def tell(step: str, label: str, state: str, **words: Any) -> None:
         os.write(descriptor, line.encode())
     finally:
         os.close(descriptor)
-
-
-def _describe(error: Exception) -> dict[str, str]:
-    if isinstance(error, BellwetherError):
-        words = {"rule": error.rule, "found": error.found, "remedy": error.remedy}
-        return {"kind": type(error).__name__, **words}
-    return {"kind": type(error).__name__, "rule": str(error), "found": "", "remedy": ""}

@@ -1,16 +1,16 @@
-"""Everything that can go wrong, and the status each failure knows.
+"""The errors of the project, each with its HTTP status and exit code, and their form as JSON.
 
 BellwetherError                     500  exit 1
-├── InvalidInput                    400  exit 2   the caller can mend it
+├── InvalidInput                    400  exit 2   the caller can correct it
 │   ├── InvalidPrices               400  exit 2   bars break the contract: column, row, rule
 │   ├── InvalidRequest              400  exit 2   a V2 request is malformed
 │   ├── InvalidSettings             400  exit 2   a setting or option makes no sense
-│   ├── NameTaken                   409  exit 2   somebody made what was to be made first
+│   ├── NameTaken                   409  exit 2   the name is already taken
 │   ├── ShortHistory                422  exit 2   too few bars for the features or the folds
 │   ├── UnknownSymbol               404  exit 2   neither the source nor the model knows it
 │   ├── UnknownVersion              404  exit 2   the registry or the server has no such version
 │   └── UnknownWorkflow             404  exit 2   no such pipeline, version or run on the cluster
-├── Unavailable                     503  exit 3   somebody else has to mend it, or time will
+├── Unavailable                     503  exit 3   a dependency is down; retry later
 │   ├── SourceUnavailable           503  exit 3   a price source failed or answered with nothing
 │   │   └── RateLimited             429  exit 3   a price source asks us to wait
 │   ├── RegistryUnavailable         503  exit 3   MLflow cannot be reached
@@ -29,6 +29,9 @@ BellwetherError                     500  exit 1
 Exit 10 is not a failure: a run finished and nothing was promoted. Exit 11: drift was found.
 Exit 12: a rollout ended by itself, and the version before serves again.
 """
+
+from collections.abc import Mapping
+from typing import Any
 
 EXIT_REFUSED = 10
 EXIT_DRIFT = 11
@@ -57,7 +60,7 @@ class BellwetherError(Exception):
 
 
 class InvalidInput(BellwetherError):
-    """The caller can mend it."""
+    """The caller can correct it."""
 
     status = 400
     exit_code = 2
@@ -76,7 +79,7 @@ class InvalidSettings(InvalidInput):
 
 
 class NameTaken(InvalidInput):
-    """Somebody made what was to be made first, under the same name."""
+    """The name of what was to be created is already taken."""
 
     status = 409
 
@@ -106,7 +109,7 @@ class UnknownWorkflow(InvalidInput):
 
 
 class Unavailable(BellwetherError):
-    """Somebody else has to mend it, or time will."""
+    """A dependency is down; retry later."""
 
     status = 503
     exit_code = 3
@@ -188,3 +191,25 @@ class RolloutConflict(BellwetherError):
 
     status = 409
     exit_code = 5
+
+
+def to_record(error: Exception) -> dict[str, Any]:
+    """An error as JSON can carry it: its class by name, rule, found and remedy."""
+    record: dict[str, Any] = {"kind": type(error).__name__}
+    if not isinstance(error, BellwetherError):
+        return {**record, "rule": str(error), "found": "", "remedy": ""}
+    record |= {"rule": error.rule, "found": error.found, "remedy": error.remedy}
+    if isinstance(error, RateLimited) and error.retry_after is not None:
+        record["retry_after"] = error.retry_after
+    return record
+
+
+def from_record(record: Mapping[str, Any]) -> BellwetherError | None:
+    """The error that `to_record` wrote; None where it is no class of this tree."""
+    kind = globals().get(str(record["kind"]))
+    if not (isinstance(kind, type) and issubclass(kind, BellwetherError)):
+        return None
+    words = (record["rule"], record.get("found", ""), record.get("remedy", ""))
+    if issubclass(kind, RateLimited):
+        return kind(*words, retry_after=record.get("retry_after"))
+    return kind(*words)

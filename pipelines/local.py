@@ -19,9 +19,8 @@ from typing import Any
 
 from components.provenance import package_versions
 from components.report import EVENTS, FAILED, RUN_DIR, STARTED, THREADS
-from forecasting import errors
 from forecasting.adapters.registry.server import MlflowServer
-from forecasting.errors import BellwetherError
+from forecasting.errors import BellwetherError, from_record
 from forecasting.settings import Settings
 from pipelines.runs import (
     REFRESH_STEPS,
@@ -202,13 +201,10 @@ class _Run:
 
 def _raised(event: dict[str, Any], log: Path) -> BellwetherError:
     """The error a step raised; one that is not of our tree comes as its root."""
-    told = event["error"]
-    kind = getattr(errors, told["kind"], None)
-    if isinstance(kind, type) and issubclass(kind, BellwetherError):
-        return kind(told["rule"], told["found"], told["remedy"])
+    record = event["error"]
     name = f"{event['step']} {event['label']}".strip()
-    return BellwetherError(
-        f"the step {name} must run to its end", f"{told['kind']}: {told['rule']}", f"Read {log}"
+    return from_record(record) or BellwetherError(
+        f"the step {name} must run to its end", f"{record['kind']}: {record['rule']}", f"Read {log}"
     )
 
 

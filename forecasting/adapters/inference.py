@@ -17,7 +17,6 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from forecasting import errors
 from forecasting.adapters.http_client import LazyClient
 from forecasting.errors import (
     BellwetherError,
@@ -26,6 +25,7 @@ from forecasting.errors import (
     RateLimited,
     ServerUnavailable,
     StaleData,
+    from_record,
 )
 from forecasting.inference_protocol.messages import DEFAULT_OUTPUTS, render_message
 from forecasting.inference_protocol.tensors import Tensor
@@ -288,10 +288,8 @@ class InferenceClient(LazyClient):
 
 def _error(status: int, name: object, sentence: str) -> BellwetherError:
     """The error whose name, status and sentence came back."""
-    kind = getattr(errors, name, None) if isinstance(name, str) else None
-    if not (isinstance(kind, type) and issubclass(kind, BellwetherError)):
-        kind = InvalidRequest if 400 <= status < 500 else ServerUnavailable
-    return kind(sentence)
+    unnamed = InvalidRequest if 400 <= status < 500 else ServerUnavailable
+    return from_record({"kind": name, "rule": sentence}) or unnamed(sentence)
 
 
 def _forecasts(answer: Mapping[str, Any]) -> list[SymbolForecast]:

@@ -27,11 +27,9 @@ from urllib.request import getproxies, proxy_bypass
 import numpy as np
 
 import forecasting
-from forecasting import errors
-from forecasting.adapters.market.source import FetchResult, check_interval, within
-from forecasting.adapters.market.survivorship import Survivorship
+from forecasting.adapters.market.source import FetchResult, Survivorship, check_interval, within
 from forecasting.clock import utc_now
-from forecasting.errors import InvalidSettings, RateLimited, SourceUnavailable
+from forecasting.errors import InvalidSettings, SourceUnavailable, from_record
 from forecasting.instants import utc_index
 
 if TYPE_CHECKING:
@@ -75,7 +73,7 @@ class YahooSource:
                 "yahoo needs symbols", "none were named", "Name some, e.g. --symbols AAPL,BTC-USD"
             )
         until = time.monotonic() + self.deadline_seconds
-        _knock(self.base_url or ADDRESS, min(CONNECT_SECONDS, self.deadline_seconds))
+        _check_reachable(self.base_url or ADDRESS, min(CONNECT_SECONDS, self.deadline_seconds))
         answers = self._ask(wanted, start, interval, until)
         fetched_at = utc_now()
         frames, running = [], []
@@ -143,7 +141,9 @@ class YahooSource:
         answers = _answers(output)
         for answer in answers.values():
             if "error" in answer:
-                raise _error(answer["error"])
+                raise from_record(answer["error"]) or SourceUnavailable(
+                    "yfinance must answer", f"{answer['error']['kind']}: {answer['error']['rule']}"
+                )
         lacking = [symbol for symbol in symbols if symbol not in answers]
         if lacking:
             raise SourceUnavailable(
@@ -175,15 +175,7 @@ def _answers(output: str | bytes | None) -> dict[str, dict[str, Any]]:
     return answers
 
 
-def _error(told: dict[str, Any]) -> errors.BellwetherError:
-    kind: type[errors.BellwetherError] = getattr(errors, told["kind"])
-    words = told["rule"], told["found"], told["remedy"]
-    if issubclass(kind, RateLimited):
-        return kind(*words, retry_after=told["retry_after"])
-    return kind(*words)
-
-
-def _knock(address: str, seconds: float) -> None:
+def _check_reachable(address: str, seconds: float) -> None:
     """See that the host, or the proxy in front of it, accepts a connection in time.
 
     In a thread because looking up a name has no time limit of its own.

@@ -20,6 +20,7 @@ from forecasting.errors import (
     RateLimited,
     SourceUnavailable,
     UnknownSymbol,
+    to_record,
 )
 from forecasting.instants import nanoseconds
 
@@ -66,15 +67,7 @@ def main() -> None:
         try:
             answer = with_retries(call, deadline=until)
         except BellwetherError as error:
-            answer = {
-                "error": {
-                    "kind": type(error).__name__,
-                    "rule": error.rule,
-                    "found": error.found,
-                    "remedy": error.remedy,
-                    "retry_after": getattr(error, "retry_after", None),
-                }
-            }
+            answer = {"error": to_record(error)}
         sys.stdout.write(json.dumps({"symbol": symbol, **answer}) + "\n")
         sys.stdout.flush()
         if "error" in answer:

@@ -111,17 +111,19 @@ def ingest_prices(
     """
     from forecasting.adapters import ingest
     from forecasting.adapters.lake.lake import Lake
-    from forecasting.adapters.market.source import open_source
+    from forecasting.adapters.market.open import open_secondary, open_source
 
     lake = Lake(settings.lake)
+    opened = open_source(source, settings, **options)
     with console.status(f"Fetching {interval} bars from {source} ..."):
         done = ingest.ingest_prices(
-            open_source(source, settings, **options),
+            opened,
             lake,
             dataset,
             symbols=symbols,
             interval=interval,
             last_good_days=settings.last_good_days,
+            secondary=open_secondary(opened, settings),
         )
     for note in done.notes:
         say(f"[dim]· {note}[/]")

@@ -28,7 +28,7 @@ TREES = 300
 def prepare(folder: Path) -> Model:
     """Train one XGBoost candidate on synthetic prices; return the model and a row."""
     from forecasting.adapters.lake.lake import Lake
-    from forecasting.adapters.market import open_source
+    from forecasting.adapters.market.open import open_source
     from forecasting.bundle.bundle import write_bundle
     from forecasting.features.build import build_features
     from forecasting.features.online import serve_features

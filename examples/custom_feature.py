@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from forecasting.adapters.market.source import open_source
+from forecasting.adapters.market.open import open_source
 from forecasting.evaluation.evaluate import evaluate
 from forecasting.features.build import FeatureSpec, FeatureTable, build_features
 from forecasting.features.targets import horizon_returns

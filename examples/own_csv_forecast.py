@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 
-from forecasting.adapters.market.source import open_source
+from forecasting.adapters.market.open import open_source
 from forecasting.bundle.bundle import load_bundle, write_bundle
 from forecasting.evaluation.evaluate import evaluate
 from forecasting.evaluation.gates import decide

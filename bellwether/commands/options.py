@@ -34,7 +34,7 @@ def chosen_symbols(text: str, source: str) -> tuple[str, ...]:
     Raises:
         InvalidSettings: the source is unknown, or needs symbols and has none.
     """
-    from forecasting.adapters.market.source import source_names
+    from forecasting.adapters.market.open import source_names
 
     if source not in source_names():
         raise InvalidSettings(

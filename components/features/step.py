@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from forecasting.adapters.lake.snapshot import Snapshot
     from forecasting.features.build import FeatureSpec, FeatureTable
 
 REFERENCE_ROWS = 20_000
@@ -82,7 +81,7 @@ def run(
         prices,
         came,
         held=until(lake.read(held), train_until) if named else None,
-        declared=_declared(held),
+        declared=held.survivorship.declaration,
     )
     origin = {
         **held.facts(),
@@ -128,15 +127,6 @@ def until(prices: "pd.DataFrame", train_until: str) -> "pd.DataFrame":
         first = prices[TIMESTAMP].min().isoformat()
         raise InvalidSettings(rule, f"{train_until}; the first bar closed {first}")
     return kept.reset_index(drop=True)
-
-
-def _declared(held: "Snapshot") -> str:
-    """What the source says about the choice of its symbols; "" where it says nothing."""
-    from forecasting.adapters.market.survivorship import MARK, UNDECLARED
-
-    told = [note for note in held.notes if note.startswith(MARK)]
-    said = [note.removeprefix(MARK) for note in told if note != UNDECLARED.sentence]
-    return " ".join(said)
 
 
 def _write_reference(table: "FeatureTable", spec: "FeatureSpec", path: Path) -> int:

@@ -32,15 +32,13 @@ def run(
         InvalidSettings: there is no such source or shard, or it does not have such bars.
     """
     from forecasting.adapters.lake.lake import Lake
-    from forecasting.adapters.market.http.budget import share_among
+    from forecasting.adapters.market.open import open_source
     from forecasting.adapters.market.parts import Shard, fetch_part
-    from forecasting.adapters.market.source import open_source
 
     settings = Settings()
     which = Shard.parse(shard)
-    share_among(which.count)
     part = fetch_part(
-        open_source(source, settings, **read_options(source_options)),
+        open_source(source, settings, which.count, **read_options(source_options)),
         which,
         symbols=listed(symbols),
         interval=interval,

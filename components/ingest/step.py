@@ -46,19 +46,21 @@ def run(
     """
     from forecasting.adapters.ingest import ingest_prices
     from forecasting.adapters.lake.lake import Lake
-    from forecasting.adapters.market.parts import FetchedPart, gathered
-    from forecasting.adapters.market.source import open_source
+    from forecasting.adapters.market.open import open_secondary, open_source
+    from forecasting.adapters.market.parts import FetchedPart, Gathered
 
     settings = Settings()
     lake = Lake(settings.lake)
     parts = [FetchedPart.load(Path(one.path)) for one in fetched]
+    opened = open_source(source, settings, **read_options(source_options))
     done = ingest_prices(
-        gathered(open_source(source, settings, **read_options(source_options)), parts),
+        Gathered(opened, parts),
         lake,
         dataset,
         symbols=listed(symbols),
         interval=interval,
         last_good_days=settings.last_good_days,
+        secondary=open_secondary(opened, settings),
     )
     snapshot = done.snapshot
     for note in done.notes:

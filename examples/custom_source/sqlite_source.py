@@ -19,8 +19,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from forecasting.adapters.market.source import FetchResult, check_interval
-from forecasting.adapters.market.survivorship import Survivorship
+from forecasting.adapters.market.source import FetchResult, Survivorship, check_interval
 from forecasting.clock import utc_now
 from forecasting.errors import InvalidSettings, SourceUnavailable, UnknownSymbol
 from forecasting.prices.calendar import session_closes

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from forecasting.adapters.lake.lake import Lake
 from forecasting.adapters.lake.snapshot import Snapshot
 from forecasting.adapters.market.fallback import fetch_or_last_good
+from forecasting.adapters.market.secondary import Secondary
 from forecasting.adapters.market.source import PriceSource
 from forecasting.clock import utc_now
 from forecasting.errors import NotReady
@@ -43,6 +44,7 @@ def ingest_prices(
     symbols: Sequence[str],
     interval: str,
     last_good_days: float,
+    secondary: Secondary | None = None,
 ) -> Ingested:
     """Fetch bars, judge them, and append what is new to a data set of the lake.
 
@@ -53,6 +55,7 @@ def ingest_prices(
         symbols: what to ask for; none for all the source carries.
         interval: bar interval.
         last_good_days: oldest snapshot that may stand in when the source fails, in days.
+        secondary: the provider that stands in where it agrees with the source, if there is one.
 
     Raises:
         UnknownSymbol: the source does not know a symbol.
@@ -70,11 +73,12 @@ def ingest_prices(
         symbols=symbols,
         interval=interval,
         last_good_days=last_good_days,
+        secondary=secondary,
     )
     if fetched.fallback:
         return Ingested(lake.latest(dataset), fetched.notes, fallback=True, repairs={})
     judged = judge(fetched.bars, now=utc_now(), interval=interval, held=_held(lake, dataset))
-    notes = (*fetched.notes, *judged.notes)
+    notes = (*fetched.notes, fetched.survivorship.sentence, *judged.notes)
     snapshot = lake.append(
         dataset,
         judged,
@@ -85,6 +89,7 @@ def ingest_prices(
         fetched_at=fetched.fetched_at,
         notes=notes,
         provider=fetched.provider,
+        survivorship=fetched.survivorship,
     )
     return Ingested(
         snapshot,

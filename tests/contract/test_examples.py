@@ -17,7 +17,7 @@ from bellwether.cli import app
 from examples import own_csv_forecast, prediction_log, v2_client
 from forecasting.adapters.ingest import ingest_prices
 from forecasting.adapters.lake.lake import Lake
-from forecasting.adapters.market.source import open_source, source_names
+from forecasting.adapters.market.open import open_source, source_names
 from forecasting.bundle.bundle import write_bundle
 from forecasting.errors import InvalidSettings, ShortHistory, UnknownSymbol
 from forecasting.features.build import FeatureSpec, build_features

@@ -10,7 +10,7 @@ from email.utils import format_datetime
 import pandas as pd
 import pytest
 
-from forecasting.adapters.market import open_source
+from forecasting.adapters.market.open import open_source
 from forecasting.adapters.market.source import PriceSource
 from forecasting.errors import InvalidSettings, RateLimited, SourceUnavailable, UnknownSymbol
 from forecasting.prices.quality.judge import judge

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from forecasting.adapters.market import open_source
+from forecasting.adapters.market.open import open_source
 from forecasting.errors import InvalidPrices, InvalidSettings, SourceUnavailable, UnknownSymbol
 from forecasting.prices.quality.judge import judge
 from forecasting.settings import Settings

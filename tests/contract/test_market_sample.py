@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from forecasting.adapters.market import open_source
+from forecasting.adapters.market.open import open_source
 from forecasting.adapters.market.providers.sample import UNIVERSES
 from forecasting.errors import InvalidSettings, SourceUnavailable, UnknownSymbol
 from forecasting.prices.calendar import horizon_times
@@ -140,7 +140,5 @@ def test_the_packages_are_read_and_not_imported() -> None:
 )
 def test_each_universe_says_how_its_symbols_were_chosen(universe: str, truth: str) -> None:
     interval = UNIVERSES[universe].interval
-    notes = (
-        open_source("sample", Settings(), universe=universe).fetch([], None, None, interval).notes
-    )
-    assert [truth in note for note in notes if note.startswith("Survivorship: ")] == [True]
+    fetched = open_source("sample", Settings(), universe=universe).fetch([], None, None, interval)
+    assert truth in fetched.survivorship.sentence

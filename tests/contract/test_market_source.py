@@ -11,15 +11,10 @@ import pandas as pd
 import pytest
 
 from forecasting.adapters.lake.lake import Lake
-from forecasting.adapters.market import (
-    FetchResult,
-    PriceSource,
-    fetch_or_last_good,
-    open_source,
-    source_names,
-)
+from forecasting.adapters.market.fallback import fetch_or_last_good
 from forecasting.adapters.market.http.retry import with_retries
-from forecasting.adapters.market.survivorship import Survivorship
+from forecasting.adapters.market.open import open_source, source_names
+from forecasting.adapters.market.source import FetchResult, PriceSource, Survivorship
 from forecasting.errors import InvalidSettings, RateLimited, SourceUnavailable, UnknownSymbol
 from forecasting.prices.quality.judge import judge
 from forecasting.schema import INTERVALS
@@ -145,14 +140,21 @@ def test_what_the_caller_did_wrong_is_not_tried_again() -> None:
 
 
 def test_every_result_says_how_its_symbols_were_chosen_even_if_the_source_does_not() -> None:
-    bars, now = pd.DataFrame(), NOW
-    assert "does not say how its symbols were chosen" in FetchResult(bars, now).notes[-1]
-    declared = FetchResult(bars, now, ("A note.",), survivorship=Survivorship("hindsight"))
-    assert declared.notes[0] == "A note."
-    assert declared.notes[1].startswith("Survivorship: the symbols were chosen afterwards")
-    assert FetchResult(bars, now, declared.notes).notes == declared.notes
+    undeclared = FetchResult(pd.DataFrame(), NOW).survivorship
+    assert "does not say how its symbols were chosen" in undeclared.sentence
+    assert undeclared.declaration == ""
+    declared = Survivorship("hindsight", "They did well.")
+    assert declared.sentence == f"Survivorship: {declared.declaration}"
+    assert declared.declaration.startswith("the symbols were chosen afterwards")
+    assert declared.declaration.endswith("could have had. They did well.")
     made_up = open_source("synthetic", Settings()).fetch(["A"], None, None, "1d")
-    assert "nothing here that could have failed" in made_up.notes[-1]
+    assert "nothing here that could have failed" in made_up.survivorship.sentence
+
+
+def test_the_processes_of_a_fetch_are_told_to_the_sources_that_share_a_limit() -> None:
+    for name in ("ccxt", "tiingo", "tinvest"):
+        assert vars(open_source(name, Settings(), 8))["processes"] == 8
+    assert open_source("sample", Settings(), 8).name == "sample"
 
 
 class Down:
@@ -181,7 +183,8 @@ def held(tmp_path: Path, clock: Clock) -> Lake:
         synthetic=True,
         interval="1d",
         fetched_at=clock.now - timedelta(days=3),
-        notes=fetched.notes,
+        notes=(*fetched.notes, fetched.survivorship.sentence),
+        survivorship=fetched.survivorship,
     )
     return lake
 
@@ -199,9 +202,8 @@ def test_the_last_good_snapshot_stands_in_and_says_why(held: Lake) -> None:
     assert result.fetched_at == held.latest("default").fetched_at
     assert "synthetic failed (the provider must answer: HTTP 500)" in result.notes[0]
     assert f"{result.fetched_at:%Y-%m-%d %H:%M}" in result.notes[0]
-    assert sum(note.startswith("Survivorship: ") for note in result.notes) == 1
-    last = result.bars["session"].max().date()
-    assert len(stand_in(held, start=last).bars) == 1
+    assert result.survivorship == Survivorship("none")
+    assert result.notes.count(result.survivorship.sentence) == 1
 
 
 @pytest.mark.parametrize(
@@ -210,7 +212,6 @@ def test_the_last_good_snapshot_stands_in_and_says_why(held: Lake) -> None:
         ({"last_good_days": 2.0}, "at most 2 days old: it is 3.0"),
         ({"symbols": ["AAPL", "TSLA"]}, "TSLA not in"),
         ({"interval": "1h"}, "must hold 1h bars"),
-        ({"start": date(2200, 1, 1)}, "between the dates"),
     ],
 )
 def test_a_snapshot_that_does_not_fit_does_not_stand_in(

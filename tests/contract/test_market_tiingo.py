@@ -8,8 +8,8 @@ from datetime import date, datetime
 import pandas as pd
 import pytest
 
-from forecasting.adapters.market import open_source
 from forecasting.adapters.market.http.web import WORKERS
+from forecasting.adapters.market.open import open_source
 from forecasting.adapters.market.source import PriceSource
 from forecasting.errors import InvalidSettings, RateLimited, SourceUnavailable, UnknownSymbol
 from forecasting.prices.quality.judge import judge

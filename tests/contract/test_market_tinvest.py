@@ -8,7 +8,7 @@ from itertools import pairwise
 import pandas as pd
 import pytest
 
-from forecasting.adapters.market import open_source
+from forecasting.adapters.market.open import open_source
 from forecasting.adapters.market.source import PriceSource
 from forecasting.errors import InvalidSettings, RateLimited, SourceUnavailable, UnknownSymbol
 from forecasting.prices.quality.judge import judge

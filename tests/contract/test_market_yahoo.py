@@ -13,7 +13,8 @@ import pandas as pd
 import pytest
 
 from forecasting.adapters.lake.lake import Lake
-from forecasting.adapters.market import fetch_or_last_good, open_source
+from forecasting.adapters.market.fallback import fetch_or_last_good
+from forecasting.adapters.market.open import open_source
 from forecasting.adapters.market.source import PriceSource
 from forecasting.errors import InvalidSettings, RateLimited, SourceUnavailable, UnknownSymbol
 from forecasting.prices.calendar import session_bars

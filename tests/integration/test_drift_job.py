@@ -11,7 +11,7 @@ import pytest
 from forecasting.adapters.drift.history import DriftHistory
 from forecasting.adapters.drift.job import DriftOptions, run_drift
 from forecasting.adapters.lake.lake import Lake
-from forecasting.adapters.market import open_source
+from forecasting.adapters.market.open import open_source
 from forecasting.adapters.prediction_log.log import Answered, PredictionLog
 from forecasting.adapters.registry.ledger import Ledger
 from forecasting.adapters.registry.registry import CandidateRun, Registry

@@ -14,17 +14,22 @@ whole beside it, and its bars come back with its next fetch.
 """
 
 import hashlib
-import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import orjson
 
-from forecasting.adapters.lake.blobs import Blobs
+from forecasting.adapters.lake.feature_store import RESTORE, FeatureStore, checked_name
 from forecasting.adapters.lake.fetch_record import FetchRecord
-from forecasting.adapters.lake.snapshot import Origin, Part, Snapshot, content_digest
-from forecasting.clock import utc_now
+from forecasting.adapters.lake.snapshot import (
+    Origin,
+    Part,
+    Snapshot,
+    content_digest,
+    stand_in_notes,
+)
+from forecasting.adapters.market.source import UNDECLARED, Survivorship
 from forecasting.errors import (
     InvalidSettings,
     NotReady,
@@ -35,25 +40,15 @@ from forecasting.errors import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from forecasting.features.online import ServedFeatures
     from forecasting.prices.quality.judge import Judgement
 
-_DATASET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-_RESTORE = "Fetch the prices again into another data set, or restore the lake from its backup"
 
-
-class Lake:
+class Lake(FeatureStore):
     """Price snapshots and served features under one address.
 
     Args:
         url: plain path or fsspec URL. Nothing is opened before the first call.
     """
-
-    def __init__(self, url: str) -> None:
-        self.url = url
-        self._blobs = Blobs(url)
-
-    # prices
 
     def append(
         self,
@@ -67,6 +62,7 @@ class Lake:
         fetched_at: datetime,
         notes: Sequence[str] = (),
         provider: str = "",
+        survivorship: Survivorship = UNDECLARED,
     ) -> Snapshot:
         """Add the bars that are not held yet, and make the result the latest snapshot.
 
@@ -101,7 +97,7 @@ class Lake:
             parts, quarantined = previous.parts, previous.quarantined
             if previous.providers and not provider:
                 parts = self._given_way(previous, judged.clean)
-                known = in_order(self._parts(previous, "parts", parts))
+                known = in_order(self._joined(previous, "parts", parts))
             fresh, restated = new_and_restated(known, judged.clean, interval)
             faulty = new_faults(self.quarantine(previous), [faulty, restated])
             nothing_new = fresh.empty and faulty.empty and parts == previous.parts
@@ -123,9 +119,10 @@ class Lake:
             last=_instant(held[TIMESTAMP].max()),
             rows=len(held),
             fetched_at=fetched_at.astimezone(UTC),
-            notes=(*notes, *_told(source, parts)),
+            notes=(*notes, *stand_in_notes(source, parts)),
             parts=parts,
             quarantined=quarantined,
+            survivorship=survivorship,
         )
         self._point(dataset, snapshot)
         return snapshot
@@ -148,7 +145,7 @@ class Lake:
 
     def holds(self, dataset: str) -> bool:
         """Whether anything was ever fetched into a data set."""
-        return self._pointer(f"prices/{_checked(dataset)}") is not None
+        return self._pointer(f"prices/{checked_name(dataset)}") is not None
 
     def snapshot(self, dataset: str, snapshot_id: str) -> Snapshot:
         """The snapshot with an id, as of its newest fetch.
@@ -156,7 +153,7 @@ class Lake:
         Raises:
             InvalidSettings: there is none.
         """
-        folder = f"prices/{_checked(dataset)}/snapshots"
+        folder = f"prices/{checked_name(dataset)}/snapshots"
         manifests = [
             name for name in self._blobs.names(folder) if name.startswith(f"{snapshot_id}-")
         ]
@@ -182,24 +179,24 @@ class Lake:
         from forecasting.adapters.lake.bars import in_order, snapshot_id
         from forecasting.schema import SYMBOL, validate_prices
 
-        prices = in_order(self._parts(snapshot, "parts", snapshot.parts))
+        prices = in_order(self._joined(snapshot, "parts", snapshot.parts))
         found = snapshot_id(prices, snapshot.origin)
         if found != snapshot.id:
             raise SnapshotCorrupted(
                 "a snapshot's bars must be what its id promises",
                 f"{snapshot.id} of {snapshot.dataset!r} holds {found}",
-                _RESTORE,
+                RESTORE,
             )
-        wanted = tuple(symbols)
-        missing = sorted(set(wanted) - set(snapshot.symbols))
+        asked = tuple(symbols)
+        missing = sorted(set(asked) - set(snapshot.symbols))
         if missing:
             raise UnknownSymbol(
                 "the snapshot must hold every symbol asked for",
                 f"{', '.join(missing)} not among {', '.join(snapshot.symbols)}",
                 "Fetch the symbol first: bellwether ingest --symbols ...",
             )
-        if wanted:
-            prices = prices[prices[SYMBOL].isin(wanted)].reset_index(drop=True)
+        if asked:
+            prices = prices[prices[SYMBOL].isin(asked)].reset_index(drop=True)
         return validate_prices(prices)
 
     def own_bars(self, snapshot: Snapshot) -> "pd.DataFrame":
@@ -211,11 +208,30 @@ class Lake:
         from forecasting.adapters.lake.bars import in_order
 
         own = tuple(part for part in snapshot.parts if not part.provider)
-        return in_order(self._parts(snapshot, "parts", own))
+        return in_order(self._joined(snapshot, "parts", own))
+
+    def parts(self, snapshot: Snapshot) -> "list[pd.DataFrame]":
+        """The bars of each part of a snapshot, in the order of its parts.
+
+        Raises:
+            SnapshotCorrupted: a part is missing or damaged.
+        """
+        return [self._part(snapshot.dataset, "parts", part) for part in snapshot.parts]
+
+    def history(self, dataset: str) -> list[Snapshot]:
+        """Every snapshot of a data set, by the end of its fetch.
+
+        Raises:
+            SnapshotCorrupted: a manifest is damaged.
+        """
+        folder = f"prices/{checked_name(dataset)}/snapshots"
+        names = self._blobs.names(folder)
+        snapshots = [Snapshot.from_bytes(self._blobs.read(f"{folder}/{name}")) for name in names]
+        return sorted(snapshots, key=lambda snapshot: snapshot.fetched_at)
 
     def record_fetch(self, dataset: str, record: FetchRecord) -> None:
         """Remember how the newest fetch into a data set went."""
-        self._blobs.write(f"prices/{_checked(dataset)}/fetch.json", record.to_bytes())
+        self._blobs.write(f"prices/{checked_name(dataset)}/fetch.json", record.to_bytes())
 
     def last_fetch(self, dataset: str) -> FetchRecord | None:
         """How the newest fetch into a data set went, or None when there was none.
@@ -223,7 +239,7 @@ class Lake:
         Raises:
             SnapshotCorrupted: the record is damaged.
         """
-        data = self._blobs.read_if_there(f"prices/{_checked(dataset)}/fetch.json")
+        data = self._blobs.read_if_there(f"prices/{checked_name(dataset)}/fetch.json")
         return None if data is None else FetchRecord.from_bytes(data)
 
     def quarantine(self, snapshot: Snapshot) -> "pd.DataFrame":
@@ -234,56 +250,10 @@ class Lake:
 
         if not snapshot.quarantined:
             return pd.DataFrame(columns=list(QUARANTINE_COLUMNS))
-        return self._parts(snapshot, "quarantine", snapshot.quarantined)
-
-    # served features: nothing here needs pandas
-
-    def publish_features(self, dataset: str, served: "ServedFeatures") -> str:
-        """Make these the features that are served. Returns their id."""
-        data = served.to_bytes()
-        digest = hashlib.sha256(data).hexdigest()
-        folder = f"features/{_checked(dataset)}"
-        self._blobs.write(f"{folder}/{digest}.npz", data)
-        pointer = {"id": served.id, "sha256": digest, "created_at": utc_now()}
-        self._blobs.write(f"{folder}/latest.json", orjson.dumps(pointer))
-        return served.id
-
-    def served_id(self, dataset: str) -> str | None:
-        """Id of the features that are served, or None: one small read."""
-        pointer = self._pointer(f"features/{_checked(dataset)}")
-        return None if pointer is None else pointer["id"]
-
-    def served_features(self, dataset: str) -> "ServedFeatures":
-        """The features that are served, verified.
-
-        Raises:
-            NotReady: none were published.
-            SnapshotCorrupted: they are missing or not what their digest promises.
-        """
-        from forecasting.features.online import ServedFeatures
-
-        folder = f"features/{_checked(dataset)}"
-        pointer = self._pointer(folder)
-        if pointer is None:
-            raise NotReady(
-                "the server needs published features",
-                f"{dataset!r} in {self.url} has none",
-                "Publish some first: bellwether train, or the refresh pipeline",
-            )
-        name = f"{folder}/{pointer['sha256']}.npz"
-        data = self._blobs.read_if_there(name)
-        if data is None or hashlib.sha256(data).hexdigest() != pointer["sha256"]:
-            raise SnapshotCorrupted(
-                "served features must be what their digest promises",
-                f"{name} {'is missing' if data is None else 'holds something else'}",
-                "Publish them again: the refresh pipeline",
-            )
-        return ServedFeatures.from_bytes(data)
-
-    # the files behind them
+        return self._joined(snapshot, "quarantine", snapshot.quarantined)
 
     def _latest(self, dataset: str) -> Snapshot | None:
-        folder = f"prices/{_checked(dataset)}"
+        folder = f"prices/{checked_name(dataset)}"
         pointer = self._pointer(folder)
         if pointer is None:
             return None
@@ -292,7 +262,7 @@ class Lake:
             raise SnapshotCorrupted(
                 "the latest manifest must be what its pointer promises",
                 f"{pointer.get('manifest')} {'is missing' if manifest is None else 'was changed'}",
-                _RESTORE,
+                RESTORE,
             )
         return Snapshot.from_bytes(manifest)
 
@@ -304,21 +274,6 @@ class Lake:
         pointer = {"id": snapshot.id, "manifest": name, "sha256": digest}
         self._blobs.write(f"{folder}/latest.json", orjson.dumps(pointer))
 
-    def _pointer(self, folder: str) -> dict[str, str] | None:
-        data = self._blobs.read_if_there(f"{folder}/latest.json")
-        if data is None:
-            return None
-        try:
-            pointer = orjson.loads(data)
-            return {name: str(pointer[name]) for name in pointer} | {
-                "id": str(pointer["id"]),
-                "sha256": str(pointer["sha256"]),
-            }
-        except (orjson.JSONDecodeError, KeyError, TypeError) as error:
-            raise SnapshotCorrupted(
-                "a pointer must name an id and a digest", f"{folder}/latest.json: {error}", _RESTORE
-            ) from error
-
     def _given_way(self, held: Snapshot, own: "pd.DataFrame") -> tuple[Part, ...]:
         """The parts that are left when the source's own bars take the place of a stand-in's."""
         from forecasting.adapters.lake.bars import not_among
@@ -328,7 +283,7 @@ class Lake:
             if not part.provider:
                 left += (part,)
                 continue
-            frame = self._parts(held, "parts", (part,))
+            frame = self._part(held.dataset, "parts", part)
             rest = not_among(frame, own, held.interval)
             if len(rest) == len(frame):
                 left += (part,)
@@ -345,38 +300,30 @@ class Lake:
         if frame.empty:
             return ()
         part = Part(content_digest(frame), len(frame), provider)
-        name = f"prices/{_checked(dataset)}/{folder}/{part.digest}.parquet"
+        name = f"prices/{checked_name(dataset)}/{folder}/{part.digest}.parquet"
         if not self._blobs.exists(name):
             self._blobs.write(name, to_parquet(frame))
         return (part,)
 
-    def _parts(self, snapshot: Snapshot, folder: str, parts: Sequence[Part]) -> "pd.DataFrame":
+    def _joined(self, snapshot: Snapshot, folder: str, parts: Sequence[Part]) -> "pd.DataFrame":
         import pandas as pd
 
-        from forecasting.adapters.lake.bars import from_parquet
-
-        frames = []
-        for part in parts:
-            name = f"prices/{snapshot.dataset}/{folder}/{part.digest}.parquet"
-            data = self._blobs.read_if_there(name)
-            frame = None if data is None else from_parquet(data)
-            if frame is None or content_digest(frame) != part.digest:
-                raise SnapshotCorrupted(
-                    "a part must hold what its name promises",
-                    f"{name} is {'missing' if data is None else 'damaged'}",
-                    _RESTORE,
-                )
-            frames.append(frame)
+        frames = [self._part(snapshot.dataset, folder, part) for part in parts]
         return frames[0] if len(frames) == 1 else pd.concat(frames, ignore_index=True)
 
+    def _part(self, dataset: str, folder: str, part: Part) -> "pd.DataFrame":
+        from forecasting.adapters.lake.bars import from_parquet
 
-def _checked(dataset: str) -> str:
-    if not _DATASET.fullmatch(dataset):
-        raise InvalidSettings(
-            "a data set's name has letters, digits, dots, dashes and underscores, at most 100",
-            f"{dataset!r} was given",
-        )
-    return dataset
+        name = f"prices/{dataset}/{folder}/{part.digest}.parquet"
+        data = self._blobs.read_if_there(name)
+        frame = None if data is None else from_parquet(data)
+        if frame is None or content_digest(frame) != part.digest:
+            raise SnapshotCorrupted(
+                "a part must hold what its name promises",
+                f"{name} is {'missing' if data is None else 'damaged'}",
+                RESTORE,
+            )
+        return frame
 
 
 def _refuse_mixture(held: Snapshot, origin: Origin) -> None:
@@ -387,19 +334,6 @@ def _refuse_mixture(held: Snapshot, origin: Origin) -> None:
             f"{held.dataset!r} holds {held.origin}, and these are {origin}",
             "Name another data set",
         )
-
-
-def _told(source: str, parts: Sequence[Part]) -> tuple[str, ...]:
-    """What a reader has to know of bars that are not the source's own."""
-    rows: dict[str, int] = {}
-    for part in parts:
-        if part.provider:
-            rows[part.provider] = rows.get(part.provider, 0) + part.rows
-    return tuple(
-        f"{count} bars are of {provider}, which stood in for {source}; each gives way to {source}'s "
-        "own."
-        for provider, count in sorted(rows.items())
-    )
 
 
 def _instant(stamp: "pd.Timestamp") -> datetime:

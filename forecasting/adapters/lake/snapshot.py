@@ -1,12 +1,14 @@
 """What a snapshot of the lake is: a manifest of immutable parts, and how its content is hashed."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 import orjson
 
+from forecasting.adapters.market.source import UNDECLARED, Choice, Survivorship
 from forecasting.clock import DataClock
 from forecasting.errors import SnapshotCorrupted
 from forecasting.instants import nanoseconds
@@ -67,9 +69,10 @@ class Snapshot:
         last: close of the newest bar, aware UTC.
         rows: number of bars.
         fetched_at: when the newest fetch ended, aware UTC.
-        notes: what a reader should know about the prices.
+        notes: what a reader should know about the prices, the choice of the symbols included.
         parts: files that hold the bars.
         quarantined: files that hold the bars in quarantine.
+        survivorship: how the source of the newest fetch chose its symbols.
     """
 
     id: str
@@ -86,6 +89,7 @@ class Snapshot:
     notes: tuple[str, ...]
     parts: tuple[Part, ...]
     quarantined: tuple[Part, ...]
+    survivorship: Survivorship = UNDECLARED
 
     @property
     def clock(self) -> DataClock:
@@ -138,13 +142,41 @@ class Snapshot:
                 read[parts] = tuple(Part(**part) for part in read[parts])
             for names in ("symbols", "notes"):
                 read[names] = tuple(read[names])
-            return cls(**read)
+            written = read.pop("survivorship", None)
+            survivorship = Survivorship(**written) if written else _noted(read["notes"])
+            return cls(**read, survivorship=survivorship)
         except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise SnapshotCorrupted(
                 "a snapshot's manifest must be readable",
                 f"{type(error).__name__}: {error}",
                 "Fetch the prices again into another data set, or restore the lake from its backup",
             ) from error
+
+
+def _noted(notes: Sequence[str]) -> Survivorship:
+    """How symbols were chosen, from the notes of a manifest that has no field for it.
+
+    Manifests were written so before the field was added; lakes that hold them are still read.
+    """
+    for choice in get_args(Choice):
+        sentence = Survivorship(choice).sentence
+        reasons = [note.removeprefix(sentence) for note in notes if note.startswith(sentence)]
+        if reasons:
+            return Survivorship(choice, "".join(reasons).strip())
+    return UNDECLARED
+
+
+def stand_in_notes(source: str, parts: Sequence[Part]) -> tuple[str, ...]:
+    """What a reader has to know of bars that are not the source's own."""
+    rows: dict[str, int] = {}
+    for part in parts:
+        if part.provider:
+            rows[part.provider] = rows.get(part.provider, 0) + part.rows
+    return tuple(
+        f"{count} bars are of {provider}, which stood in for {source}; each gives way to {source}'s "
+        "own."
+        for provider, count in sorted(rows.items())
+    )
 
 
 def content_digest(frame: "pd.DataFrame") -> str:

@@ -5,10 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from forecasting.adapters.lake.bars import from_parquet
-from forecasting.adapters.lake.blobs import Blobs
-from forecasting.adapters.lake.snapshot import Part, Snapshot
-from forecasting.errors import SnapshotCorrupted
+from forecasting.adapters.lake.snapshot import Snapshot
 from forecasting.instants import nanoseconds
 from forecasting.schema import ACTIONS, OHLCV, SYMBOL, TIMESTAMP
 
@@ -36,9 +33,8 @@ def known_times(lake: "Lake", snapshot: Snapshot, prices: "pd.DataFrame") -> NDA
     """
     import pandas as pd
 
-    blobs = Blobs(lake.url)
     known = nanoseconds(prices[TIMESTAMP])
-    frames = [_part(blobs, snapshot, part) for part in snapshot.parts]
+    frames = lake.parts(snapshot)
     held = pd.concat(frames, ignore_index=True)
     part = np.repeat(np.arange(len(frames)), [len(frame) for frame in frames])
     arrived = np.full(len(held), np.iinfo(np.int64).min)
@@ -46,7 +42,7 @@ def known_times(lake: "Lake", snapshot: Snapshot, prices: "pd.DataFrame") -> NDA
     if len(frames) > 1 and not snapshot.replay:
         late = _filled_in(held, part)
     if late.any():
-        fetches = _fetches(blobs, snapshot)
+        fetches = _fetches(lake, snapshot.dataset)
         for number in np.unique(part[late]):
             arrived[late & (part == number)] = fetches[snapshot.parts[number].digest]
     place = _places(held, prices)
@@ -67,9 +63,9 @@ def _places(held: "pd.DataFrame", prices: "pd.DataFrame") -> NDArray[np.int64]:
     instants, rank = np.unique(times, return_inverse=True)
     keys = codes.astype(np.int64) * len(instants) + rank
     order = np.argsort(keys[: len(held)], kind="stable")
-    there, wanted = keys[: len(held)][order], keys[len(held) :]
-    near = np.minimum(np.searchsorted(there, wanted), len(there) - 1)
-    return np.where(there[near] == wanted, order[near], -1)
+    held_keys, price_keys = keys[: len(held)][order], keys[len(held) :]
+    near = np.minimum(np.searchsorted(held_keys, price_keys), len(held_keys) - 1)
+    return np.where(held_keys[near] == price_keys, order[near], -1)
 
 
 def _filled_in(held: "pd.DataFrame", part: NDArray[np.int64]) -> NDArray[np.bool_]:
@@ -89,25 +85,10 @@ def _filled_in(held: "pd.DataFrame", part: NDArray[np.int64]) -> NDArray[np.bool
     return late
 
 
-def _fetches(blobs: Blobs, snapshot: Snapshot) -> dict[str, int]:
+def _fetches(lake: "Lake", dataset: str) -> dict[str, int]:
     """End of the fetch that first brought each part, int64 ns by digest."""
-    folder = f"prices/{snapshot.dataset}/snapshots"
-    every = [Snapshot.from_bytes(blobs.read(f"{folder}/{name}")) for name in blobs.names(folder)]
     brought: dict[str, int] = {}
-    for one in sorted(every, key=lambda each: each.fetched_at):
-        for part in one.parts:
-            brought.setdefault(part.digest, int(one.fetched_at.timestamp() * 1e6) * 1_000)
+    for snapshot in lake.history(dataset):
+        for part in snapshot.parts:
+            brought.setdefault(part.digest, int(snapshot.fetched_at.timestamp() * 1e6) * 1_000)
     return brought
-
-
-def _part(blobs: Blobs, snapshot: Snapshot, part: Part) -> "pd.DataFrame":
-    name = f"prices/{snapshot.dataset}/parts/{part.digest}.parquet"
-    data = blobs.read_if_there(name)
-    frame = None if data is None else from_parquet(data)
-    if frame is None:
-        raise SnapshotCorrupted(
-            "a part must hold what its name promises",
-            f"{name} is {'missing' if data is None else 'damaged'}",
-            "Fetch the prices again into another data set, or restore the lake from its backup",
-        )
-    return frame

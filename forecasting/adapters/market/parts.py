@@ -6,14 +6,14 @@ once, so that the snapshot is the one that a single process would have made.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import orjson
 
-from forecasting.adapters.market.source import FetchResult, PriceSource
+from forecasting.adapters.market.source import UNDECLARED, FetchResult, PriceSource, Survivorship
 from forecasting.clock import utc_now
 from forecasting.errors import Corrupted, InvalidSettings, SourceUnavailable
 
@@ -80,6 +80,7 @@ class FetchedPart:
             symbols or the source failed.
         fetched_at: when, aware UTC.
         notes: what the source says about them.
+        survivorship: how the source chose the symbols.
         failure: rule, found and remedy of the source's error; empty if it answered.
     """
 
@@ -90,6 +91,7 @@ class FetchedPart:
     fetched_at: datetime
     notes: tuple[str, ...] = ()
     failure: tuple[str, ...] = ()
+    survivorship: Survivorship = UNDECLARED
 
     def save(self, folder: Path) -> None:
         """Write the part into a folder."""
@@ -103,6 +105,7 @@ class FetchedPart:
             "fetched_at": self.fetched_at,
             "notes": self.notes,
             "failure": self.failure,
+            "survivorship": asdict(self.survivorship),
         }
         if self.bars is not None:
             (folder / _BARS).write_bytes(to_parquet(self.bars))
@@ -124,12 +127,15 @@ class FetchedPart:
             shard = Shard.parse(words["shard"])
             fetched_at = datetime.fromisoformat(words["fetched_at"])
             lists = {name: tuple(words[name]) for name in ("asked", "symbols", "notes", "failure")}
-        except (OSError, orjson.JSONDecodeError, KeyError, ValueError) as fault:
+            survivorship = Survivorship(**words["survivorship"])
+        except (OSError, orjson.JSONDecodeError, KeyError, TypeError, ValueError) as fault:
             raise _damaged(folder, fault) from fault
         answered = not lists["failure"] and (lists["symbols"] or not lists["asked"])
         if frame is None and answered:
             raise _damaged(folder, "its bars cannot be read")
-        return cls(shard=shard, bars=frame, fetched_at=fetched_at, **lists)
+        return cls(
+            shard=shard, bars=frame, fetched_at=fetched_at, survivorship=survivorship, **lists
+        )
 
 
 def fetch_part(
@@ -138,8 +144,7 @@ def fetch_part(
     """Ask a source for one shard's symbols.
 
     Args:
-        source: whom to ask; of a source with a second provider only the first is asked, as the
-            second stands in for all symbols or for none.
+        source: whom to ask.
         shard: which share of the symbols.
         symbols: all symbols; none for the source's own choice, which cannot be shared out.
         interval: bar interval.
@@ -164,14 +169,16 @@ def fetch_part(
     if symbols and not own:
         return FetchedPart(shard, asked, own, None, utc_now())
     try:
-        got = first_of(source).fetch(own, None, None, interval)
+        got = source.fetch(own, None, None, interval)
     except SourceUnavailable as error:
         if not may_fail:
             raise
         failure = (error.rule, error.found, error.remedy)
         return FetchedPart(shard, asked, own, None, utc_now(), failure=failure)
     bars = read_bars(got.bars).frame
-    return FetchedPart(shard, asked, own, bars, got.fetched_at, got.notes)
+    return FetchedPart(
+        shard, asked, own, bars, got.fetched_at, got.notes, survivorship=got.survivorship
+    )
 
 
 class Gathered:
@@ -227,27 +234,15 @@ class Gathered:
             bars=bars,
             fetched_at=max(part.fetched_at for part in answered),
             notes=tuple(dict.fromkeys(note for part in answered for note in part.notes)),
+            survivorship=_combined([part.survivorship for part in answered]),
         )
 
 
-def gathered(source: PriceSource, parts: Sequence[FetchedPart]) -> PriceSource:
-    """The source with its answer already here; its second provider, if any, still stands by.
-
-    Raises:
-        InvalidSettings: the parts are not those of one fetch, each once.
-    """
-    from forecasting.adapters.market.chain import Chained
-
-    if isinstance(source, Chained):
-        return Chained(Gathered(source.first, parts), source.second, compares=source.compares)
-    return Gathered(source, parts)
-
-
-def first_of(source: PriceSource) -> PriceSource:
-    """The source that a data set belongs to, without who may stand in for it."""
-    from forecasting.adapters.market.chain import Chained
-
-    return source.first if isinstance(source, Chained) else source
+def _combined(declared: Sequence[Survivorship]) -> Survivorship:
+    """The declaration of the first shard, with what others declare beside it."""
+    first, *others = dict.fromkeys(declared)
+    beside = (other.declaration for other in others)
+    return Survivorship(first.choice, " ".join(filter(None, (first.why, *beside))))
 
 
 def _damaged(folder: Path, fault: object) -> Corrupted:

@@ -77,33 +77,34 @@ class Budget:
 
     def _wait(self, now: float, weight: float) -> float:
         """Seconds until a request of this weight may be made, as far as can be said now."""
-        self._spent = deque(one for one in self._spent if one[0] > now)
+        self._spent = deque((leaves, spent) for leaves, spent in self._spent if leaves > now)
         if now < self._closed_until:
             return self._closed_until - now
-        full = self._spent and sum(one[1] for one in self._spent) + weight > self.amount * (
-            1 + 1e-9
-        )
-        return min(one[0] for one in self._spent) - now if full else 0.0
+        total = sum(spent for _, spent in self._spent) + weight
+        if self._spent and total > self.amount * (1 + 1e-9):
+            return min(leaves for leaves, _ in self._spent) - now
+        return 0.0
 
 
-_sharing = {"processes": 1}
+def shared_budget(
+    provider: str, address: str, amount: float, seconds: float, *, processes: int = 1
+) -> Budget:
+    """The budget of a provider at an address, one for all threads of this process.
 
+    A provider counts an account's requests, not a process's: where several processes fetch at the
+    same time, each keeps to its part of the limit.
 
-def share_among(processes: int) -> None:
-    """Take one of so many equal parts of every provider's limits from now on.
-
-    A provider counts an account's requests, not a process's: where shards fetch at the same time,
-    each keeps to its part, so that together they stay within what one process may.
+    Args:
+        provider: whose limit it is.
+        address: where it is asked; a stand-in of the provider has limits of its own.
+        amount: weight that all processes together may spend in one span.
+        seconds: length of the span.
+        processes: how many processes fetch at the same time.
     """
-    _sharing["processes"] = processes
-
-
-def shared_budget(provider: str, address: str, amount: float, seconds: float) -> Budget:
-    """The process's one budget for a provider at an address, its part if others fetch beside it."""
-    return _budget(provider, address, amount / _sharing["processes"], seconds)
+    return _budget(provider, address, amount / processes, seconds)
 
 
 @lru_cache(maxsize=64)
 def _budget(provider: str, address: str, amount: float, seconds: float) -> Budget:
-    del address  # part of the key: a stand-in of the provider has limits of its own
+    del address  # part of the key
     return Budget(provider, amount, seconds)

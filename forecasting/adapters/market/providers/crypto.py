@@ -20,8 +20,7 @@ from forecasting.adapters.market.http.answers import LATER, Reply, data_of
 from forecasting.adapters.market.http.budget import shared_budget
 from forecasting.adapters.market.http.retry import with_retries
 from forecasting.adapters.market.http.web import REQUEST_SECONDS
-from forecasting.adapters.market.source import FetchResult, check_interval, within
-from forecasting.adapters.market.survivorship import Survivorship
+from forecasting.adapters.market.source import FetchResult, Survivorship, check_interval, within
 from forecasting.clock import utc_now
 from forecasting.errors import (
     BellwetherError,
@@ -50,14 +49,17 @@ class CryptoSource:
     Args:
         settings: `source_deadline_seconds` bounds a fetch, `source_base_url` redirects it.
         exchange: ccxt's name of the exchange, e.g. binance, kraken, coinbase, bitstamp.
+        processes: how many processes fetch at the same time; they share the limit.
     """
 
     name = "ccxt"
     replay = False
     synthetic = False
 
-    def __init__(self, settings: "Settings", *, exchange: str = "binance") -> None:
-        self.exchange = exchange
+    def __init__(
+        self, settings: "Settings", *, exchange: str = "binance", processes: int = 1
+    ) -> None:
+        self.exchange, self.processes = exchange, processes
         self.deadline_seconds = settings.source_deadline_seconds
         self.base_url = settings.source_base_url.rstrip("/")
 
@@ -72,7 +74,7 @@ class CryptoSource:
         if not wanted:
             raise InvalidSettings("ccxt needs symbols", "none were named", "Name some: BTC-USDT")
         until = time.monotonic() + self.deadline_seconds
-        exchange = _open(self.exchange, self.base_url, until)
+        exchange = _open(self.exchange, self.base_url, until, self.processes)
         if interval not in (exchange.timeframes or {}):
             raise InvalidSettings(
                 f"{self.exchange} has candles of {', '.join(exchange.timeframes or {})}",
@@ -107,7 +109,7 @@ class CryptoSource:
         )
 
 
-def _open(name: str, base_url: str, until: float) -> Any:
+def _open(name: str, base_url: str, until: float, processes: int) -> Any:
     """A client of an exchange by ccxt, with our ears and our budget."""
     try:
         import ccxt
@@ -164,7 +166,8 @@ def _open(name: str, base_url: str, until: float) -> Any:
             "options": {"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}},
         }
     )
-    exchange.budget = shared_budget(name, base_url, 1.0, exchange.rateLimit / 1_000)
+    span = exchange.rateLimit / 1_000
+    exchange.budget = shared_budget(name, base_url, 1.0, span, processes=processes)
     if base_url:
         exchange.urls["api"] = _redirected(exchange.urls["api"], base_url)
     return exchange

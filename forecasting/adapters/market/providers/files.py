@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Final, Literal, get_args
 
 import numpy as np
 
-from forecasting.adapters.market.source import FetchResult, check_interval, within
-from forecasting.adapters.market.survivorship import Survivorship
+from forecasting.adapters.market.source import FetchResult, Survivorship, check_interval, within
 from forecasting.adapters.market.tables import read_table
 from forecasting.clock import utc_now
 from forecasting.errors import InvalidPrices, InvalidSettings, SourceUnavailable, UnknownSymbol

@@ -12,8 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from forecasting.adapters.market.source import FetchResult, within
-from forecasting.adapters.market.survivorship import Survivorship
+from forecasting.adapters.market.source import FetchResult, Survivorship, within
 from forecasting.clock import utc_now
 from forecasting.errors import InvalidSettings, SourceUnavailable, UnknownSymbol
 

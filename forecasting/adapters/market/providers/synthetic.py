@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from forecasting.adapters.market.source import FetchResult, check_interval, within
-from forecasting.adapters.market.survivorship import Survivorship
+from forecasting.adapters.market.source import FetchResult, Survivorship, check_interval, within
 from forecasting.arrays import Floats
 from forecasting.clock import utc_now
 from forecasting.errors import InvalidSettings, SourceUnavailable

@@ -16,8 +16,7 @@ import numpy as np
 from forecasting.adapters.market.http.answers import LATER
 from forecasting.adapters.market.http.budget import Budget, shared_budget
 from forecasting.adapters.market.http.web import Web
-from forecasting.adapters.market.source import FetchResult, check_interval, within
-from forecasting.adapters.market.survivorship import Survivorship
+from forecasting.adapters.market.source import FetchResult, Survivorship, check_interval, within
 from forecasting.clock import utc_now
 from forecasting.errors import InvalidSettings, SourceUnavailable, UnknownSymbol
 from forecasting.prices.quality.catalogue import FAULTS
@@ -59,6 +58,7 @@ class TiingoSource:
         settings: `tiingo_token` is needed to fetch; `source_deadline_seconds` bounds a fetch,
             `source_base_url` redirects it.
         requests_per_hour: what the account's plan allows.
+        processes: how many processes fetch at the same time; they share the limit.
     """
 
     name = "tiingo"
@@ -66,8 +66,13 @@ class TiingoSource:
     synthetic = False
 
     def __init__(
-        self, settings: "Settings", *, requests_per_hour: int | str = STARTER_REQUESTS
+        self,
+        settings: "Settings",
+        *,
+        requests_per_hour: int | str = STARTER_REQUESTS,
+        processes: int = 1,
     ) -> None:
+        self.processes = processes
         try:
             self.requests_per_hour = int(requests_per_hour)
         except ValueError as error:
@@ -98,7 +103,9 @@ class TiingoSource:
                 "none is set",
                 "Set BELLWETHER_TIINGO_TOKEN: www.tiingo.com/account/api/token",
             )
-        budget = shared_budget("Tiingo", self.base_url, self.requests_per_hour, 3_600.0)
+        budget = shared_budget(
+            "Tiingo", self.base_url, self.requests_per_hour, 3_600.0, processes=self.processes
+        )
         with Web(
             "Tiingo",
             self.base_url,

@@ -20,8 +20,7 @@ from forecasting.adapters.market.providers.tinvest_answers import (
     whole,
     with_dividends,
 )
-from forecasting.adapters.market.source import FetchResult, check_interval, within
-from forecasting.adapters.market.survivorship import Survivorship
+from forecasting.adapters.market.source import FetchResult, Survivorship, check_interval, within
 from forecasting.clock import utc_now
 from forecasting.errors import InvalidSettings, SourceUnavailable, UnknownSymbol
 from forecasting.prices.quality.catalogue import FAULTS
@@ -59,14 +58,17 @@ class TInvestSource:
         settings: `tinvest_token` is needed to fetch; `source_deadline_seconds` bounds a fetch,
             `source_base_url` redirects it.
         class_code: section of the exchange, T+ shares by default.
+        processes: how many processes fetch at the same time; they share the limits.
     """
 
     name = "tinvest"
     replay = False
     synthetic = False
 
-    def __init__(self, settings: "Settings", *, class_code: str = "TQBR") -> None:
-        self.class_code = class_code
+    def __init__(
+        self, settings: "Settings", *, class_code: str = "TQBR", processes: int = 1
+    ) -> None:
+        self.class_code, self.processes = class_code, processes
         self._token = settings.tinvest_token
         self.deadline_seconds = settings.source_deadline_seconds
         self.base_url = settings.source_base_url.rstrip("/") or ADDRESS
@@ -96,7 +98,7 @@ class TInvestSource:
             headers={"Authorization": f"Bearer {self._token}"},
             seconds=self.deadline_seconds,
         ) as web:
-            asking = _Asking(web, self.base_url, self.class_code)
+            asking = _Asking(web, self.base_url, self.class_code, self.processes)
             one = partial(asking.history, start=start, end=end, interval=interval, now=fetched_at)
             got = web.each(one, wanted)
         notes = (
@@ -117,12 +119,14 @@ class TInvestSource:
 class _Asking:
     """The three methods that make a symbol's history."""
 
-    def __init__(self, web: Web, address: str, class_code: str) -> None:
+    def __init__(self, web: Web, address: str, class_code: str, processes: int) -> None:
         self._web, self._class_code = web, class_code
         self._instruments = shared_budget(
-            "T-Invest (instruments)", address, INSTRUMENT_REQUESTS, 60.0
+            "T-Invest (instruments)", address, INSTRUMENT_REQUESTS, 60.0, processes=processes
         )
-        self._quotes = shared_budget("T-Invest (quotes)", address, QUOTE_REQUESTS, 60.0)
+        self._quotes = shared_budget(
+            "T-Invest (quotes)", address, QUOTE_REQUESTS, 60.0, processes=processes
+        )
 
     def history(
         self, symbol: str, *, start: date | None, end: date | None, interval: str, now: datetime

@@ -1,7 +1,7 @@
 """Prices fetched in shards make the snapshot that one process makes, bit for bit."""
 
 import json
-from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,11 +14,11 @@ from components.fetch.step import run as fetch
 from components.ingest.step import run as ingest
 from forecasting.adapters.ingest import ingest_prices
 from forecasting.adapters.lake.lake import Lake
-from forecasting.adapters.market.chain import Chained
-from forecasting.adapters.market.http.budget import share_among, shared_budget
-from forecasting.adapters.market.parts import FetchedPart, Gathered, Shard, fetch_part, gathered
+from forecasting.adapters.market.http.budget import shared_budget
+from forecasting.adapters.market.parts import FetchedPart, Gathered, Shard, fetch_part
 from forecasting.adapters.market.providers.sample import SampleSource
 from forecasting.adapters.market.providers.synthetic import SyntheticSource
+from forecasting.adapters.market.source import Survivorship
 from forecasting.errors import (
     Corrupted,
     InvalidSettings,
@@ -30,13 +30,6 @@ from pipelines.runs import RefreshParams
 
 SYMBOLS = (*(f"SYN{number:03d}" for number in range(1, 21)), "2330.TW", "BTC-USD")
 OPTIONS = json.dumps({"bars": 80})
-
-
-@pytest.fixture(autouse=True)
-def alone() -> Iterator[None]:
-    """Budgets belong to the process, so a test gives them back whole."""
-    yield
-    share_among(1)
 
 
 @pytest.fixture
@@ -173,7 +166,7 @@ def test_when_one_shard_fails_the_last_good_snapshot_stands_in_for_all(tmp_path:
     asked: dict[str, Any] = {"symbols": SYMBOLS, "interval": "1d", "last_good_days": 7}
     good = ingest_prices(SyntheticSource(bars=80), lake, "default", **asked)
     source = Down({SYMBOLS[3]})
-    done = ingest_prices(gathered(source, parts_of(source, 4)), lake, "default", **asked)
+    done = ingest_prices(Gathered(source, parts_of(source, 4)), lake, "default", **asked)
     assert done.fallback
     assert done.snapshot.id == good.snapshot.id
     assert "it was silent (shard 4/4, 1 of 4 failed)" in done.notes[0]
@@ -189,15 +182,16 @@ def test_a_symbol_nobody_knows_fails_the_shard_whatever_is_held() -> None:
         parts_of(Down({SYMBOLS[0]}, UnknownSymbol("a symbol is known", "it is not")), 2)
 
 
-def test_a_shard_asks_the_first_provider_only_and_the_second_still_stands_by() -> None:
-    first, second = SyntheticSource(bars=80), Down(set(SYMBOLS))
-    chained = Chained(first, second, compares=True)  # type: ignore[arg-type]
-    parts = parts_of(chained, 2)
-    assert not any(part.failure for part in parts)
-    together = gathered(chained, parts)
-    assert isinstance(together, Chained)
-    assert isinstance(together.first, Gathered)
-    assert together.second is second
+def test_what_shards_declare_of_their_symbols_is_told_together() -> None:
+    source = SyntheticSource(bars=80)
+    parts = parts_of(source, 2)
+    assert Gathered(source, parts).fetch(SYMBOLS, None, None, "1d").survivorship == Survivorship(
+        "none"
+    )
+    parts[1] = replace(parts[1], survivorship=Survivorship("named", "By hand."))
+    together = Gathered(source, parts).fetch(SYMBOLS, None, None, "1d").survivorship
+    assert together.choice == "none"
+    assert together.why.endswith("nothing is known of those that were not. By hand.")
 
 
 @pytest.mark.parametrize("kept", [slice(1, None), slice(None, -1), slice(0, 0)])
@@ -225,6 +219,7 @@ def test_a_part_comes_back_as_it_was_saved_and_a_damaged_one_is_refused(tmp_path
     assert part.bars is not None
     pd.testing.assert_frame_equal(back.bars, part.bars, check_exact=True)
     assert (back.shard, back.asked, back.notes) == (part.shard, part.asked, part.notes)
+    assert back.survivorship == part.survivorship == Survivorship("none")
     assert back.fetched_at == part.fetched_at.astimezone(UTC)
     (tmp_path / "part" / "bars.parquet").write_bytes(b"cut")
     with pytest.raises(Corrupted, match="cannot be read"):
@@ -237,8 +232,7 @@ def test_a_part_comes_back_as_it_was_saved_and_a_damaged_one_is_refused(tmp_path
 
 
 def test_eight_shards_together_keep_to_what_a_provider_allows_one_process() -> None:
-    share_among(8)
-    budget = shared_budget("shared by shards", "http://here", 16, 3_600.0)
+    budget = shared_budget("shared by shards", "http://here", 16, 3_600.0, processes=8)
     budget.take(until=float("inf"))
     budget.take(until=float("inf"))
     with pytest.raises(RateLimited):

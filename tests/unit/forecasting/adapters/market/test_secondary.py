@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forecasting.adapters.market.reconcile import TOLERANCE, compare, differing_share, in_words
+from forecasting.adapters.market.secondary import TOLERANCE, compare, differing_share, in_words
 from forecasting.prices.calendar import session_closes
 
 

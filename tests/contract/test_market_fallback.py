@@ -14,9 +14,9 @@ from forecasting.adapters.ingest import Ingested, ingest_prices
 from forecasting.adapters.lake.fetch_record import FetchRecord
 from forecasting.adapters.lake.lake import Lake
 from forecasting.adapters.lake.snapshot import Snapshot
-from forecasting.adapters.market import FetchResult, open_source
-from forecasting.adapters.market.chain import Chained
-from forecasting.adapters.market.survivorship import Survivorship
+from forecasting.adapters.market.open import open_secondary, open_source
+from forecasting.adapters.market.secondary import Secondary
+from forecasting.adapters.market.source import FetchResult, Survivorship
 from forecasting.adapters.monitoring.pushed import Sample, publish
 from forecasting.errors import (
     InvalidSettings,
@@ -111,12 +111,13 @@ def ingest(
     lake: Lake, first: Provider, second: Provider, *, compares: bool = True, days: float = 7.0
 ) -> Ingested:
     return ingest_prices(
-        Chained(first, second, compares=compares),
+        first,
         lake,
         "default",
         symbols=["AAPL", "MSFT"],
         interval="1d",
         last_good_days=days,
+        secondary=Secondary(second, compares=compares),
     )
 
 
@@ -304,15 +305,15 @@ def test_the_settings_name_the_second_provider_with_an_address_of_its_own() -> N
     settings = Settings(
         fallback_source="tiingo", source_base_url="http://one", fallback_base_url="http://two"
     )
-    chained = open_source("yahoo", settings)
-    assert isinstance(chained, Chained)
-    assert (chained.name, chained.second.name, chained.compares) == ("yahoo", "tiingo", True)
-    assert vars(chained.first)["base_url"] == "http://one"
-    assert vars(chained.second)["base_url"] == "http://two"
-    assert not isinstance(open_source("sample", settings), Chained)
-    assert not isinstance(open_source("synthetic", settings), Chained)
-    assert not isinstance(open_source("tiingo", settings), Chained)
+    source = open_source("yahoo", settings)
+    secondary = open_secondary(source, settings)
+    assert secondary is not None
+    assert (source.name, secondary.name, secondary.compares) == ("yahoo", "tiingo", True)
+    assert vars(source)["base_url"] == "http://one"
+    assert vars(secondary.provider)["base_url"] == "http://two"
+    for name in ("sample", "synthetic", "tiingo"):
+        assert open_secondary(open_source(name, settings), settings) is None
     with pytest.raises(InvalidSettings, match="must have live prices"):
-        open_source("yahoo", Settings(fallback_source="sample"))
+        open_secondary(source, Settings(fallback_source="sample"))
     with pytest.raises(InvalidSettings, match="a price source is one of"):
-        open_source("yahoo", Settings(fallback_source="bloomberg"))
+        open_secondary(source, Settings(fallback_source="bloomberg"))

@@ -6,7 +6,8 @@ from benchmarks.honesty.leakage import EXPERIMENT, LEAKS
 
 def test_every_planted_leak_is_caught_and_honest_data_raise_no_alarm():
     outcome = EXPERIMENT.run("small", Workers(), 0)
-    caught = {one["leak"] for one in outcome.data["leaky"] if one["alarms"]}
+    caught = {result["leak"] for result in outcome.data["leaky"] if result["alarms"]}
     assert caught == set(LEAKS)
-    assert {one["market"]: one["alarms"] for one in outcome.data["clean"] if one["alarms"]} == {}
+    alarms = {result["market"]: result["alarms"] for result in outcome.data["clean"]}
+    assert not any(alarms.values()), alarms
     assert not outcome.broken

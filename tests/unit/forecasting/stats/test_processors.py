@@ -26,8 +26,11 @@ table, returns = learnable(
     "garch", symbols=4, bars=1_100, signal=signal, seed=np.random.SeedSequence(seed)
 )
 forecasts = {
-    kind: train_candidate(
-        kind, table, returns, params=params, seed=seed, folds=3, threads=1
+    kind: train_on_examples(
+        kind,
+        Examples.of(table, returns),
+        TrainingConfig(params=params, seed=seed, folds=3),
+        threads=1,
     ).out_of_sample
     for kind, params in {"random_walk": {}, **few}.items()
 }

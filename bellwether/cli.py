@@ -17,7 +17,7 @@ from bellwether.commands.options import (
     source_options,
 )
 from bellwether.console import console, errors_in_words, say
-from components.symbols import listed
+from components.parameters import listed
 from forecasting.errors import EXIT_DRIFT, EXIT_REFUSED, InvalidSettings
 from forecasting.schema import MAX_HORIZON
 

@@ -17,7 +17,6 @@ PACKAGES: Final = (
     "onnxruntime",
     "pandas",
     "scikit-learn",
-    "skl2onnx",
     "ta-lib",
     "xgboost-cpu",
 )
@@ -39,18 +38,18 @@ def git_revision() -> str:
 
 def package_versions() -> dict[str, str]:
     """Versions of the packages a model depends on, by name; those not installed are left out."""
-    found = {}
+    versions = {}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def _git(root: Path, *arguments: str) -> str:
     try:
-        answer = subprocess.run(  # noqa: S603 - fixed arguments, no shell
+        result = subprocess.run(  # noqa: S603 - fixed arguments, no shell
             ["git", "-C", str(root), *arguments],  # noqa: S607 - git is found on the PATH
             capture_output=True,
             text=True,
@@ -59,4 +58,4 @@ def _git(root: Path, *arguments: str) -> str:
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
-    return answer.stdout.strip() if answer.returncode == 0 else ""
+    return result.stdout.strip() if result.returncode == 0 else ""

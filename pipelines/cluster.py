@@ -1,4 +1,4 @@
-"""What a pipeline gets on a cluster and a laptop has no use for: `on_cluster` dresses every step.
+"""Adds to a pipeline's steps what they need on a cluster: settings, credentials, limits, mounts.
 
 Settings come from a ConfigMap, credentials from Secrets that are named one by one, and every pod
 has a time limit, a user that is not root, and a scratch folder of bounded size. A record step runs
@@ -23,7 +23,7 @@ from components.record.component import record
 from components.run_notes import RUN_ID
 from forecasting.settings import Settings
 from pipelines.cluster_names import ClusterNames
-from pipelines.tasks import given, never_cached, tried_again
+from pipelines.tasks import with_resources, with_retries, without_cache
 
 USER: Final = 10001
 """User and group of the pipeline image."""
@@ -80,27 +80,27 @@ def on_cluster(pipeline: Any, names: ClusterNames, *, job: str, last_step: str) 
     signature = inspect.signature(steps)
 
     @wraps(steps)
-    def dressed(*values: Any) -> None:
+    def compiled(*values: Any) -> None:
         arguments = dict(zip(signature.parameters, values, strict=True))
         recorded = record(job=job, last_step=last_step, dataset=arguments["dataset"])
-        given(recorded, cpu="1", memory="1G")
-        tried_again(recorded)
-        never_cached(recorded)
+        with_resources(recorded, cpu="1", memory="1G")
+        with_retries(recorded)
+        without_cache(recorded)
         with dsl.ExitHandler(recorded, name="run"):
             steps(**arguments)
         for task in Pipeline.get_default_pipeline().tasks.values():
-            _dress(task, names)
+            _prepare(task, names)
 
     # KFP reads a pipeline's parameters off its signature and its outputs off the return hint.
     without_outputs = signature.replace(return_annotation=None)
-    dressed.__signature__ = without_outputs  # type: ignore[attr-defined]
-    dressed.__annotations__ = {
+    compiled.__signature__ = without_outputs  # type: ignore[attr-defined]
+    compiled.__annotations__ = {
         name: hint for name, hint in steps.__annotations__.items() if name != "return"
     }
-    return dsl.pipeline(name=pipeline.name, description=pipeline.description)(dressed)
+    return dsl.pipeline(name=pipeline.name, description=pipeline.description)(compiled)
 
 
-def _dress(task: dsl.PipelineTask, names: ClusterNames) -> None:
+def _prepare(task: dsl.PipelineTask, names: ClusterNames) -> None:
     """Give one step what it needs and no more."""
     step = str(task.component_spec.name)
     for variable, value in {

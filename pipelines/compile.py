@@ -40,14 +40,14 @@ def package(
 
     if name not in NAMES:
         raise InvalidSettings(f"a pipeline is one of {', '.join(NAMES)}", f"{name!r} was given")
-    dressed = (
+    pipeline = (
         on_cluster(training, names, job="training", last_step="register")
         if name == TRAINING
         else on_cluster(refresh, names, job="refresh", last_step="publish")
     )
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / "package.yaml"
-        Compiler().compile(dressed, package_path=str(draft))
+        Compiler().compile(pipeline, package_path=str(draft))
         return draft.read_text().replace(f"image: {IMAGE}", f"image: {image}")
 
 

@@ -1,17 +1,18 @@
-"""The steps both pipelines begin with: prices fetched in shards, and one snapshot of them."""
+"""The steps both pipelines begin with: prices in shards, one snapshot of them, its features."""
 
 from typing import Final
 
 from kfp import dsl
 
+from components.features.component import features
 from components.fetch.component import fetch
 from components.ingest.component import ingest
-from pipelines.tasks import given, never_cached, tried_again
+from pipelines.tasks import with_resources, with_retries, without_cache
 
 ONE_SHARD: Final = ["1/1"]
 
 
-def prices_of(
+def featured_prices(
     *,
     shards: dsl.PipelineTask,
     symbols: str,
@@ -19,8 +20,9 @@ def prices_of(
     source_options: str,
     interval: str,
     dataset: str,
-) -> dsl.PipelineTask:
-    """Fetch every shard by itself, judge all together, and freeze one snapshot.
+    train_until: str = "",
+) -> tuple[dsl.PipelineTask, dsl.PipelineTask]:
+    """Fetch every shard by itself, judge all together, freeze one snapshot, and build features.
 
     Args:
         shards: the pipeline's list of shards, each like 3/8.
@@ -29,11 +31,12 @@ def prices_of(
         source_options: as in the pipelines.
         interval: as in the pipelines.
         dataset: as in the pipelines.
+        train_until: as in the pipelines.
 
     Returns:
-        The ingest step.
+        The ingest step and the features step.
     """
-    asked = {
+    request = {
         "symbols": symbols,
         "source": source,
         "source_options": source_options,
@@ -41,10 +44,18 @@ def prices_of(
         "dataset": dataset,
     }
     with dsl.ParallelFor(shards) as shard:
-        fetched = fetch(shard=shard, **asked)
-    prices = ingest(fetched=dsl.Collected(fetched.outputs["bars"]), **asked)
-    given(fetched, cpu="1", memory="1G")
-    given(prices, cpu="1", memory="2G")
-    tried_again(fetched, prices)
-    never_cached(fetched, prices)
-    return prices
+        fetched = fetch(shard=shard, **request)
+    prices = ingest(fetched=dsl.Collected(fetched.outputs["bars"]), **request)
+    with_resources(fetched, cpu="1", memory="1G")
+    with_resources(prices, cpu="1", memory="2G")
+    with_retries(fetched, prices)
+    without_cache(fetched, prices)
+    described = features(
+        snapshot=prices.outputs["Output"],
+        dataset=dataset,
+        symbols=symbols,
+        train_until=train_until,
+    )
+    with_resources(described, cpu="1", memory="2G")
+    with_retries(described)
+    return prices, described

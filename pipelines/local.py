@@ -1,4 +1,4 @@
-"""Run the pipelines on this machine, step by step visible, with the steps' own errors."""
+"""Runs the pipelines on this machine; reports every step, and raises the error of a failed one."""
 
 import json
 import os
@@ -100,7 +100,7 @@ class _Run:
         self._steps = steps
         self._arguments = arguments
         self._pipeline = pipeline
-        self._progress = progress or _unheard
+        self._progress = progress or _ignore
         self._seen: set[tuple[str, str]] = set()
         self._read = 0
 
@@ -211,8 +211,8 @@ def _raised(event: dict[str, Any], log: Path) -> BellwetherError:
 def _last_words(log: Path) -> str:
     """The last line of a log, without colours."""
     lines = log.read_text(errors="replace").split("\n")
-    said = [line.strip() for line in lines if line.strip()]
-    return re.sub(r"\x1b\[[0-9;]*m", "", said[-1])[:400] if said else "none"
+    written = [line.strip() for line in lines if line.strip()]
+    return re.sub(r"\x1b\[[0-9;]*m", "", written[-1])[:400] if written else "none"
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
@@ -246,5 +246,5 @@ def _forget_old_runs(runs: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _unheard(_: StepEvent) -> None:
+def _ignore(_: StepEvent) -> None:
     pass

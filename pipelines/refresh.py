@@ -4,11 +4,10 @@ from typing import List, NamedTuple  # noqa: UP035 - KFP reads List only
 
 from kfp import dsl
 
-from components.features.component import features
 from components.publish.component import publish
 from forecasting.adapters.workflows.client import REFRESH
-from pipelines.ingestion import ONE_SHARD, prices_of
-from pipelines.tasks import given, never_cached, tried_again
+from pipelines.ingestion import ONE_SHARD, featured_prices
+from pipelines.tasks import with_resources, with_retries, without_cache
 
 
 class RefreshOutputs(NamedTuple):
@@ -37,7 +36,7 @@ def refresh(
         dataset: name of the data set in the lake.
         shards: shares of the symbols that are fetched at the same time, e.g. ["1/2", "2/2"].
     """
-    prices = prices_of(
+    prices, described = featured_prices(
         shards=shards,
         symbols=symbols,
         source=source,
@@ -45,14 +44,10 @@ def refresh(
         interval=interval,
         dataset=dataset,
     )
-    described = features(
-        snapshot=prices.outputs["Output"], dataset=dataset, symbols=symbols, train_until=""
-    )
     published = publish(
         snapshot=prices.outputs["Output"], dataset=dataset, table=described.outputs["table"]
     )
-    given(described, cpu="1", memory="2G")
-    given(published, cpu="1", memory="1G")
-    tried_again(described, published)
-    never_cached(published)
+    with_resources(published, cpu="1", memory="1G")
+    with_retries(published)
+    without_cache(published)
     return RefreshOutputs(snapshot=prices.outputs["Output"], published=published.outputs["Output"])

@@ -1,4 +1,4 @@
-"""What goes into a local run of a pipeline and what comes out: parameters, events, outcomes."""
+"""Parameters, events and outcomes of a local pipeline run."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -8,8 +8,12 @@ from typing import Any, Final, Self
 
 from forecasting.errors import InvalidSettings
 from forecasting.evaluation.promotion_outcome import GateOutcome, PromotionOutcome, joined
+from forecasting.models.candidates import NULL_MODEL
 
 REUSED: Final = "reused"
+DEFAULT_CANDIDATES: Final = ("random_forest", "xgboost", "ridge", NULL_MODEL)
+"""What a training compares, the slowest first."""
+
 TRAINING_STEPS: Final = ("fetch", "ingest", "features", "train", "evaluate", "register")
 REFRESH_STEPS: Final = ("fetch", "ingest", "features", "publish")
 
@@ -45,12 +49,12 @@ class RefreshParams:
 
     def refresh_arguments(self) -> dict[str, Any]:
         """The refresh pipeline's arguments, of a training's parameters, too."""
-        wanted = {one.name for one in fields(RefreshParams)}
-        return {name: value for name, value in self.arguments().items() if name in wanted}
+        names = {field.name for field in fields(RefreshParams)}
+        return {name: value for name, value in self.arguments().items() if name in names}
 
     def arguments(self) -> dict[str, Any]:
         """The pipeline's arguments."""
-        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
         return values | {
             "symbols": ",".join(self.symbols),
             "source_options": json.dumps(dict(self.source_options)),
@@ -76,7 +80,7 @@ class TrainingParams(RefreshParams):
     """
 
     train_until: str = ""
-    candidates: tuple[str, ...] = ("random_forest", "xgboost", "ridge", "random_walk")
+    candidates: tuple[str, ...] = DEFAULT_CANDIDATES
     folds: int = 6
     tuning_trials: int = 0
     select_features: bool = False
@@ -89,13 +93,12 @@ class TrainingParams(RefreshParams):
     def __post_init__(self) -> None:
         """Refuse candidates that cannot be compared."""
         super().__post_init__()
-        if "random_walk" not in self.candidates or len(set(self.candidates)) != len(
-            self.candidates
-        ):
+        named_once = len(set(self.candidates)) == len(self.candidates)
+        if NULL_MODEL not in self.candidates or not named_once:
             raise InvalidSettings(
                 "candidates are named once, and the random walk is one of them",
                 ", ".join(self.candidates) or "none",
-                "Add random_walk: a model has to beat something",
+                f"Add {NULL_MODEL}: a model has to beat something",
             )
         if self.combinatorial and self.combinatorial < 3:
             raise InvalidSettings(
@@ -148,7 +151,6 @@ class TrainingOutcome:
         versions: kind -> registered version, for what this run registered or found registered.
         runs: kind -> MLflow run.
         report: the HTML report.
-        verdict_file: the Markdown verdict.
         log: the run's log.
         seconds: how long it all took.
     """
@@ -164,7 +166,6 @@ class TrainingOutcome:
     versions: dict[str, str]
     runs: dict[str, str]
     report: Path
-    verdict_file: Path
     log: Path
     seconds: float
 
@@ -180,7 +181,6 @@ class TrainingOutcome:
         return cls(
             **outcome,
             report=Path(outputs["report"]),
-            verdict_file=Path(outputs["verdict"]),
             log=log,
             seconds=seconds,
         )

@@ -1,9 +1,9 @@
-"""What a step is given to run with: CPU, memory, second chances, and whether it is cached."""
+"""Sets how a step runs: its CPU and memory, its retries, and whether its result is cached."""
 
 from kfp import dsl
 
 
-def given(task: dsl.PipelineTask, *, cpu: str, memory: str) -> None:
+def with_resources(task: dsl.PipelineTask, *, cpu: str, memory: str) -> None:
     """Request half of the CPU and memory a step may use at most.
 
     Args:
@@ -16,13 +16,13 @@ def given(task: dsl.PipelineTask, *, cpu: str, memory: str) -> None:
     task.set_memory_request(f"{size * 500}M" if unit == "G" else memory).set_memory_limit(memory)
 
 
-def tried_again(*tasks: dsl.PipelineTask) -> None:
+def with_retries(*tasks: dsl.PipelineTask) -> None:
     """Try steps again: after 15 s, then after 30 s. Servers pause, and nodes go away."""
     for task in tasks:
         task.set_retry(num_retries=2, backoff_duration="15s", backoff_factor=2)
 
 
-def never_cached(*tasks: dsl.PipelineTask) -> None:
+def without_cache(*tasks: dsl.PipelineTask) -> None:
     """Run steps anew every time, whatever their inputs."""
     for task in tasks:
         task.set_caching_options(enable_caching=False)

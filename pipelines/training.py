@@ -1,18 +1,18 @@
 """The training pipeline: from prices to a verdict."""
 
-from typing import List, NamedTuple  # noqa: UP035 - KFP reads List only
+from typing import Final, List, NamedTuple  # noqa: UP035 - KFP reads List only
 
 from kfp import dsl
 
 from components.evaluate.component import evaluate
-from components.features.component import features
 from components.register.component import register
 from components.train.component import train
 from forecasting.adapters.workflows.client import TRAINING
-from pipelines.ingestion import ONE_SHARD, prices_of
-from pipelines.tasks import given, never_cached, tried_again
+from pipelines.ingestion import ONE_SHARD, featured_prices
+from pipelines.runs import DEFAULT_CANDIDATES
+from pipelines.tasks import with_resources, with_retries, without_cache
 
-CANDIDATES = ["random_forest", "xgboost", "ridge", "random_walk"]  # the slowest first
+CANDIDATES: Final = list(DEFAULT_CANDIDATES)
 
 
 class TrainingOutputs(NamedTuple):
@@ -62,18 +62,13 @@ def training(
         who: name written into the promotion's audit trail.
         shards: shares of the symbols that are fetched at the same time, e.g. ["1/2", "2/2"].
     """
-    prices = prices_of(
+    _, described = featured_prices(
         shards=shards,
         symbols=symbols,
         source=source,
         source_options=source_options,
         interval=interval,
         dataset=dataset,
-    )
-    described = features(
-        snapshot=prices.outputs["Output"],
-        dataset=dataset,
-        symbols=symbols,
         train_until=train_until,
     )
     with dsl.ParallelFor(candidates) as candidate:
@@ -104,12 +99,11 @@ def training(
         who=who,
         pipeline_run=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
     )
-    given(described, cpu="1", memory="2G")
-    given(trained, cpu="2", memory="4G")
-    given(weighed, cpu="1", memory="4G")
-    given(registered, cpu="1", memory="1G")
-    tried_again(described, trained, weighed, registered)
-    never_cached(weighed, registered)  # they look at the world, not only at their inputs
+    with_resources(trained, cpu="2", memory="4G")
+    with_resources(weighed, cpu="1", memory="4G")
+    with_resources(registered, cpu="1", memory="1G")
+    with_retries(trained, weighed, registered)
+    without_cache(weighed, registered)  # they look at the world, not only at their inputs
     return TrainingOutputs(
         outcome=registered.outputs["Output"],
         report=weighed.outputs["report"],

@@ -5,7 +5,7 @@ from typing import Annotated, Final
 
 import typer
 
-from components.symbols import listed
+from components.parameters import listed
 from forecasting.errors import InvalidSettings
 from forecasting.schema import INTERVALS
 

@@ -12,7 +12,7 @@ import typer
 from bellwether.cluster.connections import opened_pipelines
 from bellwether.commands.options import AsJson, Dataset, Interval, Source, Symbols, chosen_symbols
 from bellwether.console import errors_in_words, say
-from components.symbols import listed
+from components.parameters import listed
 from forecasting.adapters.workflows.client import NAMES, REFRESH, TRAINING
 from forecasting.errors import InvalidSettings, WorkflowsUnavailable
 from pipelines.cluster_names import ClusterNames

@@ -1,4 +1,4 @@
-"""What the leak checks of the steps before found, as gates of the verdict."""
+"""Turns the findings of the leak checks into promotion gates."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
@@ -27,24 +27,18 @@ def leak_gates(table: Artifact, out_of_sample: Sequence[Artifact]) -> "list[Gate
 
     findings = []
     for artifact in (table, *out_of_sample):
-        who = str(artifact.metadata.get("kind", ""))
-        made = [LeakFinding.from_dict(one) for one in listed_in(artifact, LEAKS)]
-        if who and not made:
-            made = [gap for gap in gaps([]) if gap.check == OF_FORECASTS]
-        for one in made:
-            found = f"{who}: {one.found}" if who and one.leaks else one.found
-            findings.append(LeakFinding(one.check, one.leaks, found))
+        kind = str(artifact.metadata.get("kind", ""))
+        of_artifact = [LeakFinding.from_dict(finding) for finding in listed_in(artifact, LEAKS)]
+        if kind and not of_artifact:
+            of_artifact = [gap for gap in gaps([]) if gap.check == OF_FORECASTS]
+        for finding in of_artifact:
+            found = f"{kind}: {finding.found}" if kind and finding.leaks else finding.found
+            findings.append(LeakFinding(finding.check, finding.leaks, found))
     findings += gaps(findings)
     gates = []
-    for check in dict.fromkeys(one.check for one in findings):
-        same = [one for one in findings if one.check == check]
-        told = [one for one in same if one.leaks] or same[:1]
-        gates.append(
-            GateResult(
-                check,
-                not told[0].leaks,
-                told[0].rule,
-                "; ".join(one.found for one in told),
-            )
-        )
+    for check in dict.fromkeys(finding.check for finding in findings):
+        of_check = [finding for finding in findings if finding.check == check]
+        shown = [finding for finding in of_check if finding.leaks] or of_check[:1]
+        found = "; ".join(finding.found for finding in shown)
+        gates.append(GateResult(check, not shown[0].leaks, shown[0].rule, found))
     return gates

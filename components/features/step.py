@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.artifacts import Artifact
+from components.parameters import listed
 from components.report import reported
-from components.symbols import listed
 from forecasting.errors import InvalidSettings, ShortHistory
 from forecasting.settings import Settings
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from forecasting.adapters.lake.snapshot import Snapshot
     from forecasting.features.build import FeatureSpec, FeatureTable
 
 REFERENCE_ROWS = 20_000
@@ -39,7 +40,7 @@ def run(
     """
     import numpy as np
 
-    from components.training_table import TrainingTable, iso
+    from components.training_table import TrainingTable
     from forecasting.adapters.lake.lake import Lake
     from forecasting.adapters.lake.vintages import known_times
     from forecasting.features.build import FeatureSpec, build_features
@@ -50,11 +51,13 @@ def run(
     from forecasting.schema import MAX_HORIZON
 
     lake = Lake(Settings().lake)
-    held = lake.snapshot(dataset, snapshot)
-    known = {symbol.upper(): symbol for symbol in held.symbols}
+    price_snapshot = lake.snapshot(dataset, snapshot)
+    known = {symbol.upper(): symbol for symbol in price_snapshot.symbols}
     named = tuple(known.get(symbol.upper(), symbol) for symbol in listed(symbols))
-    prices = until(lake.read(held, named), train_until)
-    spec = FeatureSpec(interval=held.interval, symbols=tuple(sorted(named or held.symbols)))
+    prices = until(lake.read(price_snapshot, named), train_until)
+    spec = FeatureSpec(
+        interval=price_snapshot.interval, symbols=tuple(sorted(named or price_snapshot.symbols))
+    )
     if named:
         require_history(prices, spec.warmup_bars)
 
@@ -64,8 +67,8 @@ def run(
     def label(panel: "pd.DataFrame") -> "NDArray[np.float32]":
         return horizon_returns(panel, range(1, MAX_HORIZON + 1)).astype(np.float32)
 
-    came = known_times(lake, held, prices)
-    described = describe_as_known(describe, prices, came)
+    known_at = known_times(lake, price_snapshot, prices)
+    described = describe_as_known(describe, prices, known_at)
     if not described.usable.any():
         raise ShortHistory(
             f"a forecast needs {spec.warmup_bars} bars of a symbol, and prices that move",
@@ -79,17 +82,11 @@ def run(
         described,
         returns,
         prices,
-        came,
-        held=until(lake.read(held), train_until) if named else None,
-        declared=held.survivorship.declaration,
+        known_at,
+        held=until(lake.read(price_snapshot), train_until) if named else None,
+        declared=price_snapshot.survivorship.declaration,
     )
-    origin = {
-        **held.facts(),
-        "symbols": list(described.symbols),
-        "first": iso(int(described.timestamps.min())),
-        "last": iso(int(described.timestamps.max())),
-        "rows": len(described.codes),
-    }
+    origin = _origin(price_snapshot, described)
     TrainingTable(described, returns, spec, origin).save(Path(table.path))
     rows = _write_reference(described, spec, Path(reference.path))
     # Every pod that reads the artifact gets these words as arguments: a count, not a list.
@@ -99,7 +96,7 @@ def run(
         spec_digest=spec.digest,
         leaks=[finding.to_dict() for finding in leaks],
     )
-    reference.metadata.update(snapshot=held.id, rows=rows)
+    reference.metadata.update(snapshot=price_snapshot.id, rows=rows)
 
 
 def until(prices: "pd.DataFrame", train_until: str) -> "pd.DataFrame":
@@ -129,6 +126,19 @@ def until(prices: "pd.DataFrame", train_until: str) -> "pd.DataFrame":
     return kept.reset_index(drop=True)
 
 
+def _origin(snapshot: "Snapshot", table: "FeatureTable") -> dict[str, object]:
+    """Where a training table comes from; see `TrainingTable`."""
+    from components.training_table import iso
+
+    return {
+        **snapshot.facts(),
+        "symbols": list(table.symbols),
+        "first": iso(int(table.timestamps.min())),
+        "last": iso(int(table.timestamps.max())),
+        "rows": len(table.codes),
+    }
+
+
 def _write_reference(table: "FeatureTable", spec: "FeatureSpec", path: Path) -> int:
     """Write usable rows of whole histories as Parquet; how many?
 
@@ -142,8 +152,8 @@ def _write_reference(table: "FeatureTable", spec: "FeatureSpec", path: Path) -> 
     frame = table.to_frame()
     usable = frame[frame["usable"]].sort_values([TIMESTAMP, SYMBOL], kind="stable")
     symbols = np.sort(usable[SYMBOL].unique())
-    wanted = min(max(REFERENCE_ROWS * len(symbols) // len(usable), 1), len(symbols))
-    drawn = symbols[np.linspace(0, len(symbols) - 1, wanted).round().astype(int)]
+    count = min(max(REFERENCE_ROWS * len(symbols) // len(usable), 1), len(symbols))
+    drawn = symbols[np.linspace(0, len(symbols) - 1, count).round().astype(int)]
     sample = usable[usable[SYMBOL].isin(drawn)]
     draft = path.with_name(f".{path.name}.part")
     sample[[TIMESTAMP, SYMBOL, *spec.names]].to_parquet(draft, index=False)

@@ -3,9 +3,8 @@
 from pathlib import Path
 
 from components.artifacts import Artifact
+from components.parameters import listed, read_options
 from components.report import reported
-from components.source_options import read_options
-from components.symbols import listed
 from forecasting.settings import Settings
 
 

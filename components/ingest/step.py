@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from components.artifacts import Artifact
+from components.parameters import listed, read_options
 from components.report import PROGRESS, reported, tell
-from components.source_options import read_options
-from components.symbols import listed
 from forecasting.prices.quality.catalogue import FAULTS
 from forecasting.settings import Settings
 

@@ -23,23 +23,23 @@ def run(*, snapshot: str, dataset: str, table: Artifact) -> str:
     from forecasting.leakage.findings import LeakFinding, refuse_leaks
     from forecasting.prices.calendar import horizon_times
 
-    refuse_leaks([LeakFinding.from_dict(one) for one in listed_in(table, "leaks")])
+    refuse_leaks([LeakFinding.from_dict(finding) for finding in listed_in(table, "leaks")])
     lake = Lake(Settings().lake)
-    held = lake.snapshot(dataset, snapshot)
+    price_snapshot = lake.snapshot(dataset, snapshot)
     record = lake.last_fetch(dataset)
-    newest = lake.latest(dataset).id == held.id
+    newest = lake.latest(dataset).id == price_snapshot.id
     described = TrainingTable.load(Path(table.path))
     served = serve_features(
         described.features,
         described.spec,
-        snapshot_id=held.id,
-        dataset=held.dataset,
-        source=held.source,
-        replay=held.replay,
-        synthetic=held.synthetic,
-        fetched_at=held.fetched_at,
+        snapshot_id=price_snapshot.id,
+        dataset=price_snapshot.dataset,
+        source=price_snapshot.source,
+        replay=price_snapshot.replay,
+        synthetic=price_snapshot.synthetic,
+        fetched_at=price_snapshot.fetched_at,
         created_at=datetime.now(UTC),
         fallback=record.sentence if record and newest else "",
-        horizon_times=lambda symbol, last: horizon_times(symbol, last, held.interval),
+        horizon_times=lambda symbol, last: horizon_times(symbol, last, price_snapshot.interval),
     )
     return lake.publish_features(dataset, served)

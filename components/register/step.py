@@ -17,9 +17,9 @@ from forecasting.adapters.registry.reader import BUNDLE, ModelVersion
 from forecasting.adapters.registry.registry import CandidateRun, Registry
 from forecasting.errors import PromotionConflict
 from forecasting.evaluation.promotion_outcome import joined, verdict_tags
+from forecasting.models.candidates import NULL_MODEL
 from forecasting.settings import Settings
 
-NULL_MODEL: Final = "random_walk"
 DEFAULT_REASON: Final = "the honest default: nothing has beaten it"
 
 

@@ -1,12 +1,18 @@
-"""A price source's own options as the pipelines carry them: one string, a JSON object."""
+"""Reads the parameters that pipelines carry as text: lists separated by commas, options as JSON."""
 
 import json
 
 from forecasting.errors import InvalidSettings
 
 
+def listed(text: str) -> tuple[str, ...]:
+    """The symbols or names of a parameter, in order, each once; none for an empty one."""
+    parts = (part.strip() for part in text.split(","))
+    return tuple(dict.fromkeys(part for part in parts if part))
+
+
 def read_options(text: str) -> dict[str, object]:
-    """The options of a parameter; none for an empty one.
+    """A price source's own options; none for an empty text.
 
     Raises:
         InvalidSettings: it is no JSON object.

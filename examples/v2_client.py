@@ -58,6 +58,7 @@ def ask(
     bars: Path | None = None,
     version: str = "",
     model: str = "bellwether",
+    timeout: float = 10.0,
 ) -> Forecast:
     """Ask the server at `url` for the next `days` bars of one symbol.
 
@@ -69,6 +70,7 @@ def ask(
         bars: CSV file of daily bars to forecast from, instead of those that the server holds.
         version: model version; "": the one that the server chooses.
         model: name of the model.
+        timeout: how long to wait for the answer, in seconds.
 
     Raises:
         urllib.error.HTTPError: the server refuses, e.g. 404 for a symbol it does not know; the
@@ -85,7 +87,7 @@ def ask(
         inputs += own_bars(bars)
     body = json.dumps({"inputs": inputs}).encode()
     request = urllib.request.Request(url + path, body, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10) as response:
+    with urllib.request.urlopen(request, timeout=timeout) as response:
         answer: dict[str, Any] = json.load(response)
     # Tensors arrive flat, in row-major order, beside their shapes.
     data = {output["name"]: output["data"] for output in answer["outputs"]}
@@ -136,6 +138,7 @@ def main() -> int:
     parser.add_argument("--days", type=int, default=5, help="bars ahead, 1 to 30")
     parser.add_argument("--url", default="http://127.0.0.1:8080")
     parser.add_argument("--csv", type=Path, help="your own daily bars instead of the server's")
+    parser.add_argument("--timeout", type=float, default=10.0, help="seconds")
     parser.add_argument("--version", default="", help="model version; default: the server's choice")
     arguments = parser.parse_args()
     try:
@@ -145,6 +148,7 @@ def main() -> int:
             arguments.days,
             bars=arguments.csv,
             version=arguments.version,
+            timeout=arguments.timeout,
         )
     except urllib.error.HTTPError as error:
         print(f"{error.code}: {json.load(error)['error']}", file=sys.stderr)

@@ -3,7 +3,7 @@
 #
 #   make demo                                   # or any server; `bellwether serve`
 #   sh examples/v2_client.sh AAPL 5             # symbol, bars ahead (1 to 30)
-#   URL=http://localhost:8080 MODEL=bellwether sh examples/v2_client.sh AAPL 5
+#   URL=http://localhost:8080 MODEL=bellwether TIMEOUT=10 sh examples/v2_client.sh AAPL 5
 #
 # Prints the server's JSON: price quantiles p05 p25 p50 p75 p95 for each bar, when each bar closes
 # (Unix ms), and the last close. Exit code 22: the server refused, and said why.
@@ -13,7 +13,7 @@ bars=${2:-5}
 url=${URL:-http://127.0.0.1:8080}
 model=${MODEL:-bellwether}
 
-curl --silent --show-error --fail-with-body --max-time 10 "$url/v2/models/$model/infer" \
+curl --silent --show-error --fail-with-body --max-time "${TIMEOUT:-10}" "$url/v2/models/$model/infer" \
   --header 'Content-Type: application/json' \
   --data @- <<JSON
 {

@@ -1,10 +1,12 @@
-"""Every file in examples/ runs as its first lines say, and gives the numbers it should."""
+"""The files in examples/ that need no server run as their first lines say, and give the numbers they should.
+
+Those that ask a server are in tests/integration/test_examples.py.
+"""
 
 import re
 import runpy
-import subprocess
 import sys
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 
 import numpy as np
@@ -14,29 +16,15 @@ from hatchling.builders.wheel import WheelBuilder
 from typer.testing import CliRunner
 
 from bellwether.cli import app
-from examples import own_csv_forecast, prediction_log, v2_client
-from forecasting.adapters.ingest import ingest_prices
+from examples import own_csv_forecast
 from forecasting.adapters.lake.lake import Lake
 from forecasting.adapters.market.open import open_source, source_names
-from forecasting.bundle.bundle import write_bundle
 from forecasting.errors import InvalidSettings, ShortHistory, UnknownSymbol
-from forecasting.features.build import FeatureSpec, build_features
-from forecasting.features.online import serve_features
-from forecasting.features.targets import SignalRule, horizon_returns
-from forecasting.models.training import TrainingConfig, train_on_examples
-from forecasting.models.training_set import Examples
-from forecasting.prices.calendar import horizon_times
-from forecasting.schema import MAX_HORIZON
 from forecasting.settings import Settings
-from tests.clock import machine_now
-from tests.ports import free_port
-from tests.processes import running
-from tests.servers import answers
-from tests.time_limits import seconds, wait_until
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PRICES = EXAMPLES / "acme.csv"
-LAST_DAY, LAST_CLOSE = date(2025, 12, 31), 190.35
+LAST_CLOSE = 190.35
 
 
 def run(name, capsys, monkeypatch, *words):
@@ -128,150 +116,6 @@ def test_a_feature_is_checked_for_leaks_and_measured_out_of_sample(capsys, monke
     skill = {name: float(percent) for name, percent in skills}
     assert skill["ridge"] == pytest.approx(0.0, abs=0.05)
     assert skill["ridge with turn_of_month"] == pytest.approx(0.287, abs=0.05)
-
-
-# clients of a running server, and the log it writes
-
-
-@pytest.fixture(scope="module")
-def state(tmp_path_factory):
-    """A state folder as a training leaves it: prices and features in the lake, and a bundle."""
-    folder = tmp_path_factory.mktemp("examples")
-    now = machine_now()  # the server reads it itself
-    lake = Lake(str(folder / "lake"))
-    source = open_source("files", Settings(), path=PRICES)
-    options = {"symbols": (), "interval": "1d", "last_good_days": 7.0}
-    snapshot = ingest_prices(source, lake, "acme-1d", **options).snapshot
-    prices, spec = lake.read(snapshot), FeatureSpec(symbols=("ACME",))
-    table = build_features(prices, spec)
-    returns = horizon_returns(prices, range(1, MAX_HORIZON + 1))
-    trained = train_on_examples("random_walk", Examples.of(table, returns), TrainingConfig(folds=3))
-    training = {"snapshot": snapshot.id, "source": "files", "dataset": "acme-1d"}
-    write_bundle(folder / "bundle", trained, spec, training=training, signal=SignalRule())
-    served = serve_features(
-        table,
-        spec,
-        snapshot_id=snapshot.id,
-        dataset="acme-1d",
-        source="files",
-        replay=True,
-        synthetic=False,
-        fetched_at=now,
-        created_at=now,
-        horizon_times=lambda symbol, last: horizon_times(symbol, last, "1d"),
-    )
-    lake.publish_features("acme-1d", served)
-    return folder
-
-
-@pytest.fixture(scope="module")
-def server(state):
-    """Address of a real model server over that folder."""
-    port = free_port()
-    variables = {
-        "STATE_DIR": state,
-        "BUNDLE_URL": state / "bundle",
-        "MODEL_VERSION": "1",
-        "HTTP_PORT": port,
-        "GRPC_PORT": 0,
-    }
-    environment = {f"BELLWETHER_{name}": str(value) for name, value in variables.items()}
-    url = f"http://127.0.0.1:{port}"
-    command = [sys.executable, "-m", "serving.server"]
-    with running(command, state / "log", environment, cwd=EXAMPLES.parent) as process:
-        ready = f"{url}/v2/health/ready"
-        wait_until(lambda: process.up() and answers(ready), 60, process.said)
-        yield url
-
-
-def test_the_python_client_reads_a_forecast(server):
-    forecast = v2_client.ask(server, "ACME", 5)
-    assert (forecast.symbol, forecast.model_version) == ("ACME", "1")
-    assert forecast.last_close == LAST_CLOSE
-    assert [close.date() for close in forecast.closes][:2] == [date(2026, 1, 2), date(2026, 1, 5)]
-    quantiles = np.array(forecast.quantiles)
-    assert quantiles.shape == (5, 5)
-    np.testing.assert_allclose(quantiles[:, 2], LAST_CLOSE, rtol=1e-6)
-    np.testing.assert_allclose(quantiles[0, [0, -1]], [187.1, 193.6], atol=0.3)
-    assert forecast.probability_of_rise == pytest.approx([0.5] * 5, abs=0.01)
-
-
-def test_the_python_client_sends_own_bars_and_gets_the_forecast_of_the_same_bars(server):
-    sent = v2_client.ask(server, "OWN", 5, bars=PRICES)
-    held = v2_client.ask(server, "ACME", 5)
-    assert sent.last_close == held.last_close
-    assert sent.closes[0].date() == date(2026, 1, 1)  # the holidays of own bars are not known
-    np.testing.assert_allclose(sent.quantiles, held.quantiles, rtol=1e-6)
-
-
-def test_the_python_client_prints_a_table_or_the_servers_reason(server):
-    def client(*words):
-        command = [sys.executable, EXAMPLES / "v2_client.py", *words, "--url", server]
-        return subprocess.run(
-            command, check=False, capture_output=True, text=True, timeout=seconds(30)
-        )
-
-    done = client("ACME", "--days", "2")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("ACME at 190.35, version 1, hold")
-    assert len(done.stdout.splitlines()) == 4
-    refused = client("ACNE")
-    assert refused.returncode == 1
-    assert refused.stderr.startswith("404: ")
-    assert "ACNE" in refused.stderr
-
-
-def test_the_curl_client_gets_the_same_numbers(server):
-    def client(*words):
-        return subprocess.run(
-            ["sh", EXAMPLES / "v2_client.sh", *words],
-            check=False,
-            capture_output=True,
-            text=True,
-            env={"PATH": "/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin", "URL": server},
-            timeout=seconds(30),
-        )
-
-    done = client("ACME", "2")
-    assert done.returncode == 0, done.stderr
-    expected = v2_client.ask(server, "ACME", 2).quantiles
-    for row in expected:
-        for price in row:
-            assert str(price) in done.stdout
-    refused = client("ACNE")
-    assert refused.returncode == 22
-    assert "ACNE" in refused.stdout
-
-
-def test_the_log_gives_what_was_answered_and_how_often_intervals_were_right(server, state):
-    settings = Settings(state_dir=state)
-    closes = Lake(settings.lake).read(Lake(settings.lake).latest("acme-1d"))["timestamp"]
-    origins = closes.iloc[-85:-30:5]
-    for origin in origins:
-        v2_client.ask(server, "ACME", 30, as_of=origin.isoformat())
-
-    def logged():
-        found = prediction_log.read_log(settings)
-        return [forecast for forecast in found if forecast.as_of < closes.iloc[-1]]
-
-    wait_until(lambda: len(logged()) == len(origins), 30)
-    forecasts = logged()
-    assert {forecast.model_version for forecast in forecasts} == {"1"}
-    assert forecasts[0].as_of == origins.iloc[-1]
-    assert forecasts[0].target_times[0] - forecasts[0].as_of < timedelta(days=5)
-    found = prediction_log.coverage(forecasts, settings, "acme-1d")
-    assert found.scored == len(origins) * 30
-    assert found.inside == pytest.approx(305, abs=6)  # 92 %, where 90 % are promised
-
-
-def test_the_log_is_printed(server, state, capsys, monkeypatch):
-    v2_client.ask(server, "ACME", 3)
-    monkeypatch.setenv("BELLWETHER_STATE_DIR", str(state))
-    wait_until(lambda: prediction_log.read_log(Settings()), 30)
-    printed = run("prediction_log.py", capsys, monkeypatch, "--dataset", "acme-1d")
-    assert "ACME" in printed
-    assert re.search(r"^\d+ forecasts; by version: \{'1': \d+\}$", printed, re.MULTILINE)
-    assert re.search(r"^\d+ horizons have elapsed, \d+ inside", printed, re.MULTILINE)
 
 
 def test_every_example_says_how_it_is_run():

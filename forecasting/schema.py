@@ -16,8 +16,8 @@ A price frame has one row per symbol and bar, sorted by symbol, then timestamp:
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from forecasting.arrays import Floats, Mask
 from forecasting.errors import InvalidPrices
 from forecasting.instants import nanoseconds
 
@@ -43,6 +43,26 @@ MAX_HORIZON: Final = 30
 
 INTERVALS: Final = {"1h": 3_600, "2h": 7_200, "4h": 14_400, "1d": 86_400}
 """Bar intervals the platform takes, in seconds."""
+
+
+ENCLOSES: Final = "high and low must enclose open and close"
+"""The rule that `outside_range` finds broken."""
+
+
+def outside_range(ohlc: Floats, slack: Floats | float = 0.0) -> Mask:
+    """Which bars open or close above their high or below their low.
+
+    Args:
+        ohlc: open, high, low and close, float64 [n, 4].
+        slack: by how much a high or low may miss them, a price or one of each bar [n].
+
+    Returns:
+        bool [n]; a comparison with NaN does not count.
+    """
+    opened, high, low, close = ohlc.T
+    above = high < np.maximum(opened, close) - slack
+    below = low > np.minimum(opened, close) + slack
+    return np.asarray(above | below, dtype=np.bool_)
 
 
 def validate_prices(prices: "pd.DataFrame") -> "pd.DataFrame":
@@ -75,13 +95,7 @@ def validate_prices(prices: "pd.DataFrame") -> "pd.DataFrame":
     _refuse_rows(prices, ~np.isfinite(values).all(axis=1), "every number must be finite")
     _refuse_rows(prices, values[:, :4].min(axis=1) <= 0, "a price must be positive")
     _refuse_rows(prices, values[:, 4] < 0, "volume must not be negative")
-    body_high = np.maximum(values[:, 0], values[:, 3])
-    body_low = np.minimum(values[:, 0], values[:, 3])
-    _refuse_rows(
-        prices,
-        (values[:, 1] < body_high) | (values[:, 2] > body_low),
-        "high and low must enclose open and close",
-    )
+    _refuse_rows(prices, outside_range(values[:, :4]), ENCLOSES)
     _refuse_rows(prices, values[:, 6] <= 0, "a split ratio must be positive")
     codes, _ = pd.factorize(prices[SYMBOL])
     instants = nanoseconds(prices[TIMESTAMP])
@@ -98,7 +112,7 @@ def validate_prices(prices: "pd.DataFrame") -> "pd.DataFrame":
     return prices
 
 
-def _refuse_rows(prices: "pd.DataFrame", bad: NDArray[np.bool_], rule: str) -> None:
+def _refuse_rows(prices: "pd.DataFrame", bad: Mask, rule: str) -> None:
     if bad.any():
         first = int(np.argmax(bad))
         row = prices.iloc[first]

@@ -9,7 +9,7 @@ import numpy as np
 from forecasting.arrays import Floats, Instants
 from forecasting.errors import InvalidPrices
 from forecasting.instants import DAY, SECOND, second_text
-from forecasting.schema import INTERVALS, MAX_HORIZON, OHLCV
+from forecasting.schema import ENCLOSES, INTERVALS, MAX_HORIZON, OHLCV, outside_range
 
 _WEEK: Final = 7 * DAY
 _MONDAY: Final = 4 * DAY
@@ -51,8 +51,6 @@ def check_bars(timestamps: Instants, bars: Floats, interval: str, now: int) -> N
     Raises:
         InvalidPrices: names the rule, the first bar that breaks it, and the remedy.
     """
-    body_high = np.maximum(bars[:, 0], bars[:, 3])
-    body_low = np.minimum(bars[:, 0], bars[:, 3])
     rules = (
         (~np.isfinite(bars).all(axis=1), "every number of a bar must be finite"),
         ((bars[:, :4] <= 0).any(axis=1), "a price must be positive"),
@@ -60,10 +58,7 @@ def check_bars(timestamps: Instants, bars: Floats, interval: str, now: int) -> N
         ((bars[:, :4] < 1e-9).any(axis=1), "a price must be above 1e-9"),
         (bars[:, 4] < 0, "volume must not be negative"),
         (bars[:, 1] < bars[:, 2], "a bar's high must not be below its low"),
-        (
-            (bars[:, 1] < body_high) | (bars[:, 2] > body_low),
-            "high and low must enclose open and close",
-        ),
+        (outside_range(bars[:, :4]), ENCLOSES),
         (np.diff(timestamps, prepend=timestamps[0] - 1) <= 0, "timestamps must rise strictly"),
         (timestamps > now + DAY, "a bar must have closed"),
     )

@@ -9,13 +9,14 @@ from forecasting.arrays import Codes, Floats, Instants, Mask
 from forecasting.instants import to_nanoseconds
 from forecasting.prices.quality.catalogue import COPIED_RUN, FEW_BARS, ROUNDING, STALE_RUN
 from forecasting.prices.quality.marks import RawBars, Verdict
+from forecasting.schema import OHLC, outside_range
 
 _OPEN, _HIGH, _LOW, _CLOSE, _VOLUME = range(5)
 
 
 def judge_each(verdict: Verdict, bars: RawBars, closes: Instants, now: datetime) -> None:
     """Faults that a bar shows on its own; `closes` are the closes after mending."""
-    opened, high, low, close, volume, dividend, split = bars.numbers.T
+    _, high, low, close, volume, dividend, split = bars.numbers.T
     verdict.mark("missing_value", bars.unread)
     verdict.mark("not_finite", np.asarray(~np.isfinite(bars.numbers).all(axis=1)))
     verdict.mark("non_positive_price", np.asarray((bars.numbers[:, :4] <= 0).any(axis=1)))
@@ -23,10 +24,7 @@ def judge_each(verdict: Verdict, bars: RawBars, closes: Instants, now: datetime)
     verdict.mark("impossible_action", np.less(dividend, 0) | np.less_equal(split, 0))
     slack = ROUNDING * np.abs(close)
     verdict.mark("high_below_low", np.less(high, low - slack))
-    top, bottom = np.maximum(opened, close), np.minimum(opened, close)
-    verdict.mark(
-        "close_outside_range", np.less(high, top - slack) | np.greater(low, bottom + slack)
-    )
+    verdict.mark("close_outside_range", outside_range(bars.numbers[:, :4], slack))
     verdict.mark("future_bar", closes > to_nanoseconds(now))
 
 
@@ -134,11 +132,8 @@ def _copied(numbers: Floats, owner: Codes) -> tuple[Codes, Codes]:
 
 def enclose(clean: pd.DataFrame) -> int:
     """Move highs and lows that miss the open or close by rounding. Returns how many bars."""
-    opened, high, low, close = (
-        clean[column].to_numpy() for column in ("open", "high", "low", "close")
-    )
-    top, bottom = np.maximum(opened, close), np.minimum(opened, close)
-    moved = (high < top) | (low > bottom)
+    ohlc = clean[[*OHLC]].to_numpy(dtype=np.float64)
+    moved = outside_range(ohlc)
     if moved.any():
-        clean["high"], clean["low"] = np.maximum(high, top), np.minimum(low, bottom)
+        clean["high"], clean["low"] = ohlc[:, [0, 1, 3]].max(axis=1), ohlc[:, [0, 2, 3]].min(axis=1)
     return int(np.count_nonzero(moved))

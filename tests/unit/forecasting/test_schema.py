@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from forecasting.errors import InvalidPrices
-from forecasting.schema import PRICE_COLUMNS, validate_prices
+from forecasting.schema import PRICE_COLUMNS, outside_range, validate_prices
 
 
 def bars(symbol: str = "AAA", days: int = 5) -> pd.DataFrame:
@@ -82,3 +82,22 @@ def test_interleaved_symbols_are_refused():
     frame = pd.concat([bars("AAA", 2), bars("BBB", 2), bars("AAA", 2)], ignore_index=True)
     with pytest.raises(InvalidPrices, match="stand together"):
         validate_prices(frame)
+
+
+def test_opens_and_closes_outside_the_range_are_found_beyond_the_slack():
+    ohlc = np.array(
+        [
+            [2.0, 3.0, 1.0, 2.0],
+            [3.5, 3.0, 1.0, 2.0],
+            [2.0, 3.0, 1.0, 3.5],
+            [0.5, 3.0, 1.0, 2.0],
+            [2.0, 3.0, 1.0, 0.5],
+            [3.0, 3.0, 1.0, 1.0],
+            [2.0, np.nan, 1.0, 2.0],
+        ]
+    )
+    assert outside_range(ohlc).tolist() == [False, True, True, True, True, False, False]
+    assert not outside_range(ohlc, 0.5).any()
+    assert outside_range(ohlc, np.array([0.0, 0.4, 0.5, 0.4, 0.5, 0.0, 0.0])).tolist() == [
+        *(False, True, False, True, False, False, False)
+    ]

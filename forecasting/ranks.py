@@ -1,4 +1,4 @@
-"""Cross-sectional ranks: where a symbol stands among the symbols known at the same instant."""
+"""Average ranks, of a whole sample or within groups such as the symbols known at one instant."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -6,14 +6,51 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from forecasting.arrays import Instants, Singles
+from forecasting.arrays import AnyFloats, Floats, Instants, Singles
 
 _CELLS: Final = 1 << 16
 """Cells ranked at a time: they stay in the processor's cache."""
 
 
+def average_ranks(values: AnyFloats, groups: NDArray[np.signedinteger] | None = None) -> Floats:
+    """Ranks from 1 on, ties sharing their mean rank: scipy's rankdata, for many groups at once.
+
+    It is here because the predictor carries no scipy, and importing it costs more than a leak
+    check takes.
+
+    Args:
+        values: finite numbers [n].
+        groups: number from 0 on of each value's group [n]; default: all are of one.
+
+    Returns:
+        Rank within the group, float64 [n].
+    """
+    order = np.argsort(values)
+    if groups is None:
+        groups = np.zeros(values.size, dtype=np.intp)
+    # Sixteen bits where they suffice: NumPy then sorts by radix.
+    narrow = groups.astype(np.uint16) if groups.size and groups.max() < 2**16 else groups
+    order = order[np.argsort(narrow[order], kind="stable")]
+    value, group = values[order], groups[order]
+    new_group = np.ones(value.size, dtype=bool)
+    new_group[1:] = group[1:] != group[:-1]
+    new_value = new_group.copy()
+    new_value[1:] |= value[1:] != value[:-1]
+    position = np.arange(value.size)
+    group_start = np.maximum.accumulate(np.where(new_group, position, 0))
+    starts = np.flatnonzero(new_value)
+    run = np.cumsum(new_value) - 1
+    lengths = np.diff(np.append(starts, value.size))
+    ranks = np.empty(value.size)
+    ranks[order] = starts[run] + (lengths[run] - 1) / 2 - group_start + 1
+    return ranks
+
+
 class CrossSection:
     """Rows grouped by the instant at which their bar closed.
+
+    It ranks the same rows column after column, three times as fast as `average_ranks` would for
+    500 symbols, because the rows are put in order once.
 
     Grouping by trading date instead would leak: New York's close of a date is not known yet
     when Taipei closes on it.
@@ -41,9 +78,9 @@ class CrossSection:
             (0, 1), and 0.5 for a row that is alone. NaN where `values` is not finite. float32 [n].
         """
         ranks = np.where(np.isfinite(values), np.float32(0.5), np.float32(np.nan))
-        for rows, inside in self._groups():
-            group = np.where(inside, values[rows], np.float32(np.nan))
-            ranks[rows[inside]] = _rank_rows(group)[inside]
+        for rows, filled in self._groups():
+            group = np.where(filled, values[rows], np.float32(np.nan))
+            ranks[rows[filled]] = _rank_rows(group)[filled]
         return ranks
 
     def _groups(self) -> Iterator[tuple[NDArray[np.int32], NDArray[np.bool_]]]:
@@ -58,9 +95,9 @@ class CrossSection:
             step = max(1, _CELLS // columns.size)
             for first in range(0, chosen.size, step):
                 some = chosen[first : first + step, None]
-                inside = columns < self._sizes[some]
-                places = np.where(inside, self._starts[some] + columns, 0)
-                yield self._order[places], inside
+                filled = columns < self._sizes[some]
+                places = np.where(filled, self._starts[some] + columns, 0)
+                yield self._order[places], filled
 
 
 def _rank_rows(group: Singles) -> Singles:

@@ -13,6 +13,7 @@ from forecasting.evaluation.losses import level_index
 from forecasting.evaluation.scores import ratio
 from forecasting.models.out_of_sample import OutOfSample
 from forecasting.models.quantiles import sides
+from forecasting.ranks import average_ranks
 from forecasting.stats.significance import long_run_variance
 
 Ints: TypeAlias = NDArray[np.signedinteger]
@@ -119,7 +120,7 @@ def outcome_ranks(realised: Floats, periods: Ints, *, symbols: int) -> Floats:
     """
     known = np.isfinite(realised)
     ranks = np.full(realised.size, np.nan)
-    ranks[known] = grouped_ranks(realised[known], _groups(periods[known], symbols))
+    ranks[known] = average_ranks(realised[known], _groups(periods[known], symbols))
     return ranks
 
 
@@ -144,7 +145,7 @@ def rank_correlation(
     x, y, groups = forecast[known], outcomes[known], _groups(periods[known], symbols)
     if x.size < 8 or np.ptp(x) == 0:
         return RankCorrelation(nothing, nothing, 0)
-    series = _grouped_correlation(grouped_ranks(x, groups), y, groups)
+    series = _grouped_correlation(average_ranks(x, groups), y, groups)
     if symbols < _PANEL:
         value = float(series[0])
         worth = max(x.size / max(horizon, 1) - 2, 0.0)
@@ -161,27 +162,6 @@ def rank_correlation(
 
 def _groups(periods: Ints, symbols: int) -> Ints:
     return periods if symbols >= _PANEL else np.zeros(periods.size, dtype=np.intp)
-
-
-def grouped_ranks(values: Floats, groups: Ints) -> Floats:
-    """Ranks 1.. within each group, ties sharing their mean rank, shape [n]."""
-    order = np.argsort(values)
-    # Sixteen bits where they suffice: NumPy then sorts by radix.
-    narrow = groups.astype(np.uint16) if groups.size and groups.max() < 2**16 else groups
-    order = order[np.argsort(narrow[order], kind="stable")]
-    value, group = values[order], groups[order]
-    new_group = np.ones(value.size, dtype=bool)
-    new_group[1:] = group[1:] != group[:-1]
-    new_value = new_group.copy()
-    new_value[1:] |= value[1:] != value[:-1]
-    position = np.arange(value.size)
-    group_start = np.maximum.accumulate(np.where(new_group, position, 0))
-    starts = np.flatnonzero(new_value)
-    run = np.cumsum(new_value) - 1
-    lengths = np.diff(np.append(starts, value.size))
-    ranks = np.empty(value.size)
-    ranks[order] = starts[run] + (lengths[run] - 1) / 2 - group_start + 1
-    return ranks
 
 
 def _grouped_correlation(x: Floats, y: Floats, groups: Ints) -> Floats:

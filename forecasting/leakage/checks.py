@@ -25,6 +25,7 @@ from forecasting.leakage.probes import (
     with_another_future,
 )
 from forecasting.leakage.survivorship import check_universe
+from forecasting.ranks import average_ranks
 from forecasting.schema import TIMESTAMP
 
 if TYPE_CHECKING:
@@ -159,8 +160,8 @@ def check_echo(table: "FeatureTable", returns: NDArray[np.floating]) -> LeakFind
     if len(rows) < _FEWEST_ROWS:
         return LeakFinding(name, True, f"only {len(rows)} rows to look at")
     rows = rows[np.linspace(0, len(rows) - 1, min(_ECHO_ROWS, len(rows))).astype(np.intp)]
-    coming = _ranks(parts[rows] / table.scale[rows, None])
-    found = np.abs(_ranks(table.values[rows]).T @ coming) / len(rows)
+    coming = _standardised_ranks(parts[rows] / table.scale[rows, None])
+    found = np.abs(_standardised_ranks(table.values[rows]).T @ coming) / len(rows)
     worst = np.unravel_index(int(np.argmax(found)), found.shape)
     words = (
         f"at most {found[worst]:.2f}, of {table.names[worst[0]]} with the bar "
@@ -280,13 +281,9 @@ def _wrong_labels(
     )
 
 
-def _ranks(values: NDArray[np.floating]) -> NDArray[np.float64]:
+def _standardised_ranks(values: NDArray[np.floating]) -> NDArray[np.float64]:
     """Columns as standardised ranks, zero where a column is constant."""
-    ranks = np.empty(values.shape)
-    for place, column in enumerate(values.T):
-        # scipy's rankdata, whose import would cost more than all the checks together.
-        _, where, counts = np.unique(column, return_inverse=True, return_counts=True)
-        ranks[:, place] = (np.cumsum(counts) - (counts - 1) / 2)[where]
+    ranks = np.stack([average_ranks(column) for column in values.T], axis=1)
     ranks -= ranks.mean(axis=0)
     deviation = ranks.std(axis=0)
     result: NDArray[np.float64] = ranks / np.where(deviation > 0, deviation, 1.0)

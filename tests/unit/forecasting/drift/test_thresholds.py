@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from forecasting.drift.panel import DriftPanel
 
 from forecasting.drift.config import Look
-from forecasting.drift.panel import DriftPanel
 from forecasting.drift.thresholds import (
     MIN_BLOCKS,
     Limits,

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from forecasting.drift.panel import ABSENT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecasting.adapters.drift.report import measure
 from forecasting.drift.columns import Sample, compare
 from forecasting.drift.config import DriftRules
-from forecasting.drift.panel import ABSENT
 from forecasting.drift.wasserstein import distances_between, distances_to, distances_to_rest
 
 

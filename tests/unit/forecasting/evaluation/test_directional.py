@@ -7,7 +7,6 @@ from scipy import stats
 from forecasting.evaluation.directional import (
     brier_score,
     confusion,
-    grouped_ranks,
     hit_rate,
     outcome_ranks,
     rank_correlation,
@@ -46,16 +45,6 @@ def test_a_model_without_a_direction_has_no_hit_rate():
     result = hit_rate(np.zeros(10), np.ones(10), np.arange(10), horizon=1)
     assert np.isnan(result.accuracy)
     assert result.forecasts == 0
-
-
-def test_ranks_within_groups_share_ties_like_scipy():
-    rng = np.random.default_rng(13)
-    values = rng.integers(0, 5, 200).astype(float)
-    groups = rng.integers(0, 12, 200)
-    ranks = grouped_ranks(values, groups)
-    for group in range(12):
-        expected = stats.rankdata(values[groups == group])
-        np.testing.assert_array_equal(ranks[groups == group], expected)
 
 
 def test_information_coefficient_is_the_mean_of_spearmans_correlation_by_date():

@@ -327,11 +327,13 @@ def test_findings_survive_json_and_gaps_are_told():
 def test_ranks_are_those_of_scipy_ties_included():
     from scipy.stats import rankdata
 
-    from forecasting.leakage.checks import _ranks
+    from forecasting.leakage.checks import _standardised_ranks
 
     values = np.random.default_rng(3).integers(0, 30, (200, 4)).astype(np.float32)
     values[:, 3] = 7.0
     twin = rankdata(values, axis=0)
     twin -= twin.mean(axis=0)
-    np.testing.assert_allclose(_ranks(values)[:, :3], (twin[:, :3] / twin[:, :3].std(axis=0)))
-    assert (_ranks(values)[:, 3] == 0).all()
+    np.testing.assert_allclose(
+        _standardised_ranks(values)[:, :3], (twin[:, :3] / twin[:, :3].std(axis=0))
+    )
+    assert (_standardised_ranks(values)[:, 3] == 0).all()

@@ -1,11 +1,11 @@
-"""Named arrays as .npz bytes that depend on the content alone, read without trusting them."""
+"""Reads and writes NumPy's .npy and .npz files without pickles; equal content gives equal bytes."""
 
 import io
 import tokenize
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final
 
 import numpy as np
 import orjson
@@ -54,17 +54,67 @@ def read_arrays(data: bytes, dtypes: Dtypes) -> dict[str, NDArray[Any]]:
         raise ValueError(f"not the arrays expected: {error}") from error
 
 
+def npy_bytes(array: NDArray[Any]) -> bytes:
+    """An array as .npy bytes, as numpy.save writes them."""
+    buffer = io.BytesIO()
+    np.save(buffer, np.ascontiguousarray(array), allow_pickle=False)
+    return buffer.getvalue()
+
+
+def npz_bytes(arrays: Mapping[str, NDArray[Any]]) -> bytes:
+    """Arrays as .npz bytes, as numpy.savez writes them: each member is dated 1980."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # type: ignore[arg-type]  # the stub takes allow_pickle for one
+    return buffer.getvalue()
+
+
+def unpacked_size(data: bytes) -> int:
+    """Bytes that an .npz says its members take when unpacked.
+
+    Raises:
+        ValueError: the bytes are no .npz.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            return sum(member.file_size for member in archive.infolist())
+    except (zipfile.BadZipFile, EOFError) as fault:
+        raise ValueError(str(fault)) from fault
+
+
+def load_npy(data: bytes) -> NDArray[Any]:
+    """The array of .npy bytes.
+
+    Raises:
+        ValueError: the bytes are damaged, or hold objects.
+    """
+    try:
+        array: NDArray[Any] = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+    except (EOFError, OSError) as fault:
+        raise ValueError(str(fault)) from fault
+    return array
+
+
+def load_npz(file: BinaryIO, names: Iterable[str]) -> dict[str, NDArray[Any]]:
+    """The named arrays of an .npz.
+
+    Raises:
+        ValueError: it is damaged, holds objects, or one of the arrays is missing.
+    """
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            return {name: archive[name] for name in names}
+    except (zipfile.BadZipFile, EOFError, KeyError) as fault:
+        raise ValueError(str(fault)) from fault
+
+
 def save_with_words(
     path: Path, arrays: Mapping[str, NDArray[Any]], words: Mapping[str, Any]
 ) -> None:
     """Write arrays, and JSON beside them, as one .npz without pickles; whole or not at all."""
-    every: dict[str, Any] = {
-        **arrays,
-        _WORDS: np.frombuffer(orjson.dumps(words), dtype=np.uint8),
-    }
+    text = np.frombuffer(orjson.dumps(words), dtype=np.uint8)
     draft = path.with_name(f".{path.name}.part")
     with draft.open("wb") as file:
-        np.savez(file, **every)
+        np.savez(file, **{**arrays, _WORDS: text})  # type: ignore[arg-type]
     draft.replace(path)
 
 
@@ -75,12 +125,10 @@ def load_with_words(path: Path, names: Iterable[str]) -> tuple[dict[str, Any], d
         ValueError: the file is damaged, or one of the arrays is missing.
         OSError: the file cannot be read.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            words: dict[str, Any] = orjson.loads(file[_WORDS].tobytes())
-            return {name: file[name] for name in names}, words
-    except (zipfile.BadZipFile, EOFError, KeyError) as fault:
-        raise ValueError(str(fault)) from fault
+    with path.open("rb") as file:  # numpy would leave a damaged one open
+        arrays = load_npz(file, (*names, _WORDS))
+    words: dict[str, Any] = orjson.loads(arrays.pop(_WORDS).tobytes())
+    return arrays, words
 
 
 def _members(archive: zipfile.ZipFile, size: int, dtypes: Dtypes) -> list[tuple[str, NDArray[Any]]]:

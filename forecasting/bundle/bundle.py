@@ -27,6 +27,7 @@ from forecasting.errors import BundleRejected, InvalidInput
 from forecasting.features.build import FeatureSpec
 from forecasting.features.targets import SignalRule
 from forecasting.models.quantiles import KNOTS, QuantileTable, signals
+from forecasting.npz import npy_bytes, npz_bytes
 from forecasting.schema import MAX_HORIZON, QUANTILE_LEVELS
 
 if TYPE_CHECKING:
@@ -163,9 +164,9 @@ def write_bundle(
     form.check_parity(exported, trained.locate(trained.sample), "the export of the trained model")
     content = {
         "model.onnx": model,
-        "calibration.npy": form.npy(trained.calibration),
-        "baseline.npy": form.npy(trained.baseline),
-        "selfcheck.npz": form.npz(features=trained.sample, location=exported),
+        "calibration.npy": npy_bytes(trained.calibration),
+        "baseline.npy": npy_bytes(trained.baseline),
+        "selfcheck.npz": npz_bytes({"features": trained.sample, "location": exported}),
     }
     if isinstance(trained.forecaster, Learner) and trained.kind == "xgboost":
         content["model.ubj"] = bytes(trained.forecaster.estimator.get_booster().save_raw("ubj"))

@@ -3,7 +3,6 @@
 import hashlib
 import io
 import platform
-import zipfile
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +15,7 @@ from forecasting.arrays import Floats
 from forecasting.errors import BundleRejected
 from forecasting.models.candidates import NULL_MODEL
 from forecasting.models.quantiles import GRID, KNOTS
+from forecasting.npz import load_npy, load_npz, unpacked_size
 from forecasting.schema import MAX_HORIZON, QUANTILE_LEVELS
 
 FORMAT: Final = "bellwether-bundle/1"
@@ -60,20 +60,6 @@ def sha256(content: bytes) -> str:
 def canonical_json(value: Any) -> bytes:
     """JSON whose bytes depend on the content only."""
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2)
-
-
-def npy(array: Floats) -> bytes:
-    """An array as .npy bytes."""
-    buffer = io.BytesIO()
-    np.save(buffer, np.ascontiguousarray(array, dtype=np.float64), allow_pickle=False)
-    return buffer.getvalue()
-
-
-def npz(**arrays: NDArray[np.float32]) -> bytes:
-    """Arrays as .npz bytes; NumPy dates the members 1980, so equal arrays give equal bytes."""
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]  # the stub takes allow_pickle for one
-    return buffer.getvalue()
 
 
 def versions(kind: str) -> dict[str, str]:
@@ -180,8 +166,8 @@ def parse_calibration(content: bytes, name: str) -> Floats:
         BundleRejected: it is something else.
     """
     try:
-        array = np.lib.format.read_array(io.BytesIO(content), allow_pickle=False)
-    except (ValueError, EOFError, OSError) as fault:
+        array = load_npy(content)
+    except ValueError as fault:
         raise BundleRejected(f"{name} must be a plain .npy array", str(fault), REMEDY) from fault
     shape = (MAX_HORIZON, len(GRID))
     if array.shape != shape or array.dtype != np.float64:
@@ -202,15 +188,14 @@ def parse_selfcheck(content: bytes, width: int) -> tuple[NDArray[np.float32], ND
         BundleRejected: the file holds something else.
     """
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if sum(member.file_size for member in archive.infolist()) > _LARGEST:
-                raise BundleRejected("selfcheck.npz must be small", "it unpacks large", REMEDY)
-        with np.load(io.BytesIO(content), allow_pickle=False) as file:
-            features, location = file["features"], file["location"]
-    except (ValueError, EOFError, KeyError, OSError, zipfile.BadZipFile) as fault:
+        if unpacked_size(content) > _LARGEST:
+            raise BundleRejected("selfcheck.npz must be small", "it unpacks large", REMEDY)
+        arrays = load_npz(io.BytesIO(content), ("features", "location"))
+    except (ValueError, OSError) as fault:
         raise BundleRejected(
             "selfcheck.npz must hold the plain arrays features and location", str(fault), REMEDY
         ) from fault
+    features, location = arrays["features"], arrays["location"]
     rows = len(features) if features.ndim else 0
     shapes = features.shape == (rows, width) and location.shape == (rows, len(KNOTS))
     if not rows or not shapes or {features.dtype, location.dtype} != {np.dtype(np.float32)}:

@@ -13,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from forecasting.bundle.bundle import load_bundle, read_manifest, write_bundle
-from forecasting.bundle.files import canonical_json, npy, npz, sha256
+from forecasting.bundle.files import canonical_json, sha256
 from forecasting.bundle.onnx_allowlist import inspect_onnx
 from forecasting.bundle.onnx_writer import to_onnx
 from forecasting.errors import BundleRejected
@@ -23,6 +23,7 @@ from forecasting.models.candidates import CANDIDATES, EXTRAS
 from forecasting.models.quantiles import KNOTS, QuantileTable
 from forecasting.models.training import TrainingConfig, train_on_examples
 from forecasting.models.training_set import Examples
+from forecasting.npz import npy_bytes, npz_bytes
 from forecasting.schema import MAX_HORIZON
 from tests.unit.oracles import probability_above
 
@@ -353,7 +354,7 @@ def nan_calibration(good):
 )
 def test_a_calibration_that_is_none_is_refused(bundle, name, spoil, words):
     path = bundle[0] / name
-    path.write_bytes(npy(spoil(np.load(path))))
+    path.write_bytes(npy_bytes(spoil(np.load(path))))
     digest = sign(bundle[0])
     with pytest.raises(BundleRejected, match=words):
         load_bundle(bundle[0], expected_digest=digest)
@@ -372,7 +373,7 @@ def test_a_calibration_that_is_none_is_refused(bundle, name, spoil, words):
 def test_a_self_check_that_does_not_hold_is_refused(bundle, spoil, words):
     path = bundle[0] / "selfcheck.npz"
     with np.load(path) as file:
-        path.write_bytes(npz(**spoil(file["features"], file["location"])))
+        path.write_bytes(npz_bytes(spoil(file["features"], file["location"])))
     digest = sign(bundle[0])
     with pytest.raises(BundleRejected, match=words):
         load_bundle(bundle[0], expected_digest=digest)

@@ -1,4 +1,4 @@
-"""How far may realised coverage and skill stray by chance, when outcomes depend on each other?
+"""Limits that realised coverage and skill stay within by chance, for dependent outcomes.
 
 Outcomes of one instant share the market, those of overlapping horizons share bars, and misses
 cluster with volatility. So instants, not forecasts, are counted, and the variance of their mean
@@ -14,14 +14,13 @@ import numpy as np
 
 from forecasting.arrays import Floats
 from forecasting.live.scores import RealisedPoint
-from forecasting.stats.significance import cosines, smoothing
+from forecasting.stats.significance import long_run_variance
 
-PROMISED: Final = 0.90
-"""What the published interval is called."""
+NOMINAL: Final = 0.90
+"""Nominal coverage of the published interval."""
 
-_FEWEST_COSINES: Final = 2
 _NO_SKILL: Final = 1e-3
-"""Skill closer to zero than this is none: a random walk held against itself differs by rounding."""
+"""Skill closer to zero than this is none: a random walk compared with itself differs by rounding."""
 
 
 def coverage_limits(
@@ -42,15 +41,15 @@ def coverage_limits(
     """
     weight = np.array([point.matured for point in points], dtype=np.float64)
     covered = np.array([point.coverage for point in points])
-    excess = weight * (covered - PROMISED) / weight.mean()
-    independent = PROMISED * (1 - PROMISED) * horizon / len(points)
-    reach = _reach(excess, horizon, false_alarms / 2, smallest=independent)
-    if reach is None:
+    excess = weight * (covered - NOMINAL) / weight.mean()
+    independent = NOMINAL * (1 - NOMINAL) * horizon / len(points)
+    margin = _margin(excess, horizon, false_alarms / 2, smallest=independent)
+    if margin is None:
         return None
     return (
-        PROMISED + float(excess.mean()),
-        max(PROMISED - reach, 0.0),
-        min(PROMISED + reach, 1.0),
+        NOMINAL + float(excess.mean()),
+        max(NOMINAL - margin, 0.0),
+        min(NOMINAL + margin, 1.0),
     )
 
 
@@ -74,26 +73,25 @@ def skill_limit(
     if scale <= 0:
         return None
     excess = weight * (loss - baseline) / weight.mean() / scale
-    reach = _reach(excess, horizon, false_alarms, smallest=0.0)
-    if reach is None:
+    margin = _margin(excess, horizon, false_alarms, smallest=0.0)
+    if margin is None:
         return None
-    return -float(excess.mean()), -max(reach, _NO_SKILL)
+    return -float(excess.mean()), -max(margin, _NO_SKILL)
 
 
-def _reach(series: Floats, horizon: int, tail: float, *, smallest: float) -> float | None:
+def _margin(series: Floats, horizon: int, tail: float, *, smallest: float) -> float | None:
     """How far the mean of a dependent series strays from its expectation with probability `tail`.
 
     Args:
         series: [T].
-        horizon: bars of overlap; cosines faster than that are not used.
+        horizon: bars of overlap.
         tail: one-sided.
         smallest: least variance of the mean.
     """
     from scipy.stats import t as student
 
-    length = len(series)
-    freedom = smoothing(length, horizon)
-    if freedom < _FEWEST_COSINES:
+    variance, freedom = long_run_variance(series, horizon)
+    if not freedom:
         return None
-    variance = max(float(np.mean(cosines(series, freedom) ** 2)) / length, smallest)
+    variance = max(variance / len(series), smallest)
     return float(student.ppf(1 - tail, freedom) * np.sqrt(variance))

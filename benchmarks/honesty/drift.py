@@ -13,7 +13,7 @@ from forecasting.report.plots import Dress, Painter
 
 if TYPE_CHECKING:
     from forecasting.drift.config import DriftRules, Look
-    from forecasting.drift.panel import DriftPanel
+    from forecasting.drift.windows import DriftPanel
     from forecasting.drift.thresholds import Limits
 
 Floats = NDArray[np.float64]
@@ -114,7 +114,7 @@ def measure(task: Task) -> Run:
 
 def _panel(moves: Floats, rules: "DriftRules") -> "DriftPanel":
     """The watched features of moves, through the platform's own feature function."""
-    from forecasting.drift.panel import DriftPanel
+    from forecasting.drift.windows import DriftPanel
     from forecasting.features.build import FeatureSpec, build_features
 
     spec = FeatureSpec()

@@ -27,8 +27,8 @@ import numpy as np
 
 from forecasting.arrays import Floats, Instants
 from forecasting.drift.config import Look
-from forecasting.drift.panel import ABSENT, DriftPanel
 from forecasting.drift.wasserstein import distances_between, distances_to_rest
+from forecasting.drift.windows import ABSENT, DriftPanel
 
 MIN_BLOCKS: Final = 19
 """Fewest independent blocks that can set a limit: 1 / (19 + 1) is 5 %."""

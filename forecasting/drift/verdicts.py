@@ -1,8 +1,8 @@
-"""From scores and limits to verdicts: what drifted, scope by scope."""
+"""Compares scores with their limits: which columns drifted, scope by scope."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 
@@ -18,8 +18,8 @@ INFINITE_DISTANCE: Final = 1e9
 
 
 @dataclass(frozen=True, eq=False)
-class Looked:
-    """One look at one scope.
+class MeasuredLook:
+    """One comparison of windows in one scope.
 
     Attributes:
         compared: the columns of both sides.
@@ -32,7 +32,7 @@ class Looked:
     scores: Mapping[str, float]
 
 
-def judge_looks(scope: str, looks: Iterable[Looked | TooShort]) -> ScopeDrift:
+def judge_looks(scope: str, looks: Iterable[MeasuredLook | TooShort]) -> ScopeDrift:
     """The verdict on features or predictions: drifted if any column of any look did.
 
     A measurable column without a threshold or without a score is named as not measured. An
@@ -42,20 +42,23 @@ def judge_looks(scope: str, looks: Iterable[Looked | TooShort]) -> ScopeDrift:
     not_measured: dict[str, NotMeasured] = {}
     rows = [(0, 0)]
     false_alarms = 0.0
-    for one in looks:
-        if isinstance(one, TooShort):
-            name = one.look.column("*")
-            not_measured[name] = NotMeasured(name, one.reason)
+    for measured in looks:
+        if isinstance(measured, TooShort):
+            name = measured.look.column("*")
+            not_measured[name] = NotMeasured(name, measured.reason)
             continue
-        for entry in one.compared.not_measured:
+        for entry in measured.compared.not_measured:
             not_measured.setdefault(entry.column, entry)
-        rows.append((len(one.compared.reference), len(one.compared.current)))
-        false_alarms += one.limits.false_alarms
-        for column in one.compared.columns:
-            name, score = one.limits.look.column(column), one.scores.get(column, float("nan"))
-            threshold = one.limits.thresholds.get(column)
+        rows.append((len(measured.compared.reference), len(measured.compared.current)))
+        false_alarms += measured.limits.false_alarms
+        for column in measured.compared.columns:
+            name, score = (
+                measured.limits.look.column(column),
+                measured.scores.get(column, float("nan")),
+            )
+            threshold = measured.limits.thresholds.get(column)
             if threshold is None:
-                reason = one.limits.unlimited.get(column, "it has no limit")
+                reason = measured.limits.unlimited.get(column, "it has no limit")
                 not_measured[name] = NotMeasured(name, reason)
             elif np.isnan(score):
                 not_measured[name] = NotMeasured(name, f"the {METHOD} statistic is undefined")
@@ -83,21 +86,13 @@ def judge_error(
         rules: which horizons, how many instants, how many false alarms.
         model_version: the champion.
     """
-    verdicts = _Verdicts("error")
-    share = rules.false_alarms / len(rules.watched_horizons)
-    for horizon, mine in _by_horizon(points, rules, model_version):
-        name = f"skill_h{horizon}"
-        judged = [point for point in mine if point.baseline_pinball is not None]
-        if mine and not judged:
-            verdicts.skip(name, "the random walk of this version is not known")
-        elif len(judged) < rules.min_dates:
-            verdicts.too_few(name, len(judged), rules.min_dates)
-        elif (found := skill_limit(judged, horizon, false_alarms=share)) is None:
-            verdicts.too_short(name, len(judged), horizon)
-        else:
-            skill, limit = found
-            verdicts.add(name, "at_least", skill, limit, drifted=skill < limit)
-    return verdicts.scope(points, rules, model_version)
+
+    def skill(points: Sequence[RealisedPoint], horizon: int, share: float) -> _Measured | None:
+        found = skill_limit(points, horizon, false_alarms=share)
+        return found and ("at_least", *found, found[0] < found[1])
+
+    own = [point for point in points if point.model_version == model_version]
+    return _judge_realised("error", "skill", own, rules, skill, needs_baseline=True)
 
 
 def judge_coverage(
@@ -110,73 +105,66 @@ def judge_coverage(
         rules: which horizons, how many instants, how many false alarms.
         model_version: the champion.
     """
-    verdicts = _Verdicts("coverage")
+
+    def coverage(points: Sequence[RealisedPoint], horizon: int, share: float) -> _Measured | None:
+        found = coverage_limits(points, horizon, false_alarms=share)
+        if found is None:
+            return None
+        covered, low, high = found
+        drifted = not low <= covered <= high
+        above = covered > (low + high) / 2
+        return ("at_most", covered, high, drifted) if above else ("at_least", covered, low, drifted)
+
+    own = [point for point in points if point.model_version == model_version]
+    return _judge_realised("coverage", "coverage", own, rules, coverage)
+
+
+_Measured: TypeAlias = tuple[str, float, float, bool]
+"""Method, score, threshold and whether it drifted, as in `ColumnDrift`."""
+
+
+def _judge_realised(
+    scope: str,
+    figure: str,
+    points: Sequence[RealisedPoint],
+    rules: DriftRules,
+    measure: Callable[[Sequence[RealisedPoint], int, float], _Measured | None],
+    *,
+    needs_baseline: bool = False,
+) -> ScopeDrift:
+    """The verdict on a realised figure of one version at every watched horizon.
+
+    Args:
+        scope: name of the scope.
+        figure: name of the figure.
+        points: of one version.
+        rules: which horizons, how many instants, how many false alarms.
+        measure: points of a horizon, oldest first, the horizon in bars and the false alarms
+            allowed to what was measured; None where the points are too few.
+        needs_baseline: whether only points whose random walk is known can be measured.
+    """
+    columns: list[ColumnDrift] = []
+    not_measured: list[NotMeasured] = []
     share = rules.false_alarms / len(rules.watched_horizons)
-    for horizon, mine in _by_horizon(points, rules, model_version):
-        name = f"coverage_h{horizon}"
-        if len(mine) < rules.min_dates:
-            verdicts.too_few(name, len(mine), rules.min_dates)
-        elif (found := coverage_limits(mine, horizon, false_alarms=share)) is None:
-            verdicts.too_short(name, len(mine), horizon)
+    for horizon in rules.watched_horizons:
+        matured = sorted((p for p in points if p.horizon == horizon), key=lambda point: point.as_of)
+        known = [p for p in matured if not needs_baseline or p.baseline_pinball is not None]
+        if matured and not known:
+            reason = "the random walk of this version is not known"
+        elif len(known) < rules.min_dates:
+            reason = f"matured forecasts of {len(known)} instants, {rules.min_dates} are needed"
+        elif (measured := measure(known, horizon, share)) is None:
+            reason = f"matured forecasts of {len(known)} instants are too few that overlap {horizon} bars"
         else:
-            coverage, low, high = found
-            above = coverage > (low + high) / 2
-            verdicts.add(
-                name,
-                "at_most" if above else "at_least",
-                coverage,
-                high if above else low,
-                drifted=not low <= coverage <= high,
-            )
-    return verdicts.scope(points, rules, model_version)
-
-
-class _Verdicts:
-    """Collects the verdicts on realised figures."""
-
-    def __init__(self, scope: str) -> None:
-        self._scope = scope
-        self._columns: list[ColumnDrift] = []
-        self._not_measured: list[NotMeasured] = []
-
-    def add(
-        self, column: str, method: str, score: float, threshold: float, *, drifted: bool
-    ) -> None:
-        self._columns.append(ColumnDrift(column, method, score, threshold, drifted))
-
-    def skip(self, column: str, reason: str) -> None:
-        self._not_measured.append(NotMeasured(column, reason))
-
-    def too_few(self, column: str, held: int, needed: int) -> None:
-        self.skip(column, f"matured forecasts of {held} instants, {needed} are needed")
-
-    def too_short(self, column: str, held: int, horizon: int) -> None:
-        self.skip(
-            column, f"matured forecasts of {held} instants are too few that overlap {horizon} bars"
-        )
-
-    def scope(
-        self, points: Iterable[RealisedPoint], rules: DriftRules, model_version: str
-    ) -> ScopeDrift:
-        return ScopeDrift(
-            self._scope,
-            tuple(self._columns),
-            tuple(self._not_measured),
-            0,
-            sum(point.matured for point in points if point.model_version == model_version),
-            any(column.drifted for column in self._columns),
-            rules.false_alarms if self._columns else None,
-        )
-
-
-def _by_horizon(
-    points: Iterable[RealisedPoint], rules: DriftRules, model_version: str
-) -> list[tuple[int, list[RealisedPoint]]]:
-    mine = [point for point in points if point.model_version == model_version]
-    return [
-        (
-            horizon,
-            sorted((p for p in mine if p.horizon == horizon), key=lambda point: point.as_of),
-        )
-        for horizon in rules.watched_horizons
-    ]
+            columns.append(ColumnDrift(f"{figure}_h{horizon}", *measured))
+            continue
+        not_measured.append(NotMeasured(f"{figure}_h{horizon}", reason))
+    return ScopeDrift(
+        scope,
+        tuple(columns),
+        tuple(not_measured),
+        0,
+        sum(point.matured for point in points),
+        any(column.drifted for column in columns),
+        rules.false_alarms if columns else None,
+    )

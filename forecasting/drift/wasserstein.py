@@ -1,7 +1,7 @@
-"""The normed Wasserstein distance of many windows at once: a twin of Evidently's, for the null.
+"""The normed Wasserstein distance of many windows at once, because scipy's takes them one by one.
 
-Evidently measures what is reported; a null needs the same distance of thousands of windows, for
-which its 3 CPU-seconds a report are too many. Tests hold the two equal.
+Evidently measures what is reported, through scipy; thresholds need the same distance of thousands
+of windows, for which its 3 CPU-seconds a report are too many. Tests hold the two equal.
 
 W1(F, G) = integral of |F(x) - G(x)| dx (Vallender, 1974), divided by the standard deviation of G.
 """
@@ -9,7 +9,7 @@ W1(F, G) = integral of |F(x) - G(x)| dx (Vallender, 1974), divided by the standa
 import numpy as np
 
 from forecasting.arrays import Floats, Instants
-from forecasting.drift.panel import ABSENT
+from forecasting.drift.windows import ABSENT
 
 SMALLEST_NORM = 0.001
 """What Evidently divides by where the reference does not vary."""
@@ -28,12 +28,14 @@ def distances_to_rest(column: Floats, rows: Instants) -> Floats:
     Returns:
         [W], in standard deviations of the rest; NaN where window or rest is empty.
     """
-    held = np.sort(column[np.isfinite(column)])
+    ordered = np.sort(column[np.isfinite(column)])
     values, counts = _sorted(_picked(column, rows))
     result = np.full(len(rows), np.nan)
-    whole = np.flatnonzero((counts > 0) & (counts < held.size))
+    whole = np.flatnonzero((counts > 0) & (counts < ordered.size))
     if whole.size:
-        distance = _to_sorted(held, values[whole], counts[whole]) / (1 - counts[whole] / held.size)
+        distance = _to_sorted(ordered, values[whole], counts[whole]) / (
+            1 - counts[whole] / ordered.size
+        )
         result[whole] = distance / _norm(*_moments_of_rest(column, rows[whole]))
     return result
 
@@ -48,13 +50,13 @@ def distances_to(reference: Floats, windows: Floats) -> Floats:
     Returns:
         [W], in standard deviations of the reference; NaN where either is empty.
     """
-    held = np.sort(reference[np.isfinite(reference)])
+    ordered = np.sort(reference[np.isfinite(reference)])
     values, counts = _sorted(windows)
     result = np.full(len(windows), np.nan)
     whole = np.flatnonzero(counts > 0)
-    if held.size and whole.size:
-        norm = _norm(np.array([held.var()]), np.array([held.mean()]))
-        result[whole] = _to_sorted(held, values[whole], counts[whole]) / norm
+    if ordered.size and whole.size:
+        norm = _norm(np.array([ordered.var()]), np.array([ordered.mean()]))
+        result[whole] = _to_sorted(ordered, values[whole], counts[whole]) / norm
     return result
 
 
@@ -64,14 +66,14 @@ def distances_between(column: Floats, newest: Instants, before: Instants) -> Flo
     Args:
         column: [n]; NaN counts as absent.
         newest: rows of each window [W, R].
-        before: rows they are held against [W, Q]; ABSENT where there is none.
+        before: rows they are compared with [W, Q]; ABSENT where there is none.
 
     Returns:
         [W], in standard deviations of the rows before; NaN where either side is empty.
     """
     new, old = _picked(column, newest), _picked(column, before)
-    new_held, old_held = np.isfinite(new), np.isfinite(old)
-    new_count, old_count = new_held.sum(axis=1), old_held.sum(axis=1)
+    new_known, old_known = np.isfinite(new), np.isfinite(old)
+    new_count, old_count = new_known.sum(axis=1), old_known.sum(axis=1)
     result = np.full(len(newest), np.nan)
     whole = np.flatnonzero((new_count > 0) & (old_count > 0))
     if not whole.size:
@@ -79,7 +81,7 @@ def distances_between(column: Floats, newest: Instants, before: Instants) -> Flo
     both = np.concatenate((new, old), axis=1)[whole]
     # In whole numbers, for equal values come in any order.
     weights = np.concatenate(
-        (new_held[whole] * old_count[whole, None], -(old_held[whole] * new_count[whole, None])),
+        (new_known[whole] * old_count[whole, None], -(old_known[whole] * new_count[whole, None])),
         axis=1,
     )
     order = np.argsort(both, axis=1)  # NaN last, with weight 0
@@ -100,38 +102,38 @@ def _picked(column: Floats, rows: Instants) -> Floats:
 
 
 def _sorted(windows: Floats) -> tuple[Floats, Instants]:
-    """Sorted values [W, R], absent ones as the window's largest; how many are held [W]."""
+    """Sorted values [W, R], absent ones as the window's largest; how many are finite [W]."""
     values = np.sort(windows, axis=1)
     counts = np.isfinite(values).sum(axis=1)
     largest = values[np.arange(len(values)), np.maximum(counts - 1, 0)]
     return np.where(np.isfinite(values), values, largest[:, None]), counts
 
 
-def _to_sorted(held: Floats, values: Floats, counts: Instants) -> Floats:
-    """W1 of sorted windows [W, R] with `counts` values each, and the sorted sample `held`.
+def _to_sorted(ordered: Floats, values: Floats, counts: Instants) -> Floats:
+    """W1 of sorted windows [W, R] with `counts` values each, and the sorted sample `ordered`.
 
-    Between two neighbours of a window its distribution is a constant, which that of `held`
+    Between two neighbours of a window its distribution is a constant, which that of `ordered`
     crosses once: so every piece has a closed form in the integral of the latter.
     """
-    size = held.size
-    area = np.concatenate(([0.0], np.cumsum(np.arange(1, size) / size * np.diff(held))))
+    size = ordered.size
+    area = np.concatenate(([0.0], np.cumsum(np.arange(1, size) / size * np.diff(ordered))))
     steps = np.minimum(np.arange(1, values.shape[1]), counts[:, None])
     # Where the sample reaches steps / counts: in whole numbers, so without rounding.
-    cross = held[-(-steps * size // counts[:, None]) - 1]
+    cross = ordered[-(-steps * size // counts[:, None]) - 1]
     left, right = values[:, :-1], values[:, 1:]
     turn = np.clip(cross, left, right)
-    below = _integral(held, area, values)
+    below = _integral(ordered, area, values)
     pieces = steps / counts[:, None] * (2 * turn - left - right) + (
-        below[:, 1:] + below[:, :-1] - 2 * _integral(held, area, turn)
+        below[:, 1:] + below[:, :-1] - 2 * _integral(ordered, area, turn)
     )
-    ends = below[:, 0] + (held[-1] - values[:, -1]) - (area[-1] - below[:, -1])
+    ends = below[:, 0] + (ordered[-1] - values[:, -1]) - (area[-1] - below[:, -1])
     distance: Floats = pieces.sum(axis=1) + ends
     return distance
 
 
-def _integral(held: Floats, area: Floats, at: Floats) -> Floats:
+def _integral(ordered: Floats, area: Floats, at: Floats) -> Floats:
     """The integral of the sample's distribution function up to each point."""
-    total: Floats = np.interp(at, held, area) + np.maximum(at - held[-1], 0.0)
+    total: Floats = np.interp(at, ordered, area) + np.maximum(at - ordered[-1], 0.0)
     return total
 
 

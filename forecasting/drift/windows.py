@@ -1,14 +1,16 @@
-"""What is held against what: of the features, and of the model's answers."""
+"""The panel of rows that drift is measured on, and its reference and current windows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from forecasting.arrays import Floats, Instants, Mask
 from forecasting.drift.columns import Sample
 from forecasting.drift.config import Look
-from forecasting.drift.panel import DriftPanel
 from forecasting.errors import InvalidInput
 from forecasting.features.spec import FeatureSpec
 from forecasting.instants import nanoseconds
@@ -20,13 +22,141 @@ if TYPE_CHECKING:
     from forecasting.features.online import ServedFeatures
 
 
+ABSENT = -1
+"""In a table of rows: no row here."""
+
+
+@dataclass(frozen=True, eq=False)
+class DriftPanel:
+    """Rows of several symbols, ordered by symbol, then time.
+
+    Attributes:
+        symbols: names, in the order of their rows.
+        bounds: first row of each symbol, and n: int64 [S + 1].
+        instants: unix nanoseconds, rising within a symbol, int64 [n].
+        values: float64 [n, k].
+        names: names of the k columns.
+    """
+
+    symbols: tuple[str, ...]
+    bounds: Instants
+    instants: Instants
+    values: Floats
+    names: tuple[str, ...]
+
+    @classmethod
+    def of_rows(
+        cls,
+        symbols: Sequence[str] | NDArray[Any],
+        instants: Sequence[int] | Instants,
+        values: Floats,
+        names: Sequence[str],
+    ) -> "DriftPanel":
+        """A panel of rows in any order.
+
+        Args:
+            symbols: symbol of every row [n].
+            instants: unix nanoseconds of every row [n].
+            values: float64 [n, k].
+            names: names of the k columns.
+        """
+        labels = np.asarray(symbols, dtype=np.str_)
+        times = np.asarray(instants, dtype=np.int64)
+        order = np.lexsort((times, labels))
+        known, first = np.unique(labels[order], return_index=True)
+        return cls(
+            tuple(known.tolist()),
+            np.concatenate((first, [labels.size])).astype(np.int64),
+            times[order],
+            np.ascontiguousarray(values[order], dtype=np.float64),
+            tuple(names),
+        )
+
+    def of_symbols(self, symbols: Collection[str]) -> "DriftPanel":
+        """The rows of some symbols."""
+        return self._of(np.isin(self.labels, sorted(symbols)))
+
+    def before(self, instant: int) -> "DriftPanel":
+        """The rows before an instant."""
+        return self._of(self.instants < instant)
+
+    def _of(self, rows: Mask) -> "DriftPanel":
+        return DriftPanel.of_rows(
+            self.labels[rows], self.instants[rows], self.values[rows], self.names
+        )
+
+    def __len__(self) -> int:
+        return len(self.instants)
+
+    @property
+    def labels(self) -> NDArray[np.str_]:
+        """Symbol of every row."""
+        return np.repeat(np.array(self.symbols, dtype=np.str_), np.diff(self.bounds))
+
+    @property
+    def bars(self) -> int:
+        """Rows of the symbol that has the most."""
+        return int(np.diff(self.bounds).max(initial=0))
+
+    @cached_property
+    def distinct(self) -> Instants:
+        """Instants at which any symbol has a row, rising."""
+        return np.unique(self.instants)
+
+    def windows(self, ends: Instants, look: Look) -> tuple[Instants, Instants]:
+        """Rows of a look as it would have been at earlier instants.
+
+        Whole dates move together: a window holds every symbol's newest bars up to its end. A
+        symbol with fewer bars than the look needs, or without any in the window's newest span
+        (not listed any more), is absent.
+
+        Args:
+            ends: places in `distinct` [W].
+            look: how many bars.
+
+        Returns:
+            Rows of the newest bars int64 [W, S * newest], and of those before them
+            [W, S * before]; ABSENT where there is none.
+        """
+        times = self.distinct[ends]
+        oldest = self.distinct[np.maximum(ends - look.newest + 1, 0)]
+        parts = []
+        for start, stop in zip(self.bounds[:-1], self.bounds[1:], strict=True):
+            closes = self.instants[start:stop]
+            known = np.searchsorted(closes, times, side="right")
+            fresh = closes[np.maximum(known - 1, 0)] >= oldest
+            rows = start + known[:, None] - 1 - np.arange(look.bars)
+            rows[~(fresh & (known >= look.bars))] = ABSENT
+            parts.append(rows)
+        table = np.stack(parts, axis=1) if parts else np.empty((len(ends), 0, look.bars), np.int64)
+        newest = table[:, :, : look.newest].reshape(len(ends), -1)
+        return newest, table[:, :, look.newest :].reshape(len(ends), -1)
+
+    def span(self, look: Look) -> tuple[int, int]:
+        """First and last instant of the look at the last instant; (0, 0) if no symbol has one."""
+        if not len(self):
+            return 0, 0
+        first, second = self.windows(np.array([len(self.distinct) - 1]), look)
+        rows = np.concatenate((first[0], second[0]))
+        instants = self.instants[rows[rows != ABSENT]]
+        return (int(instants.min()), int(instants.max())) if instants.size else (0, 0)
+
+    def newest(self, look: Look) -> tuple[Floats, Floats]:
+        """Values of the look at the last instant: newest [m, k], and before them [n, k]."""
+        last = np.array([len(self.distinct) - 1])
+        if last[0] < 0:
+            return self.values[:0], self.values[:0]
+        first, second = (rows[0] for rows in self.windows(last, look))
+        return self.values[first[first != ABSENT]], self.values[second[second != ABSENT]]
+
+
 @dataclass(frozen=True, eq=False)
 class View:
     """One look at a panel.
 
     Attributes:
         look: which bars.
-        reference: what the newest bars are held against: the whole history, or the bars before.
+        reference: what the newest bars are compared with: the whole history, or the bars before.
         current: the newest bars.
         history: where the limits come from; it holds nothing of the window that is judged.
     """
@@ -102,11 +232,11 @@ def feature_views(
         newest, before = recent.newest(look)
         first, last = recent.span(look)
         earlier = history.before(first)
-        seen = int(((history.instants >= first) & (history.instants <= last)).sum())
-        if seen and not look.before:
+        shared = int(((history.instants >= first) & (history.instants <= last)).sum())
+        if shared and not look.before:
             notes.append(
                 f"the newest {look.newest} bars reach into the champion's training span, whose "
-                f"{seen} rows of those dates are left out of the reference"
+                f"{shared} rows of those dates are left out of the reference"
             )
         reference = Sample(recent.names, before)
         if not look.before:
@@ -134,7 +264,7 @@ def answer_views(answers: DriftPanel, looks: Sequence[Look]) -> list[View]:
 
 
 def answer_panel(forecasts: Sequence[Mapping[str, Any]], *, horizon: int) -> DriftPanel:
-    """What a model said, one row per symbol and as-of instant; asked again counts once.
+    """A model's forecasts, one row per symbol and as-of instant; asked again counts once.
 
     Args:
         forecasts: mappings with symbol, as_of (unix nanoseconds), last_close, quantiles [h, Q]
@@ -145,26 +275,27 @@ def answer_panel(forecasts: Sequence[Mapping[str, Any]], *, horizon: int) -> Dri
         The columns median_return, interval_width (log return of p95 over p05) and
         probability_of_rise, at the horizon.
     """
-    seen: dict[tuple[int, str], tuple[float, float, float]] = {}
+    answers: dict[tuple[int, str], tuple[float, float, float]] = {}
     low, middle, high = (QUANTILE_LEVELS.index(level) for level in (0.05, 0.5, 0.95))
-    for one in forecasts:
-        if len(one["quantiles"]) < horizon or len(one["probability_of_rise"]) < horizon:
+    for forecast in forecasts:
+        probabilities = forecast["probability_of_rise"]
+        if len(forecast["quantiles"]) < horizon or len(probabilities) < horizon:
             continue
-        quantiles = one["quantiles"][horizon - 1]
-        seen[int(one["as_of"]), str(one["symbol"])] = (
-            _log_ratio(quantiles[middle], one["last_close"]),
+        quantiles = forecast["quantiles"][horizon - 1]
+        answers[int(forecast["as_of"]), str(forecast["symbol"])] = (
+            _log_ratio(quantiles[middle], forecast["last_close"]),
             _log_ratio(quantiles[high], quantiles[low]),
-            float(one["probability_of_rise"][horizon - 1]),
+            float(probabilities[horizon - 1]),
         )
     return DriftPanel.of_rows(
-        [symbol for _, symbol in seen],
-        [instant for instant, _ in seen],
-        np.array(list(seen.values()), dtype=np.float64).reshape(len(seen), 3),
+        [symbol for _, symbol in answers],
+        [instant for instant, _ in answers],
+        np.array(list(answers.values()), dtype=np.float64).reshape(len(answers), 3),
         ("median_return", "interval_width", "probability_of_rise"),
     )
 
 
-def _numbers(frame: "pd.DataFrame") -> np.ndarray[Any, np.dtype[np.float64]]:
+def _numbers(frame: "pd.DataFrame") -> Floats:
     import pandas as pd
 
     columns = [pd.to_numeric(frame[name], errors="coerce") for name in frame.columns]

@@ -18,7 +18,7 @@ from forecasting.drift.config import DriftRules
 from forecasting.drift.retraining import RetrainingPolicy, reason_to_retrain
 from forecasting.drift.summary import DriftSummary, ScopeDrift
 from forecasting.drift.thresholds import TooShort, calibrate
-from forecasting.drift.verdicts import Looked, judge_coverage, judge_error, judge_looks
+from forecasting.drift.verdicts import MeasuredLook, judge_coverage, judge_error, judge_looks
 from forecasting.drift.windows import (
     View,
     answer_panel,
@@ -220,7 +220,7 @@ def _measure(
 
 def _looked(
     view: View, rules: DriftRules, page: Path, reports: dict[str, Path], *, what: str
-) -> Looked | TooShort:
+) -> MeasuredLook | TooShort:
     """Calibrate one look, and let Evidently score the columns that have a limit."""
     from forecasting.adapters.drift.report import measure
 
@@ -235,12 +235,12 @@ def _looked(
     limited = compared.of([name for name in compared.columns if name in limits.thresholds])
     scores = measure(limited, limits.thresholds, html=html, json_file=figures)
     reports |= {html.name: html, figures.name: figures}
-    return Looked(compared, limits, scores)
+    return MeasuredLook(compared, limits, scores)
 
 
 def _looked_if_enough(
     view: View, rules: DriftRules, page: Path, reports: dict[str, Path]
-) -> Looked | TooShort:
+) -> MeasuredLook | TooShort:
     """Look at logged answers; a young log, or one of answers that never vary, is no failure."""
     try:
         return _looked(view, rules, page, reports, what="logged forecasts")

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from forecasting.drift.panel import DriftPanel
 
 from forecasting.drift.config import Look
 from forecasting.drift.thresholds import (
@@ -14,6 +13,7 @@ from forecasting.drift.thresholds import (
     calibrate,
 )
 from forecasting.drift.wasserstein import distances_between, distances_to
+from forecasting.drift.windows import DriftPanel
 
 LEVEL, CHANGE = Look("level", 20), Look("change", 10, 30)
 

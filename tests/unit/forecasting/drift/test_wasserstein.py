@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from forecasting.drift.panel import ABSENT
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +12,7 @@ from forecasting.adapters.drift.report import measure
 from forecasting.drift.columns import Sample, compare
 from forecasting.drift.config import DriftRules
 from forecasting.drift.wasserstein import distances_between, distances_to, distances_to_rest
+from forecasting.drift.windows import ABSENT
 
 
 def slow_distance(reference, current):

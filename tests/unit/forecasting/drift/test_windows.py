@@ -5,10 +5,15 @@ from datetime import UTC, datetime
 import numpy as np
 import pandas as pd
 import pytest
-from forecasting.drift.panel import DriftPanel
 
 from forecasting.drift.config import Look
-from forecasting.drift.windows import answer_panel, answer_views, feature_panels, feature_views
+from forecasting.drift.windows import (
+    DriftPanel,
+    answer_panel,
+    answer_views,
+    feature_panels,
+    feature_views,
+)
 from forecasting.errors import InvalidInput
 from forecasting.features.online import ServedFeatures
 from forecasting.features.spec import FeatureSpec

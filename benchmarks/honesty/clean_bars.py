@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     import pandas as pd
 
-    from forecasting.prices.quality.judge import Judgement
+    from forecasting.prices.quality.judge import CleanedBars
 
 NOW: Final = datetime(2026, 6, 1, tzinfo=UTC)
 _SYNTHETIC: Final = ("AAPL", "2330.TW", "VOD.L", "SAP.DE")
@@ -31,7 +31,7 @@ def clean_bars(data: str) -> "pd.DataFrame":
     return judge_daily(bars).clean
 
 
-def judge_daily(bars: "pd.DataFrame", stored: "pd.DataFrame | None" = None) -> "Judgement":
+def judge_daily(bars: "pd.DataFrame", stored: "pd.DataFrame | None" = None) -> "CleanedBars":
     """Judge daily bars as of `NOW`, beside the bars that were stored before."""
     from forecasting.prices.quality.judge import judge
 

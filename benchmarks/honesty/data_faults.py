@@ -80,7 +80,7 @@ def clean_alarms(universe: str) -> tuple[int, list[Alarm]]:
     bars = SampleSource(universe=universe).fetch(sample.symbols, None, None, sample.interval).bars
     judged = judge(bars, now=NOW, interval=sample.interval)
     alarms = [
-        (universe, finding.fault, finding.symbol, finding.said) for finding in judged.findings
+        (universe, finding.fault, finding.symbol, finding.found) for finding in judged.findings
     ]
     alarms += [
         (universe, str(row.fault), str(row.symbol), str(row.detail))

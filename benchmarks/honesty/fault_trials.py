@@ -17,7 +17,7 @@ from benchmarks.honesty.fault_injection import INJECTIONS, TOUCHED, Injection, m
 if TYPE_CHECKING:
     import pandas as pd
 
-    from forecasting.prices.quality.judge import Judgement
+    from forecasting.prices.quality.judge import CleanedBars
 
 Fate = Literal["named", "refused", "taken out", "told otherwise", "undone", "silent"]
 
@@ -118,14 +118,14 @@ def _spoiled(clean: "pd.DataFrame", trial: Trial) -> "pd.DataFrame":
 
 
 def _newly_reported(
-    judged: "Judgement", clean: "pd.DataFrame", injections: Sequence[Injection]
+    judged: "CleanedBars", clean: "pd.DataFrame", injections: Sequence[Injection]
 ) -> set[str]:
     """Symbols of which something is reported that is not reported of the clean bars.
 
     What names one fault of a pair does not report the other.
     """
-    usual = {finding.said for finding in judge_daily(clean).findings}
-    symbols = {finding.symbol for finding in judged.findings if finding.said not in usual}
+    usual = {finding.found for finding in judge_daily(clean).findings}
+    symbols = {finding.symbol for finding in judged.findings if finding.found not in usual}
     if len(injections) > 1:
         names = set().union(*(injection.names for injection in injections))
         symbols -= {finding.symbol for finding in judged.findings if finding.fault in names}
@@ -137,7 +137,7 @@ def _names_when_clean(data: str) -> dict[str, int]:
     return dict(_names(judge_daily(clean_bars(data))))
 
 
-def _names(judged: "Judgement") -> Counter[str]:
+def _names(judged: "CleanedBars") -> Counter[str]:
     """Everything that was said of the bars, by name."""
     reported = Counter(finding.fault for finding in judged.findings)
     return Counter(judged.faults) + Counter(judged.repairs) + reported

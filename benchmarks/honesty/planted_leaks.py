@@ -178,7 +178,7 @@ def two_fetches(
 ) -> "tuple[Any, Any]":
     """A lake fetched a year ago and now: some bars came late, and some came again restated."""
     from forecasting.adapters.lake.lake import Lake
-    from forecasting.prices.quality.judge import Judgement
+    from forecasting.prices.quality.judge import CleanedBars
 
     prices = market.prices
     instants = np.sort(prices["timestamp"].unique())
@@ -201,7 +201,7 @@ def two_fetches(
     }
     for bars, last in ((then, first), (now, instants[-1])):
         fetched = last.to_pydatetime().astimezone(UTC) + timedelta(hours=1)
-        judged = Judgement(bars.reset_index(drop=True), _nothing(), {})
+        judged = CleanedBars(bars.reset_index(drop=True), _nothing(), {})
         snapshot = lake.append("default", judged, fetched_at=fetched, **origin)
     return lake, snapshot
 

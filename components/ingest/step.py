@@ -112,7 +112,7 @@ def _quality(faulty: "pd.DataFrame", done: "Ingested") -> str:
         ]
     if done.findings:
         lines += ["", "| symbol | told, not taken out | what was found |", "|---|---|---|"]
-        lines += [f"| {one.symbol} | {one.fault} | {one.said} |" for one in done.findings[:_SHOWN]]
+        lines += [f"| {one.symbol} | {one.fault} | {one.found} |" for one in done.findings[:_SHOWN]]
         if len(done.findings) > _SHOWN:
             lines += ["", f"And {len(done.findings) - _SHOWN} more."]
     if done.repairs:

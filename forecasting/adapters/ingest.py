@@ -11,7 +11,7 @@ from forecasting.adapters.market.secondary import Secondary
 from forecasting.adapters.market.source import PriceSource
 from forecasting.clock import utc_now
 from forecasting.errors import NotReady
-from forecasting.prices.quality.catalogue import Finding
+from forecasting.prices.quality.catalogue import FaultCount
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +33,7 @@ class Ingested:
     notes: tuple[str, ...]
     fallback: bool
     repairs: Mapping[str, int]
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[FaultCount, ...] = ()
 
 
 def ingest_prices(

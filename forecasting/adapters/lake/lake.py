@@ -40,7 +40,7 @@ from forecasting.errors import (
 if TYPE_CHECKING:
     import pandas as pd
 
-    from forecasting.prices.quality.judge import Judgement
+    from forecasting.prices.quality.judge import CleanedBars
 
 
 class Lake(FeatureStore):
@@ -53,7 +53,7 @@ class Lake(FeatureStore):
     def append(
         self,
         dataset: str,
-        judged: "Judgement",
+        judged: "CleanedBars",
         *,
         source: str,
         replay: bool,

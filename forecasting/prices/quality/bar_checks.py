@@ -1,4 +1,4 @@
-"""Faults that a bar shows alone or beside its neighbours: numbers, copies, order, stillness."""
+"""Finds faults that a bar shows alone or beside its neighbours: numbers, copies, order, repeats."""
 
 from datetime import datetime
 
@@ -8,31 +8,31 @@ import pandas as pd
 from forecasting.arrays import Codes, Floats, Instants, Mask
 from forecasting.instants import to_nanoseconds
 from forecasting.prices.quality.catalogue import COPIED_RUN, FEW_BARS, ROUNDING, STALE_RUN
-from forecasting.prices.quality.marks import RawBars, Verdict
+from forecasting.prices.quality.marks import FaultMarks, RawBars
 from forecasting.schema import OHLC, outside_range
 
 _OPEN, _HIGH, _LOW, _CLOSE, _VOLUME = range(5)
 
 
-def judge_each(verdict: Verdict, bars: RawBars, closes: Instants, now: datetime) -> None:
+def judge_each(marks: FaultMarks, bars: RawBars, closes: Instants, now: datetime) -> None:
     """Faults that a bar shows on its own; `closes` are the closes after mending."""
     _, high, low, close, volume, dividend, split = bars.numbers.T
-    verdict.mark("missing_value", bars.unread)
-    verdict.mark("not_finite", np.asarray(~np.isfinite(bars.numbers).all(axis=1)))
-    verdict.mark("non_positive_price", np.asarray((bars.numbers[:, :4] <= 0).any(axis=1)))
-    verdict.mark("negative_volume", np.less(volume, 0))
-    verdict.mark("impossible_action", np.less(dividend, 0) | np.less_equal(split, 0))
+    marks.mark("missing_value", bars.unread)
+    marks.mark("not_finite", np.asarray(~np.isfinite(bars.numbers).all(axis=1)))
+    marks.mark("non_positive_price", np.asarray((bars.numbers[:, :4] <= 0).any(axis=1)))
+    marks.mark("negative_volume", np.less(volume, 0))
+    marks.mark("impossible_action", np.less(dividend, 0) | np.less_equal(split, 0))
     slack = ROUNDING * np.abs(close)
-    verdict.mark("high_below_low", np.less(high, low - slack))
-    verdict.mark("close_outside_range", outside_range(bars.numbers[:, :4], slack))
-    verdict.mark("future_bar", closes > to_nanoseconds(now))
+    marks.mark("high_below_low", np.less(high, low - slack))
+    marks.mark("close_outside_range", outside_range(bars.numbers[:, :4], slack))
+    marks.mark("future_bar", closes > to_nanoseconds(now))
 
 
-def judge_copies(verdict: Verdict, bars: RawBars, closes: Instants, interval: str) -> Mask:
+def judge_copies(marks: FaultMarks, bars: RawBars, closes: Instants, interval: str) -> Mask:
     """Several bars where there can be one. Returns which of them are identical copies [n]."""
     copies = np.zeros(len(closes), dtype=bool)
     for times in (closes, bars.days) if interval == "1d" else (closes,):
-        rows = np.flatnonzero(verdict.sound)
+        rows = np.flatnonzero(marks.sound)
         keys, codes = times[rows], bars.codes[rows]
         later = (codes[1:] == codes[:-1]) & (keys[1:] > keys[:-1])
         if (later | (codes[1:] > codes[:-1])).all():
@@ -51,7 +51,7 @@ def judge_copies(verdict: Verdict, bars: RawBars, closes: Instants, interval: st
         copies[rows[same & ~disagree[group]]] = True
         bad = np.zeros(len(closes), dtype=bool)
         bad[rows[same | disagree[group]]] = True
-        verdict.mark("duplicate_bar", bad)
+        marks.mark("duplicate_bar", bad)
     return copies
 
 
@@ -70,11 +70,11 @@ def sorted_order(sound: Mask, codes: Codes, closes: Instants) -> tuple[Codes, in
     return rows, int(np.count_nonzero(back))
 
 
-def judge_stillness(verdict: Verdict, bars: RawBars, order: Codes, closes: Instants) -> None:
+def judge_stillness(marks: FaultMarks, bars: RawBars, order: Codes, closes: Instants) -> None:
     """Runs of bars with the same four prices, and bars that repeat earlier ones with volume.
 
     Args:
-        verdict: what is known of the bars.
+        marks: what is known of the bars.
         bars: the bars.
         order: rows by symbol and time.
         closes: the closes after mending.
@@ -90,14 +90,14 @@ def judge_stillness(verdict: Verdict, bars: RawBars, order: Codes, closes: Insta
         whole = (length == np.bincount(owner)[owner]) & (length > FEW_BARS)
         bad = np.zeros(len(bars.codes), dtype=bool)
         bad[order[((length >= STALE_RUN) & repeats) | whole]] = True
-        verdict.mark("constant_price", bad)
+        marks.mark("constant_price", bad)
     again, before = _copied(bars.numbers[order, :5], owner)
     bad = np.zeros(len(bars.codes), dtype=bool)
     bad[order[again]] = True
-    fresh = verdict.sound[order[again]]
-    verdict.mark("stale_repeat", bad)
+    fresh = marks.sound[order[again]]
+    marks.mark("stale_repeat", bad)
     for row, source in zip(order[again[fresh]].tolist(), order[before[fresh]], strict=True):
-        verdict.words[row] = {"close": pd.Timestamp(int(closes[source]), tz="UTC")}
+        marks.words[row] = {"close": pd.Timestamp(int(closes[source]), tz="UTC")}
 
 
 def _copied(numbers: Floats, owner: Codes) -> tuple[Codes, Codes]:

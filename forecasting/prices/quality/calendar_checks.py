@@ -1,4 +1,4 @@
-"""Bars against their exchange's calendar: closed days, missing sessions, and wrong closes."""
+"""Compares bars with their exchange's calendar: closed days, missing sessions and wrong closes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,8 +14,8 @@ from forecasting.prices.quality.catalogue import (
     NO_CALENDAR,
     OTHER_CALENDAR,
     SPARSE,
-    Finding,
-    finding,
+    FaultCount,
+    fault_count,
 )
 from forecasting.prices.quality.marks import RawBars
 from forecasting.schema import INTERVALS
@@ -23,7 +23,7 @@ from forecasting.schema import INTERVALS
 
 @dataclass
 class SessionFaults:
-    """What the calendar says of bars; masks have one entry a row [n].
+    """What the calendar shows of bars; masks have one entry a row [n].
 
     Attributes:
         closed: bars of days on which the exchange was closed.
@@ -32,7 +32,7 @@ class SessionFaults:
         dst_shift: daily bars that close an hour beside their session.
         closes: the closes, UTC nanoseconds; those of the last two are the session's [n].
         beyond: bars after the last day up to which the exchange's holidays are known.
-        findings: what is told, and what refuses the set.
+        findings: what is reported, and what refuses the set.
     """
 
     closed: Mask
@@ -41,13 +41,13 @@ class SessionFaults:
     dst_shift: Mask
     closes: Instants
     beyond: Mask
-    findings: list[Finding]
+    findings: list[FaultCount]
 
 
 def judge_sessions(bars: RawBars, interval: str) -> SessionFaults:
-    """Hold the bars that have a symbol and times against the calendars their tickers name.
+    """Compare the bars that have a symbol and times with the calendars their tickers name.
 
-    A symbol that keeps another calendar than its ticker's is told, and its days are left alone:
+    A symbol that keeps another calendar than its ticker's is reported, and its days are not judged:
     bars on closed days and none on open ones, or too many bars on closed days for any slip. Its
     closes are judged if most of them are the exchange's.
     """
@@ -75,8 +75,8 @@ def _judge_exchange(
     found.beyond[rows] = beyond
     expected = np.where(beyond, -1, place)  # whether those days are holidays is not known
     foreign = _judge_presence(found, bars.names, codes, expected, closed, exchange, table)
-    ours = ~foreign[codes]
-    found.closed[rows] = closed & ours
+    own = ~foreign[codes]
+    found.closed[rows] = closed & own
     known = place >= 0
     if interval == "1d":
         if foreign.any():
@@ -86,21 +86,23 @@ def _judge_exchange(
             known &= (~foreign | (2 * strays < bars_there))[codes]
         _judge_closes(found, rows[known], place[known], table)
     elif exchange != AROUND_THE_CLOCK:
-        known &= ours
+        known &= own
         _judge_hours(found, bars, rows[known], table, interval)
 
 
-def calendars_that_ended(bars: RawBars, beyond: Mask) -> list[Finding]:
-    """Tell which symbols have bars that no calendar judged, the holidays of their days unknown."""
-    count = np.bincount(bars.codes[beyond], minlength=len(bars.names))
-    told = []
-    for symbol in np.flatnonzero(count).tolist():
+def calendars_that_ended(bars: RawBars, beyond: Mask) -> list[FaultCount]:
+    """Count the bars that no calendar judged, the holidays of their days unknown."""
+    beyond_bars = np.bincount(bars.codes[beyond], minlength=len(bars.names))
+    counts = []
+    for symbol in np.flatnonzero(beyond_bars).tolist():
         exchange = exchange_of(bars.names[symbol])
         table = sessions_of(exchange)
         last = _dates(table.days[table.known - 1 : table.known])
-        words = {"count": count[symbol], "last": last, "exchange": exchange}
-        told.append(finding("calendar_ended", bars.names[symbol], int(count[symbol]), **words))
-    return told
+        words = {"count": beyond_bars[symbol], "last": last, "exchange": exchange}
+        counts.append(
+            fault_count("calendar_ended", bars.names[symbol], int(beyond_bars[symbol]), **words)
+        )
+    return counts
 
 
 def _places(table: Sessions, days: Instants) -> Codes:
@@ -122,7 +124,7 @@ def _judge_presence(
     exchange: str,
     table: Sessions,
 ) -> Mask:
-    """Tell of missing sessions; returns which symbols keep another calendar [s]."""
+    """Count missing sessions; returns which symbols keep another calendar [s]."""
     symbols = len(names)
     keys = codes[place >= 0] * len(table.days) + place[place >= 0]
     if (keys[1:] <= keys[:-1]).any():
@@ -148,7 +150,7 @@ def _judge_presence(
     )
     for symbol in np.flatnonzero(foreign).tolist():
         found.findings.append(
-            finding(
+            fault_count(
                 "other_calendar",
                 names[symbol],
                 int(shut[symbol] + missing[symbol]),
@@ -166,7 +168,7 @@ def _judge_presence(
         low, high = np.searchsorted(owner, [symbol, symbol + 1])
         lacking = np.setdiff1d(expected, at[low:high], assume_unique=True)
         found.findings.append(
-            finding(
+            fault_count(
                 "sparse_history" if sparse[symbol] else "missing_session",
                 names[symbol],
                 int(missing[symbol]),
@@ -208,7 +210,7 @@ def _judge_hours(
     for symbol in np.unique(bars.codes[rows[outside]]).tolist():
         these = rows[outside & (bars.codes[rows] == symbol)]
         found.findings.append(
-            finding(
+            fault_count(
                 "outside_session",
                 bars.names[symbol],
                 len(these),

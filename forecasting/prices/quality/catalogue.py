@@ -60,7 +60,7 @@ class Fault:
         rule: what has to hold.
         action: quarantine the bar; repair it and count it; report it, and the bars stay, because
             they may be right; or refuse the whole set.
-        message: what is said of the case, with the case's own words in braces.
+        message: how the case is described, with the case's own words in braces.
     """
 
     rule: str
@@ -248,51 +248,51 @@ FAULTS: Final[Mapping[str, Fault]] = {
 
 
 @dataclass(frozen=True)
-class Finding:
-    """A fault of one symbol, in words.
+class FaultCount:
+    """How many bars of one symbol have a fault, and which.
 
     Attributes:
         fault: its name.
         symbol: whose.
         bars: how many bars or sessions it is about.
-        said: what was found, the fault's message filled in.
+        found: what was found, the fault's message filled in.
     """
 
     fault: str
     symbol: str
     bars: int
-    said: str
+    found: str
 
 
-def finding(fault: str, symbol: str, bars: int, /, **words: object) -> Finding:
-    """A finding whose words fill the fault's message; `symbol` is one of them."""
-    return Finding(fault, symbol, bars, FAULTS[fault].message.format(symbol=symbol, **words))
+def fault_count(fault: str, symbol: str, bars: int, /, **words: object) -> FaultCount:
+    """A count whose words fill the fault's message; `symbol` is one of them."""
+    return FaultCount(fault, symbol, bars, FAULTS[fault].message.format(symbol=symbol, **words))
 
 
-def sentences(findings: Sequence[Finding]) -> tuple[str, ...]:
+def sentences(counts: Sequence[FaultCount]) -> tuple[str, ...]:
     """One sentence a fault, with the first five symbols and the fault's name."""
     return tuple(
-        f"{_capital(FAULTS[fault].rule)}: {_listed(findings, fault)}."
-        for fault in dict.fromkeys(one.fault for one in findings)
+        f"{_capital(FAULTS[fault].rule)}: {_listed(counts, fault)}."
+        for fault in dict.fromkeys(count.fault for count in counts)
     )
 
 
 def refused(fault: str, remedy: str = "", **words: object) -> InvalidPrices:
     """The error of one fault of the whole set, the message filled in and the name behind it."""
-    said = FAULTS[fault].message.format(**words)
-    return InvalidPrices(FAULTS[fault].rule, f"{said} ({fault})", remedy)
+    found = FAULTS[fault].message.format(**words)
+    return InvalidPrices(FAULTS[fault].rule, f"{found} ({fault})", remedy)
 
 
-def refused_together(findings: Sequence[Finding], remedy: str) -> InvalidPrices:
-    """One error for every finding that refuses a set."""
-    first, *others = dict.fromkeys(one.fault for one in findings)
-    found = [_listed(findings, first)]
-    found += [f"{FAULTS[fault].rule}: {_listed(findings, fault)}" for fault in others]
+def refused_together(counts: Sequence[FaultCount], remedy: str) -> InvalidPrices:
+    """One error for every fault that refuses a set."""
+    first, *others = dict.fromkeys(count.fault for count in counts)
+    found = [_listed(counts, first)]
+    found += [f"{FAULTS[fault].rule}: {_listed(counts, fault)}" for fault in others]
     return InvalidPrices(FAULTS[first].rule, "; and ".join(found), remedy)
 
 
-def _listed(findings: Sequence[Finding], fault: str) -> str:
-    these = [one.said for one in findings if one.fault == fault]
+def _listed(counts: Sequence[FaultCount], fault: str) -> str:
+    these = [count.found for count in counts if count.fault == fault]
     more = f"; and {len(these) - 5} more" if len(these) > 5 else ""
     return f"{'; '.join(these[:5])}{more} ({fault})"
 

@@ -1,4 +1,4 @@
-"""Symbols that end before the others, and go on, or stand twice, under another name."""
+"""Finds symbols that end before the others, and those that go on under another name."""
 
 from typing import Final
 
@@ -7,7 +7,7 @@ import pandas as pd
 
 from forecasting.arrays import Codes
 from forecasting.instants import DAY, date_text
-from forecasting.prices.quality.catalogue import ENDED_DAYS, Finding, finding
+from forecasting.prices.quality.catalogue import ENDED_DAYS, FaultCount, fault_count
 from forecasting.prices.quality.jump_checks import Series
 
 _SOON: Final = 7 * DAY
@@ -15,12 +15,12 @@ _ALIKE: Final = 0.08
 """A log ratio between one symbol's last close and another's first open that a night explains."""
 
 
-def judge_life(series: Series, names: tuple[str, ...]) -> list[Finding]:
-    """Tell which symbols ended, and under which name they go on.
+def judge_life(series: Series, names: tuple[str, ...]) -> list[FaultCount]:
+    """Count the symbols that ended, and under which name they go on.
 
     Args:
         series: sound bars, by symbol and time. A symbol without fresh bars was not asked for now:
-            it is not told to have ended, but may be found to go on under another name.
+            it is not reported as ended, but may be found to go on under another name.
         names: the symbols that `series.owner` counts.
     """
     if not len(series.owner):
@@ -32,11 +32,11 @@ def judge_life(series: Series, names: tuple[str, ...]) -> list[Finding]:
     first, last = series.days[begins], series.days[ends]
     end, start = int(last.max()), int(first.min())
     ended = end - last > ENDED_DAYS * DAY
-    told: list[Finding] = []
+    counts: list[FaultCount] = []
     for i in np.flatnonzero(ended).tolist():
         if series.fresh[ends[i]]:
-            told.append(
-                finding(
+            counts.append(
+                fault_count(
                     "delisted",
                     names[int(symbols[i])],
                     1,
@@ -46,8 +46,8 @@ def judge_life(series: Series, names: tuple[str, ...]) -> list[Finding]:
             )
         after = (first > last[i]) & (first - last[i] <= _SOON) & (first - start > _SOON)
         ratio = np.abs(np.log(series.numbers[begins, 0] / series.numbers[ends[i], 3]))
-        told += [
-            finding(
+        counts += [
+            fault_count(
                 "renamed_symbol",
                 names[int(symbols[i])],
                 1,
@@ -57,13 +57,13 @@ def judge_life(series: Series, names: tuple[str, ...]) -> list[Finding]:
             )
             for j in np.flatnonzero(after & (ratio <= _ALIKE)).tolist()
         ]
-    told += _twins(series, names, ends)
-    return told
+    counts += _twins(series, names, ends)
+    return counts
 
 
-def _twins(series: Series, names: tuple[str, ...], ends: Codes) -> list[Finding]:
+def _twins(series: Series, names: tuple[str, ...], ends: Codes) -> list[FaultCount]:
     """Symbols whose last bar is another's bar of the same day, volume included."""
-    told = []
+    counts = []
     moved = series.numbers[ends, 1] > series.numbers[ends, 2]
     traded = series.numbers[ends, 4] > 0
     lasts = ends[moved & traded]
@@ -76,8 +76,8 @@ def _twins(series: Series, names: tuple[str, ...], ends: Codes) -> list[Finding]
             ending = np.intersect1d(twins, lasts)
             others = np.setdiff1d(series.owner[twins], series.owner[ending[:1]])
             if len(ending) and len(others):
-                told.append(
-                    finding(
+                counts.append(
+                    fault_count(
                         "renamed_symbol",
                         names[int(series.owner[ending[0]])],
                         1,
@@ -86,4 +86,4 @@ def _twins(series: Series, names: tuple[str, ...], ends: Codes) -> list[Finding]
                         goes_on="has the same bar",
                     )
                 )
-    return told
+    return counts

@@ -1,9 +1,9 @@
-"""What is wrong with these bars? Named faults, bar by bar, and a quarantine for what has them.
+"""Separates bars that keep the price contract from faulty ones, which go to a quarantine by fault.
 
 `judge` takes bars as a provider gave them and returns those that keep the price contract of
 `forecasting.schema`, sorted, beside a quarantine in which every row names its fault. A bar has one
-fault: the first of `forecasting.prices.quality.catalogue.FAULTS` that applies. What may be right is told and stays;
-faults of the set as a whole, and a symbol that loses too many bars, refuse everything: half a
+fault: the first of `forecasting.prices.quality.catalogue.FAULTS` that applies. What may be right is reported and
+stays; faults of the set as a whole, and a symbol that loses too many bars, refuse everything: half a
 history is worse than none. docs/data-faults.md lists every fault.
 
 A few blemishes are mended and counted instead, because nothing is lost by it: bars out of order
@@ -32,20 +32,20 @@ from forecasting.prices.quality.calendar_checks import calendars_that_ended, jud
 from forecasting.prices.quality.catalogue import (
     FAULTS,
     FEW_BARS,
-    Finding,
-    finding,
+    FaultCount,
+    fault_count,
     refused_together,
     sentences,
 )
 from forecasting.prices.quality.delisting_checks import judge_life
 from forecasting.prices.quality.jump_checks import Series, judge_jumps
-from forecasting.prices.quality.marks import NAMES, RawBars, Verdict, quarantine
+from forecasting.prices.quality.marks import NAMES, FaultMarks, RawBars, quarantine
 from forecasting.prices.quality.parsing import read_bars
 from forecasting.schema import ACTIONS, OHLCV, SESSION, SYMBOL, TIMESTAMP, validate_prices
 
 
 @dataclass(frozen=True)
-class Judgement:
+class CleanedBars:
     """Bars after judging.
 
     Attributes:
@@ -53,13 +53,13 @@ class Judgement:
         quarantine: the others as found (numbers that could not be read are NaN), with the columns
             fault (its name), detail (what was found) and row (place in the judged frame).
         repairs: how many bars were mended, by name of the blemish.
-        findings: what is told of bars that stay among the clean ones.
+        findings: what is reported of bars that stay among the clean ones.
     """
 
     clean: pd.DataFrame
     quarantine: pd.DataFrame
     repairs: Mapping[str, int] = field(default_factory=dict)
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[FaultCount, ...] = ()
 
     @property
     def faults(self) -> dict[str, int]:
@@ -69,7 +69,7 @@ class Judgement:
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What is told, in sentences."""
+        """The findings in sentences."""
         return sentences(self.findings)
 
 
@@ -80,8 +80,8 @@ def judge(
     interval: str = "1d",
     max_fault_share: float = 0.05,
     held: pd.DataFrame | None = None,
-) -> Judgement:
-    """Part the bars that keep the price contract from those that do not.
+) -> CleanedBars:
+    """Separate the bars that keep the price contract from those that do not.
 
     Args:
         raw: bars with the price columns; dividend and split may be absent (0 and 1).
@@ -98,27 +98,27 @@ def judge(
     if now.tzinfo is None:
         raise InvalidSettings("`now` must carry a time zone", f"{now} has none")
     bars = read_bars(raw)
-    verdict = Verdict(np.zeros(len(raw), dtype=np.int16))
+    marks = FaultMarks(np.zeros(len(raw), dtype=np.int16))
     calendar = judge_sessions(bars, interval)
     closes = calendar.closes
-    judge_each(verdict, bars, closes, now)
-    verdict.mark("holiday_bar", calendar.closed)
-    verdict.mark("wrong_close_time", calendar.wrong_close)
-    copies = judge_copies(verdict, bars, closes, interval)
-    order, out_of_order = sorted_order(verdict.sound, bars.codes, closes)
-    judge_stillness(verdict, bars, order, closes)
-    order = order[verdict.sound[order]]
+    judge_each(marks, bars, closes, now)
+    marks.mark("holiday_bar", calendar.closed)
+    marks.mark("wrong_close_time", calendar.wrong_close)
+    copies = judge_copies(marks, bars, closes, interval)
+    order, out_of_order = sorted_order(marks.sound, bars.codes, closes)
+    judge_stillness(marks, bars, order, closes)
+    order = order[marks.sound[order]]
     findings = [
         *calendar.findings,
-        *calendars_that_ended(bars, calendar.beyond & verdict.sound),
-        *_judge_series(verdict, bars, order, held, interval),
+        *calendars_that_ended(bars, calendar.beyond & marks.sound),
+        *_judge_series(marks, bars, order, held, interval),
     ]
-    findings += _losses(verdict, copies, bars, max_fault_share)
-    refusing = [one for one in findings if FAULTS[one.fault].action == "refuse"]
+    findings += _losses(marks, copies, bars, max_fault_share)
+    refusing = [count for count in findings if FAULTS[count.fault].action == "refuse"]
     if refusing:
         raise refused_together(refusing, "Mend the data at its source, or leave the symbol out")
 
-    order = order[verdict.sound[order]]
+    order = order[marks.sound[order]]
     clean = bars.frame.take(order).reset_index(drop=True)
     mended = calendar.half_day | calendar.dst_shift
     if mended[order].any():
@@ -126,12 +126,12 @@ def judge(
     repairs = {
         "unsorted": out_of_order,
         "range_rounding": enclose(clean),
-        "half_day": int(np.count_nonzero(calendar.half_day & verdict.sound)),
-        "dst_shift": int(np.count_nonzero(calendar.dst_shift & verdict.sound)),
+        "half_day": int(np.count_nonzero(calendar.half_day & marks.sound)),
+        "dst_shift": int(np.count_nonzero(calendar.dst_shift & marks.sound)),
     }
-    return Judgement(
+    return CleanedBars(
         clean=validate_prices(clean),
-        quarantine=quarantine(verdict, bars, raw, now),
+        quarantine=quarantine(marks, bars, raw, now),
         repairs={name: count for name, count in repairs.items() if count},
         findings=tuple(findings),
     )
@@ -157,12 +157,12 @@ def require_history(prices: pd.DataFrame, bars: int) -> pd.DataFrame:
 
 
 def _judge_series(
-    verdict: Verdict,
+    marks: FaultMarks,
     bars: RawBars,
     order: Codes,
     held: pd.DataFrame | None,
     interval: str,
-) -> list[Finding]:
+) -> list[FaultCount]:
     """Jumps between bars, and symbols that end, with what is held before them."""
     fresh = np.ones(len(order), dtype=bool)
     series = Series(bars.codes[order], bars.days[order], bars.numbers[order], fresh)
@@ -174,8 +174,8 @@ def _judge_series(
     for place, factor in jumps.spikes.items():
         row = int(rows[place])
         bad[row] = True
-        verdict.words[row] = {"factor": f"{factor:.4g}"}
-    verdict.mark("price_spike", bad)
+        marks.words[row] = {"factor": f"{factor:.4g}"}
+    marks.mark("price_spike", bad)
     return [*jumps.findings, *judge_life(series, names)]
 
 
@@ -187,13 +187,13 @@ def _after_held(
     place = {name: i for i, name in enumerate(names)}
     owner = np.array([place[name] for name in bars.names], dtype=np.int64)[series.owner]
     codes, symbols = pd.factorize(held[SYMBOL].to_numpy())
-    theirs = np.array([place[str(name)] for name in symbols], dtype=np.int64)[codes]
+    held_owner = np.array([place[str(name)] for name in symbols], dtype=np.int64)[codes]
     times, days = nanoseconds(held[TIMESTAMP]), nanoseconds(held[SESSION])
     first = np.full(len(names), np.iinfo(np.int64).max)
     np.minimum.at(first, owner, series.days)
-    before = days < first[theirs]
+    before = days < first[held_owner]
     numbers = held[[*OHLCV, *ACTIONS]].to_numpy(dtype=np.float64)[before]
-    owner = np.concatenate([theirs[before], owner])
+    owner = np.concatenate([held_owner[before], owner])
     sort = np.lexsort((np.concatenate([times[before], bars.times[order]]), owner))
     joined = Series(
         owner[sort],
@@ -204,31 +204,31 @@ def _after_held(
     return joined, np.concatenate([np.full(len(numbers), -1), order])[sort], names
 
 
-def _losses(verdict: Verdict, copies: Mask, bars: RawBars, share: float) -> list[Finding]:
+def _losses(marks: FaultMarks, copies: Mask, bars: RawBars, share: float) -> list[FaultCount]:
     """Symbols that lost more bars than they may."""
-    lost = ~verdict.sound & ~copies
+    lost = ~marks.sound & ~copies
     counts = np.bincount(bars.codes[~copies], minlength=len(bars.names))
     losses = np.bincount(bars.codes[lost], minlength=len(bars.names))
     allowed = np.maximum(FEW_BARS if share else 0, np.floor(share * counts))
     ruined = np.flatnonzero((losses > allowed) | (losses == counts))
-    if verdict.sound.any():
+    if marks.sound.any():
         # Rows without a symbol spoil nobody's history unless they are many.
         many = max(FEW_BARS if share else 0, share * len(bars.codes))
         ruined = ruined[[bool(bars.names[i]) or losses[i] > many for i in ruined]]
     return [
-        finding(
+        fault_count(
             "too_many_faults",
             bars.names[i] or "(no symbol)",
             int(losses[i]),
             count=losses[i],
             bars=counts[i],
-            faults=_faults(verdict, lost & (bars.codes == i)),
+            faults=_faults(marks, lost & (bars.codes == i)),
             share=f"{share:.0%}",
         )
         for i in ruined.tolist()
     ]
 
 
-def _faults(verdict: Verdict, lost: Mask) -> str:
-    counts = np.bincount(verdict.codes[lost], minlength=len(NAMES) + 1)
+def _faults(marks: FaultMarks, lost: Mask) -> str:
+    counts = np.bincount(marks.codes[lost], minlength=len(NAMES) + 1)
     return ", ".join(f"{NAMES[i - 1]} {counts[i]}" for i in np.flatnonzero(counts))

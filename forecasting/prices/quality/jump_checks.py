@@ -1,4 +1,4 @@
-"""Jumps between bars: splits missed or doubled, other units and currencies, spikes, and news.
+"""Finds jumps between bars: splits missed or doubled, other units, spikes, and news.
 
 What counts is the opening jump: the log ratio of a bar's open to the close before it, with the
 bar's own split and dividend taken out (the return of `forecasting.prices.adjustment` at the open). A
@@ -22,8 +22,8 @@ from forecasting.prices.quality.catalogue import (
     JUMP,
     JUMP_SIGMAS,
     SPIKE_BARS,
-    Finding,
-    finding,
+    FaultCount,
+    fault_count,
 )
 
 WINDOW: Final = 60
@@ -71,11 +71,11 @@ class Jumps:
 
     Attributes:
         spikes: places of bars to take out, with the factor by which they stand off.
-        findings: jumps that are told or refuse the set.
+        findings: jumps that are reported or refuse the set.
     """
 
     spikes: dict[int, float] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[FaultCount] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -180,8 +180,8 @@ def _spikes(found: Jumps, series: Series, jump: Floats, rows: Codes, heavy: Mask
         believable = bool(heavy[i]) and abs(size) < _NO_CHANCE
         slack = max(0.06, 0.15 * abs(size))
         later = jump[row + 1 : row + 1 + SPIKE_BARS]
-        mine = series.owner[row + 1 : row + 1 + SPIKE_BARS] == series.owner[row]
-        returns = row + 1 + np.flatnonzero(mine & (np.abs(later + size) <= slack))
+        same_symbol = series.owner[row + 1 : row + 1 + SPIKE_BARS] == series.owner[row]
+        returns = row + 1 + np.flatnonzero(same_symbol & (np.abs(later + size) <= slack))
         if not believable and abs(within[row] + size) <= slack:
             found.spikes[row] = float(np.exp(size))  # its open is wrong
         elif not believable and abs(within[row - 1] + size) <= slack and series.fresh[row - 1]:
@@ -202,7 +202,7 @@ def _spikes(found: Jumps, series: Series, jump: Floats, rows: Codes, heavy: Mask
 
 def _named(
     series: Series, names: tuple[str, ...], jump: Floats, row: int, sigma: float, *, heavy: bool
-) -> Finding:
+) -> FaultCount:
     """What a jump that stays is."""
     size = float(jump[row])
     split = float(series.numbers[row, 6])
@@ -216,17 +216,17 @@ def _named(
     if split != 1:
         recorded = abs(np.log(split))
         if abs(abs(size) - recorded) <= max(near, 0.15 * recorded):
-            return finding("doubled_split", symbol, 1, ratio=f"{split:g}:1", **words)
+            return fault_count("doubled_split", symbol, 1, ratio=f"{split:g}:1", **words)
     if min(abs(abs(size) - np.log(unit)) for unit in _UNITS) <= 2 * _NEAR:
-        return finding("unit_jump", symbol, 1, **words)
+        return fault_count("unit_jump", symbol, 1, **words)
     if heavy:
-        return finding("news_jump", symbol, 1, **words)
+        return fault_count("news_jump", symbol, 1, **words)
     ratio, distance = min(
         ((name, abs(abs(size) - np.log(value))) for name, value in _RATIOS.items()),
-        key=lambda one: one[1],
+        key=lambda named: named[1],
     )
     paused = series.days[row] - series.days[row - 1] > ENDED_DAYS * DAY
     if distance <= near and not paused:
         ratio = ratio if size < 0 else ":".join(reversed(ratio.split(":")))
-        return finding("missed_split", symbol, 1, ratio=ratio, **words)
-    return finding("level_shift", symbol, 1, **words)
+        return fault_count("missed_split", symbol, 1, ratio=ratio, **words)
+    return fault_count("level_shift", symbol, 1, **words)

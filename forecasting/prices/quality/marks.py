@@ -1,4 +1,4 @@
-"""The fault of each bar, and the quarantine that tells it in words."""
+"""Marks the fault of each bar, and describes it in the quarantine."""
 
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -42,12 +42,12 @@ class RawBars:
 
 
 @dataclass
-class Verdict:
+class FaultMarks:
     """The first fault found of each bar.
 
     Attributes:
         codes: 0 while a bar is sound, else the fault's place in `NAMES` + 1 [n].
-        words: what to say of a row's fault, for those whose fault is not seen in the bar alone.
+        words: words for a row's fault that the bar alone does not show.
     """
 
     codes: NDArray[np.int16]
@@ -67,13 +67,13 @@ class Verdict:
         return NAMES[int(self.codes[row]) - 1]
 
 
-def quarantine(verdict: Verdict, bars: RawBars, raw: pd.DataFrame, now: datetime) -> pd.DataFrame:
+def quarantine(marks: FaultMarks, bars: RawBars, raw: pd.DataFrame, now: datetime) -> pd.DataFrame:
     """The faulty bars: their columns, and fault, detail (what was found) and row (its place)."""
-    rows = np.flatnonzero(~verdict.sound)
+    rows = np.flatnonzero(~marks.sound)
     found = bars.frame.take(rows).reset_index(drop=True)
-    faults = [verdict.name(row) for row in rows.tolist()]
+    faults = [marks.name(row) for row in rows.tolist()]
     details = [
-        _detail(fault, raw, row, now, verdict.words.get(row, {}))
+        _detail(fault, raw, row, now, marks.words.get(row, {}))
         for fault, row in zip(faults, rows.tolist(), strict=True)
     ]
     found["fault"] = pd.Series(faults, dtype=object)

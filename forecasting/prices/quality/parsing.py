@@ -1,4 +1,4 @@
-"""Bars as a provider gave them, read into the contract's types; refuses what no row can mend."""
+"""Parses a provider's bars into the contract's types; refuses what no row can mend."""
 
 import numpy as np
 import pandas as pd

@@ -11,7 +11,7 @@ from forecasting.drift.summary import DriftSummary
 from forecasting.drift.thresholds import Limits, TooShort
 from forecasting.drift.verdicts import (
     INFINITE_DISTANCE,
-    Looked,
+    MeasuredLook,
     judge_coverage,
     judge_error,
     judge_looks,
@@ -36,7 +36,7 @@ def reasons(compared):
 def looked(scores, look=LEVEL, *, thresholds=None, unlimited=None, **extra):
     compared = compare(columns(500, **extra), columns(60, seed=1, **extra), DriftRules())
     limits = {"return_1": 0.5, "rsi_14": 0.5} if thresholds is None else thresholds
-    return Looked(compared, Limits(look, limits, unlimited or {}, 600, 40.0, 0.025), scores)
+    return MeasuredLook(compared, Limits(look, limits, unlimited or {}, 600, 40.0, 0.025), scores)
 
 
 def instants(coverage=0.9, loss=0.004, baseline=0.004, count=60, version="3", horizon=1):

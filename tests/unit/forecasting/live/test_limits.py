@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from forecasting.live.limits import PROMISED, coverage_limits, skill_limit
+from forecasting.live.limits import NOMINAL, coverage_limits, skill_limit
 from forecasting.live.scores import RealisedPoint
 
 
@@ -52,7 +52,7 @@ def test_intervals_half_as_wide_are_called_off():
 def test_more_instants_narrow_the_limits_and_overlap_widens_them():
     def reach(instants, horizon):
         _, low, _ = coverage_limits(outcomes(3, instants, horizon), horizon, false_alarms=0.05)
-        return PROMISED - low
+        return NOMINAL - low
 
     assert reach(1_000, 1) < reach(250, 1) < reach(60, 1)
     assert reach(250, 1) < reach(250, 5)

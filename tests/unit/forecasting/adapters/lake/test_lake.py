@@ -23,7 +23,7 @@ from forecasting.errors import (
 )
 from forecasting.features.online import ServedFeatures
 from forecasting.prices.quality.catalogue import QUARANTINE_COLUMNS
-from forecasting.prices.quality.judge import Judgement, judge
+from forecasting.prices.quality.judge import CleanedBars, judge
 from tests.served_models import make_features
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -41,7 +41,7 @@ def lake(tmp_path: Path) -> Lake:
 
 
 def append(lake: Lake, bars: pd.DataFrame, dataset: str = "default", **changes: Any) -> Snapshot:
-    judged = bars if isinstance(bars, Judgement) else judge(bars, now=NOW)
+    judged = bars if isinstance(bars, CleanedBars) else judge(bars, now=NOW)
     options: dict[str, Any] = {
         "source": "synthetic",
         "replay": False,

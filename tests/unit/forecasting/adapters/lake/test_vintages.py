@@ -11,7 +11,7 @@ from forecasting.adapters.lake.vintages import known_times
 from forecasting.errors import SnapshotCorrupted
 from forecasting.instants import nanoseconds
 from forecasting.prices.quality.catalogue import QUARANTINE_COLUMNS
-from forecasting.prices.quality.judge import Judgement
+from forecasting.prices.quality.judge import CleanedBars
 from tests.unit.panels import panel
 
 PRICES = panel(("AAA", "BBB"), bars=60)
@@ -24,7 +24,7 @@ def fetch(lake, bars, *, replay=False):
     end = bars["timestamp"].max().to_pydatetime() + timedelta(hours=1)
     return lake.append(
         "default",
-        Judgement(bars.reset_index(drop=True), nothing),
+        CleanedBars(bars.reset_index(drop=True), nothing),
         source="test",
         replay=replay,
         synthetic=False,

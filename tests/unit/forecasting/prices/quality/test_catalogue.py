@@ -6,7 +6,7 @@ from benchmarks.honesty.faults_page import PAGE, page
 from forecasting.errors import InvalidPrices
 from forecasting.prices.quality.catalogue import (
     FAULTS,
-    finding,
+    fault_count,
     refused,
     refused_together,
     sentences,
@@ -32,7 +32,7 @@ def test_the_page_is_the_table_of_faults() -> None:
 
 
 def test_findings_of_one_fault_make_one_sentence_of_five_symbols() -> None:
-    found = [finding("delisted", f"S{i}", 1, last="a", end="b") for i in range(7)]
+    found = [fault_count("delisted", f"S{i}", 1, last="a", end="b") for i in range(7)]
     assert sentences(found) == (
         "A symbol should still trade when the others do: not end 14 days before them: "
         + "; ".join(f"S{i} ends on a, the others on b" for i in range(5))
@@ -43,8 +43,8 @@ def test_findings_of_one_fault_make_one_sentence_of_five_symbols() -> None:
 def test_a_refusal_says_every_rule_that_refuses() -> None:
     error = refused_together(
         [
-            finding("sparse_history", "A", 3, count=3, sessions=9, first="d"),
-            finding("unit_jump", "B", 1, session="d", factor=100),
+            fault_count("sparse_history", "A", 3, count=3, sessions=9, first="d"),
+            fault_count("unit_jump", "B", 1, session="d", factor=100),
         ],
         "Mend it",
     )

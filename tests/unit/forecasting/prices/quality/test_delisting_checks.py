@@ -16,7 +16,7 @@ def made(bars: int = 200) -> pd.DataFrame:
 
 
 def told(bars: pd.DataFrame, held: pd.DataFrame | None = None) -> list[tuple[str, str]]:
-    return [(one.fault, one.said) for one in judge(bars, now=NOW, held=held).findings]
+    return [(one.fault, one.found) for one in judge(bars, now=NOW, held=held).findings]
 
 
 def without_newest(bars: pd.DataFrame, symbol: str, count: int) -> pd.DataFrame:

@@ -144,7 +144,9 @@ def test_every_split_of_real_prices_taken_out_of_the_record_is_missed() -> None:
 def test_a_real_crash_to_half_the_price_is_news_and_no_split() -> None:
     bars = SampleSource(universe="classic").fetch(["AAPL"], None, None, "1d").bars
     told = judge(bars, now=NOW).findings
-    assert [one.said for one in told] == ["AAPL opens on 2000-09-29 at 0.5269 times its last close"]
+    assert [one.found for one in told] == [
+        "AAPL opens on 2000-09-29 at 0.5269 times its last close"
+    ]
 
 
 @settings(max_examples=25, deadline=None)
@@ -213,7 +215,7 @@ def test_the_bars_told_from_splits_are_heavier_than_the_limit_on_real_prices() -
     assert len(told) == 11
     for one in told:
         rows = bars[bars["symbol"] == one.symbol].reset_index(drop=True)
-        day = one.said.split(" on ")[1][:10]
+        day = one.found.split(" on ")[1][:10]
         at = int(np.flatnonzero(rows["session"] == pd.Timestamp(day))[0])
         recent = rows["volume"].iloc[max(0, at - WINDOW) : at]
         assert at <= LEAST or rows["volume"].iloc[at] > HEAVY * recent.median()

@@ -8,6 +8,7 @@ from typing import Any, Final, Self
 
 from forecasting.errors import InvalidSettings
 from forecasting.evaluation.promotion_outcome import GateOutcome, PromotionOutcome, joined
+from forecasting.leakage.findings import check_name
 from forecasting.models.candidates import NULL_MODEL
 
 REUSED: Final = "reused"
@@ -175,7 +176,9 @@ class TrainingOutcome:
         outcome = json.loads(outputs["outcome"])
         outcome["reasons"] = tuple(outcome["reasons"])
         outcome["gates"] = tuple(
-            GateOutcome(gate["name"], gate["passed"], f"{gate['rule']}: {gate['found']}")
+            GateOutcome(
+                check_name(gate["name"]), gate["passed"], f"{gate['rule']}: {gate['found']}"
+            )
             for gate in outcome["gates"]
         )
         return cls(

@@ -1,4 +1,4 @@
-"""The pipeline's own leak check: does anything known later reach a row, a label or a forecast?
+"""Leak checks of features, labels and forecasts: does anything known later reach them?
 
 Every check takes the function it doubts and asks it twice: once with what there is, once with the
 future cut off (truncate and recompute) or replaced (perturb the future). What was known before
@@ -24,7 +24,7 @@ from forecasting.leakage.probes import (
     small_examples,
     with_another_future,
 )
-from forecasting.leakage.survivorship import check_universe
+from forecasting.leakage.survivorship import check_survivorship
 from forecasting.ranks import average_ranks
 from forecasting.schema import TIMESTAMP
 
@@ -79,7 +79,7 @@ def check_table(
         check_labels(label, prices),
         check_echo(table, returns),
         check_known_then(describe, table, prices, known),
-        check_universe(prices if held is None else held, table.symbols, declared=declared),
+        check_survivorship(prices if held is None else held, table.symbols, declared=declared),
     ]
 
 

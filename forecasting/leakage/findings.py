@@ -1,4 +1,4 @@
-"""What a leak check came to, in words, and which checks there have to be."""
+"""The result of a leak check, and which checks must be made before a promotion."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,12 +19,14 @@ RULES: Final = {
     f"(rank correlation below {ECHO:g})",
     "prices_as_known_then": "a row must use prices as they were known at its close, not as they "
     "were delivered or restated later",
-    "universe_keeps_its_dead": "symbols must not be chosen for having survived, unless that is declared",
+    "survivorship_free": "symbols must not be chosen for having survived, unless that is declared",
     "forecasts_ignore_the_future": "walk-forward forecasts must not change when later rows and "
     "labels are others",
 }
 """Every check by name, with its rule. All must be made, and pass, before a promotion."""
 
+FORMER_NAMES: Final = {"universe_keeps_its_dead": "survivorship_free"}
+"""Checks by the name that versions before 0.1.0's release stored, with their name of today."""
 
 OF_FORECASTS: Final = "forecasts_ignore_the_future"
 """The check that needs a candidate; all others look at the table alone."""
@@ -32,7 +34,7 @@ OF_FORECASTS: Final = "forecasts_ignore_the_future"
 
 @dataclass(frozen=True)
 class LeakFinding:
-    """What one check came to.
+    """The result of one check.
 
     Attributes:
         check: its name, a key of RULES.
@@ -60,22 +62,28 @@ class LeakFinding:
         Raises:
             Corrupted: it is none.
         """
-        if set(values) != {"check", "leaks", "found"} or values["check"] not in RULES:
+        name = check_name(str(values.get("check", "")))
+        if set(values) != {"check", "leaks", "found"} or name not in RULES:
             raise Corrupted(
                 "a finding of the leak check has the fields check, leaks and found",
                 str(dict(values)),
                 "Run the pipeline again",
             )
-        return cls(str(values["check"]), bool(values["leaks"]), str(values["found"]))
+        return cls(name, bool(values["leaks"]), str(values["found"]))
+
+
+def check_name(stored: str) -> str:
+    """The name of a check or gate today, whatever name a file, tag or manifest holds."""
+    return FORMER_NAMES.get(stored, stored)
 
 
 def finding(check: str, wrong: Sequence[str], looked: str) -> LeakFinding:
     """A finding from what went wrong, "" where nothing did, and what was looked at."""
-    told = [words for words in wrong if words]
-    if not told:
+    leaks = [words for words in wrong if words]
+    if not leaks:
         return LeakFinding(check, False, f"none do ({looked})")
-    more = f"; and {len(told) - 1} more like it" if len(told) > 1 else ""
-    return LeakFinding(check, True, told[0] + more)
+    more = f"; and {len(leaks) - 1} more like it" if len(leaks) > 1 else ""
+    return LeakFinding(check, True, leaks[0] + more)
 
 
 def gaps(findings: Sequence[LeakFinding]) -> list[LeakFinding]:
@@ -94,11 +102,11 @@ def refuse_leaks(findings: Sequence[LeakFinding]) -> None:
         LeakFound: one found something, or was not made.
     """
     needed = [*findings, *(gap for gap in gaps(findings) if gap.check != OF_FORECASTS)]
-    wrong = [one for one in needed if one.leaks]
+    wrong = [finding for finding in needed if finding.leaks]
     if wrong:
         raise LeakFound(
-            "; ".join(one.rule for one in wrong),
-            "; ".join(f"{one.check}: {one.found}" for one in wrong),
+            "; ".join(finding.rule for finding in wrong),
+            "; ".join(f"{finding.check}: {finding.found}" for finding in wrong),
             "The features published before stay. Mend the feature or the prices named, then "
             "refresh again",
         )

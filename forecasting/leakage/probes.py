@@ -1,4 +1,4 @@
-"""What the leak check puts a function to: other futures, cuts, and a comparison bit for bit."""
+"""Builds the inputs of a leak check, such as other futures, and compares tables bit for bit."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -104,12 +104,12 @@ def rows_that_differ(
     }
     moved["scale"] = _other_bits(first["scale"], second["scale"])
     moved["usable"] = first["usable"] != second["usable"]
-    told = {name: int(rows.sum()) for name, rows in moved.items() if rows.any()}
-    if not told:
+    counts = {name: int(rows.sum()) for name, rows in moved.items() if rows.any()}
+    if not counts:
         return ""
-    worst = sorted(told, key=lambda name: -told[name])
-    listed = ", ".join(f"{name} in {told[name]} rows" for name in worst[:3])
-    more = f" and {len(told) - 3} more" if len(told) > 3 else ""
+    worst = sorted(counts, key=lambda name: -counts[name])
+    listed = ", ".join(f"{name} in {counts[name]} rows" for name in worst[:3])
+    more = f" and {len(counts) - 3} more" if len(counts) > 3 else ""
     return f"up to {minute_text(until)} other values in {listed}{more}"
 
 
@@ -119,11 +119,11 @@ def small_examples(examples: "Examples", rows: int, bars: int = 700) -> "Example
     order = np.argsort(-counts, kind="stable")
     enough = int(np.searchsorted(np.cumsum(np.minimum(counts[order], bars)), rows)) + 1
     chosen = np.sort(order[:enough])
-    kept = []
+    newest = []
     for code in chosen:
         own = np.flatnonzero(examples.codes == code)
-        kept.append(own[-bars:])
-    place = np.concatenate(kept)
+        newest.append(own[-bars:])
+    place = np.concatenate(newest)
     return _taken(examples, place)
 
 

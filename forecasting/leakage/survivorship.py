@@ -1,4 +1,4 @@
-"""Was a universe chosen because its members survived? Only a declaration makes that honest."""
+"""Checks a universe for survivorship bias: symbols left out because they were delisted."""
 
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Final
@@ -21,7 +21,7 @@ _CHANCE: Final = 0.05
 _YEAR: Final = 365.25 * DAY
 
 
-def check_universe(
+def check_survivorship(
     prices: "pd.DataFrame", used: Collection[str], *, declared: str = ""
 ) -> LeakFinding:
     """Look for symbols that were left out because they ended, or that cannot all have survived.
@@ -35,7 +35,7 @@ def check_universe(
         declared: how the universe was chosen, in the source's words; a declared choice is shown
             beside the verdict instead of refusing it.
     """
-    name = "universe_keeps_its_dead"
+    name = "survivorship_free"
     stamps = nanoseconds(prices[TIMESTAMP])
     instants = np.unique(stamps)
     end = int(instants[max(len(instants) - 1 - MAX_HORIZON, 0)])
@@ -46,18 +46,23 @@ def check_universe(
     last = dict(zip(symbols[stops], stamps[stops].tolist(), strict=True))
     ended = sorted(symbol for symbol in last if last[symbol] < end)
     left_out = [symbol for symbol in ended if symbol not in used]
-    kept = len(ended) - len(left_out)
-    years = sum(last[one] - first[one] for one in used if one in last and _mortal(one)) / _YEAR
+    ended_used = len(ended) - len(left_out)
+    years = (
+        sum(last[symbol] - first[symbol] for symbol in used if symbol in last and _can_end(symbol))
+        / _YEAR
+    )
     chance = float(np.exp(-YEARLY_EXITS * years))
-    words = f"{len(used)} symbols, {kept} of them ended before the last bar"
+    words = f"{len(used)} symbols, {ended_used} of them ended before the last bar"
     if declared:
         return LeakFinding(name, False, f"{words}; declared: {declared}")
     if left_out:
-        listed = ", ".join(f"{one} (last bar {minute_text(last[one])})" for one in left_out[:5])
+        listed = ", ".join(
+            f"{symbol} (last bar {minute_text(last[symbol])})" for symbol in left_out[:5]
+        )
         return LeakFinding(
             name, True, f"{words}; {len(left_out)} that ended are left out: {listed}"
         )
-    if not kept and chance < _CHANCE:
+    if not ended_used and chance < _CHANCE:
         return LeakFinding(
             name,
             True,
@@ -67,6 +72,6 @@ def check_universe(
     return LeakFinding(name, False, words)
 
 
-def _mortal(symbol: str) -> bool:
+def _can_end(symbol: str) -> bool:
     """Whether a symbol can end at all: indices, currencies and futures roll on."""
     return not symbol.startswith("^") and exchange_of(symbol) not in {WEEKDAYS, "us_futures"}

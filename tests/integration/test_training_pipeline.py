@@ -180,8 +180,8 @@ def test_every_leak_check_is_a_gate_of_the_verdict_and_held(trained):
     assert [name for name in RULES if not gates[name]["passed"]] == []
     verdict = verdict_of(trained)
     assert all(rule in verdict for rule in RULES.values())
-    assert "Survivorship" not in gates["universe_keeps_its_dead"]["found"]
-    assert "declared: " in gates["universe_keeps_its_dead"]["found"]
+    assert "Survivorship" not in gates["survivorship_free"]["found"]
+    assert "declared: " in gates["survivorship_free"]["found"]
 
 
 def test_every_step_is_seen_to_start_and_to_end(trained):

@@ -21,7 +21,7 @@ from forecasting.leakage.checks import (
 )
 from forecasting.leakage.findings import RULES, LeakFinding, gaps
 from forecasting.leakage.probes import rows_that_differ
-from forecasting.leakage.survivorship import check_universe
+from forecasting.leakage.survivorship import check_survivorship
 from forecasting.models.training import TrainingConfig, train_on_examples
 from forecasting.models.training_set import Examples
 from forecasting.schema import MAX_HORIZON
@@ -249,33 +249,33 @@ def universe(lives):
 
 def test_a_universe_that_keeps_its_dead_passes():
     prices = universe([500, 500, 200])
-    found = check_universe(prices, set(prices["symbol"]))
+    found = check_survivorship(prices, set(prices["symbol"]))
     assert not found.leaks
     assert "1 of them ended" in found.found
 
 
 def test_leaving_out_the_dead_is_caught_unless_it_is_declared():
     prices = universe([500, 500, 200])
-    assert "S02" in check_universe(prices, {"S00", "S01"}).found
-    assert check_universe(prices, {"S00", "S01"}).leaks
-    declared = check_universe(prices, {"S00", "S01"}, declared="chosen by hand in 2026")
+    assert "S02" in check_survivorship(prices, {"S00", "S01"}).found
+    assert check_survivorship(prices, {"S00", "S01"}).leaks
+    declared = check_survivorship(prices, {"S00", "S01"}, declared="chosen by hand in 2026")
     assert not declared.leaks
     assert "chosen by hand in 2026" in declared.found
 
 
 def test_leaving_out_the_living_is_nobodys_business():
     prices = universe([500, 500, 200])
-    assert not check_universe(prices, {"S00", "S02"}).leaks
+    assert not check_survivorship(prices, {"S00", "S02"}).leaks
 
 
 def test_too_many_survivors_are_too_good_to_be_true_but_currencies_do_not_die():
     lives = [2_600] * 35
     shares = universe(lives)
-    assert "nobody declares" in check_universe(shares, set(shares["symbol"])).found
+    assert "nobody declares" in check_survivorship(shares, set(shares["symbol"])).found
     few = shares[shares["symbol"] < "S20"].reset_index(drop=True)
-    assert not check_universe(few, set(few["symbol"])).leaks
+    assert not check_survivorship(few, set(few["symbol"])).leaks
     pairs = shares.assign(symbol=shares["symbol"].str.replace("S", "^IX"))
-    assert not check_universe(pairs, set(pairs["symbol"])).leaks
+    assert not check_survivorship(pairs, set(pairs["symbol"])).leaks
 
 
 @dataclass

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from benchmarks.honesty.experiment import Experiment, Finding, Outcome, Plot, Size, Table, Workers
 from benchmarks.honesty.random_walks import WALKS, simple_returns
 from benchmarks.honesty.shares import exact_interval, plot_shares, share
-from forecasting.report.plots import MARKERS, Dress, styled_axes, styled_legend
+from forecasting.report.plots import MARKERS, Theme, styled_axes, styled_legend
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -304,7 +304,7 @@ def _agrees(count: int, total: int, promised: float, *, below: bool = False) -> 
 
 
 def _paint_trials(
-    curves: dict[str, dict[int, int]], panels: int, figure: Any, dress: Dress
+    curves: dict[str, dict[int, int]], panels: int, figure: Any, dress: Theme
 ) -> None:
     axes = styled_axes(figure, dress, "strategies tried, the best kept", "above 95 % (% of panels)")
     axes.axhline(5, color=dress.ink, linewidth=0.9, linestyle=(0, (1, 2)))
@@ -321,7 +321,7 @@ def _paint_trials(
 
 
 def _paint_delays(
-    peeked: dict[int, Reals], honest: dict[int, Reals], figure: Any, dress: Dress
+    peeked: dict[int, Reals], honest: dict[int, Reals], figure: Any, dress: Theme
 ) -> None:
     groups: Sequence[tuple[str, dict[int, Reals]]] = (("peeked", peeked), ("knows", honest))
     axes = styled_axes(figure, dress, "bars between signal and execution", "Sharpe ratio per year")

@@ -14,7 +14,7 @@ from benchmarks.honesty.fault_injection import INJECTIONS
 from benchmarks.honesty.fault_trials import FATES, Trial, TrialResult, trials, try_all
 from benchmarks.honesty.file_faults import SPOILED, try_file
 from benchmarks.honesty.shares import share
-from forecasting.report.plots import Dress
+from forecasting.report.plots import Theme
 
 _PAIRS: Final = (
     "How often both faults of a pair are named. Where one of them refuses the set, the other may "
@@ -254,7 +254,7 @@ def _file_table(files: Sequence[tuple[str, str]]) -> Table:
     )
 
 
-def _paint_pairs(doubles: Sequence[TrialResult], figure: Any, dress: Dress) -> None:
+def _paint_pairs(doubles: Sequence[TrialResult], figure: Any, dress: Theme) -> None:
     """The share of trials of each pair in which both faults were named."""
     names = list(INJECTIONS)
     both, runs = (np.zeros((len(names), len(names))) for _ in range(2))

@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 from benchmarks.honesty.experiment import Experiment, Finding, Outcome, Plot, Size, Table, Workers
 from benchmarks.honesty.garch import garch_moves, garch_prices, shifted
 from benchmarks.honesty.shares import share
-from forecasting.report.plots import Dress, Painter
+from forecasting.report.plots import Painter, Theme
 
 if TYPE_CHECKING:
     from forecasting.drift.config import DriftRules, Look
-    from forecasting.drift.windows import DriftPanel
     from forecasting.drift.thresholds import Limits
+    from forecasting.drift.windows import DriftPanel
 
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
@@ -308,7 +308,7 @@ def _row(setting: Setting, results: list[Run]) -> list[str]:
 def _delays(results: list[Run], factors: tuple[float, ...]) -> Painter:
     """Cumulative share flagged against bars since the shift, by its size."""
 
-    def paint(figure: Any, dress: Dress) -> None:
+    def paint(figure: Any, dress: Theme) -> None:
         axes = figure.add_subplot(facecolor=dress.paper)
         bars = np.arange(1, _AFTER + 1)
         for place, factor in enumerate(factors):

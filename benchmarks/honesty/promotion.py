@@ -21,7 +21,7 @@ from benchmarks.honesty.promotion_trials import (
 )
 from benchmarks.honesty.random_walks import WALKS, correlation_at
 from benchmarks.honesty.shares import exact_interval, plot_shares, share
-from forecasting.report.plots import MARKERS, Dress, styled_axes, styled_legend
+from forecasting.report.plots import MARKERS, Theme, styled_axes, styled_legend
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -320,7 +320,7 @@ def _curves(strengths: Sequence[float], judged: Decisions) -> _Curve:
     return curves
 
 
-def _paint(curves: _Curve, figure: Any, dress: Dress) -> None:
+def _paint(curves: _Curve, figure: Any, dress: Theme) -> None:
     axes = styled_axes(
         figure, dress, "signal: correlation of the best one-bar forecast with the return",
         "promoted (%)",

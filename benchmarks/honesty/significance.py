@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from benchmarks.honesty.experiment import Experiment, Finding, Outcome, Plot, Size, Table, Workers
 from benchmarks.honesty.shares import exact_interval, plot_shares, share
-from forecasting.report.plots import MARKERS, Dress, styled_axes, styled_legend
+from forecasting.report.plots import MARKERS, Theme, styled_axes, styled_legend
 
 Reals = NDArray[np.float64]
 
@@ -256,7 +256,7 @@ def _table(found: _Found, kinds: Sequence[str]) -> Table:
     return Table(["gains", *(f">{words}" for words in TESTS.values())], rows)
 
 
-def _paint_level(found: _Found, figure: Any, dress: Dress) -> None:
+def _paint_level(found: _Found, figure: Any, dress: Theme) -> None:
     tests = found["overlap 30", 0.0]
     pairs = (("dm", "textbook", "Diebold-Mariano"), ("spa", "bootstrap", "SPA"))
     for place, (own, other, title) in enumerate(pairs, 121):
@@ -273,7 +273,7 @@ def _paint_level(found: _Found, figure: Any, dress: Dress) -> None:
         styled_legend(axes, dress, loc="upper left")
 
 
-def _paint_power(found: _Found, null: str, figure: Any, dress: Dress) -> None:
+def _paint_power(found: _Found, null: str, figure: Any, dress: Theme) -> None:
     from scipy.special import ndtr
 
     axes = styled_axes(figure, dress, "true gain (standard errors)", "runs that find it (%)")

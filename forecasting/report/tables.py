@@ -174,13 +174,13 @@ def confusion_table(evaluation: Evaluation, judged: str) -> str:
     top = max(int(candidate.confusion.max()), 1)
     head = "<th></th>" + "".join(f"<th>came {signal}</th>" for signal in SIGNALS)
     rows = ""
-    for said, counts in zip(SIGNALS, candidate.confusion, strict=True):
+    for signal, counts in zip(SIGNALS, candidate.confusion, strict=True):
         cells = "".join(
             f'<td style="--w:{int(count) / top:.3f}">{int(count):,}'
             f"<small>{int(count) / total:.1%}</small></td>"
             for count in counts
         )
-        rows += f"<tr><th>said {said}</th>{cells}</tr>"
+        rows += f"<tr><th>said {signal}</th>{cells}</tr>"
     return (
         f'<div class="wide"><table class="confusion"><tr>{head}</tr>{rows}</table></div>'
         f"<p>Right {share_text(candidate.signal_accuracy)} of the time; always saying the commonest "

@@ -1,4 +1,4 @@
-"""What time it is: by the wall clock, and for a data set, whose clock may be a replayed one."""
+"""The present: by the wall clock, and for a data set, whose clock may be a replayed one."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime

@@ -30,13 +30,13 @@ REQUEST_SECONDS: Final = Metric(
 PREDICTIONS: Final = Metric(
     "bellwether_predictions_total",
     "counter",
-    "Forecasts given, by symbol, model version and direction of the median at the signal horizon.",
+    "Forecasts served, by symbol, model version and direction of the median at the signal horizon.",
     ("symbol", "model_version", "direction"),
 )
 SIGNALS: Final = Metric(
     "bellwether_signals_total",
     "counter",
-    "Trading signals given, by model version and signal.",
+    "Trading signals served, by model version and signal.",
     ("model_version", "signal"),
 )
 FEATURE_AGE_SECONDS: Final = Metric(
@@ -47,7 +47,7 @@ FEATURE_AGE_SECONDS: Final = Metric(
 LAST_PRICE_TIMESTAMP: Final = Metric(
     "bellwether_last_price_timestamp_seconds",
     "gauge",
-    "Close of the newest bar held, by symbol.",
+    "Close of the newest bar stored, by symbol.",
     ("symbol",),
 )
 BARS_HELD: Final = Metric(
@@ -97,7 +97,7 @@ DRIFT_THRESHOLD: Final = Metric(
 RETRAINING_DUE: Final = Metric(
     "bellwether_retraining_due",
     "gauge",
-    "1 when drift has lasted, and the budget allows a training.",
+    "1 when drift has persisted and the budget allows a training.",
 )
 REALISED_ERROR: Final = Metric(
     "bellwether_realised_pinball_loss",
@@ -114,19 +114,19 @@ REALISED_SKILL: Final = Metric(
 REALISED_COVERAGE: Final = Metric(
     "bellwether_realised_coverage",
     "gauge",
-    "Share of matured forecasts whose 90 % interval held the price.",
+    "Share of matured forecasts whose 90 % interval covered the outcome.",
     ("model_version", "horizon"),
 )
 MATURED: Final = Metric(
     "bellwether_matured_forecasts",
     "gauge",
-    "Forecasts whose day has come.",
+    "Forecasts whose horizon has elapsed.",
     ("model_version", "horizon"),
 )
 JOB_SUCCESS_TIMESTAMP: Final = Metric(
     "bellwether_job_last_success_timestamp_seconds",
     "gauge",
-    "When a batch job last ended well.",
+    "Unix time at which a batch job last succeeded.",
     ("job_name",),
 )
 QUARANTINED: Final = Metric(

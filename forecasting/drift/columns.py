@@ -1,4 +1,4 @@
-"""Which columns of two samples can be compared, and why the others cannot."""
+"""Selects the columns of two samples that can be compared, and says why the others cannot."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What is watched for drift, and how often a run may be wrong."""
+"""Configures drift monitoring: windows, columns, horizons and the rate of false alarms."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -10,17 +10,17 @@ METHOD: Final = "wasserstein"
 deviations of the first. Unlike a p-value it does not grow with the number of rows."""
 
 CHANGE_OF: Final = "change of "
-"""What the name of a column begins with where its newest values are held against those before."""
+"""What the name of a column begins with where its newest values are compared with those before."""
 
 
 @dataclass(frozen=True)
 class Look:
-    """One way of holding the newest bars against what was before.
+    """One comparison of the newest bars with earlier ones.
 
     Attributes:
         name: "level" or "change".
         newest: bars per symbol that are new.
-        before: bars per symbol just before them that they are held against; 0: all that the
+        before: bars per symbol just before them that they are compared with; 0: all that the
             champion learned from.
     """
 
@@ -49,8 +49,8 @@ class DriftRules:
     Attributes:
         false_alarms: share of runs in which a scope may be flagged without a change: over all of
             its columns and looks together, not for each.
-        level_bars: newest bars per symbol whose level is held against the champion's training.
-        change_bars: newest bars per symbol that are held against those just before them.
+        level_bars: newest bars per symbol whose level is compared with the champion's training.
+        change_bars: newest bars per symbol that are compared with those just before them.
         before_bars: how many those are.
         min_rows: fewest finite rows of a column, on either side, that are compared.
         max_missing: largest share of not finite rows, on either side.

@@ -1,4 +1,4 @@
-"""When does drift deserve a training? Only if it lasts, and not more often than agreed."""
+"""Decides when drift calls for retraining: if it persists, and within a budget of trainings."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -44,18 +44,18 @@ def reason_to_retrain(
         policy: patience and budget.
         now: the wall clock, aware.
     """
-    asked = [datetime.fromisoformat(run.measured_at) for run in runs if run.retrain]
-    if asked and now - max(asked) < policy.cooldown:
+    requested = [datetime.fromisoformat(run.measured_at) for run in runs if run.retrain]
+    if requested and now - max(requested) < policy.cooldown:
         return ""
-    if sum(now - instant < WEEK for instant in asked) >= policy.weekly:
+    if sum(now - instant < WEEK for instant in requested) >= policy.weekly:
         return ""
-    lasted = _bars_in_a_row(runs)
-    if len(lasted) < policy.persist:
+    persisted = _bars_in_a_row(runs)
+    if len(persisted) < policy.persist:
         return ""
-    scopes = [scope.scope for scope in lasted[0].scopes if scope.drifted]
+    scopes = [scope.scope for scope in persisted[0].scopes if scope.drifted]
     return (
-        f"drift of {', '.join(scopes)} lasted {len(lasted)} bars of version "
-        f"{lasted[0].model_version}"
+        f"drift of {', '.join(scopes)} lasted {len(persisted)} bars of version "
+        f"{persisted[0].model_version}"
     )
 
 

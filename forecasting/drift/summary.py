@@ -1,7 +1,7 @@
-"""What one run of the drift job found: verdicts by scope and column, ready for JSON.
+"""The result of one run of the drift job: verdicts by scope and column, ready for JSON.
 
-Which columns are compared: `drift_compare`. Limits: `drift_null`, `realised_limits`. Verdicts:
-`drift_verdicts`. Scores: `forecasting.adapters.drift.report`.
+Which columns are compared: `drift.columns`. Limits: `drift.thresholds`, `live.limits`. Verdicts:
+`drift.verdicts`. Scores: `forecasting.adapters.drift.report`.
 """
 
 from collections.abc import Mapping
@@ -12,8 +12,8 @@ from forecasting.errors import InvalidInput
 from forecasting.live.scores import RealisedScore
 
 SCOPES: Final = ("features", "predictions", "error", "coverage")
-"""What is watched, each with an alarm of its own: what the model sees, what it says, how its loss
-compares with the random walk's, and how often its intervals held the price."""
+"""What is watched, each with an alarm of its own: what the model sees, what it forecasts, how its loss
+compares with the random walk's, and how often its intervals covered the price."""
 
 
 @dataclass(frozen=True)
@@ -79,8 +79,8 @@ class DriftSummary:
         model_version: the champion whose training features are the reference.
         scopes: one entry per scope, in the order of SCOPES.
         realised: one entry per model version and horizon with matured forecasts.
-        waiting: logged forecasts (per horizon) whose day has not come.
-        unpriced: forecasts whose day has come but that prices held cannot judge.
+        waiting: logged forecasts (per horizon) whose horizon has not elapsed.
+        unpriced: forecasts whose horizon has elapsed, without a realised return.
         notes: what a reader should know, in sentences.
         retrain: why a training is due now; "" when none is (`forecasting.drift.retraining`).
     """

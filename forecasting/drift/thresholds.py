@@ -1,11 +1,11 @@
-"""How far apart may two windows be when nothing has changed? Limits from the history itself.
+"""Calibrates drift thresholds from the history itself, for a given rate of false alarms.
 
 The null is a moving-block bootstrap (Kuensch, 1989) with one block: "a window of this length,
 drawn from this history". A block is a run of consecutive dates with all symbols of each, as long
 as the window that is judged; so it has the window's autocorrelation, its cross-section and its
 numbers of rows. Blocks are not drawn at random, all of them are taken (subsampling; Politis,
-Romano and Wolf, 1999, chapter 3), so that limits do not depend on a seed. A block is held against
-what the real window is held against: the rest of the history, or the bars just before it.
+Romano and Wolf, 1999, chapter 3), so that limits do not depend on a seed. A block is compared
+with what the real window is compared with: the rest of the history, or the bars just before it.
 
 The decision is one over all columns. Logs of the distances are made comparable column by column,
 the largest is taken in every block, and its quantile q gives every column the threshold
@@ -107,14 +107,14 @@ def calibrate(
         if not moves
     }
     # The most persistent columns go first, until what is left has blocks enough.
-    kept = [int(place) for place in np.argsort(-worths, kind="stable") if varies[place]]
-    while kept:
-        mean, deviation = logs[:, kept].mean(axis=0), logs[:, kept].std(axis=0)
-        largest = ((logs[:, kept] - mean) / deviation).max(axis=1)
+    limited = [int(place) for place in np.argsort(-worths, kind="stable") if varies[place]]
+    while limited:
+        mean, deviation = logs[:, limited].mean(axis=0), logs[:, limited].std(axis=0)
+        largest = ((logs[:, limited] - mean) / deviation).max(axis=1)
         worth = independent(largest)
-        if min(worth, worths[kept[-1]]) >= MIN_BLOCKS:
+        if min(worth, worths[limited[-1]]) >= MIN_BLOCKS:
             break
-        last = kept.pop()
+        last = limited.pop()
         reason = _short(history, look, min(worth, worths[last]))
         unlimited[columns[last]] = f"it persists too long for a limit: {reason}"
     else:
@@ -124,7 +124,10 @@ def calibrate(
     thresholds = np.exp(mean + critical * deviation) - _OFFSET
     return Limits(
         look,
-        {columns[place]: float(one) for place, one in zip(kept, thresholds, strict=True)},
+        {
+            columns[place]: float(threshold)
+            for place, threshold in zip(limited, thresholds, strict=True)
+        },
         unlimited,
         len(logs),
         worth,
@@ -137,16 +140,16 @@ def block_distances(
 ) -> Floats:
     """Distance of every block and column, [W, k]: to the rest of the history, or to before it."""
     newest, before = history.windows(ends, look)
-    held = (newest != ABSENT).any(axis=1)
-    newest, before = newest[held], before[held]
+    filled = (newest != ABSENT).any(axis=1)
+    newest, before = newest[filled], before[filled]
     place = {name: number for number, name in enumerate(history.names)}
-    found = [
+    distances = [
         distances_between(history.values[:, place[name]], newest, before)
         if look.before
         else distances_to_rest(history.values[:, place[name]], newest)
         for name in columns
     ]
-    return np.stack(found, axis=1)
+    return np.stack(distances, axis=1)
 
 
 def autocorrelation_time(series: Floats) -> float:

@@ -87,18 +87,21 @@ def judge_error(
         model_version: the champion.
     """
 
-    def skill(points: Sequence[RealisedPoint], horizon: int, share: float) -> _Measured | None:
-        found = skill_limit(points, horizon, false_alarms=share)
-        return found and ("at_least", *found, found[0] < found[1])
+    def measure(points: Sequence[RealisedPoint], horizon: int, share: float) -> _Measured | None:
+        skill_and_limit = skill_limit(points, horizon, false_alarms=share)
+        if skill_and_limit is None:
+            return None
+        skill, limit = skill_and_limit
+        return "at_least", skill, limit, skill < limit
 
     own = [point for point in points if point.model_version == model_version]
-    return _judge_realised("error", "skill", own, rules, skill, needs_baseline=True)
+    return _judge_realised("error", "skill", own, rules, measure, needs_baseline=True)
 
 
 def judge_coverage(
     points: Iterable[RealisedPoint], rules: DriftRules, *, model_version: str
 ) -> ScopeDrift:
-    """Whether the champion's 90 % intervals held the price too seldom or too often.
+    """Whether the champion's 90 % intervals covered the price too seldom or too often.
 
     Args:
         points: realised figures by as-of instant; those of other versions are left out.
@@ -106,17 +109,17 @@ def judge_coverage(
         model_version: the champion.
     """
 
-    def coverage(points: Sequence[RealisedPoint], horizon: int, share: float) -> _Measured | None:
-        found = coverage_limits(points, horizon, false_alarms=share)
-        if found is None:
+    def measure(points: Sequence[RealisedPoint], horizon: int, share: float) -> _Measured | None:
+        limits = coverage_limits(points, horizon, false_alarms=share)
+        if limits is None:
             return None
-        covered, low, high = found
+        covered, low, high = limits
         drifted = not low <= covered <= high
         above = covered > (low + high) / 2
         return ("at_most", covered, high, drifted) if above else ("at_least", covered, low, drifted)
 
     own = [point for point in points if point.model_version == model_version]
-    return _judge_realised("coverage", "coverage", own, rules, coverage)
+    return _judge_realised("coverage", "coverage", own, rules, measure)
 
 
 _Measured: TypeAlias = tuple[str, float, float, bool]

@@ -1,4 +1,4 @@
-"""What the models see: one row per symbol and bar, known at that bar's close.
+"""Builds the feature table: one row per symbol and bar, known at that bar's close.
 
 `build_features` describes a panel of prices for training and for the drift job;
 `features_of_bars` describes a caller's own bars in the predictor. Both run `_describe`, so the

@@ -1,4 +1,4 @@
-"""The indicators of one symbol, from its adjusted bars, by name.
+"""Computes the technical indicators of one symbol from its adjusted bars.
 
 Every value at bar t uses bars up to t, and is computed so that bars after t cannot move it, not
 even in its last bit: running sums go forward, and no step depends on the length of the series.

@@ -1,4 +1,4 @@
-"""The features a model server answers from: the last rows of every symbol, as one checked file.
+"""Online features: the last rows of every symbol that a model server forecasts from, as one file.
 
 The predictor loads it, so it is numpy only, and nothing in it can be executed: an .npz of plain
 arrays whose bytes depend on the content alone, so that equal content has an equal SHA-256.
@@ -241,11 +241,11 @@ class ServedFeatures:
 
     def _content_fault(self) -> str:
         """The first rule that the numbers break, or nothing."""
-        held = np.diff(self.offsets) > 0
+        filled = np.diff(self.offsets) > 0
         same = np.ones(len(self.timestamps), dtype=np.bool_)
-        same[self.offsets[:-1][held]] = False
-        newest = self.timestamps[self.offsets[1:][held] - 1]
-        ahead = np.column_stack((newest, self.target_times[held]))
+        same[self.offsets[:-1][filled]] = False
+        newest = self.timestamps[self.offsets[1:][filled] - 1]
+        ahead = np.column_stack((newest, self.target_times[filled]))
         numbers = (self.values, self.close, self.scale)
         rules = {
             "a symbol stands twice": len(self.index) == len(self.symbols),
@@ -306,11 +306,11 @@ def serve_features(
     counts = np.bincount(codes, minlength=symbols)
     stops = np.cumsum(counts)
     rows = rows[np.arange(rows.size) >= (stops - keep)[codes]]
-    kept = np.minimum(counts, keep)
-    offsets = np.concatenate(([0], np.cumsum(kept))).astype(np.int64)
+    rows_of_symbol = np.minimum(counts, keep)
+    offsets = np.concatenate(([0], np.cumsum(rows_of_symbol))).astype(np.int64)
     timestamps = table.timestamps[rows]
     ahead = np.zeros((symbols, MAX_HORIZON), dtype=np.int64)
-    for place in np.flatnonzero(kept).tolist():
+    for place in np.flatnonzero(rows_of_symbol).tolist():
         last = to_datetime(timestamps[offsets[place + 1] - 1])
         times = list(horizon_times(table.symbols[place], last))[:MAX_HORIZON]
         ahead[place] = [to_nanoseconds(time) for time in times]

@@ -1,4 +1,4 @@
-"""Features from prices as they were known then: a bar that came late is not used before it came."""
+"""Point-in-time features: a bar that arrived late is not used before it arrived."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -43,10 +43,10 @@ def describe_as_known(
         return table
     values, scale, usable = table.values.copy(), table.scale.copy(), table.usable.copy()
     for begin, arrival in pairwise((np.iinfo(np.int64).min, *np.unique(known[late]))):
-        had = ~late | (known <= begin)
-        then = describe(prices[had].reset_index(drop=True))
+        arrived = ~late | (known <= begin)
+        then = describe(prices[arrived].reset_index(drop=True))
         here = (then.timestamps >= begin) & (then.timestamps < arrival)
-        rows = np.flatnonzero(had)[here]
+        rows = np.flatnonzero(arrived)[here]
         values[rows], scale[rows], usable[rows] = (
             then.values[here],
             then.scale[here],

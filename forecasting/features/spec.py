@@ -1,4 +1,4 @@
-"""Which features a model sees: windows, symbols, and the column names they give."""
+"""Specifies a model's features: windows, symbols, and the column names that follow from them."""
 
 import hashlib
 import json
@@ -140,7 +140,7 @@ class FeatureSpec:
         Raises:
             InvalidSettings: a key is unknown or missing.
         """
-        expected = {one.name for one in fields(cls)}
+        expected = {field.name for field in fields(cls)}
         if set(values) != expected:
             raise InvalidSettings(
                 f"a feature specification has the keys {', '.join(sorted(expected))}",

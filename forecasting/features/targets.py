@@ -1,11 +1,10 @@
-"""What the models learn: horizon returns, and the trading signal they would have justified."""
+"""The targets of training: log total returns over a horizon; and the rule of the trading signal."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from forecasting.arrays import Floats
 from forecasting.errors import InvalidSettings
@@ -74,18 +73,3 @@ def horizon_returns(prices: "pd.DataFrame", horizons: Sequence[int]) -> Floats:
             if horizon < worth.size:
                 returns[start : stop - horizon, column] = worth[horizon:] - worth[:-horizon]
     return returns
-
-
-def realised_signal(returns: NDArray[Any], cost: float) -> NDArray[np.int8]:
-    """The signal hindsight would have given: 1 buy, -1 sell, 0 hold.
-
-    Args:
-        returns: log total returns over the signal's horizon, any shape.
-        cost: log return that a round trip costs.
-
-    Returns:
-        int8, the shape of `returns`; 0 where a return is not known (NaN).
-    """
-    signal = (returns > cost).astype(np.int8)
-    signal[returns < -cost] = -1
-    return signal

@@ -1,4 +1,4 @@
-"""Forecasts whose day has come: the join of what was said with what happened."""
+"""Joins logged forecasts whose horizon has elapsed with the returns that were realised."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCORED_HORIZONS: Final = (1, 5, 10, 20, 30)
-"""Horizons, in bars, that are scored once their day has come."""
+"""Horizons, in bars, that are scored once they have elapsed."""
 
 Texts = NDArray[np.str_]
 
@@ -86,8 +86,8 @@ class Matured:
         realised: [n] log total return from `as_of` to the target.
         scale: [n] volatility known at `as_of`.
         waiting: forecasts whose target lies after the symbol's newest bar.
-        unpriced: forecasts that prices cannot judge: the symbol or the bar of `as_of` is not
-            held, or no bar closed after it up to the target.
+        unpriced: forecasts without a realised return: the symbol or the bar of `as_of` is not
+            stored, or no bar closed after it up to the target.
     """
 
     rows: ForecastRows
@@ -115,17 +115,17 @@ def mature(rows: ForecastRows, paths: Mapping[str, PricePath]) -> Matured:
         path = paths.get(str(symbol))
         if path is None or not len(path.timestamps):
             continue
-        mine = np.flatnonzero(rows.symbols == symbol)
-        start = np.searchsorted(path.timestamps, rows.as_of[mine], side="left")
-        held = start < len(path.timestamps)
+        own = np.flatnonzero(rows.symbols == symbol)
+        start = np.searchsorted(path.timestamps, rows.as_of[own], side="left")
+        priced = start < len(path.timestamps)
         start = np.minimum(start, len(path.timestamps) - 1)
-        held &= path.timestamps[start] == rows.as_of[mine]
-        end = np.searchsorted(path.timestamps, rows.targets[mine], side="right") - 1
-        late = rows.targets[mine] > path.timestamps[-1]
-        waiting[mine] = late
-        done = held & ~late & (end > start)
-        realised[mine[done]] = path.log_prices[end[done]] - path.log_prices[start[done]]
-        scale[mine[done]] = path.scale[start[done]]
+        priced &= path.timestamps[start] == rows.as_of[own]
+        end = np.searchsorted(path.timestamps, rows.targets[own], side="right") - 1
+        late = rows.targets[own] > path.timestamps[-1]
+        waiting[own] = late
+        done = priced & ~late & (end > start)
+        realised[own[done]] = path.log_prices[end[done]] - path.log_prices[start[done]]
+        scale[own[done]] = path.scale[start[done]]
     known = np.isfinite(realised)
     return Matured(
         rows.take(known),
@@ -144,7 +144,7 @@ def forecast_rows(
     Args:
         forecasts: mappings with symbol, model_version, as_of (unix nanoseconds), last_close,
             quantiles [h, Q] (prices) and target_times [h] (unix nanoseconds).
-        horizons: the horizons wanted, in bars; those a forecast does not reach are left out.
+        horizons: which horizons, in bars; those a forecast does not reach are left out.
 
     Returns:
         The rows, and how many more were left out because their quantiles or last close are not

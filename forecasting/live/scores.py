@@ -1,4 +1,4 @@
-"""How good the forecasts were whose day has come, per model version and horizon."""
+"""Scores matured forecasts per model version, horizon and as-of instant."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -69,23 +69,23 @@ def score(matured: Matured, baselines: Mapping[str, Floats]) -> tuple[RealisedSc
     """
     losses = _losses(matured, baselines)
     scores = []
-    for version, horizon, mine in _groups(matured.rows):
-        loss, baseline = losses.pinball[mine], losses.baseline[mine]
+    for version, horizon, group in _groups(matured.rows):
+        loss, baseline = losses.pinball[group], losses.baseline[group]
         known = np.isfinite(baseline)
-        theirs = float(baseline[known].mean()) if known.any() else None
-        skill = 1 - float(loss[known].mean()) / theirs if theirs else None
+        null_loss = float(baseline[known].mean()) if known.any() else None
+        skill = 1 - float(loss[known].mean()) / null_loss if null_loss else None
         scores.append(
             RealisedScore(
                 version,
                 horizon,
-                len(mine),
-                len(np.unique(matured.rows.as_of[mine])),
+                len(group),
+                len(np.unique(matured.rows.as_of[group])),
                 float(loss.mean()),
-                theirs,
+                null_loss,
                 skill,
-                float(losses.inside_90[mine].mean()),
-                float(losses.inside_50[mine].mean()),
-                float(losses.median_error[mine].mean()),
+                float(losses.inside_90[group].mean()),
+                float(losses.inside_50[group].mean()),
+                float(losses.median_error[group].mean()),
             )
         )
     return tuple(scores)
@@ -103,12 +103,12 @@ def by_instant(
     """
     losses = _losses(matured, baselines)
     points = []
-    for version, horizon, mine in _groups(matured.rows):
-        instants, place = np.unique(matured.rows.as_of[mine], return_inverse=True)
+    for version, horizon, group in _groups(matured.rows):
+        instants, place = np.unique(matured.rows.as_of[group], return_inverse=True)
         count = np.bincount(place)
-        loss = np.bincount(place, losses.pinball[mine]) / count
-        theirs = np.bincount(place, losses.baseline[mine]) / count
-        inside_90 = np.bincount(place, losses.inside_90[mine]) / count
+        loss = np.bincount(place, losses.pinball[group]) / count
+        null_loss = np.bincount(place, losses.baseline[group]) / count
+        inside_90 = np.bincount(place, losses.inside_90[group]) / count
         points += [
             RealisedPoint(
                 version,
@@ -116,7 +116,7 @@ def by_instant(
                 int(instants[i]),
                 int(count[i]),
                 float(loss[i]),
-                float(theirs[i]) if np.isfinite(theirs[i]) else None,
+                float(null_loss[i]) if np.isfinite(null_loss[i]) else None,
                 float(inside_90[i]),
             )
             for i in range(max(0, len(instants) - newest), len(instants))
@@ -137,9 +137,9 @@ def _losses(matured: Matured, baselines: Mapping[str, Floats]) -> _Losses:
     rows = matured.rows
     baseline = np.full(len(rows), np.nan)
     for version, spread in baselines.items():
-        mine = np.flatnonzero((rows.model_versions == version) & (rows.horizons <= len(spread)))
-        quantiles = spread[rows.horizons[mine] - 1] * matured.scale[mine, None]
-        baseline[mine] = mean_pinball(matured.realised[mine], quantiles)
+        group = np.flatnonzero((rows.model_versions == version) & (rows.horizons <= len(spread)))
+        quantiles = spread[rows.horizons[group] - 1] * matured.scale[group, None]
+        baseline[group] = mean_pinball(matured.realised[group], quantiles)
     return _Losses(
         np.asarray(mean_pinball(matured.realised, rows.returns), dtype=np.float64),
         baseline,
@@ -155,9 +155,9 @@ def _groups(rows: ForecastRows) -> list[tuple[str, int, Instants]]:
     for version in np.unique(rows.model_versions):
         of_version = rows.model_versions == version
         for horizon in np.unique(rows.horizons[of_version]):
-            mine = np.flatnonzero(of_version & (rows.horizons == horizon))
-            groups.append((str(version), int(horizon), mine))
-    return sorted(groups, key=lambda group: (_rank(group[0]), group[1]))
+            group = np.flatnonzero(of_version & (rows.horizons == horizon))
+            groups.append((str(version), int(horizon), group))
+    return sorted(groups, key=lambda entry: (_rank(entry[0]), entry[1]))
 
 
 def _rank(version: str) -> tuple[int, int, str]:

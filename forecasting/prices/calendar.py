@@ -1,4 +1,4 @@
-"""When exchanges trade: the close of every session and bar, half days and holidays included.
+"""Exchange calendars: the close of every session and bar, half days and holidays included.
 
 The exchange follows from the ticker, in Yahoo's spelling: a suffix names it (2330.TW is Taipei),
 no suffix means New York, BTC-USD trades around the clock, EURUSD and EURUSD=X from Sunday to

@@ -1,4 +1,4 @@
-"""Whether a canary may have more requests: pure rules on what was observed, readable in words.
+"""Decides whether a canary gets more requests, by rules on what was observed of it.
 
 Evidence comes from two sides. Users' requests, counted by Prometheus, tell errors, latency and
 the split; a few questions of our own, asked through the route, tell that answers are valid and
@@ -34,7 +34,7 @@ class Policy:
     Attributes:
         min_requests: requests of users to the canary below which they prove nothing.
         require_traffic: whether too few requests hold the canary; otherwise it is judged on our
-            own questions, and that is said.
+            own questions, and the reason says so.
         alpha: chance with which pure luck may break a binomial rule.
         error_slack: how much larger its share of 5xx or stale answers may be than stable's.
         latency_ratio: how many times stable's p99 its own may be.
@@ -92,7 +92,7 @@ class Probes:
 
 @dataclass(frozen=True)
 class Observation:
-    """What was seen of a canary during one step.
+    """What was observed of a canary during one step.
 
     Attributes:
         wanted: its weight, 1..100.
@@ -144,14 +144,14 @@ class Judgement:
     @property
     def outcome(self) -> Outcome:
         """The gravest of all findings."""
-        return max((one.outcome for one in self.findings), default=Outcome.GO_ON)
+        return max((finding.outcome for finding in self.findings), default=Outcome.GO_ON)
 
     @property
     def reason(self) -> str:
         """The findings that decided, or, when all is well, what was found."""
-        decisive = [one for one in self.findings if one.outcome is self.outcome]
+        decisive = [finding for finding in self.findings if finding.outcome is self.outcome]
         if self.outcome is Outcome.GO_ON:
-            return "; ".join(one.found for one in decisive)
+            return "; ".join(finding.found for finding in decisive)
         return "; ".join(map(str, decisive))
 
 
@@ -174,11 +174,11 @@ def next_step(steps: Sequence[int], weight: int) -> int | None:
     return next((step for step in steps if step > weight), None)
 
 
-def judge(seen: Observation, policy: Policy | None = None) -> Judgement:
-    """Hold a canary against the stable version."""
+def judge(observation: Observation, policy: Policy | None = None) -> Judgement:
+    """Compare a canary with the stable version."""
     rules = policy or Policy()
-    findings = [*_health(seen), *_probed(seen, rules)]
-    if not seen.watched:
+    findings = [*_health(observation), *_probed(observation, rules)]
+    if not observation.watched:
         findings.append(
             Finding(
                 "traffic",
@@ -187,31 +187,33 @@ def judge(seen: Observation, policy: Policy | None = None) -> Judgement:
                 "no Prometheus is set; judged on our own questions",
             )
         )
-    elif seen.canary is None:
+    elif observation.canary is None:
         findings.append(
-            Finding("sight", Outcome.HOLD, "Prometheus must tell how users fare", seen.blind)
+            Finding("sight", Outcome.HOLD, "Prometheus must tell how users fare", observation.blind)
         )
     else:
-        findings += _used(seen, seen.canary, rules)
+        findings += _used(observation, observation.canary, rules)
     return Judgement(tuple(findings))
 
 
-def _health(seen: Observation) -> list[Finding]:
+def _health(observation: Observation) -> list[Finding]:
     bad, good = Outcome.WITHDRAW, Outcome.GO_ON
-    restarts = f"{seen.restarts} restart{'' if seen.restarts == 1 else 's'}"
+    restarts = f"{observation.restarts} restart{'' if observation.restarts == 1 else 's'}"
     return [
         Finding(
             "ready",
-            good if seen.ready else bad,
+            good if observation.ready else bad,
             "a canary must keep ready endpoints",
-            "ready" if seen.ready else "none is ready",
+            "ready" if observation.ready else "none is ready",
         ),
-        Finding("restarts", bad if seen.restarts else good, "its pods must not restart", restarts),
+        Finding(
+            "restarts", bad if observation.restarts else good, "its pods must not restart", restarts
+        ),
     ]
 
 
-def _probed(seen: Observation, rules: Policy) -> list[Finding]:
-    probes = seen.probes
+def _probed(observation: Observation, rules: Policy) -> list[Finding]:
+    probes = observation.probes
     findings = []
     if probes.asked:
         wrong = probes.failed + probes.invalid
@@ -231,19 +233,19 @@ def _probed(seen: Observation, rules: Policy) -> list[Finding]:
             )
         )
     if probes.routed:
-        fits = within(probes.to_canary, probes.routed, seen.wanted / 100, rules.alpha)
+        fits = within(probes.to_canary, probes.routed, observation.wanted / 100, rules.alpha)
         findings.append(
             Finding(
                 "route",
                 Outcome.GO_ON if fits else Outcome.HOLD,
-                f"the route must give it {seen.wanted} % of our questions, luck aside",
+                f"the route must give it {observation.wanted} % of our questions, luck aside",
                 f"{probes.to_canary} of {probes.routed} routed",
             )
         )
     return findings
 
 
-def _used(seen: Observation, canary: Counts, rules: Policy) -> list[Finding]:
+def _used(observation: Observation, canary: Counts, rules: Policy) -> list[Finding]:
     if canary.requests < rules.min_requests:
         little = f"{canary.requests:.0f} of {rules.min_requests} requests"
         return [
@@ -255,15 +257,17 @@ def _used(seen: Observation, canary: Counts, rules: Policy) -> list[Finding]:
             )
         ]
     return [
-        _share("errors", "answers with a status of 500 and above", seen, canary, rules),
-        _share("stale", "stale answers", seen, canary, rules),
-        _latency(seen, canary, rules),
-        _split(seen, canary, rules),
+        _share("errors", "answers with a status of 500 and above", observation, canary, rules),
+        _share("stale", "stale answers", observation, canary, rules),
+        _latency(observation, canary, rules),
+        _split(observation, canary, rules),
     ]
 
 
-def _share(name: str, what: str, seen: Observation, canary: Counts, rules: Policy) -> Finding:
-    stable = seen.stable
+def _share(
+    name: str, what: str, observation: Observation, canary: Counts, rules: Policy
+) -> Finding:
+    stable = observation.stable
     bad, usual = (
         (canary.failed, stable.failed) if name == "errors" else (canary.stale, stable.stale)
     )
@@ -277,8 +281,8 @@ def _share(name: str, what: str, seen: Observation, canary: Counts, rules: Polic
     )
 
 
-def _latency(seen: Observation, canary: Counts, rules: Policy) -> Finding:
-    usual = seen.stable.p99
+def _latency(observation: Observation, canary: Counts, rules: Policy) -> Finding:
+    usual = observation.stable.p99
     limit = max(rules.latency_floor, rules.latency_ratio * usual if usual else 0.0)
     slow = canary.p99 is not None and canary.p99 > limit
     return Finding(
@@ -289,16 +293,16 @@ def _latency(seen: Observation, canary: Counts, rules: Policy) -> Finding:
     )
 
 
-def _split(seen: Observation, canary: Counts, rules: Policy) -> Finding:
-    total = canary.requests + seen.stable.requests
-    wanted, share = seen.wanted / 100, canary.requests / total
+def _split(observation: Observation, canary: Counts, rules: Policy) -> Finding:
+    total = canary.requests + observation.stable.requests
+    wanted, share = observation.wanted / 100, canary.requests / total
     off = max(0.0, abs(share - wanted) - rules.split_slack)
     nearest = wanted + math.copysign(off, share - wanted)
     fits = within(round(nearest * total), round(total), wanted, rules.alpha)
     return Finding(
         "split",
         Outcome.GO_ON if fits else Outcome.HOLD,
-        f"{seen.wanted} % of users' requests should reach it (requests that pin a version count)",
+        f"{observation.wanted} % of users' requests should reach it (requests that pin a version count)",
         f"{canary.requests:.0f} of users' {total:.0f} requests reached it, {share:.1%}",
     )
 
@@ -315,7 +319,10 @@ def within(hits: int, trials: int, share: float, alpha: float) -> bool:
 
 
 def at_least(hits: int, trials: int, share: float) -> float:
-    """Chance of so many hits or more, by the binomial law."""
+    """Chance of so many hits or more, by the binomial law: scipy's binom.sf(hits - 1, ...).
+
+    The server that steers rollouts carries no scipy.
+    """
     if hits <= 0:
         return 1.0
     if share <= 0 or hits > trials:

@@ -1,4 +1,4 @@
-"""How requests are split over model versions: weights that sum to 100, and who held them before.
+"""Splits requests over model versions: weights that sum to 100, and former stable versions.
 
 Pure: a `Traffic` is read from the route, a new one is worked out here and written in one go. No
 version that is not ready is ever given weight.

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from forecasting.errors import InvalidSettings
-from forecasting.features.targets import SignalRule, horizon_returns, realised_signal
+from forecasting.features.targets import SignalRule, horizon_returns
 from tests.unit import oracles
 from tests.unit.panels import panel, walk
 
@@ -43,13 +43,6 @@ def test_a_return_does_not_reach_into_the_next_symbol():
 def test_a_horizon_below_one_bar_is_refused():
     with pytest.raises(InvalidSettings, match="at least 1 bar"):
         horizon_returns(walk(bars=5), [0])
-
-
-def test_hindsight_trades_only_beyond_the_cost():
-    returns = np.array([0.002, 0.001, 0.0, -0.001, -0.002, np.nan])
-    signal = realised_signal(returns, 0.001)
-    assert signal.tolist() == [1, 0, 0, 0, -1, 0]
-    assert signal.dtype == np.int8
 
 
 @pytest.mark.parametrize(

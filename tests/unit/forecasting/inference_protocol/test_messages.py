@@ -24,7 +24,6 @@ from forecasting.inference_protocol.tensors import (
     Tensor,
     pack_texts,
     to_raw,
-    unpack_texts,
 )
 
 
@@ -235,28 +234,10 @@ def test_binary_data_must_be_exactly_what_is_announced(change, sentence):
     assert sentence in refusal(change(raw), json_length)
 
 
-def test_raw_bytes_must_fit_the_shape():
-    raw, json_length = binary_body(STAMPS._replace(shape=(3,)))
-    assert "16 bytes for shape [3]" in refusal(raw, json_length)
-
-
 def test_data_and_binary_data_at_once_are_refused():
     entry = symbols("A", parameters={"binary_data_size": 5})
     text = body(entry)
     assert "has both" in refusal(text + pack_texts(["A"]), len(text))
-
-
-@pytest.mark.parametrize(
-    "raw", [b"\x01", b"\x05\x00\x00\x00AB", b"\xff\xff\xff\xffA", b"\x01\x00\x00\x00\xff"]
-)
-def test_a_damaged_text_tensor_is_refused(raw):
-    with pytest.raises(InvalidRequest):
-        unpack_texts(raw, "symbols")
-
-
-@given(st.lists(st.text(max_size=20)))
-def test_packed_texts_unpack_to_themselves(texts):
-    assert unpack_texts(pack_texts(texts), "symbols") == texts
 
 
 def test_an_answer_carries_the_same_numbers_as_json_and_as_binary():

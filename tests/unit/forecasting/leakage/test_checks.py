@@ -9,7 +9,6 @@ import pytest
 from components.evaluate.leak_gates import leak_gates
 from forecasting.errors import Corrupted
 from forecasting.features.build import FeatureSpec, build_features
-from forecasting.features.point_in_time import describe_as_known
 from forecasting.features.targets import horizon_returns
 from forecasting.instants import nanoseconds
 from forecasting.leakage.checks import (
@@ -19,9 +18,8 @@ from forecasting.leakage.checks import (
     check_known_then,
     check_labels,
 )
-from forecasting.leakage.findings import RULES, LeakFinding, gaps
+from forecasting.leakage.findings import RULES, LeakFinding
 from forecasting.leakage.probes import rows_that_differ
-from forecasting.leakage.survivorship import check_survivorship
 from forecasting.models.training import TrainingConfig, train_on_examples
 from forecasting.models.training_set import Examples
 from forecasting.schema import MAX_HORIZON
@@ -102,15 +100,6 @@ def test_features_that_drop_symbols_whose_history_ends_are_caught():
     assert "rows up to" in rows_that_differ(before, past, cut)
 
 
-@pytest.mark.parametrize("bit", [1, 1 << 22])
-def test_one_flipped_bit_of_one_row_is_found(bit):
-    values = TABLE.values.copy()
-    values.view(np.uint32)[400, 3] ^= bit
-    other = replace(TABLE, values=values)
-    assert f"{TABLE.names[3]} in 1 rows" in rows_that_differ(TABLE, other, int(2e18))
-    assert rows_that_differ(TABLE, other, int(TABLE.timestamps[399])) == ""
-
-
 def test_honest_labels_pass_splits_and_dividends_included():
     found = check_labels(label, PRICES)
     assert not found.leaks, found.found
@@ -160,18 +149,6 @@ def late_panel():
     return known, late
 
 
-def test_a_late_bar_is_not_used_before_it_came():
-    known, late = late_panel()
-    table = describe_as_known(describe, PRICES, known)
-    then = describe(PRICES.drop(index=late).reset_index(drop=True))
-    begin, arrival = int(nanoseconds(PRICES["timestamp"])[late]), int(known[late])
-    assert rows_that_differ(table, then, arrival - 1, begin, usable_only=True) == ""
-    assert rows_that_differ(table, TABLE, int(2e18), arrival) == ""
-    assert rows_that_differ(table, TABLE, begin - 1) == ""
-    assert not table.usable[late]
-    assert not check_known_then(describe, table, PRICES, known).leaks
-
-
 def test_a_table_that_uses_a_late_bar_at_once_is_caught():
     known, _ = late_panel()
     found = check_known_then(describe, TABLE, PRICES, known)
@@ -186,19 +163,6 @@ def test_a_table_that_hides_the_late_row_but_uses_its_price_is_caught():
     found = check_known_then(describe, replace(TABLE, usable=usable), PRICES, known)
     assert found.leaks
     assert "other values" in found.found
-
-
-def test_several_late_bars_each_keep_to_their_own_arrival():
-    stamps = nanoseconds(PRICES["timestamp"])
-    known = stamps.copy()
-    places = [int(np.flatnonzero(PRICES["symbol"] == name)[350]) for name in ("AAA", "CCC")]
-    for place, delay in zip(places, (5, 40), strict=True):
-        known[place] = stamps[place + delay]
-    table = describe_as_known(describe, PRICES, known)
-    for instant in np.unique(stamps)[[351, 354, 356, 370, 391, 420]]:
-        then = describe(PRICES[known <= instant].reset_index(drop=True))
-        differ = rows_that_differ(table, then, int(instant), int(instant), usable_only=True)
-        assert differ == "", instant
 
 
 def test_honest_training_passes():
@@ -240,44 +204,6 @@ def test_where_a_few_symbols_are_too_short_all_are_taken():
     assert f"on {len(EXAMPLES):,} rows" in found.found
 
 
-def universe(lives):
-    return pd.concat(
-        [walk(f"S{number:02d}", bars, seed=number) for number, bars in enumerate(lives)],
-        ignore_index=True,
-    )
-
-
-def test_a_universe_that_keeps_its_dead_passes():
-    prices = universe([500, 500, 200])
-    found = check_survivorship(prices, set(prices["symbol"]))
-    assert not found.leaks
-    assert "1 of them ended" in found.found
-
-
-def test_leaving_out_the_dead_is_caught_unless_it_is_declared():
-    prices = universe([500, 500, 200])
-    assert "S02" in check_survivorship(prices, {"S00", "S01"}).found
-    assert check_survivorship(prices, {"S00", "S01"}).leaks
-    declared = check_survivorship(prices, {"S00", "S01"}, declared="chosen by hand in 2026")
-    assert not declared.leaks
-    assert "chosen by hand in 2026" in declared.found
-
-
-def test_leaving_out_the_living_is_nobodys_business():
-    prices = universe([500, 500, 200])
-    assert not check_survivorship(prices, {"S00", "S02"}).leaks
-
-
-def test_too_many_survivors_are_too_good_to_be_true_but_currencies_do_not_die():
-    lives = [2_600] * 35
-    shares = universe(lives)
-    assert "nobody declares" in check_survivorship(shares, set(shares["symbol"])).found
-    few = shares[shares["symbol"] < "S20"].reset_index(drop=True)
-    assert not check_survivorship(few, set(few["symbol"])).leaks
-    pairs = shares.assign(symbol=shares["symbol"].str.replace("S", "^IX"))
-    assert not check_survivorship(pairs, set(pairs["symbol"])).leaks
-
-
 @dataclass
 class Held:
     metadata: dict = field(default_factory=dict)
@@ -315,13 +241,6 @@ def test_a_check_that_was_not_made_refuses():
 def test_a_finding_that_is_none_is_refused():
     with pytest.raises(Corrupted, match="Run the pipeline again"):
         leak_gates(Held({"leaks": [{"check": "nothing", "leaks": False, "found": ""}]}), [])
-
-
-def test_findings_survive_json_and_gaps_are_told():
-    found = LeakFinding("labels_lie_ahead", True, "shifted")
-    assert LeakFinding.from_dict(found.to_dict()) == found
-    assert {one.check for one in gaps([found])} == set(RULES) - {"labels_lie_ahead"}
-    assert all(one.leaks for one in gaps([]))
 
 
 def test_ranks_are_those_of_scipy_ties_included():

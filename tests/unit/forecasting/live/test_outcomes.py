@@ -1,0 +1,124 @@
+"""Forecasts whose horizon has elapsed are joined with the returns that were realised."""
+
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forecasting.live.outcomes import (
+    PricePath,
+    forecast_rows,
+    mature,
+    price_paths,
+)
+
+DAY = 86_400 * 10**9
+
+
+H = 30
+
+
+def a_path(seed=0, bars=80):
+    rng = np.random.default_rng(seed)
+    return PricePath(
+        np.arange(bars, dtype=np.int64) * DAY,
+        np.cumsum(rng.normal(0, 0.01, bars)),
+        np.full(bars, 0.01),
+    )
+
+
+def a_forecast(symbol="A", bar=10, version="1", horizon=H, width=0.02, close=100.0):
+    spread = np.array([-1.0, -0.4, 0.0, 0.4, 1.0]) * width
+    return {
+        "symbol": symbol,
+        "model_version": version,
+        "as_of": bar * DAY,
+        "last_close": close,
+        "quantiles": [(close * np.exp(spread * np.sqrt(h + 1))).tolist() for h in range(horizon)],
+        "target_times": [(bar + h + 1) * DAY for h in range(horizon)],
+    }
+
+
+def test_a_forecast_whose_day_has_not_come_waits():
+    rows, _ = forecast_rows([a_forecast(bar=78)], (1, 5))
+    matured = mature(rows, {"A": a_path()})
+    assert len(matured.rows) == 1
+    assert matured.waiting == 1
+    assert matured.unpriced == 0
+
+
+def test_a_forecast_that_prices_cannot_judge_is_counted():
+    forecasts = [a_forecast(symbol="UNKNOWN"), a_forecast() | {"as_of": 10 * DAY + 1}]
+    rows, _ = forecast_rows(forecasts, (1,))
+    matured = mature(rows, {"A": a_path()})
+    assert len(matured.rows) == 0
+    assert matured.unpriced == 2
+
+
+def test_a_target_without_a_bar_is_judged_by_the_bar_before():
+    path = a_path()
+    keep = np.arange(80) != 15
+    holed = PricePath(path.timestamps[keep], path.log_prices[keep], path.scale[keep])
+    rows, _ = forecast_rows([a_forecast(bar=10)], (5,))
+    matured = mature(rows, {"A": holed})
+    assert matured.realised[0] == path.log_prices[14] - path.log_prices[10]
+
+
+def test_a_target_with_no_bar_since_the_forecast_is_not_judged_as_standing_still():
+    path = a_path()
+    keep = np.arange(80) != 11
+    holed = PricePath(path.timestamps[keep], path.log_prices[keep], path.scale[keep])
+    rows, _ = forecast_rows([a_forecast(bar=10)], (1,))
+    matured = mature(rows, {"A": holed})
+    assert len(matured.rows) == 0
+    assert matured.unpriced == 1
+
+
+def test_the_same_forecast_asked_twice_counts_once():
+    rows, _ = forecast_rows([a_forecast()] * 50 + [a_forecast(bar=11)], (1,))
+    assert len(mature(rows, {"A": a_path()}).rows) == 2
+
+
+def test_horizons_beyond_what_was_asked_are_left_out():
+    rows, damaged = forecast_rows([a_forecast(horizon=7)], (1, 5, 10))
+    assert rows.horizons.tolist() == [1, 5]
+    assert damaged == 0
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        {"last_close": 0.0},
+        {"last_close": float("nan")},
+        {"last_close": None},
+        {"quantiles": [[1.0, 2.0]]},
+        {"quantiles": [[1.0, 2.0, -3.0, 4.0, 5.0]]},
+        {"quantiles": [["a", 2.0, 3.0, 4.0, 5.0]]},
+        {"quantiles": [None]},
+    ],
+)
+def test_a_damaged_log_row_is_counted_and_left_out(fault):
+    rows, damaged = forecast_rows([a_forecast() | fault, a_forecast(bar=11)], (1,))
+    assert len(rows) == 1
+    assert damaged == 1
+
+
+def test_a_split_and_a_dividend_are_no_loss():
+    days = pd.date_range("2020-01-01", periods=4, freq="D", tz="UTC").as_unit("ns")
+    close = np.array([100.0, 50.0, 49.0, 49.0])
+    prices = pd.DataFrame(
+        {
+            "symbol": "A",
+            "timestamp": days,
+            "session": days.tz_localize(None),
+            **dict.fromkeys(("open", "high", "low", "close"), close),
+            "volume": 1.0,
+            "dividend": [0.0, 0.0, 1.0, 0.0],
+            "split": [1.0, 2.0, 1.0, 1.0],
+        }
+    )
+    path = price_paths(prices)["A"]
+    assert path.timestamps[0] == int(datetime(2020, 1, 1, tzinfo=UTC).timestamp()) * 10**9
+    assert np.diff(path.log_prices) == pytest.approx([0.0, 0.0, 0.0])
+    assert np.isnan(path.scale[0])

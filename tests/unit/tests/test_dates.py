@@ -6,8 +6,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from forecasting.prices.calendar import session_bars, session_close
+from forecasting.prices.calendar import session_bars
 from tests.dates import DATES, Date
+from tests.unit.forecasting.prices.test_calendar import session_close
 
 
 def test_every_date_is_what_its_reason_says() -> None:

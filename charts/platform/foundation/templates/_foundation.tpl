@@ -1,4 +1,4 @@
-{{- /* Labels of everything here. */}}
+{{- /* Labels of every object. */}}
 {{- define "foundation.labels" -}}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 app.kubernetes.io/name: foundation
@@ -7,22 +7,22 @@ app.kubernetes.io/part-of: bellwether
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 
-{{- /* What is kept when the release goes: losing it would lose the data it opens. */}}
+{{- /* What is kept on uninstall: without it the data it opens would be lost. */}}
 {{- define "foundation.keep" -}}
 helm.sh/resource-policy: keep
 {{- end }}
 
-{{- /* One value that outlives upgrades: the first of these Secrets that has it, else the given one.
+{{- /* A value that is kept across upgrades: that of the first of these Secrets that has it, else the given one.
        Call with (list (list namespace secret key) ...) and "fresh". */}}
-{{- define "foundation.once" -}}
-{{- $found := "" }}
+{{- define "foundation.generated" -}}
+{{- $stored := "" }}
 {{- range .places }}
-{{- if and (not $found) (index . 0) }}
+{{- if and (not $stored) (index . 0) }}
 {{- $secret := lookup "v1" "Secret" (index . 0) (index . 1) }}
 {{- if $secret }}
-{{- $found = get ($secret.data | default dict) (index . 2) | b64dec }}
+{{- $stored = get ($secret.data | default dict) (index . 2) | b64dec }}
 {{- end }}
 {{- end }}
 {{- end }}
-{{- $found | default .fresh }}
+{{- $stored | default .fresh }}
 {{- end }}

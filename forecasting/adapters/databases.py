@@ -1,17 +1,20 @@
-"""Databases of a PostgreSQL server: made when missing, changed one at a time, read by a reader.
+"""SQL databases: an engine with its table, and what a PostgreSQL server has to have.
 
-Other databases (SQLite) need none of this: their functions here do nothing.
+The functions for a PostgreSQL server do nothing for other databases (SQLite), which need none of
+it.
 """
 
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 from forecasting.errors import InvalidSettings, Unavailable
 
 if TYPE_CHECKING:
-    from sqlalchemy import URL, Connection
+    from sqlalchemy import URL, Connection, Engine, Table
 
 READER: Final = "bellwether_reader"
 """The role that may only read the prediction log, for dashboards."""
@@ -19,9 +22,91 @@ READER: Final = "bellwether_reader"
 _LOCK: Final = 5_201_314_159
 """Key of our advisory lock: any number that nobody else on the server takes."""
 _LOOK_SECONDS: Final = 0.5
+_BUSY_SECONDS: Final = 30.0
 _CONNECT_SECONDS: Final = 5
 _NO_DATABASE: Final = "3D000"
 _MADE_BY_A_RIVAL: Final = {"42P04", "23505", "42710"}
+
+
+class Database:
+    """A table in a SQLite or PostgreSQL database, created on first use; threads may share it.
+
+    Args:
+        url: SQLAlchemy URL. Nothing is opened before the first call.
+        often: whether it is used all the time. Connections are kept then, and a crash of the machine
+            may lose SQLite's last transactions, never the file; else a caller waits longer for a
+            SQLite file that somebody else writes to.
+    """
+
+    def __init__(self, url: str, *, often: bool) -> None:
+        self._url, self._often = url, often
+        self._engine: Engine | None = None
+        self._opening = Lock()
+
+    def engine(self, table: "Table") -> "Engine":
+        """The engine, with the table created unless it is there.
+
+        Raises:
+            InvalidSettings: the URL is none, or its driver is not installed.
+            SQLAlchemyError: the database cannot be reached.
+        """
+        with self._opening:
+            if self._engine is None:
+                engine = self._open()
+                _create(engine, table)
+                self._engine = engine
+            return self._engine
+
+    def close(self) -> None:
+        """Close the connections."""
+        with self._opening:
+            if self._engine is not None:
+                self._engine.dispose()
+                self._engine = None
+
+    def _open(self) -> "Engine":
+        from sqlalchemy import create_engine, event
+        from sqlalchemy.exc import ArgumentError
+        from sqlalchemy.pool import NullPool
+
+        url = _parsed(self._url)
+        sqlite = url.get_backend_name() == "sqlite"
+        options: dict[str, Any] = (
+            {"pool_pre_ping": True} if self._often else {"poolclass": NullPool}
+        )
+        if sqlite and not self._often:
+            options["connect_args"] = {"timeout": _BUSY_SECONDS}
+        if sqlite and url.database:
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        try:
+            engine = create_engine(url, **options)
+        except (ArgumentError, ImportError) as error:
+            raise InvalidSettings(
+                "a database's address must be an SQLAlchemy URL with an installed driver",
+                str(error),
+                "Use sqlite:///file or postgresql+psycopg://user@host/database",
+            ) from error
+        if sqlite:
+            event.listen(engine, "connect", self._prepare_sqlite)
+        return engine
+
+    def _prepare_sqlite(self, connection: Any, _record: object) -> None:
+        """Let readers read while a writer writes."""
+        connection.execute("PRAGMA journal_mode=WAL")
+        if self._often:
+            connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _create(engine: "Engine", table: "Table") -> None:
+    """Create the table unless it is there; a rival creating it at the same time is welcome."""
+    from sqlalchemy import inspect
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        table.create(engine, checkfirst=True)
+    except SQLAlchemyError:
+        if not inspect(engine).has_table(table.name):
+            raise
 
 
 def make_database(url: str) -> bool:

@@ -10,9 +10,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from forecasting.adapters.databases import Database
 from forecasting.adapters.prediction_log.rows import (
     Answered,
     LoggedForecast,
@@ -20,11 +20,11 @@ from forecasting.adapters.prediction_log.rows import (
     rows_of,
     table,
 )
-from forecasting.errors import Unavailable
+from forecasting.errors import InvalidSettings, Unavailable
 from forecasting.instants import to_milliseconds
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine, Select
+    from sqlalchemy import Select
 
 __all__ = ["Answered", "LoggedForecast", "PredictionLog"]
 
@@ -61,8 +61,7 @@ class PredictionLog:
         self._wake = threading.Event()
         self._give_up = 0.0
         self._writer: threading.Thread | None = None
-        self._engine: Engine | None = None
-        self._engine_lock = threading.Lock()
+        self._database = Database(url, often=True)
 
     # writing
 
@@ -95,10 +94,7 @@ class PredictionLog:
         left = self._take(self._capacity + 1)
         if left:
             self._on_rows("dropped", sum(len(answer.symbols) for answer in left))
-        with self._engine_lock:
-            if self._engine is not None:
-                self._engine.dispose()
-                self._engine = None
+        self._database.close()
 
     def _take(self, most: int) -> list[Answered]:
         taken: list[Answered] = []
@@ -136,7 +132,7 @@ class PredictionLog:
         from sqlalchemy.exc import SQLAlchemyError
 
         try:
-            engine = self._connected()
+            engine = self._database.engine(table())
             with engine.begin() as connection:
                 # The driver's own executemany: SQLAlchemy's per-row parameter handling would
                 # cost more than the insert.
@@ -148,7 +144,7 @@ class PredictionLog:
                     f"VALUES ({marks})"
                 )
                 connection.exec_driver_sql(sentence, rows)
-        except (SQLAlchemyError, OSError) as error:
+        except (SQLAlchemyError, OSError, InvalidSettings) as error:
             logger.warning("the prediction log cannot be written: %s", error)
             return False
         return True
@@ -213,7 +209,7 @@ class PredictionLog:
         from sqlalchemy.exc import SQLAlchemyError
 
         try:
-            with self._connected().connect() as connection:
+            with self._database.engine(table()).connect() as connection:
                 return int(connection.scalar(select(func.count()).select_from(table())) or 0)
         except (SQLAlchemyError, OSError) as error:
             raise _unreadable(error) from error
@@ -222,45 +218,11 @@ class PredictionLog:
         from sqlalchemy.exc import SQLAlchemyError
 
         try:
-            with self._connected().connect() as connection:
+            with self._database.engine(table()).connect() as connection:
                 rows = connection.execute(query).mappings().all()
         except (SQLAlchemyError, OSError) as error:
             raise _unreadable(error) from error
         return map(forecast_of, rows)
-
-    def _connected(self) -> "Engine":
-        with self._engine_lock:
-            if self._engine is None:
-                from sqlalchemy import create_engine, event
-                from sqlalchemy.engine import make_url
-
-                url = make_url(self._url)
-                if url.get_backend_name() == "sqlite" and url.database:
-                    Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-                engine = create_engine(url, pool_pre_ping=True)
-                if url.get_backend_name() == "sqlite":
-                    event.listen(engine, "connect", _prepare_sqlite)
-                _create_table(engine)
-                self._engine = engine
-            return self._engine
-
-
-def _create_table(engine: "Engine") -> None:
-    """Create the table unless it is there; a rival creating it at the same time is welcome."""
-    from sqlalchemy import inspect
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        table().create(engine, checkfirst=True)
-    except SQLAlchemyError:
-        if not inspect(engine).has_table(table().name):
-            raise
-
-
-def _prepare_sqlite(connection: Any, _record: object) -> None:
-    """Let readers read while the writer writes; a crash loses the last batch, never the file."""
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=NORMAL")
 
 
 def _unreadable(error: Exception) -> Unavailable:

@@ -12,11 +12,11 @@ pending row that the next one completes (`forecasting.adapters.registry.registry
 
 from dataclasses import dataclass
 from datetime import datetime
-from threading import Lock
 from typing import TYPE_CHECKING, Final
 
+from forecasting.adapters.databases import Database
 from forecasting.clock import utc_now
-from forecasting.errors import InvalidSettings, PromotionConflict, Unavailable
+from forecasting.errors import PromotionConflict, Unavailable
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine, Row, Table
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 PENDING: Final = "pending"
 DONE: Final = "done"
 NO_VERSION: Final = ""
-
-_BUSY_SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -62,8 +60,7 @@ class Ledger:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._engine: Engine | None = None
-        self._opening = Lock()
+        self._database = Database(url, often=False)
 
     def head(self, model: str) -> Promotion | None:
         """The last promotion of a model, or None.
@@ -155,23 +152,16 @@ class Ledger:
 
     def close(self) -> None:
         """Give the database connections back."""
-        if self._engine is not None:
-            self._engine.dispose()
-            self._engine = None
+        self._database.close()
 
     def _open(self) -> tuple["Engine", "Table"]:
-        table = _table()
-        with self._opening:
-            if self._engine is None:
-                from sqlalchemy.exc import SQLAlchemyError
+        from sqlalchemy.exc import SQLAlchemyError
 
-                engine = _engine(self._url)
-                try:
-                    _create(engine, table)
-                except SQLAlchemyError as error:
-                    raise self._unavailable(error) from error
-                self._engine = engine
-            return self._engine, table
+        table = _table()
+        try:
+            return self._database.engine(table), table
+        except SQLAlchemyError as error:
+            raise self._unavailable(error) from error
 
     def _unavailable(self, error: Exception) -> Unavailable:
         from sqlalchemy.engine import make_url
@@ -212,46 +202,3 @@ def _table() -> "Table":
         Column("why", Text, nullable=False),
         Column("state", String(10), nullable=False),
     )
-
-
-def _engine(url: str) -> "Engine":
-    from pathlib import Path
-
-    from sqlalchemy import create_engine, event
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError
-    from sqlalchemy.pool import NullPool
-
-    try:
-        parsed = make_url(url)
-        if parsed.get_backend_name() != "sqlite":
-            return create_engine(parsed, poolclass=NullPool)  # promotions are rare
-    except (ArgumentError, ImportError) as error:
-        raise InvalidSettings(
-            "the prediction log's address must be an SQLAlchemy URL with an installed driver",
-            str(error),
-            "Use sqlite:///file or postgresql+psycopg://user@host/database",
-        ) from error
-    if parsed.database and parsed.database != ":memory:":
-        Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = create_engine(parsed, connect_args={"timeout": _BUSY_SECONDS}, poolclass=NullPool)
-
-    @event.listens_for(engine, "connect")
-    def _tune(connection: object, _record: object) -> None:
-        cursor = connection.cursor()  # type: ignore[attr-defined]
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.close()
-
-    return engine
-
-
-def _create(engine: "Engine", table: "Table") -> None:
-    """Create the table unless it is there; a rival creating it at the same time is welcome."""
-    from sqlalchemy import inspect
-    from sqlalchemy.exc import SQLAlchemyError
-
-    try:
-        table.create(engine, checkfirst=True)
-    except SQLAlchemyError:
-        if not inspect(engine).has_table(table.name):
-            raise

@@ -1,4 +1,4 @@
-"""What a step needs of the artifacts KFP hands it, so that steps are free of kfp."""
+"""Protocols of the artifacts KFP passes to a step, so that steps do not import kfp."""
 
 from typing import Any, Protocol
 

@@ -1,4 +1,4 @@
-"""Which code made this: the git revision, and the versions of the packages that matter."""
+"""Provenance of a result: the git revision, and the versions of the packages it depends on."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What a step tells of itself: started, how far, done, or our error word for word.
+"""Reports the progress of a step: started, how far, done, or its error in full.
 
 On a laptop it goes into the folder that BELLWETHER_RUN_DIR names. On a cluster, where a failed
 step's outputs are not kept, it goes into the lake (`components.run_notes`), from where the record

@@ -1,4 +1,4 @@
-"""How each step of a pipeline run on a cluster fared, kept in the lake: runs/<run>/<step>.json.
+"""Stores the state of every step of a cluster's pipeline run in the lake: runs/<run>/<step>.json.
 
 KFP keeps neither the outputs of a step that fails nor its error where a user looks, so every step
 notes that it started, and then that it is done or why it failed. The note of another attempt takes

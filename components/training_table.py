@@ -1,4 +1,4 @@
-"""What the features step hands on: features, horizon returns and where they come from, one .npz."""
+"""The training table, an .npz file: features, horizon returns, and where they come from."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -14,7 +14,7 @@ from forecasting.npz import load_with_words, save_with_words
 
 _RETURNS: Final = "returns"
 _TEXTS: Final = ("symbols", "names")
-_ARRAYS: Final = tuple(one.name for one in fields(FeatureTable) if one.name not in _TEXTS)
+_ARRAYS: Final = tuple(field.name for field in fields(FeatureTable) if field.name not in _TEXTS)
 
 
 @dataclass(frozen=True, eq=False)

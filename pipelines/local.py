@@ -59,7 +59,7 @@ def run_training(
     Args:
         settings: where things are; handed to every step.
         params: what the run is about.
-        progress: told of every step as it starts, moves on and ends.
+        progress: called with every step's events: started, in progress, ended.
 
     Raises:
         RegistryUnavailable: MLflow is down; asked first, so nothing was written.

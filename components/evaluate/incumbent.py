@@ -1,4 +1,4 @@
-"""The champion beside the candidates, when none of them is it: its method on the same test spans."""
+"""Forecasts of the champion on the candidates' test spans, when none of them is its method."""
 
 import os
 from pathlib import Path

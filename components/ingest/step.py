@@ -112,7 +112,8 @@ def _quality(faulty: "pd.DataFrame", done: "Ingested") -> str:
         ]
     if done.findings:
         lines += ["", "| symbol | told, not taken out | what was found |", "|---|---|---|"]
-        lines += [f"| {one.symbol} | {one.fault} | {one.found} |" for one in done.findings[:_SHOWN]]
+        shown = done.findings[:_SHOWN]
+        lines += [f"| {finding.symbol} | {finding.fault} | {finding.found} |" for finding in shown]
         if len(done.findings) > _SHOWN:
             lines += ["", f"And {len(done.findings) - _SHOWN} more."]
     if done.repairs:

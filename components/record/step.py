@@ -34,9 +34,9 @@ def run(*, job: str, last_step: str, dataset: str, outcome: Artifact) -> None:
             "the record step belongs to a run on a cluster", "BELLWETHER_PIPELINE_RUN is not set"
         )
     notes = kept(settings.lake, name)
-    said = markdown(job, name, notes, last_step)
-    Path(outcome.path).write_text(said)
-    sys.stdout.write(said)
+    summary = markdown(job, name, notes, last_step)
+    Path(outcome.path).write_text(summary)
+    sys.stdout.write(summary)
     succeeded = succeeds(notes, last_step)
     outcome.metadata.update(job=job, succeeded=succeeded)
     if succeeded:
@@ -72,9 +72,9 @@ def markdown(job: str, name: str, notes: Sequence[StepNote], last_step: str) -> 
 
 def _reasons(notes: Sequence[StepNote]) -> list[str]:
     """Why a run failed; steps that failed say it themselves, and the killed ones cannot."""
-    told = [f"- **{note.name}**: {_sentence(note)}" for note in notes if note.state == "failed"]
-    told += [f"- **{note.name}**: {_KILLED}." for note in notes if note.state == "started"]
-    return told or [f"- {_SILENT}."]
+    lines = [f"- **{note.name}**: {_sentence(note)}" for note in notes if note.state == "failed"]
+    lines += [f"- **{note.name}**: {_KILLED}." for note in notes if note.state == "started"]
+    return lines or [f"- {_SILENT}."]
 
 
 def _sentence(note: StepNote) -> str:

@@ -164,9 +164,9 @@ class _Registration:
         from components.provenance import package_versions
 
         experiment = self.registry.model
-        held = self.registry.find_run(experiment, bundle.digest)
-        if held is not None:
-            return held
+        run_id = self.registry.find_run(experiment, bundle.digest)
+        if run_id is not None:
+            return run_id
         tell("register", "", PROGRESS, message=f"logging {bundle.kind}")
         training = bundle.manifest["training"]
         versions = {**package_versions(), **bundle.manifest["versions"]}
@@ -215,10 +215,10 @@ class _Registration:
             **verdict_tags(verdict, reasons),
             "skill": str(self.decision["metrics"][bundle.kind].get("skill", "")),
         }
-        held = self.registry.find(bundle.digest, str(self.facts["snapshot"]))
-        if held is not None:
-            self.registry.tag(held.version, judged)
-            return held
+        registered = self.registry.find(bundle.digest, str(self.facts["snapshot"]))
+        if registered is not None:
+            self.registry.tag(registered.version, judged)
+            return registered
         tags = {
             "bundle_digest": bundle.digest,
             "kind": bundle.kind,

@@ -290,11 +290,11 @@ def _open(model: bytes) -> Any:
 def _check_signature(session: Any, width: int) -> None:
     inputs, outputs = session.get_inputs(), session.get_outputs()
     found = [(end.name, end.type, end.shape[1:]) for end in (*inputs, *outputs)]
-    wanted = [
+    expected = [
         ("features", "tensor(float)", [width]),
         ("location", "tensor(float)", [len(KNOTS)]),
     ]
-    if found != wanted or len(inputs) != 1:
+    if found != expected or len(inputs) != 1:
         raise BundleRejected(
             f"model.onnx must take features [n, {width}] and give location [n, {len(KNOTS)}]",
             str(found),

@@ -1,4 +1,7 @@
-"""The bundle's bytes: which files it has, what each must hold, and how they are read and written."""
+"""The files of a bundle: which there are, what each must hold, and how they are read and written.
+
+Tested as part of whole bundles, in test_bundle.py, as are `onnx_writer` and `onnx_allowlist`.
+"""
 
 import hashlib
 import io

@@ -95,9 +95,9 @@ def _check_domain(domain: str) -> None:
         )
 
 
-def _text(message: memoryview, wanted: int) -> Iterator[str]:
+def _text(message: memoryview, field: int) -> Iterator[str]:
     for number, value in _fields(message):
-        if number == wanted:
+        if number == field:
             yield bytes(value).decode(errors="replace")
 
 

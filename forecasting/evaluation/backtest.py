@@ -161,8 +161,8 @@ def backtest_signals(
     order = np.lexsort((forecasts.timestamps, forecasts.codes))
     codes = forecasts.codes[order]
     begins = np.r_[True, codes[1:] != codes[:-1]]
-    wanted = positions(signals[order], begins, keep=keep, allow_short=allow_short)
-    position = _delayed(wanted, begins, delay)
+    target = positions(signals[order], begins, keep=keep, allow_short=allow_short)
+    position = _delayed(target, begins, delay)
     earned = np.expm1(forecasts.realised[order, 0].astype(np.float64))
     known = np.isfinite(earned)
     if not known.any():
@@ -174,7 +174,7 @@ def backtest_signals(
     days = forecasts.timestamps[order] // DAY
     dates, day = np.unique(days, return_inverse=True)
     daily: Floats = np.bincount(day, weights=net * weight).astype(np.float64)
-    held = float(np.abs(position[known]).mean())
+    exposure = float(np.abs(position[known]).mean())
     return _account(
         name,
         delay,
@@ -182,7 +182,7 @@ def backtest_signals(
         daily,
         traded=float(traded.sum() * weight),
         costs=float(traded.sum() * weight * unit_cost),
-        exposure=held,
+        exposure=exposure,
     )
 
 
@@ -194,7 +194,7 @@ def positions(
     Args:
         signals: -1, 0, 1.
         begins: True at the first row of each symbol.
-        keep: bars a position lives after the last signal that wanted it.
+        keep: bars a position lives after the last signal for it.
         allow_short: whether -1 means short; flat otherwise.
     """
     place = np.arange(signals.size)
@@ -211,14 +211,14 @@ def max_drawdown(equity: Floats) -> float:
     return float(np.max(1 - path / np.maximum.accumulate(path)))
 
 
-def _delayed(wanted: Floats, begins: NDArray[np.bool_], delay: int) -> Floats:
+def _delayed(target: Floats, begins: NDArray[np.bool_], delay: int) -> Floats:
     """Each symbol's positions, `delay` rows later; flat until the first order is filled."""
     if delay == 0:
-        return wanted
-    place = np.arange(wanted.size)
+        return target
+    place = np.arange(target.size)
     symbol_start = np.maximum.accumulate(np.where(begins, place, 0))
     source = place - delay
-    return np.where(source >= symbol_start, wanted[np.maximum(source, 0)], 0.0)
+    return np.where(source >= symbol_start, target[np.maximum(source, 0)], 0.0)
 
 
 def _account(

@@ -35,11 +35,11 @@ class Combination:
 
     Attributes:
         train: rows to learn from: none shares a bar with a label of the spans held out.
-        held: numbers of the spans held out, from 0.
+        test_spans: numbers of the spans held out, from 0.
     """
 
     train: Rows
-    held: tuple[int, ...]
+    test_spans: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -92,11 +92,11 @@ def combinations(
     codes: NDArray[np.int32],
     *,
     spans: int = 6,
-    held: int = 2,
+    held_out: int = 2,
     purge_bars: int = MAX_HORIZON,
     embargo_bars: int = 5,
 ) -> Combinations:
-    """Hold out every choice of `held` of `spans` equal stretches of the instants.
+    """Hold out every choice of `held_out` of `spans` equal stretches of the instants.
 
     Spans, choices and paths are those of skfolio's CombinatorialPurgedCV (Lopez de Prado 2018,
     "Advances in Financial Machine Learning", ch. 12). The purge is ours, for skfolio counts rows
@@ -108,7 +108,7 @@ def combinations(
         timestamps: [n] bar closes, int64 ns.
         codes: [n] symbol of each row.
         spans: how many stretches.
-        held: how many of them are held out at a time.
+        held_out: how many of them are held out at a time.
         purge_bars: bars a label reaches into the future.
         embargo_bars: further bars left out.
 
@@ -117,10 +117,10 @@ def combinations(
         ShortHistory: a split has nothing to learn from.
     """
     need_skfolio()
-    if not 2 <= held < spans or purge_bars < 0 or embargo_bars < 0:
+    if not 2 <= held_out < spans or purge_bars < 0 or embargo_bars < 0:
         raise InvalidSettings(
             "combinatorial splits hold out at least 2 of more spans and purge 0 or more bars",
-            f"{held} of {spans}, purge_bars {purge_bars}, embargo_bars {embargo_bars}",
+            f"{held_out} of {spans}, purge_bars {purge_bars}, embargo_bars {embargo_bars}",
         )
     from skfolio.model_selection import (  # type: ignore[import-untyped]
         CombinatorialPurgedCV,
@@ -133,7 +133,7 @@ def combinations(
             f"{len(instants)}",
             "Give a longer history, or ask for fewer spans",
         )
-    scheme = CombinatorialPurgedCV(n_folds=spans, n_test_folds=held)
+    scheme = CombinatorialPurgedCV(n_folds=spans, n_test_folds=held_out)
     tests = [parts for _, parts in scheme.split(np.zeros((len(instants), 1)))]
     chosen = [tuple(int(number) for number in row) for row in scheme.test_set_index]
     bounds = {
@@ -179,7 +179,7 @@ def skill_over_paths(
     *,
     params: Mapping[str, Any] | None = None,
     spans: int = 6,
-    held: int = 2,
+    held_out: int = 2,
     seed: int = 0,
     threads: int | None = None,
     progress: Callable[[str], None] | None = None,
@@ -193,16 +193,16 @@ def skill_over_paths(
         examples: rows to learn from and to forecast.
         params: its parameters.
         spans: see `combinations`.
-        held: see `combinations`.
+        held_out: see `combinations`.
         seed: of everything random.
         threads: for the library.
-        progress: told in a few words what is being done.
+        progress: called with a few words about what is being done.
 
     Raises:
         InvalidSettings: skfolio is not installed, or an argument makes no sense.
         ShortHistory: the history is too short for the spans.
     """
-    combined = combinations(examples.timestamps, examples.codes, spans=spans, held=held)
+    combined = combinations(examples.timestamps, examples.codes, spans=spans, held_out=held_out)
     z = examples.standardised()
     knots = at_knots(z)
     forecast: dict[tuple[int, int], Floats] = {}
@@ -211,7 +211,7 @@ def skill_over_paths(
             progress(f"{kind}: combination {number + 1} of {len(combined.splits)}")
         model = make_forecaster(kind, params, threads=threads)
         model.fit(examples.x[split.train], knots[split.train], seed=seed)
-        for span in split.held:
+        for span in split.test_spans:
             forecast[number, span] = model.locate(examples.x[combined.spans[span]])
     steps = _as_walk(examples, combined.spans)
     schedule = Schedule.of(examples.timestamps, examples.codes, steps, MAX_HORIZON)

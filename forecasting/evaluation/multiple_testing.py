@@ -1,4 +1,4 @@
-"""What a search costs: evidence for the best of many, deflated by how many were tried.
+"""Multiple testing: corrects the winner's evidence for the number of candidates tried.
 
 Two kinds of trials are counted. The candidates of a training are all judged on the same test
 spans; Hansen's SPA knows each of their losses and counts that the best was picked. The settings
@@ -42,11 +42,11 @@ def effective_trials(count: int, gains: Series) -> float:
         count: trials, N.
         gains: per period and candidate, finite, shape [T, M]; r is 0 for M below 2.
     """
-    moving = gains[:, gains.std(axis=0) > 0] if gains.size else gains
-    if moving.shape[1] < 2:
+    varying = gains[:, gains.std(axis=0) > 0] if gains.size else gains
+    if varying.shape[1] < 2:
         return float(count)
-    related: Series = np.asarray(np.corrcoef(moving.T))
-    mean = float(related[np.triu_indices(len(related), 1)].mean())
+    correlations: Series = np.asarray(np.corrcoef(varying.T))
+    mean = float(correlations[np.triu_indices(len(correlations), 1)].mean())
     share = min(max(mean, 0.0), 1.0)
     return share + (1 - share) * count
 

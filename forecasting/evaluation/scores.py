@@ -1,4 +1,4 @@
-"""Turns sums of losses into scores: per horizon, symbol and fold, each beside the random walk."""
+"""Scores from sums of losses: per horizon, symbol and fold, each beside the random walk's."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -40,7 +40,7 @@ def walk_locations(
         params: its parameters.
         seed: of everything random.
         threads: for the library.
-        progress: told in a few words what is being done.
+        progress: called with a few words about what is being done.
     """
     loc = np.full(knots.shape, np.nan)
     for step in steps:

@@ -36,13 +36,13 @@ def slow_reach(times, codes, bars):
 @pytest.mark.parametrize(("purge", "embargo"), [(0, 0), (5, 0), (8, 3)])
 def test_no_training_label_shares_a_bar_with_a_label_held_out(purge, embargo):
     times, codes = (part.tolist() for part in clocks())
-    combined = combinations(*clocks(), spans=5, held=2, purge_bars=purge, embargo_bars=embargo)
+    combined = combinations(*clocks(), spans=5, held_out=2, purge_bars=purge, embargo_bars=embargo)
     labels = slow_reach(times, codes, purge)
     closes = slow_reach(times, codes, purge + embargo)
     begins = slow_reach(times, codes, -embargo)
     for split in combined.splits:
         free = set(range(len(times)))
-        for span in split.held:
+        for span in split.test_spans:
             test = combined.spans[span].tolist()
             first = min(times[row] for row in test)
             last = max(max(times[row], labels[row] or 0) for row in test)
@@ -56,12 +56,12 @@ def test_no_training_label_shares_a_bar_with_a_label_held_out(purge, embargo):
 
 
 def test_every_path_takes_every_span_once_and_every_forecast_is_used_once():
-    combined = combinations(*clocks(), spans=6, held=2)
-    assert [split.held for split in combined.splits] == list(choices(range(6), 2))
+    combined = combinations(*clocks(), spans=6, held_out=2)
+    assert [split.test_spans for split in combined.splits] == list(choices(range(6), 2))
     assert combined.paths.shape == (5, 6)
     used = [(int(split), span) for path in combined.paths for span, split in enumerate(path)]
     assert len(set(used)) == len(used) == 30
-    assert all(span in combined.splits[split].held for split, span in used)
+    assert all(span in combined.splits[split].test_spans for split, span in used)
     rows = np.concatenate(combined.spans)
     assert sorted(rows) == list(range(550))
 
@@ -108,12 +108,12 @@ def test_without_its_package_the_extra_is_named(monkeypatch):
 
 def test_a_history_too_short_is_refused():
     with pytest.raises(ShortHistory, match="leaves none"):
-        combinations(*clocks((60,), (1,)), spans=3, held=2)
+        combinations(*clocks((60,), (1,)), spans=3, held_out=2)
     with pytest.raises(ShortHistory, match="instants"):
         combinations(*clocks((10,), (1,)))
 
 
-@pytest.mark.parametrize("wrong", [{"held": 1}, {"spans": 2}, {"purge_bars": -1}])
+@pytest.mark.parametrize("wrong", [{"held_out": 1}, {"spans": 2}, {"purge_bars": -1}])
 def test_a_senseless_choice_is_refused(wrong):
     with pytest.raises(InvalidSettings, match="hold out at least 2"):
         combinations(*clocks(), **wrong)

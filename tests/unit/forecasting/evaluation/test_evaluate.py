@@ -5,7 +5,6 @@ import pytest
 
 from forecasting.errors import InvalidInput, ShortHistory
 from forecasting.evaluation.evaluate import evaluate
-from forecasting.evaluation.loss_sums import panel_of, sum_losses
 from forecasting.evaluation.record import record
 from forecasting.stats.significance import diebold_mariano
 from forecasting.testing import planted_forecasts
@@ -96,16 +95,6 @@ def test_the_random_walk_is_its_own_yardstick(evaluation):
     assert evaluation.benchmark.brier == pytest.approx(0.25, abs=1e-3)
 
 
-def test_blocks_of_rows_add_up_to_the_same_sums(candidates, monkeypatch):
-    panel = panel_of(candidates)
-    whole = sum_losses(candidates["ridge"], panel)
-    monkeypatch.setattr("forecasting.evaluation.loss_sums.BLOCK", 37)
-    parts = sum_losses(candidates["ridge"], panel)
-    for name in ("pinball", "crps", "symbol_error", "below", "count", "period_inside"):
-        np.testing.assert_allclose(getattr(parts, name), getattr(whole, name), rtol=1e-5)
-    np.testing.assert_allclose(parts.row_pinball, whole.row_pinball, rtol=1e-5)
-
-
 def test_candidates_on_other_rows_are_refused_by_name(candidates):
     other = replace(candidates["ridge"], timestamps=candidates["ridge"].timestamps + DAY)
     with pytest.raises(InvalidInput, match="random_walk and ridge differ in timestamps"):
@@ -133,44 +122,6 @@ def test_an_evaluation_of_the_random_walk_alone_has_no_best(candidates):
     alone = evaluate({"random_walk": candidates["random_walk"]})
     assert alone.best is None
     assert np.isnan(alone.spa_p_value)
-
-
-def test_exchanges_that_close_at_other_hours_share_a_date():
-    candidates = planted_forecasts(signal=0, candidates=("ridge",), symbols=2, periods=60)
-    shift = np.where(candidates["ridge"].codes == 1, -15 * DAY // 24, 0)
-    moved = {k: replace(v, timestamps=v.timestamps + shift) for k, v in candidates.items()}
-    panel = panel_of(moved)
-    assert panel.instants.size == 60
-    assert panel.stride == 1
-
-
-def test_overlap_spans_the_dates_between_bars_of_a_symbol_that_trades_less_often():
-    candidates = planted_forecasts(signal=0, candidates=("ridge",), symbols=2, periods=70)
-    null = candidates["random_walk"]
-    weekday = (null.timestamps // DAY) % 7 < 5
-    kept = (null.codes == 0) | weekday
-    fields = ("codes", "timestamps", "fold", "close", "scale", "loc", "quantiles",
-              "probability_above_cost", "realised")  # fmt: skip
-    panel = panel_of({"random_walk": replace(null, **{f: getattr(null, f)[kept] for f in fields})})
-    assert panel.stride == pytest.approx(7 / 5, rel=0.02)
-    assert panel.lags(5) == 7
-
-
-def test_hourly_bars_are_periods_of_their_own():
-    candidates = planted_forecasts(signal=0, candidates=("ridge",), symbols=2, periods=60)
-    hourly = {
-        k: replace(v, timestamps=v.timestamps.min() + (v.timestamps - v.timestamps.min()) // 24)
-        for k, v in candidates.items()
-    }
-    assert panel_of(hourly).instants.size == 60
-
-
-def test_frozen_prices_do_not_blow_losses_up():
-    candidates = planted_forecasts(signal=0, candidates=("ridge",), symbols=2, periods=60)
-    frozen = candidates["ridge"].scale.copy()
-    frozen[10:20] = 1e-12
-    panel = panel_of({k: replace(v, scale=frozen) for k, v in candidates.items()})
-    assert panel.scale.min() == pytest.approx(0.001)
 
 
 def test_the_signals_horizon_is_judged_even_if_it_is_not_reported(candidates):

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from benchmarks.honesty.random_walks import learnable
-from forecasting.errors import Corrupted, InvalidInput, InvalidSettings, ShortHistory
+from forecasting.errors import InvalidSettings, ShortHistory
 from forecasting.evaluation.evaluate import evaluate
 from forecasting.evaluation.gates import decide
 from forecasting.features.build import FeatureSpec, build_features
@@ -15,7 +15,6 @@ from forecasting.features.targets import SignalRule, horizon_returns
 from forecasting.models.candidates import make_forecaster
 from forecasting.models.conformal import Schedule, recalibrate
 from forecasting.models.cross_validation import label_ends, walk_forward
-from forecasting.models.out_of_sample import OutOfSample
 from forecasting.models.quantiles import KNOTS, QuantileTable, interpolation_matrix
 from forecasting.models.shrinkage import shrink_walk, slopes
 from forecasting.models.training import TrainingConfig, forecast_as_incumbent, train_on_examples
@@ -242,27 +241,6 @@ def test_progress_is_told_in_words(examples):
     assert words[1:3] == ["ridge: fold 1 of 2", "ridge: fold 2 of 2"]
 
 
-def test_forecasts_survive_their_file(tmp_path, ridge):
-    path = tmp_path / "ridge.npz"
-    ridge.out_of_sample.save(path)
-    assert [entry.name for entry in tmp_path.iterdir()] == ["ridge.npz"]
-    again = OutOfSample.load(path)
-    for name, value in vars(ridge.out_of_sample).items():
-        if isinstance(value, np.ndarray):
-            assert np.array_equal(value, getattr(again, name), equal_nan=True)
-            assert value.dtype == getattr(again, name).dtype
-        else:
-            assert value == getattr(again, name)
-
-
-@pytest.mark.parametrize("content", [b"", b"PK\x05\x06" + b"\0" * 18, b"not a zip at all"])
-def test_a_damaged_file_of_forecasts_is_refused(tmp_path, content):
-    path = tmp_path / "forecasts.npz"
-    path.write_bytes(content)
-    with pytest.raises(Corrupted, match="Train again"):
-        OutOfSample.load(path)
-
-
 def test_one_fold_is_refused(examples):
     with pytest.raises(InvalidSettings, match="at least 2"):
         train_on_examples("ridge", examples, TrainingConfig(folds=1))
@@ -312,21 +290,6 @@ def test_a_feature_table_trains_a_candidate_under_the_signal_rule():
     assert trained.locate(trained.sample).shape == (len(trained.sample), len(KNOTS))
     last = prices.groupby("symbol").timestamp.last().iloc[0].value
     assert trained.out_of_sample.timestamps.max() == last
-
-
-def test_returns_of_other_rows_are_refused():
-    prices = prices_of(bars=400)
-    table = build_features(prices, FeatureSpec(symbols=("AAA", "BBB")))
-    with pytest.raises(InvalidInput, match="every row of the feature table"):
-        train_on_examples("ridge", Examples.of(table, np.zeros((5, MAX_HORIZON))))
-
-
-def test_bars_within_the_warm_up_are_refused():
-    prices = prices_of(bars=100)
-    table = build_features(prices, FeatureSpec(symbols=("AAA", "BBB")))
-    returns = horizon_returns(prices, range(1, MAX_HORIZON + 1))
-    with pytest.raises(ShortHistory, match="past the features' warm-up"):
-        train_on_examples("ridge", Examples.of(table, returns))
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,41 @@
+"""Leak gates: one a check, failed where a check found a leak or was not made."""
+
+from types import SimpleNamespace
+
+from components.evaluate.leak_gates import leak_gates
+from forecasting.leakage.findings import OF_FORECASTS, RULES, LeakFinding
+
+
+def artifact(findings, **metadata):
+    leaks = [finding.to_dict() for finding in findings]
+    return SimpleNamespace(path="", metadata={**metadata, "leaks": leaks})
+
+
+def clean_table():
+    return artifact(
+        [LeakFinding(check, False, "none do") for check in RULES if check != OF_FORECASTS]
+    )
+
+
+def test_clean_checks_pass_as_one_gate_each():
+    candidates = [
+        artifact([LeakFinding(OF_FORECASTS, False, "none do")], kind=kind)
+        for kind in ("ridge", "xgboost")
+    ]
+    gates = leak_gates(clean_table(), candidates)
+    assert {gate.name for gate in gates} == set(RULES)
+    assert all(gate.passed for gate in gates)
+
+
+def test_a_leak_of_one_candidate_fails_the_gate_and_names_it():
+    candidates = [
+        artifact([LeakFinding(OF_FORECASTS, False, "none do")], kind="ridge"),
+        artifact([LeakFinding(OF_FORECASTS, True, "loc moved")], kind="xgboost"),
+    ]
+    gate = {gate.name: gate for gate in leak_gates(clean_table(), candidates)}[OF_FORECASTS]
+    assert (gate.passed, gate.found) == (False, "xgboost: loc moved")
+
+
+def test_a_check_that_was_not_made_does_not_pass():
+    gates = {gate.name: gate for gate in leak_gates(clean_table(), [artifact([], kind="ridge")])}
+    assert not gates[OF_FORECASTS].passed

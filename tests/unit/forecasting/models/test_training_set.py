@@ -1,0 +1,57 @@
+"""The training set: which rows may be learned from, and in which units."""
+
+import numpy as np
+import pytest
+
+from forecasting.errors import InvalidInput, ShortHistory
+from forecasting.features.build import FeatureSpec, build_features
+from forecasting.features.targets import horizon_returns
+from forecasting.models.quantiles import KNOTS
+from forecasting.models.training_set import INNER_FOLDS, Examples, Window, at_knots
+from forecasting.schema import MAX_HORIZON
+from tests.unit.panels import panel
+
+
+@pytest.fixture(scope="module")
+def table():
+    return build_features(panel(("AAA", "BBB"), 400), FeatureSpec(symbols=("AAA", "BBB")))
+
+
+@pytest.fixture(scope="module")
+def returns():
+    return horizon_returns(panel(("AAA", "BBB"), 400), range(1, MAX_HORIZON + 1))
+
+
+def test_only_usable_rows_are_learned_from(table, returns):
+    examples = Examples.of(table, returns)
+    usable = np.flatnonzero(table.usable & (table.scale > 0))
+    assert 0 < len(examples) == len(usable) < len(table.codes)
+    assert np.array_equal(examples.timestamps, table.timestamps[usable])
+    assert np.array_equal(examples.returns, returns[usable].astype(np.float32), equal_nan=True)
+
+
+def test_returns_are_standardised_by_volatility_and_the_root_of_the_horizon(table, returns):
+    examples = Examples.of(table, returns)
+    z = examples.standardised()
+    expected = examples.returns[3, 8] / examples.scale[3] / 3.0
+    assert z[3, 8] == pytest.approx(expected, rel=1e-6)
+    assert np.array_equal(at_knots(z), z[:, [knot - 1 for knot in KNOTS]], equal_nan=True)
+
+
+def test_returns_of_other_rows_are_refused(table):
+    with pytest.raises(InvalidInput, match="every row of the feature table"):
+        Examples.of(table, np.zeros((5, MAX_HORIZON)))
+
+
+def test_bars_within_the_warm_up_are_refused():
+    short = build_features(panel(("AAA",), 100), FeatureSpec(symbols=("AAA",)))
+    with pytest.raises(ShortHistory, match="past the features' warm-up"):
+        Examples.of(short, np.zeros((100, MAX_HORIZON)))
+
+
+def test_a_window_is_cut_into_folds_that_keep_their_distance():
+    times, codes = np.arange(300, dtype=np.int64), np.zeros(300, dtype=np.int32)
+    window = Window(np.zeros((300, 2), np.float32), np.zeros((300, len(KNOTS))), times, codes)
+    folds = window.folds()
+    assert len(folds) == INNER_FOLDS
+    assert all(fold.test.min() - fold.train.max() > MAX_HORIZON for fold in folds)

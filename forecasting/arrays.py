@@ -1,4 +1,7 @@
-"""Names for the array types that several modules share; each name is one dtype."""
+"""Names for the array types that several modules share; each name is one dtype.
+
+It has no test of its own: it runs nothing, and mypy checks every use.
+"""
 
 from typing import TypeAlias
 

@@ -1,4 +1,4 @@
-"""The one long-frame contract for prices, and the check at the door that guards it.
+"""The long-frame contract for prices, and the check that guards it.
 
 A price frame has one row per symbol and bar, sorted by symbol, then timestamp:
 

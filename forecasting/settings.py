@@ -1,4 +1,4 @@
-"""Where things are: one frozen object, read from BELLWETHER_* variables, defaults for a laptop.
+"""Settings: addresses, folders and limits, read from BELLWETHER_* variables; defaults for a laptop.
 
 Settings say where things are; parameters (symbols, horizon, dates) say what a run does and are
 arguments of the pipelines and commands, never settings.

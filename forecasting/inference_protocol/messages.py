@@ -1,4 +1,4 @@
-"""The Open Inference Protocol V2 as pure functions: what may be asked, and how answers are written.
+"""Parses requests and renders responses of the Open Inference Protocol V2, as pure functions.
 
 A request passes only if every tensor is one of `INPUTS`, has exactly its datatype and shape, and
 carries exactly the data its shape promises. What passes is trusted from there on. Both servers
@@ -75,8 +75,8 @@ class Request(NamedTuple):
     Attributes:
         id: the caller's request id, or "".
         inputs: tensors by name.
-        outputs: names of the wanted outputs, in order.
-        binary: names of those outputs that are wanted as binary data.
+        outputs: names of the requested outputs, in order.
+        binary: names of those outputs that are requested as binary data.
     """
 
     id: str

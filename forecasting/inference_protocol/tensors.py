@@ -72,8 +72,8 @@ def check_shape(spec: TensorSpec, datatype: object, shape: Sequence[Any]) -> int
             f"input '{spec.name}' must have the shape [{spec.lengths}]", quoted(shape)
         )
     count = 1
-    for size, wanted in zip(shape, spec.shape, strict=True):
-        if type(size) is not int or not (size == wanted if wanted >= 0 else 0 < size <= spec.limit):
+    for size, fixed in zip(shape, spec.shape, strict=True):
+        if type(size) is not int or not (size == fixed if fixed >= 0 else 0 < size <= spec.limit):
             raise InvalidRequest(
                 f"input '{spec.name}' must have the shape [{spec.lengths}]", quoted(shape)
             )

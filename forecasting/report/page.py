@@ -1,4 +1,4 @@
-"""Writes the evaluation down for people: one self-contained HTML page, and a short Markdown."""
+"""Writes the evaluation report: one self-contained HTML page, and a short Markdown summary."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -77,7 +77,7 @@ class Probes:
         asked: forecasts asked of the canary by its number.
         failed: of them, without an answer.
         invalid: of them, answered with prices that cannot be.
-        said: what was wrong with the last bad one.
+        problem: what was wrong with the last bad one.
         routed: questions sent without a number.
         to_canary: of them, answered by the canary.
     """
@@ -85,7 +85,7 @@ class Probes:
     asked: int = 0
     failed: int = 0
     invalid: int = 0
-    said: str = ""
+    problem: str = ""
     routed: int = 0
     to_canary: int = 0
 
@@ -222,8 +222,8 @@ def _probed(observation: Observation, rules: Policy) -> list[Finding]:
             and at_least(probes.failed, probes.asked, rules.error_slack) < rules.alpha
         )
         found = f"{probes.asked - wrong} of {probes.asked} probes answered well"
-        if probes.said:
-            found = f"{found}; {probes.said}"
+        if probes.problem:
+            found = f"{found}; {probes.problem}"
         findings.append(
             Finding(
                 "answers",

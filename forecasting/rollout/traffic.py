@@ -35,12 +35,15 @@ class Traffic:
     def stable(self) -> int | None:
         """The version that last held all requests; else the heaviest; None when nothing serves."""
         serving = self.serving
-        return next((one for one in self.held if one in serving), serving[0] if serving else None)
+        return next(
+            (version for version in self.held if version in serving),
+            serving[0] if serving else None,
+        )
 
     @property
     def canaries(self) -> tuple[int, ...]:
         """Versions with weight beside the stable one."""
-        return tuple(one for one in self.serving if one != self.stable)
+        return tuple(version for version in self.serving if version != self.stable)
 
     def joined(self, version: int) -> "Traffic":
         """With this version, that can be asked by its number and has no weight yet."""
@@ -59,7 +62,7 @@ class Traffic:
                 f"version {version} has {weight} %",
                 "Promote another version first, or roll back",
             )
-        return self._with({one: w for one, w in self.weights.items() if one != version})
+        return self._with({other: w for other, w in self.weights.items() if other != version})
 
     def give(self, version: int, percent: int, ready: Collection[int]) -> "Traffic":
         """Give a version its share; the others keep theirs in proportion.
@@ -77,10 +80,10 @@ class Traffic:
         """
         if not 0 <= percent <= ALL:
             raise InvalidSettings("a weight is a share of 0 to 100", f"{percent}")
-        others = {one: w for one, w in self.weights.items() if one != version and w > 0}
+        others = {other: w for other, w in self.weights.items() if other != version and w > 0}
         rest = ALL - percent
         if rest and not others:
-            before = next((one for one in self.held if one != version), None)
+            before = next((other for other in self.held if other != version), None)
             if before is None:
                 raise InvalidSettings(
                     "the weights must sum to 100",
@@ -108,7 +111,7 @@ class Traffic:
         if target is None:
             raise InvalidSettings(
                 "a rollback needs a version that served before",
-                f"on the route: {self.told() or 'nothing'}",
+                f"on the route: {self.in_words() or 'nothing'}",
                 "Start an older version, or name one with --to",
             )
         if target not in self.weights:
@@ -117,26 +120,28 @@ class Traffic:
                 f"version {target}; there are {', '.join(map(str, sorted(self.weights))) or 'none'}",
                 f"Start it first: bellwether rollout start {target} --weight 0",
             )
-        withdrawn = [one for one in self.serving if one != target]
-        kept = tuple(one for one in self.held if one not in withdrawn)
+        withdrawn = [version for version in self.serving if version != target]
+        earlier = tuple(version for version in self.held if version not in withdrawn)
         back = self._decided({target: ALL}, ready)
-        return Traffic(back.weights, tuple(dict.fromkeys([target, *kept])))
+        return Traffic(back.weights, tuple(dict.fromkeys([target, *earlier])))
 
-    def told(self) -> str:
+    def in_words(self) -> str:
         """The weights in words: "version 3 90 %, version 4 10 %"."""
-        return ", ".join(f"version {one} {self.weights[one]} %" for one in self.serving)
+        return ", ".join(f"version {version} {self.weights[version]} %" for version in self.serving)
 
     def _before(self) -> int | None:
         if self.canaries:
             return self.stable
-        return next((one for one in self.held if one != self.stable), None)
+        return next((version for version in self.held if version != self.stable), None)
 
     def _decided(self, shares: Mapping[int, int], ready: Collection[int]) -> "Traffic":
-        unready = sorted(one for one, share in shares.items() if share and one not in ready)
+        unready = sorted(
+            version for version, share in shares.items() if share and version not in ready
+        )
         if unready:
             raise NotReady(
                 "only a version with ready endpoints may get requests",
-                f"{', '.join(f'version {one} would get {shares[one]} %' for one in unready)}, "
+                f"{', '.join(f'version {version} would get {shares[version]} %' for version in unready)}, "
                 "and has none",
                 "Wait for it, or give all requests to a version that is ready: "
                 "bellwether rollout promote VERSION",
@@ -144,9 +149,11 @@ class Traffic:
         return self._with({**dict.fromkeys(self.weights, 0), **shares})
 
     def _with(self, weights: Mapping[int, int]) -> "Traffic":
-        ordered = {one: weights[one] for one in sorted(weights, reverse=True)}
-        whole = [one for one, weight in ordered.items() if weight == ALL]
-        held = tuple(one for one in dict.fromkeys([*whole, *self.held]) if one in ordered)
+        ordered = {version: weights[version] for version in sorted(weights, reverse=True)}
+        whole = [version for version, weight in ordered.items() if weight == ALL]
+        held = tuple(
+            version for version in dict.fromkeys([*whole, *self.held]) if version in ordered
+        )
         return Traffic(ordered, held)
 
 
@@ -155,9 +162,9 @@ def _apportioned(total: int, shares: Mapping[int, int]) -> dict[int, int]:
     whole = sum(shares.values())
     if not total or not whole:
         return dict.fromkeys(shares, 0)
-    parts = {one: divmod(total * share, whole) for one, share in shares.items()}
-    given = {one: part for one, (part, _) in parts.items()}
-    by_remainder = sorted(parts, key=lambda one: (-parts[one][1], -one))
-    for one in by_remainder[: total - sum(given.values())]:
-        given[one] += 1
-    return given
+    parts = {version: divmod(total * share, whole) for version, share in shares.items()}
+    apportioned = {version: part for version, (part, _) in parts.items()}
+    by_remainder = sorted(parts, key=lambda version: (-parts[version][1], -version))
+    for version in by_remainder[: total - sum(apportioned.values())]:
+        apportioned[version] += 1
+    return apportioned

@@ -29,5 +29,5 @@ def nothing_to_do(rollout: Rollout) -> str:
     if registry.version(champion).tags.get("rollout") == "rolled back":
         return f"version {version} was rolled back; the next champion will be rolled out"
     if any(canary != version for canary in traffic.canaries):
-        return f"another version is being rolled out: {traffic.told()}"
+        return f"another version is being rolled out: {traffic.in_words()}"
     return ""

@@ -109,7 +109,12 @@ class Evidence:
 
     def probe(self, version: int, before: Probes) -> Probes:
         """Send a few requests more; what fails is counted, not raised."""
-        asked, failed, invalid, problem = before.asked, before.failed, before.invalid, before.said
+        asked, failed, invalid, problem = (
+            before.asked,
+            before.failed,
+            before.invalid,
+            before.problem,
+        )
         try:
             with self._client(version) as client:
                 symbol: str | None = None

@@ -316,7 +316,7 @@ class Rollout:
             busy = (others or list(traffic.canaries))[0]
             raise RolloutConflict(
                 "one version is rolled out at a time",
-                f"{traffic.told()}",
+                f"{traffic.in_words()}",
                 f"Go on with bellwether rollout run {busy}, promote it, or "
                 "withdraw it with bellwether rollout rollback",
             )

@@ -91,6 +91,6 @@ def read_status(cluster: Cluster, connections: Connections, log: Log) -> Status:
     if champion and champion != str(stable or ""):
         remarks.append(
             f"the evidence chose version {champion} (champion); "
-            f"users get {route.traffic.told() or 'nothing'}"
+            f"users get {route.traffic.in_words() or 'nothing'}"
         )
     return Status(tuple(versions), stable, champion, route.changed, tuple(remarks))

@@ -43,8 +43,8 @@ class RouteWeights:
         Raises:
             RolloutConflict: somebody else changed the route since it was read.
         """
-        if traffic.told() != route.traffic.told():
-            self.log(traffic.told())
+        if traffic.in_words() != route.traffic.in_words():
+            self.log(traffic.in_words())
         self._put(route, traffic, why)
         self.cluster.wait_routed(self.connections.config)
         self._push(traffic)
@@ -88,7 +88,7 @@ class RouteWeights:
         if route.traffic.weights.get(version, 0) != weight or version == route.traffic.stable:
             raise RolloutConflict(
                 "nobody else may change the weights while a rollout runs",
-                f"version {version} had {weight} %, now: {route.traffic.told()}"
+                f"version {version} had {weight} %, now: {route.traffic.in_words()}"
                 f" ({route.changed.get('why', 'no reason given')})",
                 "This rollout ends here and leaves the weights as they are",
             )

@@ -148,7 +148,7 @@ FAULTS: Final[Mapping[str, Fault]] = {
         "repair",
         _COUNTED,
     ),
-    # told
+    # reported
     "missing_session": Fault(
         "a symbol should have a bar of every session between its first and last",
         "report",

@@ -71,7 +71,7 @@ def test_stale_answers_that_stable_does_not_give_withdraw_it():
 
 
 def test_a_single_invalid_answer_withdraws_it_even_without_traffic():
-    seen = replace(GOOD, canary=Counts(), probes=Probes(asked=9, invalid=1, said="AAPL: NaN"))
+    seen = replace(GOOD, canary=Counts(), probes=Probes(asked=9, invalid=1, problem="AAPL: NaN"))
     assert judge(seen).outcome is Outcome.WITHDRAW
     assert "AAPL: NaN" in judge(seen).reason
 

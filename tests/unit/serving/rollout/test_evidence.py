@@ -52,7 +52,7 @@ def test_prices_that_cannot_be_are_refused_and_counted(evidence, client, quantil
         evidence.answers(2)
     probes = evidence.probe(2, Probes())
     assert (probes.asked, probes.invalid, probes.failed) == (3, 3, 0)
-    assert problem in probes.said
+    assert problem in probes.problem
 
 
 def test_probes_add_up_and_count_who_was_routed_to(evidence):

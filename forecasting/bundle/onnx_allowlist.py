@@ -1,4 +1,4 @@
-"""Reading an ONNX file's operators off its bytes, before anything that could run them sees it.
+"""Reads the operators of an ONNX file off its bytes, before anything could run them.
 
 The predictor carries no `onnx` package, so the few protobuf fields that matter are walked here:
 https://github.com/onnx/onnx/blob/main/onnx/onnx.proto gives their numbers.

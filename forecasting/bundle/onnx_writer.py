@@ -1,4 +1,4 @@
-"""A fitted candidate as one ONNX graph: features [n, k] in, knot locations [n, K] out.
+"""Writes a fitted candidate as one ONNX graph: features [n, k] in, knot locations [n, K] out.
 
 Every tree library's model is read into the same flat list of nodes and written as a single
 TreeEnsembleRegressor with K targets, so that a forecast is one call whatever grew the trees.

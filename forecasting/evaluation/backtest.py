@@ -1,4 +1,4 @@
-"""What the signals would have earned: long/flat positions, costs, and a bar's delay.
+"""Backtests the signals: long/flat positions, costs, and a delay of some bars.
 
 Alignment, in one place. Row t of a symbol is a forecast made at the close of bar t. Its
 `realised[:, 0]` is the log total return from that close to the close of bar t+1. The signal of

@@ -1,4 +1,4 @@
-"""Skill on many pasts instead of one: combinatorial purged splits, for robustness, not for gates.
+"""Combinatorial purged cross-validation: skill over many paths, for robustness, not for gates.
 
 A walk-forward tells one story, and luck may have written it. Here every pair of test spans is held
 out in turn and the model learns from what lies before, between and after them; recombined, the

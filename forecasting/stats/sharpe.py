@@ -1,4 +1,4 @@
-"""How sure is a Sharpe ratio? Its error, and what is left of it once the trials are counted.
+"""Sharpe ratios: their standard error, and how they are deflated for the trials counted.
 
 All ratios here are per observation (a day's, say), not annualised.
 """

@@ -1,4 +1,4 @@
-"""Could the difference be luck? Diebold-Mariano, Hansen's SPA and the model confidence set.
+"""Significance of loss differences: Diebold-Mariano, Hansen's SPA and the model confidence set.
 
 All three work on losses per period (the cross-section of symbols averaged first), so that
 symbols moving together on a day count as one piece of evidence, not as many.

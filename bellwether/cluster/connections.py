@@ -90,15 +90,14 @@ class Connections(Closing):
 
     cluster: Cluster
     _forwards: dict[ServicePort, PortForward] = field(default_factory=dict)
-    _registry: tuple[str, RegistryReader] | None = None
-    _prometheus: tuple[str, Prometheus] | None = None
+    # By address: a forward that was opened again has another port.
+    _registries: dict[str, RegistryReader] = field(default_factory=dict)
+    _prometheuses: dict[str, Prometheus] = field(default_factory=dict)
 
     def close(self) -> None:
         """End the forwards and close the connections."""
-        if self._registry is not None:
-            self._registry[1].close()
-        if self._prometheus is not None:
-            self._prometheus[1].close()
+        for client in (*self._registries.values(), *self._prometheuses.values()):
+            client.close()
         for forward in self._forwards.values():
             forward.close()
 
@@ -112,23 +111,18 @@ class Connections(Closing):
         config = self.config
         service = ServicePort(self.cluster.namespace, config.registry_service, config.registry_port)
         url = os.environ.get("BELLWETHER_REGISTRY_URL") or self._address(service)
-        # A forward that was opened again has another port.
-        if self._registry is None or self._registry[0] != url:
-            if self._registry is not None:
-                self._registry[1].close()
-            self._registry = (url, RegistryReader(url, config.model))
-        return self._registry[1]
+        if url not in self._registries:
+            self._registries[url] = RegistryReader(url, config.model)
+        return self._registries[url]
 
     def prometheus(self) -> Prometheus | None:
         """The Prometheus of rollout.json; None when it names none."""
         if not self.config.prometheus_url:
             return None
         url = self._reached(self.config.prometheus_url)
-        if self._prometheus is None or self._prometheus[0] != url:
-            if self._prometheus is not None:
-                self._prometheus[1].close()
-            self._prometheus = (url, Prometheus(url))
-        return self._prometheus[1]
+        if url not in self._prometheuses:
+            self._prometheuses[url] = Prometheus(url)
+        return self._prometheuses[url]
 
     def gateway(self) -> tuple[str, Mapping[str, str]]:
         """BELLWETHER_INFERENCE_URL, else the gateway's Service with the route's host name."""

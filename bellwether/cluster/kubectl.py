@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from forecasting.adapters.cluster import readiness
 from forecasting.errors import Unavailable
 
 POLL_SECONDS: Final = 0.2
@@ -179,8 +180,7 @@ class Kubectl:
 
 def condition(item: Mapping[str, Any], kind: str) -> Mapping[str, Any]:
     """The condition of this type in an object's status; empty when it has none."""
-    conditions = item.get("status", {}).get("conditions", ())
-    return next((entry for entry in conditions if entry["type"] == kind), {})
+    return readiness.condition(item.get("status", {}), kind)
 
 
 def holds(item: Mapping[str, Any], kind: str) -> bool:

@@ -51,25 +51,32 @@ class Connections(Protocol):
 
 
 @dataclass
-class Evidence:
-    """Observations of versions; it decides nothing.
+class RolloutPart:
+    """What the parts of a rollout work with.
 
     Attributes:
-        cluster: where they run.
-        connections: to the gateway and Prometheus.
-        log: called with progress.
+        cluster: where versions run and the route is.
+        connections: to the registry, Prometheus, the gateway and the Pushgateway.
+        log: called with progress, a sentence at a time.
     """
 
     cluster: Cluster
     connections: Connections
     log: Log
 
+    @property
+    def config(self) -> RolloutConfig:
+        """The release's rollout.json."""
+        return self.connections.config
+
+
+class Evidence(RolloutPart):
+    """Observations of versions; it decides nothing."""
+
     def _client(self, version: int | None) -> InferenceClient:
         url, headers = self.connections.gateway()
         pin = {VERSION_HEADER: str(version)} if version is not None else {}
-        return InferenceClient(
-            url, self.connections.config.model, timeout=10.0, headers={**headers, **pin}
-        )
+        return InferenceClient(url, self.config.model, timeout=10.0, headers={**headers, **pin})
 
     def answers(self, version: int) -> None:
         """Have this version make one valid forecast through the route, which may take a moment.
@@ -144,7 +151,7 @@ class Evidence:
             restarts: of its containers, before the step began.
             probes: requests of the rollout's own so far.
         """
-        state = self.cluster.seen(self.connections.config, version)
+        state = self.cluster.seen(self.config, version)
         canary: Counts | None = None
         stable, blind, watched = Counts(), "", True
         try:
@@ -170,7 +177,7 @@ class Evidence:
 
     def _counts(self, prometheus: Prometheus, version: int, age: float) -> tuple[Counts, Counts]:
         window = f"{max(15, round(age))}s"
-        canary = service_name(self.connections.config.model, version)
+        canary = service_name(self.config.model, version)
         place = f'namespace="{self.cluster.namespace}",inferenceservice!=""'
 
         def by_service(name: str, more: str = "") -> dict[str, float]:
@@ -211,7 +218,7 @@ class Evidence:
         query = f"sum by (inferenceservice) ({_increase(selector, '5m')})"
         counted = prometheus.by_label(query, "inferenceservice")
         by_version = {
-            version: counted.get(service_name(self.connections.config.model, version), 0.0)
+            version: counted.get(service_name(self.config.model, version), 0.0)
             for version in versions
         }
         total = sum(by_version.values())

@@ -4,12 +4,11 @@ import time
 from dataclasses import dataclass
 from typing import Final
 
-from forecasting.adapters.cluster.cluster import Cluster
 from forecasting.adapters.cluster.manifests import service_name
 from forecasting.adapters.cluster.readiness import Trouble
 from forecasting.errors import BellwetherError, BundleRejected, NotReady
 from forecasting.rollout.canary import Judgement, Outcome, Policy, Probes, judge
-from serving.rollout.evidence import Connections, Evidence, Log
+from serving.rollout.evidence import Evidence, RolloutPart
 from serving.rollout.weights import RouteWeights
 
 GIVE_UP_SECONDS: Final = 20.0
@@ -38,19 +37,13 @@ class Pace:
 
 
 @dataclass
-class Progress:
+class Progress(RolloutPart):
     """Waits for a version and watches it.
 
     Attributes:
-        cluster: where it runs.
-        connections: to what is asked about it.
-        log: called with progress, a sentence at a time.
         ready_seconds: how long a version may take to become ready.
     """
 
-    cluster: Cluster
-    connections: Connections
-    log: Log
     ready_seconds: float
 
     def wait_ready(self, version: int) -> None:
@@ -60,7 +53,7 @@ class Progress:
             NotReady: it does not, in time or at all.
             BundleRejected: its bundle is not what its digest promises.
         """
-        config, started = self.connections.config, time.monotonic()
+        config, started = self.config, time.monotonic()
         hopeless_since: float | None = None
         logged = ""
         first_failures: dict[str, int] | None = None
@@ -98,7 +91,7 @@ class Progress:
 
     def _never_ready(self, version: int, trouble: Trouble, waited: float) -> BellwetherError:
         error = BundleRejected if trouble.corrupted else NotReady
-        name = service_name(self.connections.config.model, version)
+        name = service_name(self.config.model, version)
         return error(
             f"version {version} must be ready before it gets requests; it got none",
             f"after {waited:.0f} s: {trouble.found}",
@@ -119,11 +112,10 @@ class Progress:
                 self.log(f"version {version} answers everything")
                 return
             if time.monotonic() > deadline:
-                route = self.connections.config.route
                 raise NotReady(
                     f"version {version} must answer everything",
                     f"50 questions were answered by {dict(answered)}",
-                    f"kubectl -n {self.cluster.namespace} describe httproute {route}",
+                    f"kubectl -n {self.cluster.namespace} describe httproute {self.config.route}",
                 )
             time.sleep(1.0)
 
@@ -137,7 +129,7 @@ class Progress:
         """
         evidence = Evidence(self.cluster, self.connections, self.log)
         started = time.monotonic()
-        state = self.cluster.seen(self.connections.config, version)
+        state = self.cluster.seen(self.config, version)
         restarts = state.restarts if state else 0
         probes = Probes()
         logged = ""

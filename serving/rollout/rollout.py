@@ -9,9 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from forecasting.adapters.cluster.cluster import Cluster
 from forecasting.adapters.cluster.manifests import (
-    RolloutConfig,
     Wanted,
     read_wanted,
     service_name,
@@ -21,7 +19,7 @@ from forecasting.adapters.registry.reader import CHALLENGER, CHAMPION
 from forecasting.errors import BundleRejected, InvalidSettings, RolloutConflict, UnknownVersion
 from forecasting.rollout.canary import Outcome, Policy, check_steps, next_step
 from forecasting.rollout.traffic import ALL, Traffic
-from serving.rollout.evidence import Connections, Evidence, Log
+from serving.rollout.evidence import Evidence, RolloutPart
 from serving.rollout.progress import Pace, Progress
 from serving.rollout.status import Status, read_status
 from serving.rollout.weights import RouteWeights
@@ -49,25 +47,14 @@ class RunResult:
 
 
 @dataclass
-class Rollout:
+class Rollout(RolloutPart):
     """The actions of a rollout.
 
     Attributes:
-        cluster: where.
-        connections: to the registry, Prometheus, the gateway and the Pushgateway.
-        log: called with progress, a sentence at a time.
         ready_seconds: how long a version may take to become ready.
     """
 
-    cluster: Cluster
-    connections: Connections
-    log: Log
     ready_seconds: float = 300.0
-
-    @property
-    def config(self) -> RolloutConfig:
-        """The release's rollout.json."""
-        return self.connections.config
 
     @property
     def evidence(self) -> Evidence:

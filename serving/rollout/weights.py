@@ -1,40 +1,27 @@
 """Writes a rollout's weights: on the route first, then as metrics and as tags in the registry."""
 
 import time
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from forecasting.adapters.cluster.cluster import Cluster
 from forecasting.adapters.cluster.routes import Route
 from forecasting.adapters.monitoring.pushed import Sample, publish
 from forecasting.errors import RegistryUnavailable, RolloutConflict, Unavailable, UnknownVersion
 from forecasting.prometheus_metrics import ROUTE_WEIGHT
 from forecasting.rollout.traffic import Traffic
-from serving.rollout.evidence import Connections, Log
+from serving.rollout.evidence import RolloutPart
 
 
-@dataclass
-class RouteWeights:
-    """The weights of the versions on the route.
-
-    Attributes:
-        cluster: where the route is.
-        connections: to the registry and the Pushgateway; neither stops a rollout by failing.
-        log: called with progress, a sentence at a time.
-    """
-
-    cluster: Cluster
-    connections: Connections
-    log: Log
+class RouteWeights(RolloutPart):
+    """The weights on the route; registry and Pushgateway do not stop a rollout by failing."""
 
     def route(self) -> Route:
         """The route as it is now."""
-        return self.cluster.route(self.connections.config)
+        return self.cluster.route(self.config)
 
     def ready_versions(self) -> set[int]:
         """Versions that have a ready endpoint."""
-        ready = self.cluster.ready(self.connections.config)
+        ready = self.cluster.ready(self.config)
         return {version for version, endpoints in ready.items() if endpoints > 0}
 
     def write(self, route: Route, traffic: Traffic, why: str) -> None:
@@ -46,7 +33,7 @@ class RouteWeights:
         if traffic.in_words() != route.traffic.in_words():
             self.log(traffic.in_words())
         self._put(route, traffic, why)
-        self.cluster.wait_routed(self.connections.config)
+        self.cluster.wait_routed(self.config)
         self._push(traffic)
 
     def withdraw(self, route: Route, to: int | None, why: str) -> int:
@@ -71,7 +58,7 @@ class RouteWeights:
         self._put(route, traffic, why)
         (target,) = traffic.serving
         self.log(f"all requests go to version {target} ({time.monotonic() - started:.1f} s)")
-        self.cluster.wait_routed(self.connections.config)
+        self.cluster.wait_routed(self.config)
         self._push(traffic)
         for version in withdrawn:
             self.tag(version, "rolled back", why)
@@ -116,8 +103,7 @@ class RouteWeights:
 
     def _put(self, route: Route, traffic: Traffic, why: str) -> None:
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        config = self.connections.config
-        left_alone = self.cluster.write_route(config, route, traffic, {"at": at, "why": why})
+        left_alone = self.cluster.write_route(self.config, route, traffic, {"at": at, "why": why})
         if left_alone:
             self.log(f"warning: gRPC's weights were left as they are: {left_alone}")
 

@@ -8,6 +8,7 @@ from html import escape
 from typing import Final
 
 from forecasting.adapters.inference import SymbolForecast
+from forecasting.adapters.registry.reader import CHALLENGER
 from forecasting.features.targets import SignalRule
 from forecasting.models.candidates import NULL_MODEL
 from gradio_app import formatting
@@ -136,7 +137,7 @@ def _note(forecast: SymbolForecast, card: ModelCard | None) -> str:
             "This version is the random walk: nothing has beaten it on these data yet, so the "
             "median is the last close. What can be trusted is the interval."
         )
-    elif card is not None and card.role == "challenger" and card.verdict == "refuse":
+    elif card is not None and card.role == CHALLENGER and card.verdict == "refuse":
         note = (
             "This challenger was refused: it did not prove to be better than the random walk. "
             "Its signal is shown for comparison, and is not what the platform stands by."

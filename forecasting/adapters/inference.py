@@ -294,7 +294,7 @@ def _error(status: int, name: object, sentence: str) -> BellwetherError:
 
 def _forecasts(answer: Mapping[str, Any]) -> list[SymbolForecast]:
     about = answer["parameters"]
-    outputs = {one["name"]: one for one in answer["outputs"]}
+    outputs = {output["name"]: output for output in answer["outputs"]}
     n, horizon, width = outputs["quantiles"]["shape"]
 
     def table(name: str, *shape: int) -> NDArray[np.float64]:
@@ -307,7 +307,7 @@ def _forecasts(answer: Mapping[str, Any]) -> list[SymbolForecast]:
     quantiles = table("quantiles", n, horizon, width)
     baseline = table("baseline", n, horizon, width) if "baseline" in outputs else None
     rise = table("probability_of_rise", n, horizon)
-    times = [from_milliseconds(one) for one in column("target_time")]
+    times = [from_milliseconds(number) for number in column("target_time")]
     return [
         SymbolForecast(
             symbol=column("symbol")[i],

@@ -67,20 +67,20 @@ class RolloutConfig:
         import yaml
 
         try:
-            said = json.loads(data["rollout.json"])
+            settings = json.loads(data["rollout.json"])
             return cls(
-                route=str(said["route"]),
-                grpc_route=str(said.get("grpcRoute", "")),
-                model=str(said["model"]),
-                artifact_store=str(said["artifactStore"]).rstrip("/"),
-                steps=tuple(int(step) for step in said["steps"]),
-                minutes_per_step=float(said["minutesPerStep"]),
-                prometheus_url=str(said.get("prometheusUrl", "")),
-                pushgateway_url=str(said.get("pushgatewayUrl", "")),
-                service_port=int(said["servicePort"]),
-                grpc_port=int(said.get("grpcPort", 0)),
-                registry_service=str(said["registryService"]),
-                registry_port=int(said["registryPort"]),
+                route=str(settings["route"]),
+                grpc_route=str(settings.get("grpcRoute", "")),
+                model=str(settings["model"]),
+                artifact_store=str(settings["artifactStore"]).rstrip("/"),
+                steps=tuple(int(step) for step in settings["steps"]),
+                minutes_per_step=float(settings["minutesPerStep"]),
+                prometheus_url=str(settings.get("prometheusUrl", "")),
+                pushgateway_url=str(settings.get("pushgatewayUrl", "")),
+                service_port=int(settings["servicePort"]),
+                grpc_port=int(settings.get("grpcPort", 0)),
+                registry_service=str(settings["registryService"]),
+                registry_port=int(settings["registryPort"]),
                 inference_service=_mapping(yaml.safe_load(data["inferenceservice.yaml"])),
                 disruption_budget=_mapping(
                     yaml.safe_load(data.get("poddisruptionbudget.yaml") or "{}")
@@ -167,7 +167,7 @@ def inference_service(config: RolloutConfig, wanted: Wanted, namespace: str) -> 
     model = predictor.setdefault("model", {})
     model["storageUri"] = wanted.storage_uri
     ours = {"BELLWETHER_MODEL_VERSION": number, "BELLWETHER_BUNDLE_DIGEST": wanted.digest}
-    given = [one for one in model.get("env", []) if one.get("name") not in ours]
+    given = [variable for variable in model.get("env", []) if variable.get("name") not in ours]
     model["env"] = [*given, *({"name": name, "value": value} for name, value in ours.items())]
     return made
 
@@ -194,7 +194,7 @@ def disruption_budget(config: RolloutConfig, service: Mapping[str, Any]) -> Obje
     if not config.disruption_budget:
         return None
     owner = service["metadata"]
-    said = config.disruption_budget.get("metadata", {})
+    template = config.disruption_budget.get("metadata", {})
     owned_by = {
         "apiVersion": service["apiVersion"],
         "kind": service["kind"],
@@ -207,8 +207,8 @@ def disruption_budget(config: RolloutConfig, service: Mapping[str, Any]) -> Obje
         "metadata": {
             "name": owner["name"],
             "namespace": owner["namespace"],
-            "labels": {**said.get("labels", {}), MODEL_VERSION: owner["labels"][MODEL_VERSION]},
-            "annotations": said.get("annotations", {}),
+            "labels": {**template.get("labels", {}), MODEL_VERSION: owner["labels"][MODEL_VERSION]},
+            "annotations": template.get("annotations", {}),
             "ownerReferences": [owned_by],
         },
         "spec": {
@@ -262,9 +262,9 @@ def read_traffic(route: Mapping[str, Any], model: str) -> Traffic:
         number = name.removeprefix(prefix).removesuffix(suffix)
         if name == f"{prefix}{number}{suffix}" and number.isdigit():
             weights[int(number)] = int(backend.get("weight", 1))
-    said = route.get("metadata", {}).get("annotations", {}).get(HELD, "")
-    held = tuple(int(one) for one in said.split(",") if one.strip().isdigit())
-    return Traffic(weights, tuple(one for one in held if one in weights))
+    annotation = route.get("metadata", {}).get("annotations", {}).get(HELD, "")
+    held = tuple(int(version) for version in annotation.split(",") if version.strip().isdigit())
+    return Traffic(weights, tuple(version for version in held if version in weights))
 
 
 def _split(traffic: Traffic, model: str, port: int) -> list[Object]:

@@ -81,15 +81,15 @@ class PortForward(Closing):
                 command, stdout=subprocess.PIPE, stderr=complaints, start_new_session=True
             )
             self._process = process
-            said = _first_line(process, time.monotonic() + START_SECONDS)
-            match = _SAID.match(said)
+            first = _first_line(process, time.monotonic() + START_SECONDS)
+            match = _SAID.match(first)
             if match is None:
                 self.close()
                 complaints.seek(0)
                 words = complaints.read(2_000).decode(errors="replace").strip()
                 if words.endswith("timed out waiting for the condition"):
                     words = f"no pod behind it runs, waited {POD_SECONDS} s"
-                raise self._failed(words or said.decode(errors="replace") or "it said nothing")
+                raise self._failed(words or first.decode(errors="replace") or "it said nothing")
             self._local = int(match[1])
 
     def _failed(self, found: str) -> Unavailable:

@@ -128,23 +128,25 @@ def _answers(url: str, log_rows: int, source: str, notes: list[str]) -> list[dic
         log.close()
     if len(found) == log_rows:
         notes.append(f"only the newest {log_rows} rows of the prediction log were read")
-    mine = [one for one in found if one.source == source and not one.own_bars]
-    if len(mine) < len(found):
+    matching = [
+        forecast for forecast in found if forecast.source == source and not forecast.own_bars
+    ]
+    if len(matching) < len(found):
         notes.append(
-            f"{len(found) - len(mine)} logged forecasts of other sources or of callers' own bars "
+            f"{len(found) - len(matching)} logged forecasts of other sources or of callers' own bars "
             "are left out"
         )
     return [
         {
-            "symbol": one.symbol,
-            "model_version": one.model_version,
-            "as_of": to_nanoseconds(one.as_of),
-            "last_close": one.last_close,
-            "quantiles": one.quantiles,
-            "target_times": [to_nanoseconds(instant) for instant in one.target_times],
-            "probability_of_rise": one.probability_of_rise,
+            "symbol": forecast.symbol,
+            "model_version": forecast.model_version,
+            "as_of": to_nanoseconds(forecast.as_of),
+            "last_close": forecast.last_close,
+            "quantiles": forecast.quantiles,
+            "target_times": [to_nanoseconds(instant) for instant in forecast.target_times],
+            "probability_of_rise": forecast.probability_of_rise,
         }
-        for one in reversed(mine)
+        for forecast in reversed(matching)
     ]
 
 

@@ -121,7 +121,9 @@ class PredictionLog:
 
     def _drain(self, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         """Write `rows`, then all that waits; return what the database would not take."""
-        while rows or (rows := [row for one in self._take(_BATCH_ROWS) for row in rows_of(one)]):
+        while rows or (
+            rows := [row for answer in self._take(_BATCH_ROWS) for row in rows_of(answer)]
+        ):
             if not self._insert(rows):
                 return rows
             self._on_rows("written", len(rows))

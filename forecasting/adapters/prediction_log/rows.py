@@ -187,7 +187,7 @@ def forecast_of(row: "RowMapping") -> LoggedForecast:
     fields["made_at"] = from_milliseconds(fields["made_at"])
     fields["quantiles"] = orjson.loads(fields["quantiles"])
     fields["target_times"] = [
-        from_milliseconds(one) for one in orjson.loads(fields["target_times"])
+        from_milliseconds(milliseconds) for milliseconds in orjson.loads(fields["target_times"])
     ]
     fields["probability_of_rise"] = orjson.loads(fields["probability_of_rise"])
     return LoggedForecast(**fields)

@@ -108,10 +108,10 @@ def upgrade_schema(url: str) -> None:
         check=False,
     )
     if done.returncode != 0:
-        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
         raise RegistryUnavailable(
             "MLflow's database must take its schema",
-            f"{make_url(url).render_as_string(hide_password=True)}: {said[-1][:400]}",
+            f"{make_url(url).render_as_string(hide_password=True)}: {lines[-1][:400]}",
             "Check the database; a schema newer than this MLflow needs a newer image",
         )
 

@@ -95,14 +95,14 @@ class Workflows(Closing):
         Raises:
             WorkflowsUnavailable: none is there, it is too old, or it has users.
         """
-        told = self.api.get("/healthz")
-        if told.get("multi_user"):
+        health = self.api.get("/healthz")
+        if health.get("multi_user"):
             raise WorkflowsUnavailable(
                 "Kubeflow Pipelines must run in single-user mode",
                 f"{self.api.url} has users and asks each who he is",
                 "Install a standalone one, e.g. with charts/kubeflow-pipelines",
             )
-        version = re.match(r"v?(\d+)\.(\d+)\.\S*", str(told.get("tag_name", "")))
+        version = re.match(r"v?(\d+)\.(\d+)\.\S*", str(health.get("tag_name", "")))
         if version and (int(version[1]), int(version[2])) < OLDEST:
             raise WorkflowsUnavailable(
                 "Kubeflow Pipelines must be 2.17 or newer",
@@ -111,27 +111,27 @@ class Workflows(Closing):
             )
         return version[0] if version else ""
 
-    def wait(self, seconds: float, told: Callable[[str], None]) -> str:
+    def wait(self, seconds: float, on_change: Callable[[str], None]) -> str:
         """Check until it is there, as long as it may take to come up; its version.
 
         Args:
             seconds: how long it may take.
-            told: called with what is in the way, each time that changes.
+            on_change: called with what is in the way, each time that changes.
 
         Raises:
             WorkflowsUnavailable: it is still not there.
         """
         end = time.monotonic() + seconds
-        said = ""
+        reason = ""
         while True:
             try:
                 return self.check()
             except WorkflowsUnavailable as error:
                 if time.monotonic() >= end:
                     raise
-                if error.found != said:
-                    said = error.found
-                    told(said)
+                if error.found != reason:
+                    reason = error.found
+                    on_change(reason)
                 time.sleep(min(2.0, max(end - time.monotonic(), 0.0)))
 
     def link(self, run_id: str) -> str:
@@ -291,19 +291,19 @@ class Workflows(Closing):
         Raises:
             WorkflowsUnavailable: the server fails or is not there.
         """
-        told = map(WorkflowRun.read, self.api.every("/runs", "runs", newest_first=True))
+        answers = map(WorkflowRun.read, self.api.every("/runs", "runs", newest_first=True))
         if not pipeline:
-            return list(islice(told, newest))
-        wanted = self._pipeline(pipeline)
+            return list(islice(answers, newest))
+        pipeline_id = self._pipeline(pipeline)
         # The server cannot look for a pipeline's runs, and may hold very many of others.
-        looked_at = islice(told, _LOOKED_AT) if wanted else ()
-        return list(islice((one for one in looked_at if one.pipeline_id == wanted), newest))
+        looked_at = islice(answers, _LOOKED_AT) if pipeline_id else ()
+        return list(islice((run for run in looked_at if run.pipeline_id == pipeline_id), newest))
 
     # recurring runs
 
-    def schedule(self, wanted: Schedule) -> tuple[Outcome, str]:
+    def schedule(self, schedule: Schedule) -> tuple[Outcome, str]:
         """Make a recurring run be what it has to be; see `schedules.apply`."""
-        return schedules.apply(self.api, wanted)
+        return schedules.apply(self.api, schedule)
 
     def unschedule(self, pipeline: str) -> int:
         """Delete the recurring runs of a pipeline; how many there were. Their runs go on."""
@@ -315,8 +315,8 @@ class Workflows(Closing):
         Raises:
             WorkflowsUnavailable: the server fails or is not there.
         """
-        told = self.api.every(schedules.RECURRING, "recurringRuns", newest_first=True)
-        return [RecurringRun.read(one) for one in told]
+        answers = self.api.every(schedules.RECURRING, "recurringRuns", newest_first=True)
+        return [RecurringRun.read(answer) for answer in answers]
 
     def schedule_of(self, pipeline: str) -> RecurringRun:
         """The recurring run of a pipeline.
@@ -325,8 +325,8 @@ class Workflows(Closing):
             UnknownWorkflow: there is none.
             WorkflowsUnavailable: the server fails or is not there.
         """
-        for one in schedules.named(self.api, pipeline):
-            return one
+        for recurring in schedules.named(self.api, pipeline):
+            return recurring
         raise UnknownWorkflow(
             "a pipeline that is started as scheduled must have a schedule",
             f"{self.api.url} has no recurring run {pipeline}",
@@ -335,15 +335,15 @@ class Workflows(Closing):
 
     def _named(self, name: str) -> list[WorkflowRun]:
         """Runs of a name, the first by time, then by id, first."""
-        told = self.api.every("/runs", "runs", equal={"display_name": name})
-        found = [one for one in map(WorkflowRun.read, told) if one.name == name]
-        return sorted(found, key=lambda one: (one.created_at, one.id))
+        answers = self.api.every("/runs", "runs", equal={"display_name": name})
+        found = [run for run in map(WorkflowRun.read, answers) if run.name == name]
+        return sorted(found, key=lambda run: (run.created_at, run.id))
 
     def _pipeline(self, name: str) -> str:
         """The id of the pipeline of a name; "" when there is none."""
-        for one in self.api.every("/pipelines", "pipelines", equal={"name": name}):
-            if one.get("name") == name:
-                return str(one["pipeline_id"])
+        for pipeline in self.api.every("/pipelines", "pipelines", equal={"name": name}):
+            if pipeline.get("name") == name:
+                return str(pipeline["pipeline_id"])
         return ""
 
     def _made_pipeline(self, name: str, description: str) -> str:
@@ -363,7 +363,7 @@ class Workflows(Closing):
             equal={"name": name} if name else None,
             newest_first=True,
         )
-        for one in (PipelineVersion.read(pipeline, answer) for answer in versions):
-            if not name or one.name == name:
-                return one
+        for version in (PipelineVersion.read(pipeline, answer) for answer in versions):
+            if not name or version.name == name:
+                return version
         return None

@@ -142,8 +142,8 @@ class WorkflowApi(LazyClient):
             )
         if response.is_success:
             return answer
-        said = answer.get("message") or answer.get("error_message") or response.text[:400]
-        raise _error(status, f"{asked} was answered with {status}: {said}", str(said))
+        message = answer.get("message") or answer.get("error_message") or response.text[:400]
+        raise _error(status, f"{asked} was answered with {status}: {message}", str(message))
 
 
 def _predicates(equal: Mapping[str, str]) -> list[dict[str, str]]:
@@ -152,9 +152,9 @@ def _predicates(equal: Mapping[str, str]) -> list[dict[str, str]]:
     ]
 
 
-def _error(status: int, found: str, said: str) -> BellwetherError:
+def _error(status: int, found: str, message: str) -> BellwetherError:
     """What a status means, with the server's own sentence."""
-    if status == 404 and said in {"Not Found", "404 page not found"}:
+    if status == 404 and message in {"Not Found", "404 page not found"}:
         return WorkflowsUnavailable(
             f"{_WHAT} must speak its API v2beta1", found, f"Install {_WHAT} 2.17 or newer"
         )

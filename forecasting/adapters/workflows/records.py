@@ -96,7 +96,7 @@ class WorkflowRun:
     @property
     def doing(self) -> str:
         """Names of the steps that run, separated by commas."""
-        return ", ".join(one.name for one in self.steps if one.state == "RUNNING")
+        return ", ".join(step.name for step in self.steps if step.state == "RUNNING")
 
     def seconds(self, now: datetime) -> float:
         """How long it has run at `now` (aware), or ran."""
@@ -109,16 +109,18 @@ class WorkflowRun:
         state = str(answer.get("state") or "PENDING")
         steps = _steps((answer.get("run_details") or {}).get("task_details") or [])
         finished = instant(answer.get("finished_at"))
-        said = (answer.get("error") or {}).get("message", "")
-        if not said and state == "FAILED":
-            said = ", ".join(f"step {one.name} failed" for one in steps if one.state == "FAILED")
+        error = (answer.get("error") or {}).get("message", "")
+        if not error and state == "FAILED":
+            error = ", ".join(
+                f"step {step.name} failed" for step in steps if step.state == "FAILED"
+            )
         return cls(
             id=str(answer["run_id"]),
             name=str(answer.get("display_name", "")),
             state=state,
             created_at=instant(answer.get("created_at")) or EPOCH,
             finished_at=finished if state in ENDED else None,
-            error=str(said),
+            error=str(error),
             pipeline_id=str(reference.get("pipeline_id", "")),
             version_id=str(reference.get("pipeline_version_id", "")),
             recurring_run_id=str(answer.get("recurring_run_id") or ""),
@@ -181,16 +183,16 @@ def instant(text: str | None) -> datetime | None:
     return None if found == EPOCH else found
 
 
-def _steps(told: list[Mapping[str, Any]]) -> tuple[StepState, ...]:
+def _steps(tasks: list[Mapping[str, Any]]) -> tuple[StepState, ...]:
     """The steps among a run's tasks, which are the nodes of its workflow.
 
     KFP's compiler puts a driver before every step, `ingest-driver` before `ingest`, and likewise
     before a loop's iterations and an exit handler, which are nobody's news.
     """
     ordered = sorted(
-        told, key=lambda one: str(one.get("start_time") or one.get("create_time") or "")
+        tasks, key=lambda task: str(task.get("start_time") or task.get("create_time") or "")
     )
-    names = [(str(one.get("display_name", "")), str(one.get("state", ""))) for one in ordered]
+    names = [(str(task.get("display_name", "")), str(task.get("state", ""))) for task in ordered]
     driven = {name.removesuffix(_DRIVER) for name, _ in names if name.endswith(_DRIVER)}
     return tuple(
         StepState(name, state)

@@ -56,15 +56,15 @@ class Schedule:
             "no_catchup": True,
         }
 
-    def is_met_by(self, one: RecurringRun) -> bool:
+    def is_met_by(self, existing: RecurringRun) -> bool:
         """Whether a recurring run does just this, enabled or not."""
         return (
-            (one.name, one.pipeline_id, one.version_id)
+            (existing.name, existing.pipeline_id, existing.version_id)
             == (self.name, self.version.pipeline_id, self.version.id)
-            and one.cron == six_fields(self.cron)
-            and dict(one.parameters) == dict(self.parameters)
-            and one.no_catchup
-            and one.max_concurrency == _AT_A_TIME
+            and existing.cron == six_fields(self.cron)
+            and dict(existing.parameters) == dict(self.parameters)
+            and existing.no_catchup
+            and existing.max_concurrency == _AT_A_TIME
         )
 
 
@@ -92,12 +92,12 @@ def six_fields(cron: str) -> str:
 
 def named(api: WorkflowApi, name: str) -> list[RecurringRun]:
     """The recurring runs of a name, the newest first. Errors as `WorkflowApi.get`."""
-    told = api.every(RECURRING, "recurringRuns", equal={"display_name": name}, newest_first=True)
+    answers = api.every(RECURRING, "recurringRuns", equal={"display_name": name}, newest_first=True)
     # A database may compare without regard to case.
-    return [one for one in map(RecurringRun.read, told) if one.name == name]
+    return [recurring for recurring in map(RecurringRun.read, answers) if recurring.name == name]
 
 
-def apply(api: WorkflowApi, wanted: Schedule) -> tuple[Outcome, str]:
+def apply(api: WorkflowApi, schedule: Schedule) -> tuple[Outcome, str]:
     """Make the cluster have this one recurring run of its name.
 
     The API cannot change a recurring run. One that is outdated is disabled, the new one is created,
@@ -106,7 +106,7 @@ def apply(api: WorkflowApi, wanted: Schedule) -> tuple[Outcome, str]:
 
     Args:
         api: the server.
-        wanted: what has to be.
+        schedule: what has to be.
 
     Returns:
         What came of it, and the recurring run's id.
@@ -116,23 +116,23 @@ def apply(api: WorkflowApi, wanted: Schedule) -> tuple[Outcome, str]:
         UnknownWorkflow: the version is gone.
         WorkflowsUnavailable: the server fails or is not there.
     """
-    body = wanted.body()
-    existing = named(api, wanted.name)
-    kept = next((one for one in existing if wanted.is_met_by(one)), None)
-    outdated = [one for one in existing if one is not kept]
-    if kept is not None:
-        if kept.enabled != wanted.enabled:
-            _switch(api, kept, on=wanted.enabled)
+    body = schedule.body()
+    existing = named(api, schedule.name)
+    current = next((recurring for recurring in existing if schedule.is_met_by(recurring)), None)
+    outdated = [recurring for recurring in existing if recurring is not current]
+    if current is not None:
+        if current.enabled != schedule.enabled:
+            _switch(api, current, on=schedule.enabled)
         _delete(api, outdated)
-        return "kept", kept.id
-    running = [one for one in outdated if one.enabled]
-    for one in running:
-        _switch(api, one, on=False)
+        return "kept", current.id
+    running = [recurring for recurring in outdated if recurring.enabled]
+    for recurring in running:
+        _switch(api, recurring, on=False)
     try:
         made = RecurringRun.read(api.post(RECURRING, body))
     except BellwetherError:
-        for one in running:
-            _switch(api, one, on=True)
+        for recurring in running:
+            _switch(api, recurring, on=True)
         raise
     _delete(api, outdated)
     return ("replaced" if outdated else "created"), made.id
@@ -145,11 +145,11 @@ def remove(api: WorkflowApi, name: str) -> int:
     return len(existing)
 
 
-def _switch(api: WorkflowApi, one: RecurringRun, *, on: bool) -> None:
-    api.post(f"{RECURRING}/{one.id}:{'enable' if on else 'disable'}")
+def _switch(api: WorkflowApi, recurring: RecurringRun, *, on: bool) -> None:
+    api.post(f"{RECURRING}/{recurring.id}:{'enable' if on else 'disable'}")
 
 
 def _delete(api: WorkflowApi, outdated: list[RecurringRun]) -> None:
-    for one in outdated:
+    for recurring in outdated:
         # Without ORPHAN, Kubernetes would remove its running workflows, too: they are its children.
-        api.delete(f"{RECURRING}/{one.id}", propagation_policy="ORPHAN")
+        api.delete(f"{RECURRING}/{recurring.id}", propagation_policy="ORPHAN")

@@ -74,10 +74,10 @@ def fault(name: str, reply: Reply, found: str) -> SourceUnavailable:
 def _limited(reply: Reply, text: str) -> RateLimited:
     wait = asked_to_wait(reply.headers)
     asks = "limits our rate" if wait is None else f"asks us to wait {wait:g} s"
-    said = f": {text[:_SHOWN]!r}" if text and not text.startswith("<") else ""
+    sentence = f": {text[:_SHOWN]!r}" if text and not text.startswith("<") else ""
     return RateLimited(
         FAULTS["rate_limited"].rule,
-        f"{reply.provider} {asks} ({reply.about}){said} (rate_limited)",
+        f"{reply.provider} {asks} ({reply.about}){sentence} (rate_limited)",
         "Wait, ask for fewer symbols, or take another source",
         retry_after=wait,
     )
@@ -88,12 +88,12 @@ def asked_to_wait(headers: Mapping[str, str]) -> float | None:
 
     From Retry-After (RFC 9110, seconds or a date) or X-RateLimit-Reset in seconds.
     """
-    said = (headers.get("retry-after") or headers.get("x-ratelimit-reset") or "").strip()
+    header = (headers.get("retry-after") or headers.get("x-ratelimit-reset") or "").strip()
     try:
-        seconds = float(said)
+        seconds = float(header)
     except ValueError:
         try:
-            seconds = (parsedate_to_datetime(said) - utc_now()).total_seconds()
+            seconds = (parsedate_to_datetime(header) - utc_now()).total_seconds()
         except (ValueError, TypeError):  # no date, or one without a zone
             return None
     return max(0.0, seconds) if seconds < 7 * 86_400 else None

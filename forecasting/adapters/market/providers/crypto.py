@@ -70,8 +70,8 @@ class CryptoSource:
         import pandas as pd
 
         check_interval(self.name, interval)
-        wanted = list(dict.fromkeys(symbol.upper() for symbol in symbols))
-        if not wanted:
+        tickers = list(dict.fromkeys(symbol.upper() for symbol in symbols))
+        if not tickers:
             raise InvalidSettings("ccxt needs symbols", "none were named", "Name some: BTC-USDT")
         until = time.monotonic() + self.deadline_seconds
         exchange = _open(self.exchange, self.base_url, until, self.processes)
@@ -81,9 +81,9 @@ class CryptoSource:
                 f"{interval!r} was asked for",
             )
         _asked(exchange, partial(exchange.load_markets), "its markets", until)
-        markets = [_market(exchange, symbol) for symbol in wanted]
+        markets = [_market(exchange, symbol) for symbol in tickers]
         frames, notes = [], [f"Candles of {self.exchange} by ccxt, volume in the first currency."]
-        for symbol, market in zip(wanted, markets, strict=True):
+        for symbol, market in zip(tickers, markets, strict=True):
             candles = _candles(exchange, market, start, end, interval, until)
             bars = _bars(exchange, symbol, candles, interval)
             step = INTERVALS[interval] * 1_000
@@ -184,7 +184,7 @@ def _date_of(headers: Mapping[str, str]) -> datetime | None:
 def _redirected(address: Any, base_url: str) -> Any:
     """An address of ccxt, or a tree of them, with another host in front of each path."""
     if isinstance(address, dict):
-        return {name: _redirected(one, base_url) for name, one in address.items()}
+        return {name: _redirected(part, base_url) for name, part in address.items()}
     ours, theirs = urlsplit(base_url), urlsplit(str(address))
     return urlunsplit((ours.scheme, ours.netloc, ours.path + theirs.path, theirs.query, ""))
 
@@ -233,10 +233,10 @@ def _words(error: Exception) -> str:
 
 def _market(exchange: Any, symbol: str) -> str:
     """The name ccxt has for a spot market that we write with a dash."""
-    wanted = symbol.replace("-", "/")
-    if wanted in exchange.markets and exchange.markets[wanted].get("spot"):
-        return wanted
-    base = wanted.partition("/")[0]
+    pair = symbol.replace("-", "/")
+    if pair in exchange.markets and exchange.markets[pair].get("spot"):
+        return pair
+    base = pair.partition("/")[0]
     near = [name for name in sorted(exchange.markets) if name.startswith(f"{base}/")][:8]
     there = ", ".join(name.replace("/", "-") for name in near) or "none of that coin"
     raise UnknownSymbol(

@@ -79,13 +79,13 @@ class SampleSource:
         self, symbols: Sequence[str], start: date | None, end: date | None, interval: str
     ) -> FetchResult:
         """Historical bars; see `PriceSource.fetch`."""
-        wanted = tuple(dict.fromkeys(symbol.upper() for symbol in symbols))
-        name = self._universe_of(wanted, interval)
+        tickers = tuple(dict.fromkeys(symbol.upper() for symbol in symbols))
+        name = self._universe_of(tickers, interval)
         universe = UNIVERSES[name]
-        wanted = wanted or universe.default
+        tickers = tickers or universe.default
         bars = universe.read(_folder(universe.package))
-        bars = within(bars[bars["symbol"].isin(wanted)], start, end)
-        lacking = sorted(set(wanted) - set(bars["symbol"]))
+        bars = within(bars[bars["symbol"].isin(tickers)], start, end)
+        lacking = sorted(set(tickers) - set(bars["symbol"]))
         if lacking:
             raise SourceUnavailable(
                 "a sample must have bars in the time asked for",

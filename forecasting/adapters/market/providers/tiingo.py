@@ -92,10 +92,10 @@ class TiingoSource:
         import pandas as pd
 
         check_interval(self.name, interval, ("1d",))
-        wanted = list(dict.fromkeys(symbol.upper() for symbol in symbols))
-        if not wanted:
+        tickers = list(dict.fromkeys(symbol.upper() for symbol in symbols))
+        if not tickers:
             raise InvalidSettings("tiingo needs symbols", "none were named", "Name some, e.g. AAPL")
-        for symbol in wanted:
+        for symbol in tickers:
             _refuse_elsewhere(symbol)
         if not self._token:
             raise InvalidSettings(
@@ -113,8 +113,8 @@ class TiingoSource:
             seconds=self.deadline_seconds,
             limit_phrase=_LIMIT,
         ) as web:
-            one = partial(_history, web, budget, start=start, end=end)
-            got = web.each(one, wanted)
+            history = partial(_history, web, budget, start=start, end=end)
+            got = web.each(history, tickers)
         bars = pd.concat([frame for frame, _ in got], ignore_index=True)
         notes = (
             "Tiingo end-of-day prices: as traded, with Tiingo's dividends and splits.",

@@ -80,8 +80,8 @@ class TInvestSource:
         import pandas as pd
 
         check_interval(self.name, interval, tuple(INTERVALS))
-        wanted = list(dict.fromkeys(symbol.upper() for symbol in symbols))
-        if not wanted:
+        tickers = list(dict.fromkeys(symbol.upper() for symbol in symbols))
+        if not tickers:
             raise InvalidSettings(
                 "tinvest needs symbols", "none were named", "Name some, e.g. SBER.ME"
             )
@@ -99,8 +99,10 @@ class TInvestSource:
             seconds=self.deadline_seconds,
         ) as web:
             asking = _Asking(web, self.base_url, self.class_code, self.processes)
-            one = partial(asking.history, start=start, end=end, interval=interval, now=fetched_at)
-            got = web.each(one, wanted)
+            history = partial(
+                asking.history, start=start, end=end, interval=interval, now=fetched_at
+            )
+            got = web.each(history, tickers)
         notes = (
             "T-Invest (T-Bank) prices of the Moscow Exchange, in its own trading currency.",
             "T-Invest does not list splits: look for jumps of the price.",

@@ -116,31 +116,31 @@ def amount_of(quotation: Any, symbol: str) -> float:
     return whole(parts["units"], symbol) + whole(parts["nano"], symbol) / 1e9
 
 
-def whole(said: Any, symbol: str) -> int:
+def whole(value: Any, symbol: str) -> int:
     """A whole number, which JSON of protocol buffers writes as text when it is long.
 
     Raises:
         SourceUnavailable: it is none.
     """
     try:
-        return int(said)
+        return int(value)
     except (ValueError, TypeError) as error:
         raise SourceUnavailable(
-            "T-Invest's numbers must be whole", f"{symbol}: {said!r}", LATER
+            "T-Invest's numbers must be whole", f"{symbol}: {value!r}", LATER
         ) from error
 
 
-def instant(said: Any, symbol: str) -> datetime:
+def instant(value: Any, symbol: str) -> datetime:
     """An aware moment out of ISO 8601.
 
     Raises:
         SourceUnavailable: it is none.
     """
     try:
-        moment = datetime.fromisoformat(str(said))
+        moment = datetime.fromisoformat(str(value))
     except ValueError as error:
         raise SourceUnavailable(
-            "T-Invest's times must be ISO 8601", f"{symbol}: {said!r}", LATER
+            "T-Invest's times must be ISO 8601", f"{symbol}: {value!r}", LATER
         ) from error
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 

@@ -67,29 +67,29 @@ class YahooSource:
         import pandas as pd
 
         check_interval(self.name, interval, INTERVALS)
-        wanted = list(dict.fromkeys(symbol.upper() for symbol in symbols))
-        if not wanted:
+        tickers = list(dict.fromkeys(symbol.upper() for symbol in symbols))
+        if not tickers:
             raise InvalidSettings(
                 "yahoo needs symbols", "none were named", "Name some, e.g. --symbols AAPL,BTC-USD"
             )
         until = time.monotonic() + self.deadline_seconds
         _check_reachable(self.base_url or ADDRESS, min(CONNECT_SECONDS, self.deadline_seconds))
-        answers = self._ask(wanted, start, interval, until)
+        answers = self._ask(tickers, start, interval, until)
         fetched_at = utc_now()
         frames, running = [], []
-        for symbol in wanted:
+        for symbol in tickers:
             bars = _bars(symbol, answers[symbol], interval)
             closed = bars["timestamp"].isna() | (bars["timestamp"] <= fetched_at)
             if not closed.all():
                 running.append(symbol)
-            kept = within(bars[closed], start, end)
-            if kept.empty:
+            asked_for = within(bars[closed], start, end)
+            if asked_for.empty:
                 raise SourceUnavailable(
                     "an answer must have bars",
                     f"Yahoo has none of {symbol} from {start or 'the start'} to {end or 'now'}",
                     "Ask for other dates",
                 )
-            frames.append(kept)
+            frames.append(asked_for)
         notes = ["Yahoo Finance by yfinance: unofficial, and for personal use."]
         notes.append("Yahoo adjusts prices for later splits; that was undone, splits are kept.")
         if running:

@@ -135,18 +135,20 @@ def _history(
     }
 
 
-def _failure(symbol: str, said: Said, found: str) -> BellwetherError:
+def _failure(symbol: str, heard: Said, found: str) -> BellwetherError:
     """What went wrong, by what Yahoo said rather than by what yfinance made of it."""
-    description = said.error.get("description", "")
-    if said.status == 429:
-        wait = f"asks us to wait {said.retry_after:g} s" if said.retry_after else "limits our rate"
+    description = heard.error.get("description", "")
+    if heard.status == 429:
+        wait = (
+            f"asks us to wait {heard.retry_after:g} s" if heard.retry_after else "limits our rate"
+        )
         return RateLimited(
             "a price source may be asked only so often",
             f"Yahoo {wait} ({symbol})",
             "Wait a few minutes, ask for fewer symbols, or take SOURCE=sample",
-            retry_after=said.retry_after,
+            retry_after=heard.retry_after,
         )
-    if said.error.get("code") == "Not Found" or said.status == 404:
+    if heard.error.get("code") == "Not Found" or heard.status == 404:
         return UnknownSymbol(
             "Yahoo must know the symbol",
             f"{symbol}: {description or 'not found'}",
@@ -160,7 +162,7 @@ def _failure(symbol: str, said: Said, found: str) -> BellwetherError:
         )
     return SourceUnavailable(
         "Yahoo must answer with bars",
-        f"{symbol}: {description or found}" + (f" (HTTP {said.status})" if said.status else ""),
+        f"{symbol}: {description or found}" + (f" (HTTP {heard.status})" if heard.status else ""),
         "Try again later, or take SOURCE=sample",
     )
 

@@ -28,16 +28,19 @@ def run(
         UnknownSymbol: the source does not know a symbol.
         SourceUnavailable: it failed, and the data set holds nothing.
         InvalidPrices: the bars as a whole cannot be read.
-        InvalidSettings: there is no such source or shard, or it does not have such bars.
+        InvalidSettings: there is no such source, second provider or shard, or it does not have
+            such bars.
     """
     from forecasting.adapters.lake.lake import Lake
-    from forecasting.adapters.market.open import open_source
+    from forecasting.adapters.market.open import open_secondary, open_source
     from forecasting.adapters.market.parts import Shard, fetch_part
 
     settings = Settings()
     which = Shard.parse(shard)
+    opened = open_source(source, settings, which.count, **read_options(source_options))
+    open_secondary(opened, settings)  # a wrong name is refused before anything is fetched
     part = fetch_part(
-        open_source(source, settings, which.count, **read_options(source_options)),
+        opened,
         which,
         symbols=listed(symbols),
         interval=interval,

@@ -69,7 +69,7 @@ def read_the_page(cluster: Cluster, version: int) -> None:
     known = {
         one["api_name"]: one["id"] for one in cluster.page_request("/config").json()["dependencies"]
     }
-    for name, data in (("_forecast_or_known", ["AAPL", 5, "champion"]), ("_feed", [None])):
+    for name, data in (("_forecast_or_symbols", ["AAPL", 5, "champion"]), ("_feed", [None])):
         press(known[name], data)
 
 

@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from bellwether.cli import app
+from bellwether.console import console
 from forecasting.errors import EXIT_ROLLED_BACK, InvalidSettings
 from serving.rollout import rollout as rollouts
 from serving.rollout.rollout import RunResult
@@ -95,7 +96,8 @@ def test_a_run_with_options_that_make_no_sense_is_refused(called, words):
     assert called == []
 
 
-def test_the_status_is_a_table_with_remarks_or_json(called):
+def test_the_status_is_a_table_with_remarks_or_json(called, monkeypatch):
+    monkeypatch.setattr(console, "width", 200)  # no cell is broken, whatever terminal there is
     printed = run("status").output
     assert "not ready" in printed
     assert "12.5%" in printed

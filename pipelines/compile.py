@@ -2,7 +2,6 @@
 
 import argparse
 import tempfile
-from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
@@ -33,20 +32,14 @@ def package(
     Raises:
         InvalidSettings: there is no such pipeline.
     """
-    if name not in NAMES:
-        raise InvalidSettings(f"a pipeline is one of {', '.join(NAMES)}", f"{name!r} was given")
-    return _compiled(name, image, names)
-
-
-# Takes seconds: for every setting of a task KFP 2.17 looks at the source of the whole call stack.
-@lru_cache(maxsize=8)
-def _compiled(name: str, image: str, names: ClusterNames) -> str:
     from kfp.compiler import Compiler
 
     from pipelines.cluster import on_cluster
     from pipelines.refresh import refresh
     from pipelines.training import training
 
+    if name not in NAMES:
+        raise InvalidSettings(f"a pipeline is one of {', '.join(NAMES)}", f"{name!r} was given")
     pipeline = (
         on_cluster(training, names, job="training", last_step="register")
         if name == TRAINING

@@ -94,8 +94,9 @@ def judge_error(
         skill, limit = skill_and_limit
         return "at_least", skill, limit, skill < limit
 
-    own = [point for point in points if point.model_version == model_version]
-    return _judge_realised("error", "skill", own, rules, measure, needs_baseline=True)
+    return _judge_realised(
+        "error", "skill", points, rules, measure, model_version=model_version, needs_baseline=True
+    )
 
 
 def judge_coverage(
@@ -118,8 +119,9 @@ def judge_coverage(
         above = covered > (low + high) / 2
         return ("at_most", covered, high, drifted) if above else ("at_least", covered, low, drifted)
 
-    own = [point for point in points if point.model_version == model_version]
-    return _judge_realised("coverage", "coverage", own, rules, measure)
+    return _judge_realised(
+        "coverage", "coverage", points, rules, measure, model_version=model_version
+    )
 
 
 _Measured: TypeAlias = tuple[str, float, float, bool]
@@ -129,10 +131,11 @@ _Measured: TypeAlias = tuple[str, float, float, bool]
 def _judge_realised(
     scope: str,
     figure: str,
-    points: Sequence[RealisedPoint],
+    points: Iterable[RealisedPoint],
     rules: DriftRules,
     measure: Callable[[Sequence[RealisedPoint], int, float], _Measured | None],
     *,
+    model_version: str,
     needs_baseline: bool = False,
 ) -> ScopeDrift:
     """The verdict on a realised figure of one version at every watched horizon.
@@ -140,17 +143,19 @@ def _judge_realised(
     Args:
         scope: name of the scope.
         figure: name of the figure.
-        points: of one version.
+        points: realised figures by as-of instant, of any versions.
         rules: which horizons, how many instants, how many false alarms.
         measure: points of a horizon, oldest first, the horizon in bars and the false alarms
             allowed to what was measured; None where the points are too few.
+        model_version: whose points are judged.
         needs_baseline: whether only points whose random walk is known can be measured.
     """
+    own = [point for point in points if point.model_version == model_version]
     columns: list[ColumnDrift] = []
     not_measured: list[NotMeasured] = []
     share = rules.false_alarms / len(rules.watched_horizons)
     for horizon in rules.watched_horizons:
-        matured = sorted((p for p in points if p.horizon == horizon), key=lambda point: point.as_of)
+        matured = sorted((p for p in own if p.horizon == horizon), key=lambda point: point.as_of)
         known = [p for p in matured if not needs_baseline or p.baseline_pinball is not None]
         if matured and not known:
             reason = "the random walk of this version is not known"
@@ -167,7 +172,7 @@ def _judge_realised(
         tuple(columns),
         tuple(not_measured),
         0,
-        sum(point.matured for point in points),
+        sum(point.matured for point in own),
         any(column.drifted for column in columns),
         rules.false_alarms if columns else None,
     )

@@ -7,13 +7,13 @@ names everything that is wrong, each with the command that mends it.
 import json
 import re
 import shutil
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 from bellwether.cluster.kubectl import Kubectl, ask, holds
+from bellwether.demo.supervisor import is_free
 from bellwether.doctor import CheckResult
 from forecasting.errors import BellwetherError
 
@@ -208,7 +208,7 @@ def check_machine(profile: str, port: int, *, own: bool) -> list[CheckResult]:
     return [
         *results,
         *judge_inotify(limits),
-        judge_port(port, free=_is_free(port), own=own),
+        judge_port(port, free=is_free(port), own=own),
     ]
 
 
@@ -248,13 +248,3 @@ def refuse(results: Sequence[CheckResult]) -> None:
             "\n       ".join(["", *wrong]),
             "Mend these, then run the same command again",
         )
-
-
-def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True

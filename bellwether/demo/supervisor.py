@@ -136,18 +136,24 @@ def free_port(preferred: int) -> int:
         Unavailable: a hundred ports in a row are taken.
     """
     for port in range(preferred, min(preferred + 100, 65_536)):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        if is_free(port):
             return port
     raise Unavailable(
         "the demo needs free ports on 127.0.0.1",
         f"{preferred} to {preferred + 99} are all taken",
         "Stop what listens there",
     )
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on a loopback port right now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> None:

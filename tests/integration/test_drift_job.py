@@ -26,16 +26,15 @@ from forecasting.errors import (
     Unavailable,
 )
 from forecasting.features.build import FeatureSpec, build_features
-from forecasting.features.online import serve_features
 from forecasting.features.targets import SignalRule, horizon_returns
 from forecasting.models.training import TrainingConfig, train_on_examples
 from forecasting.models.training_set import Examples
-from forecasting.prices.calendar import horizon_times
 from forecasting.prices.quality.judge import judge
 from forecasting.settings import Settings
 from tests.clock import machine_now
 from tests.integration.test_pushgateway import gateway, scrape
 from tests.ports import free_port
+from tests.served_models import publish_snapshot
 
 __all__ = ["gateway"]
 
@@ -56,24 +55,6 @@ FEW = {
     "ranked": (),
 }
 """A feature of every kind that is judged in its own way: Evidently draws each four times a run."""
-
-
-def publish(lake, snapshot, table, spec):
-    lake.publish_features(
-        "default",
-        serve_features(
-            table,
-            spec,
-            snapshot_id=snapshot.id,
-            dataset="default",
-            source=snapshot.source,
-            replay=snapshot.replay,
-            synthetic=snapshot.synthetic,
-            fetched_at=snapshot.fetched_at,
-            created_at=machine_now(),
-            horizon_times=lambda symbol, last: horizon_times(symbol, last, "1d"),
-        ),
-    )
 
 
 def answer_the_past(log_url, bundle, served, version):
@@ -171,7 +152,7 @@ def world(mlflow_url, tmp_path_factory):
     registry.promote(version, expected_champion=None, who="test", why="first")
     registry.close()
     ledger.close()
-    publish(lake, snapshot, build_features(prices, spec), spec)
+    publish_snapshot(lake, snapshot, build_features(prices, spec), spec)
     answer_the_past(
         settings.prediction_log,
         load_bundle(folder / "bundle", expected_digest=info.digest),

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -16,16 +17,14 @@ from forecasting.adapters.lake.lake import Lake
 from forecasting.adapters.market.open import open_source
 from forecasting.bundle.bundle import write_bundle
 from forecasting.features.build import FeatureSpec, build_features
-from forecasting.features.online import serve_features
 from forecasting.features.targets import SignalRule, horizon_returns
 from forecasting.models.training import TrainingConfig, train_on_examples
 from forecasting.models.training_set import Examples
-from forecasting.prices.calendar import horizon_times
 from forecasting.schema import MAX_HORIZON
 from forecasting.settings import Settings
-from tests.clock import machine_now
 from tests.ports import free_port
 from tests.processes import running
+from tests.served_models import publish_snapshot
 from tests.servers import answers
 from tests.time_limits import seconds, wait_until
 
@@ -40,7 +39,6 @@ pytestmark = pytest.mark.integration
 def state(tmp_path_factory):
     """A state folder as a training leaves it: prices and features in the lake, and a bundle."""
     folder = tmp_path_factory.mktemp("examples")
-    now = machine_now()  # the server reads it itself
     lake = Lake(str(folder / "lake"))
     source = open_source("files", Settings(), path=PRICES)
     options = {"symbols": (), "interval": "1d", "last_good_days": 7.0}
@@ -51,19 +49,8 @@ def state(tmp_path_factory):
     trained = train_on_examples("random_walk", Examples.of(table, returns), TrainingConfig(folds=3))
     training = {"snapshot": snapshot.id, "source": "files", "dataset": "acme-1d"}
     write_bundle(folder / "bundle", trained, spec, training=training, signal=SignalRule())
-    served = serve_features(
-        table,
-        spec,
-        snapshot_id=snapshot.id,
-        dataset="acme-1d",
-        source="files",
-        replay=True,
-        synthetic=False,
-        fetched_at=now,
-        created_at=now,
-        horizon_times=lambda symbol, last: horizon_times(symbol, last, "1d"),
-    )
-    lake.publish_features("acme-1d", served)
+    # Old prices are served as if they had just been fetched, like the bundled sample.
+    publish_snapshot(lake, replace(snapshot, replay=True), table, spec)
     return folder
 
 

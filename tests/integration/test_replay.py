@@ -1,6 +1,7 @@
 """What is replayed must be out of sample: a version that has seen the bars is left alone."""
 
 from datetime import UTC, datetime
+from uuid import uuid4
 
 import pytest
 
@@ -27,7 +28,7 @@ def test_only_a_version_that_has_not_seen_the_bars_is_replayed(
     mlflow_url, tmp_path, trained_until, replayed
 ):
     ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
-    name = f"replayed-{tmp_path.name}"
+    name = f"replayed-{uuid4().hex[:8]}"  # the registry is shared by all test processes
     registry = Registry(mlflow_url, name, ledger=ledger)
     bundle = tmp_path / "bundle"
     bundle.mkdir()

@@ -12,7 +12,11 @@ def every_kind(root: type[BellwetherError] = BellwetherError) -> list[type[Bellw
     return [root, *(kind for child in root.__subclasses__() for kind in every_kind(child))]
 
 
-@pytest.mark.parametrize("kind", [k for k in every_kind() if k.__module__ == errors.__name__])
+# Doors may have kinds of their own, which other tests have loaded or not.
+OWN = [kind for kind in every_kind() if kind.__module__ == errors.__name__]
+
+
+@pytest.mark.parametrize("kind", OWN)
 def test_every_error_comes_back_from_its_record(kind: type[BellwetherError]) -> None:
     error = kind("a price must be positive", "-1 was given", "Look at the file")
     found = from_record(json.loads(json.dumps(to_record(error))))
@@ -39,6 +43,4 @@ def test_the_drawing_shows_every_error_with_its_status_and_exit_code() -> None:
         for line in str(errors.__doc__).splitlines()
         if (words := line.strip("│├└─ ").split())[2:3] == ["exit"]
     }
-    # Doors may have kinds of their own, which are loaded by other tests or not.
-    own = [kind for kind in every_kind() if kind.__module__ == errors.__name__]
-    assert drawn == {kind.__name__: (kind.status, kind.exit_code) for kind in own}
+    assert drawn == {kind.__name__: (kind.status, kind.exit_code) for kind in OWN}

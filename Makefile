@@ -35,8 +35,12 @@ $(VENV)/.%: locks/%.txt pyproject.toml | $(UV)
 	@touch $@
 .PRECIOUS: $(VENV)/.demo $(VENV)/.dev $(VENV)/.cluster
 
+# A champion of one data set takes no challenger of another: each source has a folder of its own.
+OTHER = $(filter-out sample,$(SOURCE))
+STATE = .bellwether$(if $(OTHER),-$(OTHER))
 demo: $(VENV)/.demo ## Forecast real prices here, with no cluster: pipeline, MLflow, model server, page, drift
-	@exec $(BIN)/bellwether demo --source $(SOURCE) $(if $(SYMBOLS),--symbols $(SYMBOLS))
+	@export BELLWETHER_STATE_DIR="$${BELLWETHER_STATE_DIR:-$(STATE)}"; \
+	exec $(BIN)/bellwether demo $(if $(OTHER),--source $(OTHER)) $(if $(SYMBOLS),--symbols $(SYMBOLS))
 
 CLUSTER := $(VENV)/.cluster
 kind-up: $(CLUSTER) ## Everything on Kubernetes on this machine (kind); PROFILE=small for 8 GB
@@ -45,8 +49,9 @@ kind-up: $(CLUSTER) ## Everything on Kubernetes on this machine (kind); PROFILE=
 kind-down: $(CLUSTER) ## Remove the kind cluster and everything in it
 	@exec $(BIN)/bellwether cluster kind-down
 
-up: $(CLUSTER) ## Everything on an existing cluster: make up KUBECONFIG=... [PROFILE=small]
-	@exec $(BIN)/bellwether cluster up --profile $(PROFILE)
+IMAGES ?=
+up: $(CLUSTER) ## Everything on an existing cluster: make up KUBECONFIG=... IMAGES=REGISTRY [PROFILE=small]
+	@exec $(BIN)/bellwether cluster up --profile $(PROFILE) $(if $(IMAGES),--images $(IMAGES))
 
 down: $(CLUSTER) ## Remove Bellwether from that cluster; data and third parties stay
 	@exec $(BIN)/bellwether cluster down
@@ -59,7 +64,7 @@ doctor: ## Use every connection for real: of the cluster where Bellwether is ins
 	fi
 
 clean-demo: ## Remove everything the demo keeps
-	rm -rf .bellwether
+	rm -rf .bellwether .bellwether-*
 
 # As many test processes as cores. A file stays with one of them, for its fixtures are costly; the
 # long ones come first, in the order of the folders.
@@ -93,8 +98,12 @@ lint: $(VENV)/.dev ## Check format, style, types and who imports whom
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	@if helm=$$($(BIN)/python -m tests.programs helm); then \
-		for chart in $(CHARTS); do $$helm lint --strict --quiet $$chart || exit 1; done; \
-		for profile in $(wildcard charts/*/profiles/*.yaml); do $$helm lint --strict --quiet $$(dirname $$(dirname $$profile)) --values $$profile || exit 1; done; \
+		given() { [ $$1 != charts/bellwether ] || echo --set images.registry=registry.example.org; }; \
+		for chart in $(CHARTS); do $$helm lint --strict --quiet $$chart $$(given $$chart) || exit 1; done; \
+		for profile in $(wildcard charts/*/profiles/*.yaml); do \
+			chart=$$(dirname $$(dirname $$profile)); \
+			$$helm lint --strict --quiet $$chart --values $$profile $$(given $$chart) || exit 1; \
+		done; \
 	elif [ -n "$${CI:-}" ]; then exit 1; \
 	else echo "The charts were not checked."; fi
 
@@ -130,7 +139,7 @@ screenshots: $(VENV)/.dev ## Take the README's pictures from a running demo; UPD
 	$(BIN)/python -m gradio_app.screenshots --out $(OUTPUT)/docs/images
 	@$(call say_where,docs/images)
 
-BASE_IMAGE ?= python:3.11-slim-bookworm
+BASE_IMAGE ?= python:3.11-slim-trixie
 TAG ?= dev
 images: $(VENV)/.dev ## Build the three images; prints their sizes (BASE_IMAGE=..., TAG=..., PACKAGE_INDEX in the environment)
 	$(BIN)/python -m bellwether.cluster.images --base-image $(BASE_IMAGE) --tag $(TAG)

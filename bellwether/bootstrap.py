@@ -1,38 +1,43 @@
 """Makes what the services need before they start: bucket, databases, tables, roles. Idempotent."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import partial
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bellwether.console import say
 from forecasting.errors import Unavailable
 from forecasting.settings import Settings
 
+if TYPE_CHECKING:
+    from forecasting.adapters.database_roles import Account
+
 _PAUSE_SECONDS: Final = 2.0
 
 
 def prepare(
-    settings: Settings, *, mlflow_url: str, reader_password: str, wait_seconds: float
+    settings: Settings,
+    *,
+    mlflow_url: str,
+    accounts: "Sequence[Account]" = (),
+    wait_seconds: float,
 ) -> None:
-    """Make the lake's bucket, the databases, their tables and the reader's role, where missing.
+    """Make the lake's bucket, the databases, their tables and the components' roles, where missing.
 
     Args:
         settings: where lake and prediction log are.
         mlflow_url: SQLAlchemy URL of MLflow's database, "" where it is not to be prepared.
-        reader_password: of the role that reads the prediction log, "" for no such role.
+        accounts: roles that are to have their password and their rights.
         wait_seconds: how long the store and the databases may take to come up, each.
 
     Raises:
         Unavailable: one of them did not come up in time, or does not let us.
-        InvalidSettings: an address makes no sense.
+        InvalidSettings: an address or a role makes no sense.
     """
-    from forecasting.adapters.databases import READER, make_database, make_reader, one_at_a_time
+    from forecasting.adapters.database_roles import make_roles
+    from forecasting.adapters.databases import make_database, one_at_a_time
     from forecasting.adapters.lake.blobs import Blobs
-    from forecasting.adapters.prediction_log.log import PredictionLog
-    from forecasting.adapters.prediction_log.rows import table
-    from forecasting.adapters.registry.ledger import Ledger
     from forecasting.adapters.registry.server import upgrade_schema
 
     log_url = settings.prediction_log
@@ -43,16 +48,43 @@ def prepare(
             made = _retried(partial(make_database, url), wait_seconds, f"{what}'s server")
             _report(f"the database of {what}", made=made)
     with one_at_a_time(log_url, seconds=wait_seconds):
-        with closing(PredictionLog(log_url)) as log, closing(Ledger(log_url)) as ledger:
-            log.count()
-            ledger.head(settings.registered_model)
-        _report("the prediction log with its promotions")
-        if reader_password:
-            make_reader(log_url, reader_password, (table().name,))
-            _report(f"the role {READER}")
+        make_tables(log_url, settings.registered_model)
+        _report("the prediction log with its promotions and approvals")
         if mlflow_url:
             upgrade_schema(mlflow_url)
             _report("MLflow's schema")
+        remarks = make_roles(log_url, mlflow_url, accounts)
+        for role in dict.fromkeys(account.role for account in accounts):
+            _report(f"the role {role}")
+        for remark in remarks:
+            say(f"[yellow]![/] {remark}")
+
+
+def make_tables(log_url: str, model: str) -> None:
+    """Make the tables of the prediction log's database: each is made when it is first read.
+
+    Args:
+        log_url: SQLAlchemy URL of that database.
+        model: name of the registered model.
+
+    Raises:
+        Unavailable: the database cannot be reached, or does not let us.
+    """
+    from forecasting.adapters.prediction_log.log import PredictionLog
+    from forecasting.adapters.registry.approvals import Approvals
+    from forecasting.adapters.registry.ledger import Ledger
+    from forecasting.adapters.registry.rollout_history import RolloutHistory
+
+    with (
+        closing(PredictionLog(log_url)) as log,
+        closing(Ledger(log_url)) as ledger,
+        closing(Approvals(log_url)) as approvals,
+        closing(RolloutHistory(log_url)) as history,
+    ):
+        log.count()
+        ledger.head(model)
+        approvals.newest(model)
+        history.changes(model, last=1)
 
 
 def _retried(act: Callable[[], bool], seconds: float, what: str) -> bool:

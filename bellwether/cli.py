@@ -14,6 +14,7 @@ from bellwether.commands.options import (
     Source,
     Symbols,
     chosen_symbols,
+    named_options,
     source_options,
 )
 from bellwether.console import console, errors_in_words, say
@@ -45,6 +46,7 @@ ExitZero = Annotated[
 
 @app.command()
 def demo(
+    context: typer.Context,
     symbols: Symbols = "",
     source: Source = "sample",
     interval: Interval = "1d",
@@ -52,7 +54,9 @@ def demo(
 ) -> None:
     """Run everything on this machine: pipeline, MLflow, model server, drift, page. Ctrl-C ends it.
 
-    The first run trains; later runs reuse what is still valid. State lives in .bellwether.
+    The first run trains; later runs reuse what is still valid, and train as the champion was unless
+    --source says another. State lives in .bellwether. With BELLWETHER_REGISTRY_URL set, that MLflow
+    is used instead of one of the demo's own.
     """
     from bellwether.demo.demo import run_demo
     from forecasting.settings import Settings
@@ -67,7 +71,7 @@ def demo(
             dataset=f"{source}-{interval}",
             who="demo",
         )
-        run_demo(Settings(), params)
+        run_demo(Settings(), params, named_options(context))
 
 
 @app.command()
@@ -95,6 +99,7 @@ def ingest(
 
 @app.command()
 def train(
+    context: typer.Context,
     symbols: Symbols = "",
     source: Source = "sample",
     interval: Interval = "1d",
@@ -129,11 +134,15 @@ def train(
 ) -> None:
     """Run the training pipeline: ingest, features, candidates, verdict, registry.
 
+    Without --source it starts from what the champion was trained on, with the options given instead;
+    without a champion, from the bundled sample.
+
     Exit code 10 says that the run is fine and nothing was promoted; the reasons are printed.
     """
     from getpass import getuser
 
     from bellwether.jobs import train_models
+    from bellwether.retraining import as_champion
     from forecasting.settings import Settings
     from pipelines.local import TrainingParams
 
@@ -144,49 +153,64 @@ def train(
                 str(outcome_file.parent),
                 "Make the folder, or name another",
             )
-        params = TrainingParams(
-            source=source,
-            source_options=source_options(source, files),
-            symbols=chosen_symbols(symbols, source),
-            interval=interval,
-            dataset=dataset or f"{source}-{interval}",
-            candidates=listed(candidates),
-            tuning_trials=tuning_trials,
-            select_features=select_features,
-            folds=folds,
-            combinatorial=combinatorial,
-            seed=seed,
-            alpha=alpha,
-            train_until=train_until,
-            who=who or getuser(),
-        )
-        outcome = train_models(Settings(), params, outcome_file)
+        settings, named = Settings(), named_options(context)
+        named["who"] = who or getuser()
+        params = None if "source" in named else as_champion(settings, named)
+        if params is None:
+            params = TrainingParams(
+                source=source,
+                source_options=source_options(source, files),
+                symbols=chosen_symbols(symbols, source),
+                interval=interval,
+                dataset=dataset or f"{source}-{interval}",
+                candidates=listed(candidates),
+                tuning_trials=tuning_trials,
+                select_features=select_features,
+                folds=folds,
+                combinatorial=combinatorial,
+                seed=seed,
+                alpha=alpha,
+                train_until=train_until,
+                who=who or getuser(),
+            )
+        outcome = train_models(settings, params, outcome_file)
     if not outcome.promoted and not exit_zero:
         raise typer.Exit(EXIT_REFUSED)
 
 
 @app.command()
 def refresh(
+    context: typer.Context,
     symbols: Symbols = "",
     source: Source = "sample",
     interval: Interval = "1d",
     dataset: Dataset = "",
     files: Files = "",
 ) -> None:
-    """Fetch what is new and publish fresh serving features; no training."""
+    """Fetch what is new and publish fresh serving features; no training.
+
+    Without --source and --dataset it fetches what the champion was trained on; without a champion,
+    the bundled sample.
+    """
     from bellwether.jobs import refresh_features
+    from bellwether.retraining import as_champion
     from forecasting.settings import Settings
     from pipelines.local import RefreshParams
 
     with errors_in_words():
-        params = RefreshParams(
-            symbols=chosen_symbols(symbols, source),
-            source=source,
-            source_options=source_options(source, files),
-            interval=interval,
-            dataset=dataset or f"{source}-{interval}",
-        )
-        refresh_features(Settings(), params)
+        settings, named = Settings(), named_options(context)
+        params: RefreshParams | None = None
+        if not {"source", "dataset"} & set(named):
+            params = as_champion(settings, named)
+        if params is None:
+            params = RefreshParams(
+                symbols=chosen_symbols(symbols, source),
+                source=source,
+                source_options=source_options(source, files),
+                interval=interval,
+                dataset=dataset or f"{source}-{interval}",
+            )
+        refresh_features(settings, params)
 
 
 @app.command()
@@ -227,6 +251,16 @@ def serve() -> None:
     sys.argv = sys.argv[:1]
     with errors_in_words():
         serve_models(Settings())
+
+
+@app.command()
+def registry() -> None:
+    """Run MLflow on the state folder until Ctrl-C, for commands that need it outside the demo."""
+    from bellwether.demo.registry import run_registry
+    from forecasting.settings import Settings
+
+    with errors_in_words():
+        run_registry(Settings())
 
 
 @app.command()
@@ -293,23 +327,48 @@ def prepare(
         float, typer.Option(min=0, help="Seconds a store or database may take to come up.")
     ] = 120.0,
 ) -> None:
-    """Make what the services need: bucket, databases, tables, Grafana's reader. Idempotent.
+    """Make what the services need: bucket, databases, tables, each component's role. Idempotent.
 
-    The password of the read-only role bellwether_reader is read from BELLWETHER_READER_PASSWORD;
-    without it there is no such role.
+    Roles and passwords are read from BELLWETHER_ROLE_PAGE and BELLWETHER_ROLE_PAGE_PASSWORD, and so
+    for MODELS, MLFLOW, JOBS, DRIFT and ROLLOUT; the password of Grafana's role bellwether_reader
+    from BELLWETHER_READER_PASSWORD. Roles that are not named are left alone.
     """
     import os
 
     from bellwether.bootstrap import prepare as prepare_services
+    from forecasting.adapters.database_roles import accounts_in
     from forecasting.settings import Settings
 
     with errors_in_words():
         prepare_services(
             Settings(),
             mlflow_url=mlflow_url,
-            reader_password=os.environ.get("BELLWETHER_READER_PASSWORD", ""),
+            accounts=accounts_in(os.environ),
             wait_seconds=wait,
         )
+
+
+@app.command()
+def key(
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the keys. Default: keys in the state folder.")
+    ] = None,
+) -> None:
+    """Make the key that signs model versions, unless it is there; trusted keys stay trusted.
+
+    signing.pem is private and belongs to trainings alone; trusted.pem goes to servers and rollouts.
+    See docs/signing.md.
+    """
+    from forecasting.adapters.signing_keys import FOLDER, SIGNING, TRUSTED, make_keys
+    from forecasting.bundle.signature import TrustedKeys
+    from forecasting.settings import Settings
+
+    with errors_in_words():
+        folder = out or Settings().state_dir / FOLDER
+        made = make_keys(folder)
+        ids = TrustedKeys((folder / TRUSTED).read_bytes()).ids
+    say(f"{folder / SIGNING} {'was made' if made else 'is there'}")
+    say(f"{folder / TRUSTED} trusts {', '.join(ids)}")
 
 
 @app.command()

@@ -4,14 +4,19 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final
 
 import typer
 from rich.console import Console
+from rich.measure import Measurement
 from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
 from forecasting.errors import BellwetherError
+
+_WIDEST: Final = 10_000
 
 console = Console(highlight=False)
 stderr = Console(stderr=True, highlight=False)
@@ -53,6 +58,13 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> 
     for row in rows:
         grid.add_row(*row)
     return grid
+
+
+def show(grid: Table) -> None:
+    """Print a table as wide as its cells are: a narrow terminal breaks its lines, we break no name."""
+    options = console.options.update(max_width=_WIDEST)
+    grid.width = Measurement.get(console, options, grid).maximum
+    console.print(grid, crop=False)
 
 
 @dataclass
@@ -97,3 +109,14 @@ class Steps:
         seconds = time.monotonic() - self.began
         minutes, rest = divmod(round(seconds), 60)
         say(f"  total {f'{minutes} min ' if minutes else ''}{rest} s")
+
+
+def plain(value: object) -> str:
+    """What JSON has no form for, as text: an instant by ISO-8601.
+
+    Raises:
+        TypeError: it is no instant.
+    """
+    if isinstance(value, datetime):
+        return value.isoformat()
+    raise TypeError(type(value).__name__)

@@ -26,6 +26,8 @@ from forecasting.settings import Settings
 
 PACKAGES: Final = ("kfp", "kserve", "mlflow", "xgboost", "sklearn", "evidently", "gradio", "talib")
 FREE_GB: Final = 2.0
+PROBES: Final = "doctor"
+"""Folder of the lake that is written to; the drift job's account, which a pod of ours has, may."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +126,7 @@ def _lake(settings: Settings) -> str:
     from forecasting.adapters.lake.blobs import Blobs
 
     blobs = Blobs(settings.lake)
-    name, data = f"doctor/{uuid4().hex}", os.urandom(64)
+    name, data = f"{PROBES}/{uuid4().hex}", os.urandom(64)
     blobs.write(name, data)
     try:
         if blobs.read_if_there(name) != data:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from bellwether.console import console, say, table
+from forecasting.errors import Unavailable
 from forecasting.settings import Settings
 from pipelines.local import (
     REFRESH_STEPS,
@@ -31,13 +32,19 @@ STARTED_BY_DRIFT: Final = "drift"
 
 _DUE_WITHIN: Final = timedelta(days=1)
 _DRIFT_RUNS_READ: Final = 48
+_NOTING: Final = ("needs", "ingest", "publish")
+"""Steps whose messages say something of the data, and are kept on the screen."""
+
 _ENDED_MARKS: Final = {"done": "[green]✓[/]", "reused": "[cyan]=[/]", "failed": "[red]✗[/]"}
 
 
 def train_models(
     settings: Settings, params: TrainingParams, outcome_file: Path | None = None
 ) -> TrainingOutcome:
-    """Run the training pipeline and then a refresh, so that what was trained can be served.
+    """Run the training pipeline, and then a refresh for every version in use.
+
+    The training has published what its own versions need. A source or a store that fails in the
+    refresh is told and is no reason to train again: the next refresh makes up for it.
 
     Args:
         settings: where things are.
@@ -52,7 +59,10 @@ def train_models(
     if outcome_file is not None:
         outcome.promotion.write(outcome_file)
     _publish_success(settings, "training", params.dataset)
-    refresh_features(settings, params)
+    try:
+        refresh_features(settings, params)
+    except Unavailable as error:
+        say(f"[yellow]![/] The refresh after the training failed: {error}")
     return outcome
 
 
@@ -116,7 +126,7 @@ def ingest_prices(
     lake = Lake(settings.lake)
     opened = open_source(source, settings, **options)
     with console.status(f"Fetching {interval} bars from {source} ..."):
-        done = ingest.ingest_prices(
+        ingested = ingest.ingest_prices(
             opened,
             lake,
             dataset,
@@ -125,9 +135,9 @@ def ingest_prices(
             last_good_days=settings.last_good_days,
             secondary=open_secondary(opened, settings),
         )
-    for note in done.notes:
+    for note in ingested.notes:
         say(f"[dim]· {note}[/]")
-    snapshot = done.snapshot
+    snapshot = ingested.snapshot
     faults = lake.quarantine(snapshot)
     say(
         f"[green]✓[/] Snapshot {snapshot.id} of {dataset}: {snapshot.rows:,} bars of "
@@ -253,7 +263,7 @@ def _steps(title: str, total: int, *, notes: bool = True) -> Iterator["_StepProg
         TextColumn("[bold]{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("{task.fields[doing]}"),
+        TextColumn("{task.fields[running]}"),
         TimeElapsedColumn(),
         console=console,
         transient=True,
@@ -267,7 +277,7 @@ class _StepProgress:
     def __init__(self, progress: Progress, title: str, total: int, *, notes: bool) -> None:
         self._notes = notes
         self._progress = progress
-        self._task = progress.add_task(title, total=total, doing="")
+        self._task = progress.add_task(title, total=total, running="")
         self._running: dict[str, str] = {}
 
     def __call__(self, event: StepEvent) -> None:
@@ -280,7 +290,7 @@ class _StepProgress:
             self._progress.advance(self._task)
         else:
             self._running[name] = event.message
-            if self._notes and event.step == "ingest" and event.message:
+            if self._notes and event.step in _NOTING and event.message:
                 say(f"  [dim]· {event.message}[/]")
-        doing = [f"{step}: {text}" if text else step for step, text in self._running.items()]
-        self._progress.update(self._task, doing="; ".join(doing))
+        running = [f"{step}: {text}" if text else step for step, text in self._running.items()]
+        self._progress.update(self._task, running="; ".join(running))

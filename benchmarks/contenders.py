@@ -88,11 +88,19 @@ def install() -> None:
         subprocess.run([*into, *packages], check=True)
         if name == "mlserver":  # its own requirement is the GPU build of XGBoost
             subprocess.run([*into, "--no-deps", "mlserver-xgboost==1.7.1"], check=True)
-    ours = PEERS / "bellwether"
+    environment = PEERS / "bellwether"
     subprocess.run(
-        [*uv, "venv", "-q", "--allow-existing", "-p", sys.executable, str(ours)], check=True
+        [*uv, "venv", "-q", "--allow-existing", "-p", sys.executable, str(environment)], check=True
     )
-    into = [*uv, "pip", "install", "-q", "--compile-bytecode", "-p", str(ours / "bin/python")]
+    into = [
+        *uv,
+        "pip",
+        "install",
+        "-q",
+        "--compile-bytecode",
+        "-p",
+        str(environment / "bin/python"),
+    ]
     subprocess.run([*into, "--no-deps", "--require-hashes", "-r", "locks/serving.txt"], check=True)
 
 
@@ -101,8 +109,8 @@ def contenders(model: Model) -> list[Contender]:
     return [
         _bare("echo (ceiling)", model),
         _bare("bare model call (ceiling)", model, str(model.bundle / "model.onnx")),
-        _bellwether("Bellwether", model),
-        _bellwether("Bellwether, model called each time", model, BELLWETHER_KEEP_FORECASTS="false"),
+        bellwether("Bellwether", model),
+        bellwether("Bellwether, model called each time", model, BELLWETHER_KEEP_FORECASTS="false"),
         _fastapi(model),
         _kserve(model),
         _mlserver(model),
@@ -120,7 +128,8 @@ def _bare(name: str, model: Model, *onnx: str) -> Contender:
     return Contender(name, command, {}, BASE, f"{BASE}/", model.v2())
 
 
-def _bellwether(name: str, model: Model, **changes: str) -> Contender:
+def bellwether(name: str, model: Model, **changes: str) -> Contender:
+    """Our server."""
     symbols = {"name": "symbols", "shape": [1], "datatype": "BYTES", "data": ["SYN1"]}
     return Contender(
         name,

@@ -50,7 +50,7 @@ def measure(name: str, symbols: int, bars: int, repeat: int, sample: Path) -> di
     import numpy as np
 
     describe, look = {
-        "bellwether": _ours,
+        "bellwether": _bellwether,
         "pandas groupby-apply": _pandas,
         "polars lazy": _polars,
     }[name](symbols, bars)
@@ -81,7 +81,7 @@ def measure(name: str, symbols: int, bars: int, repeat: int, sample: Path) -> di
     }
 
 
-def _ours(symbols: int, bars: int) -> tuple[Callable[[], Any], Callable[..., Any]]:
+def _bellwether(symbols: int, bars: int) -> tuple[Callable[[], Any], Callable[..., Any]]:
     from forecasting.features.build import FeatureSpec, build_features
 
     prices = _frame(symbols, bars)
@@ -155,17 +155,17 @@ def compare(symbols: int, bars: int, repeat: int, out: Path) -> None:
             measured.append(json.loads(answer.stdout))
             print(f"{name}: {measured[-1]['seconds']:.2f} s", file=sys.stderr, flush=True)
         gaps = {name: _largest_gap(samples["bellwether"], samples[name]) for name in samples}
-    ours = measured[0]
+    own = measured[0]
     rows = [
         [
             result["name"],
             f"{result['first_seconds']:.2f} s",
             f"{result['seconds']:.2f} s ({result['runs']})",
             f"{result['cpu_seconds']:.2f} s",
-            f"{result['first_seconds'] / ours['first_seconds']:.1f}x",
+            f"{result['first_seconds'] / own['first_seconds']:.1f}x",
             f"{result['peak_mb']:.0f} MB",
             f"{result['peak_mb'] - result['before_mb']:.0f} MB",
-            f"{result['peak_mb'] / ours['peak_mb']:.1f}x",
+            f"{result['peak_mb'] / own['peak_mb']:.1f}x",
             f"{gaps[result['name']]:.1e}",
         ]
         for result in measured
@@ -188,10 +188,10 @@ def compare(symbols: int, bars: int, repeat: int, out: Path) -> None:
         sys.exit("the contestants do not agree: see the last column")
 
 
-def _largest_gap(ours: Path, theirs: Path) -> float:
+def _largest_gap(own_sample: Path, peer_sample: Path) -> float:
     import numpy as np
 
-    with np.load(ours) as first, np.load(theirs) as second:
+    with np.load(own_sample) as first, np.load(peer_sample) as second:
         if set(first) != set(second):
             sys.exit(f"columns differ: {sorted(set(first) ^ set(second))}")
         gap = 0.0

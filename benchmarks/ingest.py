@@ -18,6 +18,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 from benchmarks.results import add_option, machine, markdown, write
 
@@ -35,7 +36,7 @@ def step(shard: str, symbols: int, folder: Path) -> dict[str, object]:
     import os
 
     os.environ["BELLWETHER_LAKE_URL"] = str(folder / "lake")
-    options = {
+    options: dict[str, Any] = {
         "symbols": ",".join(f"SYN{number:05d}" for number in range(1, symbols + 1)),
         "source": "synthetic",
         "source_options": json.dumps({"bars": BARS}),
@@ -111,9 +112,9 @@ def measured(shard: str, symbols: int, folder: Path) -> dict[str, object]:
     command = [sys.executable, "-m", "benchmarks.ingest", "--step", shard or "join"]
     command += ["--symbols", str(symbols), "--folder", str(folder)]
     answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    found: dict[str, object] = json.loads(answer.splitlines()[-1])
-    print(f"  {symbols} symbols, {shard or 'join'}: {found}", file=sys.stderr, flush=True)
-    return found
+    result: dict[str, object] = json.loads(answer.splitlines()[-1])
+    print(f"  {symbols} symbols, {shard or 'join'}: {result}", file=sys.stderr, flush=True)
+    return result
 
 
 def main() -> None:
@@ -129,7 +130,7 @@ def main() -> None:
         shard = "" if arguments.step == "join" else arguments.step
         print(json.dumps(step(shard, arguments.symbols, arguments.folder)))
         return
-    found: list[dict[str, object]] = []
+    runs: list[dict[str, object]] = []
     rows = []
     after: list[dict[str, object]] = []
     counts = [int(count) for count in arguments.shards.split(",")]
@@ -162,15 +163,15 @@ def main() -> None:
                     str(measurement["snapshot"]),
                 ]
             )
-        found.append({"shards": count, "fetch": fetched, "ingest": joined, "again": again})
-    snapshots = {str(run["ingest"]["snapshot"]) for run in found}  # type: ignore[index]
+        runs.append({"shards": count, "fetch": fetched, "ingest": joined, "again": again})
+    snapshots = {str(run["ingest"]["snapshot"]) for run in runs}  # type: ignore[index]
     if len(snapshots) != 1:
         raise SystemExit(f"the snapshots differ: {', '.join(sorted(snapshots))}")
     heads = ["shards", "step", ">start CPU s", ">CPU s", ">seconds", ">peak MB", ">MB written"]
     table = markdown([*heads, "snapshot"], rows)
     text = "\n\n".join(["# Ingest in shards", machine(), str(__doc__), table])
     at = datetime.now(UTC).isoformat(timespec="seconds")
-    data = {"at": at, "symbols": arguments.symbols, "measured": found, "later": after}
+    data = {"at": at, "symbols": arguments.symbols, "measured": runs, "later": after}
     write("ingest", text, data, arguments.out)
 
 

@@ -42,16 +42,16 @@ def rest(
         [*command, "-s", str(script), url], check=True, capture_output=True, text=True
     ).stdout
     spent = cpu_seconds(server.process.pid) - before
-    requests = int(re.search(r"(\d+) requests in", output)[1])
+    requests = int(_figure(r"(\d+) requests in", output))
     errors = re.search(r"Non-2xx or 3xx responses: (\d+)", output)
     return Row(
         server.name,
         "REST",
         connections,
         requests,
-        float(re.search(r"Requests/sec:\s+([\d.]+)", output)[1]),
-        _milliseconds(re.search(r"(?m)^\s+50%\s+(\S+)", output)[1]),
-        _milliseconds(re.search(r"(?m)^\s+99%\s+(\S+)", output)[1]),
+        float(_figure(r"Requests/sec:\s+([\d.]+)", output)),
+        _milliseconds(_figure(r"(?m)^\s+50%\s+(\S+)", output)),
+        _milliseconds(_figure(r"(?m)^\s+99%\s+(\S+)", output)),
         spent / max(requests, 1) * 1e6,
         memory_mb(server.process.pid),
         int(errors[1]) if errors else 0,
@@ -106,6 +106,13 @@ async def _grpc(
         memory_mb(server.process.pid),
         failed,
     )
+
+
+def _figure(pattern: str, output: str) -> str:
+    match = re.search(pattern, output)
+    if match is None:
+        raise SystemExit(f"wrk printed no {pattern!r}: {output[-400:]}")
+    return match[1]
 
 
 def _milliseconds(text: str) -> float:

@@ -1,5 +1,7 @@
 """A synthetic panel of daily bars, made with numpy alone so that every peer gets the same one."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,7 +9,7 @@ DAY = 86_400 * 10**9
 FIRST_CLOSE = 1_262_379_600 * 10**9  # 2010-01-01 21:00 UTC
 
 
-def columns(symbols: int, bars: int) -> dict[str, NDArray]:
+def columns(symbols: int, bars: int) -> dict[str, NDArray[Any]]:
     """Price columns of `symbols` random walks over weekdays, rows by symbol, then time.
 
     Every symbol pays a dividend each 63 bars and splits once; all close at the same instants.

@@ -23,12 +23,12 @@ def tree(pid: int) -> list[int]:
             except (OSError, IndexError):
                 continue
             children.setdefault(int(fields[1]), []).append(int(entry.name))
-    found, queue = [], [pid]
+    pids, queue = [], [pid]
     while queue:
         current = queue.pop()
-        found.append(current)
+        pids.append(current)
         queue.extend(children.get(current, []))
-    return found
+    return pids
 
 
 def cpu_seconds(pid: int) -> float:

@@ -131,8 +131,8 @@ def main() -> None:
 
 def report(measured: list[tuple[Server, list[load.Row]]], out: Path) -> None:
     """Write serving.md and serving.json."""
-    ours = next((rows for server, rows in measured if server.name == "Bellwether"), None)
-    base = {(row.protocol, row.connections): row.cpu_us for row in ours or []}
+    own_rows = next((rows for server, rows in measured if server.name == "Bellwether"), None)
+    base = {(row.protocol, row.connections): row.cpu_us for row in own_rows or []}
     start = [
         (server.name, f"{server.ready_wall:.2f}", f"{server.ready_cpu:.2f}")
         for server, _ in measured

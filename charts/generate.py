@@ -28,12 +28,12 @@ DOCS: Final = CHARTS.parent / "docs"
 ADDRESSES: Final = frozenset(
     {
         "state_dir", "lake_url", "registry_url", "registry_public_url", "registered_model",
-        "bundle_url", "bundle_digest", "model_version", "server_host", "http_port", "grpc_port",
+        "bundle_url", "bundle_digest", "bundle_signature", "signing_key", "trusted_keys", "model_version", "server_host", "http_port", "grpc_port",
         "inference_url", "prediction_log_url", "pushgateway_url", "page_host", "page_port",
-        "page_root_path", "page_trains", "pipelines_url", "pipelines_public_url", "tiingo_token", "tinvest_token",
+        "page_root_path", "page_login", "page_user_header", "page_readers", "page_trainers", "page_operators", "page_trains", "page_approvals", "versions_on_demand", "pipelines_url", "pipelines_public_url", "tiingo_token", "tinvest_token",
     }
 )  # fmt: skip
-"""Settings that the chart derives from other values, or that each pod has of its own."""
+"""Settings that the chart derives from other values, that each pod has of its own, or that no pod has."""
 
 TYPES: Final = {str: "string", bool: "boolean", int: "integer", float: "number", list: "array"}
 QUANTITY: Final = {"type": ["string", "integer"], "pattern": "^[0-9]+(\\.[0-9]+)?(m|[kMGT]i?)?$"}

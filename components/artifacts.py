@@ -4,7 +4,7 @@ from typing import Any, Protocol
 
 
 class Artifact(Protocol):
-    """A file or folder with words about it."""
+    """A file or folder with metadata."""
 
     path: str
     """Where the bytes are, or go."""
@@ -14,13 +14,13 @@ class Artifact(Protocol):
 
 
 def listed_in(artifact: Artifact, name: str) -> list[Any]:
-    """A list among an artifact's words; none if it is not there.
+    """A list in an artifact's metadata; none if it is not there.
 
-    KFP on a cluster keeps words in ML Metadata, which has no lists: one comes back as
+    KFP on a cluster keeps metadata in ML Metadata, which has no lists: one comes back as
     {"list": [...]}.
     """
-    words = artifact.metadata.get(name, [])
-    return list(words["list"] if isinstance(words, dict) and "list" in words else words)
+    value = artifact.metadata.get(name, [])
+    return list(value["list"] if isinstance(value, dict) and "list" in value else value)
 
 
 class ScalarMetrics(Protocol):

@@ -1,7 +1,9 @@
 """Reads the parameters that pipelines carry as text: lists separated by commas, options as JSON."""
 
 import json
+from pathlib import Path
 
+from components.artifacts import Artifact
 from forecasting.errors import InvalidSettings
 
 
@@ -9,6 +11,11 @@ def listed(text: str) -> tuple[str, ...]:
     """The symbols or names of a parameter, in order, each once; none for an empty one."""
     parts = (part.strip() for part in text.split(","))
     return tuple(dict.fromkeys(part for part in parts if part))
+
+
+def listed_in_file(artifact: Artifact | None) -> tuple[str, ...]:
+    """The symbols that a step left in an artifact; none where there is no such artifact."""
+    return () if artifact is None else listed(Path(artifact.path).read_text())
 
 
 def read_options(text: str) -> dict[str, object]:

@@ -1,13 +1,18 @@
-"""Provenance of a result: the git revision, and the versions of the packages it depends on."""
+"""Provenance of a result: git revision, versions of packages, and what the run was asked for."""
 
+import json
 import os
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Final
 
+from components.report import RUN_DIR, RUN_REQUEST
+
 REVISION: Final = "BELLWETHER_GIT_REVISION"
 """Variable that carries the revision into images, which hold no checkout."""
+
+_OF_ONE_RUN: Final = frozenset({"who", "train_until", "shards"})
 
 PACKAGES: Final = (
     "bellwether",
@@ -45,6 +50,20 @@ def package_versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return versions
+
+
+def training_request() -> str:
+    """What this run on a laptop was asked for, as JSON, so that a retraining can start from it.
+
+    Left out is what belongs to one run alone: who asked, where training ends, how prices are fetched.
+    On a cluster the schedule holds the request, and this is "".
+    """
+    folder = os.environ.get(RUN_DIR)
+    if not folder:
+        return ""
+    arguments = json.loads((Path(folder) / RUN_REQUEST).read_text())["arguments"]
+    asked = {name: value for name, value in arguments.items() if name not in _OF_ONE_RUN}
+    return json.dumps(asked, sort_keys=True)
 
 
 def _git(root: Path, *arguments: str) -> str:

@@ -19,6 +19,9 @@ from forecasting.errors import to_record
 RUN_DIR: Final = "BELLWETHER_RUN_DIR"
 """Variable that names the folder of a local run."""
 
+RUN_REQUEST: Final = "request.json"
+"""File in that folder that holds what the run was asked for."""
+
 THREADS: Final = "BELLWETHER_STEP_THREADS"
 """Variable that shares a laptop's cores among the steps that run at the same time."""
 
@@ -60,17 +63,17 @@ def reported(step: str, *, label: str = "") -> Callable[[Callable[P, R]], Callab
     return decorate
 
 
-def _tell_and_keep(step: str, label: str, state: str, **words: Any) -> None:
-    tell(step, label, state, **words)
-    keep(step, label, state, **words)
+def _tell_and_keep(step: str, label: str, state: str, **fields: Any) -> None:
+    tell(step, label, state, **fields)
+    keep(step, label, state, **fields)
 
 
-def tell(step: str, label: str, state: str, **words: Any) -> None:
+def tell(step: str, label: str, state: str, **fields: Any) -> None:
     """Append one event to the run's folder; without one, do nothing."""
     folder = os.environ.get(RUN_DIR)
     if not folder:
         return
-    event = {"step": step, "label": label, "state": state, "at": time.time(), **words}
+    event = {"step": step, "label": label, "state": state, "at": time.time(), **fields}
     line = json.dumps(event, default=str) + "\n"
     # One write of an appended line: steps that run at the same time do not mix their lines.
     descriptor = os.open(Path(folder) / EVENTS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)

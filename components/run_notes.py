@@ -70,7 +70,7 @@ def run_id() -> str:
     return os.environ.get(RUN_ID, "")
 
 
-def keep(step: str, label: str, state: str, **words: Any) -> None:
+def keep(step: str, label: str, state: str, **fields: Any) -> None:
     """Note how a step fares, if this is a step of a cluster's run.
 
     The step's own work, or its own error, is what matters: if the lake cannot be written to, that
@@ -82,7 +82,7 @@ def keep(step: str, label: str, state: str, **words: Any) -> None:
     from forecasting.adapters.lake.blobs import Blobs
     from forecasting.settings import Settings
 
-    note = {"step": step, "label": label, "state": state, "at": time.time(), **words}
+    note = {"step": step, "label": label, "state": state, "at": time.time(), **fields}
     name = quote(f"{step} {label}".strip(), safe="")
     try:
         Blobs(Settings().lake).write(f"{FOLDER}/{quote(run, safe='')}/{name}.json", _bytes(note))
@@ -90,8 +90,8 @@ def keep(step: str, label: str, state: str, **words: Any) -> None:
         print(f"The note that {step} {state} was not kept: {fault}", file=sys.stderr)  # noqa: T201
 
 
-def kept(lake: str, run: str) -> list[StepNote]:
-    """The notes of a run, oldest first.
+def read_notes(lake: str, run: str) -> list[StepNote]:
+    """The notes of a run, oldest first; one that is damaged is left out, and said on stderr.
 
     Raises:
         Unavailable: the lake cannot be read.
@@ -100,8 +100,13 @@ def kept(lake: str, run: str) -> list[StepNote]:
 
     blobs = Blobs(lake)
     folder = f"{FOLDER}/{quote(run, safe='')}"
-    found = [blobs.read_if_there(f"{folder}/{name}") for name in blobs.names(folder)]
-    notes = [StepNote.from_bytes(data) for data in found if data is not None]
+    notes = []
+    for name in blobs.names(folder):
+        data = blobs.read_if_there(f"{folder}/{name}")
+        try:
+            notes += [] if data is None else [StepNote.from_bytes(data)]
+        except (ValueError, KeyError, TypeError, AttributeError) as fault:
+            print(f"The note {folder}/{name} is damaged: {fault!r}", file=sys.stderr)  # noqa: T201
     return sorted(notes, key=lambda note: note.at)
 
 

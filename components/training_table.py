@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from forecasting.errors import Corrupted
 from forecasting.features.build import FeatureSpec, FeatureTable
 from forecasting.instants import to_datetime
-from forecasting.npz import load_with_words, save_with_words
+from forecasting.npz import load_with_metadata, save_with_metadata
 
 _RETURNS: Final = "returns"
 _TEXTS: Final = ("symbols", "names")
@@ -36,13 +36,13 @@ class TrainingTable:
 
     def save(self, path: Path) -> None:
         """Write an .npz without pickles, under a temporary name first."""
-        words = {
+        metadata = {
             "spec": self.spec.to_dict(),
             "origin": self.origin,
             **{name: getattr(self.features, name) for name in _TEXTS},
         }
         arrays = {name: getattr(self.features, name) for name in _ARRAYS}
-        save_with_words(path, {**arrays, _RETURNS: self.returns}, words)
+        save_with_metadata(path, {**arrays, _RETURNS: self.returns}, metadata)
 
     @classmethod
     def load(cls, path: Path) -> "TrainingTable":
@@ -52,7 +52,7 @@ class TrainingTable:
             Corrupted: the file is not one of ours, or is damaged.
         """
         try:
-            arrays, words = load_with_words(path, (*_ARRAYS, _RETURNS))
+            arrays, metadata = load_with_metadata(path, (*_ARRAYS, _RETURNS))
         except (OSError, ValueError) as fault:
             raise Corrupted(
                 "a training table is an .npz that the features step wrote",
@@ -60,12 +60,12 @@ class TrainingTable:
                 "Run the pipeline again",
             ) from fault
         returns = arrays.pop(_RETURNS)
-        texts: dict[str, Any] = {name: tuple(words[name]) for name in _TEXTS}
+        texts: dict[str, Any] = {name: tuple(metadata[name]) for name in _TEXTS}
         return cls(
             features=FeatureTable(**arrays, **texts),
             returns=returns,
-            spec=FeatureSpec.from_dict(words["spec"]),
-            origin=words["origin"],
+            spec=FeatureSpec.from_dict(metadata["spec"]),
+            origin=metadata["origin"],
         )
 
 

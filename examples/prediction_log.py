@@ -64,7 +64,6 @@ def coverage(forecasts: list[LoggedForecast], settings: Settings, dataset: str) 
     inside = [
         quantiles[0] <= close[forecast.symbol, target] <= quantiles[-1]
         for forecast in forecasts
-        if not forecast.own_bars
         for quantiles, target in zip(forecast.quantiles, forecast.target_times, strict=True)
         if (forecast.symbol, target) in close
     ]

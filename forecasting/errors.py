@@ -5,6 +5,7 @@ BellwetherError                     500  exit 1
 │   ├── InvalidPrices               400  exit 2   bars break the contract: column, row, rule
 │   ├── InvalidRequest              400  exit 2   a V2 request is malformed
 │   ├── InvalidSettings             400  exit 2   a setting or option makes no sense
+│   ├── Forbidden                   403  exit 2   who asks may not do this
 │   ├── NameTaken                   409  exit 2   the name is already taken
 │   ├── ShortHistory                422  exit 2   too few bars for the features or the folds
 │   ├── UnknownSymbol               404  exit 2   neither the source nor the model knows it
@@ -18,7 +19,7 @@ BellwetherError                     500  exit 1
 │   ├── ClusterUnavailable          503  exit 3   Kubernetes cannot be reached, or does not let us
 │   ├── WorkflowsUnavailable        503  exit 3   Kubeflow Pipelines cannot be reached, or fails
 │   ├── NotReady                    503  exit 3   no verified bundle or no features yet
-│   └── StaleData                   503  exit 3   features are older than the second limit
+│   └── StaleData                   424  exit 3   features are older than the second limit
 ├── Corrupted                       500  exit 4   bytes are not what their digest promises
 │   ├── BundleRejected              500  exit 4   a bundle's digest, format or parity is wrong
 │   └── SnapshotCorrupted           500  exit 4   a snapshot of the lake is damaged or half there
@@ -76,6 +77,12 @@ class InvalidRequest(InvalidInput):
 
 class InvalidSettings(InvalidInput):
     """A setting or a command line option makes no sense."""
+
+
+class Forbidden(InvalidInput):
+    """Who asks may not do this; somebody else may."""
+
+    status = 403
 
 
 class NameTaken(InvalidInput):
@@ -156,7 +163,13 @@ class NotReady(Unavailable):
 
 
 class StaleData(Unavailable):
-    """Features are older than the limit past which we refuse to forecast."""
+    """Features are older than the limit past which we refuse to forecast.
+
+    The server is there and has answered, so neither a proxy's retry nor an alert on availability
+    is of any use: 424, Failed Dependency.
+    """
+
+    status = 424
 
 
 class Corrupted(BellwetherError):
@@ -209,7 +222,7 @@ def from_record(record: Mapping[str, Any]) -> BellwetherError | None:
     kind = globals().get(str(record["kind"]))
     if not (isinstance(kind, type) and issubclass(kind, BellwetherError)):
         return None
-    words = (record["rule"], record.get("found", ""), record.get("remedy", ""))
+    arguments = (record["rule"], record.get("found", ""), record.get("remedy", ""))
     if issubclass(kind, RateLimited):
-        return kind(*words, retry_after=record.get("retry_after"))
-    return kind(*words)
+        return kind(*arguments, retry_after=record.get("retry_after"))
+    return kind(*arguments)

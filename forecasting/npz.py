@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 _FIRST_DATE: Final = (1980, 1, 1, 0, 0, 0)  # the zip format's zero
 _UNIX: Final = 3
-_WORDS: Final = "words"
+_METADATA: Final = "words"
 
 Dtypes = Mapping[str, "np.dtype[Any]"]
 
@@ -107,28 +107,28 @@ def load_npz(file: BinaryIO, names: Iterable[str]) -> dict[str, NDArray[Any]]:
         raise ValueError(str(fault)) from fault
 
 
-def save_with_words(
-    path: Path, arrays: Mapping[str, NDArray[Any]], words: Mapping[str, Any]
+def save_with_metadata(
+    path: Path, arrays: Mapping[str, NDArray[Any]], metadata: Mapping[str, Any]
 ) -> None:
     """Write arrays, and JSON beside them, as one .npz without pickles; whole or not at all."""
-    text = np.frombuffer(orjson.dumps(words), dtype=np.uint8)
+    text = np.frombuffer(orjson.dumps(metadata), dtype=np.uint8)
     draft = path.with_name(f".{path.name}.part")
     with draft.open("wb") as file:
-        np.savez(file, **{**arrays, _WORDS: text})  # type: ignore[arg-type]
+        np.savez(file, **{**arrays, _METADATA: text})  # type: ignore[arg-type]
     draft.replace(path)
 
 
-def load_with_words(path: Path, names: Iterable[str]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The named arrays, and the words, that `save_with_words` wrote.
+def load_with_metadata(path: Path, names: Iterable[str]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The named arrays, and the metadata, that `save_with_metadata` wrote.
 
     Raises:
         ValueError: the file is damaged, or one of the arrays is missing.
         OSError: the file cannot be read.
     """
     with path.open("rb") as file:  # numpy would leave a damaged one open
-        arrays = load_npz(file, (*names, _WORDS))
-    words: dict[str, Any] = orjson.loads(arrays.pop(_WORDS).tobytes())
-    return arrays, words
+        arrays = load_npz(file, (*names, _METADATA))
+    metadata: dict[str, Any] = orjson.loads(arrays.pop(_METADATA).tobytes())
+    return arrays, metadata
 
 
 def _members(archive: zipfile.ZipFile, size: int, dtypes: Dtypes) -> list[tuple[str, NDArray[Any]]]:

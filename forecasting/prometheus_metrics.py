@@ -21,10 +21,28 @@ REQUESTS: Final = Metric(
     "Inference requests by symbol and status code; symbol is 'other' for unknown ones.",
     ("symbol", "status"),
 )
+REFUSALS: Final = Metric(
+    "bellwether_refusals_total",
+    "counter",
+    "Requests refused and connections closed before any handler saw them, by reason.",
+    ("reason",),
+)
 REQUEST_SECONDS: Final = Metric(
     "bellwether_request_duration_seconds",
     "histogram",
     "Time from a request's last byte to its answer.",
+    ("protocol",),
+)
+SHADOW_REQUESTS: Final = Metric(
+    "bellwether_shadow_requests_total",
+    "counter",
+    "Copies of users' requests that a shadow answered or refused, by status code.",
+    ("status",),
+)
+SHADOW_SECONDS: Final = Metric(
+    "bellwether_shadow_request_duration_seconds",
+    "histogram",
+    "Time from the last byte of a copy of a request to its answer, which nobody hears.",
     ("protocol",),
 )
 PREDICTIONS: Final = Metric(
@@ -65,6 +83,12 @@ STALE_ANSWERS: Final = Metric(
     "Answers given from, or refused because of, old features.",
     ("outcome",),
 )
+REFUSED_SYMBOLS: Final = Metric(
+    "bellwether_refused_symbols_total",
+    "counter",
+    "Symbols that were left out of an answer to several, by the status each would get alone.",
+    ("status",),
+)
 RELOADS: Final = Metric(
     "bellwether_reloads_total",
     "counter",
@@ -74,7 +98,7 @@ RELOADS: Final = Metric(
 LOG_ROWS: Final = Metric(
     "bellwether_prediction_log_rows_total",
     "counter",
-    "Rows of the prediction log, by outcome: written or dropped.",
+    "Rows of the prediction log: written, dropped, rejected, or own_bars, which are not kept.",
     ("outcome",),
 )
 
@@ -150,10 +174,45 @@ PROVIDER_ACTIONS: Final = Metric(
     "Dividends and splits that differ between the source and a second provider.",
     ("dataset", "provider"),
 )
+SYMBOLS_DIFFERING: Final = Metric(
+    "bellwether_symbols_differing",
+    "gauge",
+    "Symbols that the newest refresh was asked for and the champion does not know, or the reverse.",
+    ("dataset",),
+)
 ROUTE_WEIGHT: Final = Metric(
     "bellwether_route_weight",
     "gauge",
     "Per cent of the requests that the route gives a model version.",
+    ("model_version",),
+)
+QUALITY_EVIDENCE: Final = Metric(
+    "bellwether_quality_evidence",
+    "gauge",
+    "The most evidence there has been since its promotion that a version's forecasts have degraded.",
+    ("model_version",),
+)
+QUALITY_LIMIT: Final = Metric(
+    "bellwether_quality_evidence_limit",
+    "gauge",
+    "Evidence from which on a version counts as degraded: 1 / error rate.",
+)
+QUALITY_DEGRADED: Final = Metric(
+    "bellwether_quality_degraded",
+    "gauge",
+    "1 for a version whose realised forecasts have degraded, until another one is promoted.",
+    ("model_version",),
+)
+FEATURE_SPECIFICATIONS: Final = Metric(
+    "bellwether_feature_specifications",
+    "gauge",
+    "Feature specifications of versions in use that the newest refresh of a data set found.",
+    ("dataset",),
+)
+ROUTE_RULE: Final = Metric(
+    "bellwether_route_rule",
+    "gauge",
+    "Place of the route's rule for requests that name a model version; rule 0 splits the others.",
     ("model_version",),
 )
 

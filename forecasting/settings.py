@@ -7,8 +7,10 @@ arguments of the pipelines and commands, never settings.
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from forecasting.path_names import require_digest
 
 
 class Settings(BaseSettings):
@@ -43,10 +45,22 @@ class Settings(BaseSettings):
     """Folder or fsspec URL of the bundle to serve; default: asked from the registry."""
 
     bundle_digest: str = ""
-    """SHA-256 the served bundle's manifest must have; default: the registry's tag."""
+    """SHA-256 the served bundle's manifest must have, 64 hex digits; default: the registry's tag."""
+
+    bundle_signature: str = ""
+    """Signature of the bundle in bundle_url, as the rollout hands it to pods."""
+
+    signing_key: Annotated[str, Field(repr=False)] = ""
+    """Private key that signs bundles, PEM or its file; default: keys/signing.pem in state_dir."""
+
+    trusted_keys: str = ""
+    """Public keys whose bundles are served, PEM or file; default: keys/trusted.pem in state_dir."""
 
     model_version: str = ""
     """Version to serve; default: the champion, with the challenger beside it."""
+
+    versions_on_demand: Annotated[int, Field(ge=0)] = 0
+    """Further versions the server loads when asked for by number, and keeps; the demo: 4, else 0."""
 
     server_host: str = "127.0.0.1"
     """Address the model server listens on; 0.0.0.0 in a container."""
@@ -56,6 +70,9 @@ class Settings(BaseSettings):
 
     grpc_port: Annotated[int, Field(ge=0, le=65535)] = 8081
     """gRPC port of the model server; 0 turns gRPC off."""
+
+    http_connections: Annotated[int, Field(ge=16)] = 512
+    """HTTP connections a model server holds; for one more the longest idle one is closed."""
 
     inference_url: str = "http://127.0.0.1:8080"
     """V2 REST address that the page, the command line and the drift job call."""
@@ -81,6 +98,9 @@ class Settings(BaseSettings):
     prediction_log_queue: Annotated[int, Field(gt=0)] = 10_000
     """Answers that may wait to be logged; more are dropped and counted."""
 
+    prediction_log_own_bars: bool = False
+    """Whether forecasts of a caller's own bars are logged, too; else they are counted only."""
+
     pushgateway_url: str = ""
     """Prometheus Pushgateway for batch jobs; default: a text file in state_dir."""
 
@@ -94,10 +114,31 @@ class Settings(BaseSettings):
     """Path prefix the page is reached under behind a proxy, e.g. /demo."""
 
     page_user: str = "page"
-    """Name written into the audit trail for what the page starts."""
+    """Name in the audit trail for what the page starts, where no login names anybody."""
+
+    page_login: bool = False
+    """Whether a login stands before the page; without, a page for other machines only shows."""
+
+    page_user_header: str = ""
+    """Header in which that login names its user to the page, e.g. x-bellwether-user."""
+
+    page_readers: str = "*"
+    """Users who may look, names with commas between; * is whoever has the login, - nobody."""
+
+    page_trainers: str = "*"
+    """Users who may also start a training as it is scheduled; names, * or -."""
+
+    page_operators: str = "*"
+    """Users who may also choose what a training learns from; names, * or -."""
 
     page_trains: bool = True
     """Whether trainings may be started from the page; false where they run on a schedule."""
+
+    dataset_may_change: bool = False
+    """Whether a training may put up a challenger of another data set than the champion's."""
+
+    page_approvals: bool = False
+    """Whether a version gets its first requests after a person approved it; operators can on the page."""
 
     source_deadline_seconds: Annotated[float, Field(gt=0)] = 60.0
     """Longest time one fetch from a price source may take, retries included."""
@@ -122,6 +163,11 @@ class Settings(BaseSettings):
 
     last_good_days: Annotated[float, Field(ge=0)] = 7.0
     """Oldest snapshot that may stand in when a source fails or limits us, in days."""
+
+    @field_validator("bundle_digest")
+    @classmethod
+    def _is_a_digest(cls, digest: str) -> str:
+        return require_digest(digest, "BELLWETHER_BUNDLE_DIGEST") if digest else digest
 
     def as_variables(self) -> dict[str, str]:
         """These settings as the variables they are read from, paths absolute: for a process."""

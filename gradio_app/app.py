@@ -6,12 +6,22 @@ from typing import Any, Final, NamedTuple
 
 import gradio as gr
 
-from forecasting.adapters.registry.reader import CHAMPION
+from forecasting.adapters.registry.approvals import Approvals
+from forecasting.adapters.registry.records import CHAMPION
 from forecasting.errors import Unavailable
 from forecasting.schema import MAX_HORIZON
 from forecasting.settings import Settings
+from gradio_app.access import Access, Role, is_loopback
+from gradio_app.approvals import ApprovalDesk
+from gradio_app.comparison import MAX_VERSIONS
 from gradio_app.data import PageData
-from gradio_app.handlers import DEFAULT_DAYS, WITH_KUBECTL, WITH_PIPELINES, Page
+from gradio_app.handlers import (
+    DEFAULT_DAYS,
+    WITH_COMMAND,
+    WITH_KUBECTL,
+    WITH_PIPELINES,
+    Page,
+)
 from gradio_app.pipeline_retraining import PipelineRetraining
 from gradio_app.retraining import SOURCES, Retraining, SubprocessRetraining
 from gradio_app.routes import build_server
@@ -19,11 +29,23 @@ from gradio_app.views.elements import advice, loading
 from gradio_app.views.forecast import answer_waiting, banner_waiting
 from gradio_app.views.header import header_waiting
 
+_LOG = logging.getLogger(__name__)
+
 QUIET: Final[dict[str, Any]] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
+class Compared(NamedTuple):
+    """Controls and outputs of the comparison, in the order `Comparison.compare` takes and gives."""
+
+    controls: list[Any]
+    outputs: list[Any]
+
+
 class ForecastTab(NamedTuple):
-    """Controls and outputs of the forecast tab, in the order `Page.forecast` takes and gives."""
+    """Controls and outputs of the forecast tab, in the order `Page.forecast` takes and gives.
+
+    At the end of both comes when the forecast that is shown was made.
+    """
 
     controls: list[Any]
     button: gr.Button
@@ -32,16 +54,23 @@ class ForecastTab(NamedTuple):
 
 
 def build_app(
-    data: PageData, retraining: Retraining | None = None, *, by_hand: str = WITH_KUBECTL
+    data: PageData,
+    retraining: Retraining | None,
+    access: Access,
+    *,
+    by_hand: str = WITH_KUBECTL,
+    approvals: ApprovalDesk | None = None,
 ) -> gr.Blocks:
     """The page over its data.
 
     Args:
         data: what the page asks.
         retraining: what trains; None offers no way to start a training.
+        access: who may do what.
         by_hand: what starts a training where the page does not.
+        approvals: where operators approve versions; None where nobody has to.
     """
-    page = Page(data, retraining, by_hand)
+    page = Page(data, retraining, access, by_hand)
     with gr.Blocks(title="Bellwether", analytics_enabled=False, fill_width=True) as context:
         blocks: gr.Blocks = context
         header = _html(header_waiting(), elem_id="bw-header")
@@ -49,17 +78,21 @@ def build_app(
             with gr.Tab("Forecast", id="forecast"):
                 forecast = _forecast_tab()
             with gr.Tab("Models", id="models") as models_tab:
+                if approvals is not None:
+                    _approval_part(approvals, models_tab)
                 models = _html(loading("Asking the registry ..."), elem_id="bw-models")
+                compared = _comparison()
                 trail = _html("", elem_id="bw-promotions")
             with gr.Tab("Monitoring", id="monitoring") as monitoring_tab:
                 monitoring = _monitoring_tab()
             with gr.Tab("Live feed", id="feed") as feed_tab:
                 feed = _html(loading("Reading the prediction log ..."), elem_id="bw-feed")
             with gr.Tab("Retrain", id="retrain"):
-                training = _retrain_tab(page)
+                training, offered = _retrain_tab(page)
         _html(advice())
         newest = gr.State("")
         ready = gr.State(value=True)
+        asked_at = gr.State("")
         revived = gr.State(0)
         feed_timer = gr.Timer(3.0, active=False)
         status_timer = gr.Timer(5.0)
@@ -68,26 +101,38 @@ def build_app(
         gr.on(
             [forecast.button.click, symbol.input, days.release, version.input, revived.change],
             page.forecast,
-            forecast.controls,
-            forecast.outputs,
+            [*forecast.controls, asked_at],
+            [*forecast.outputs, asked_at],
             show_progress="minimal",
             show_progress_on=forecast.plot,
             trigger_mode="always_last",
             api_visibility="private",
         )
         models_tab.select(page.models, None, [models, trail], **QUIET)
+        chosen = compared.controls
+        opening = models_tab.select(
+            page.comparison.offer, [chosen[0], chosen[2]], [chosen[0], chosen[2]], **QUIET
+        )
+        for changed in (opening.then, chosen[0].input, chosen[1].release, chosen[2].input):
+            changed(page.comparison.compare, chosen, compared.outputs, **QUIET)
         monitoring_tab.select(page.monitoring, None, monitoring, **QUIET)
         feed_tab.select(page.feed, newest, [feed, newest], **QUIET)
         tabs.select(page.selected, None, feed_timer, **QUIET)
         feed_timer.tick(page.feed, newest, [feed, newest], **QUIET)
         status_timer.tick(
-            page.watch, [ready, revived, symbol], [header, ready, revived, symbol], **QUIET
+            page.watch,
+            [ready, revived, symbol, asked_at],
+            [header, ready, revived, symbol, forecast.outputs[-1]],
+            **QUIET,
         )
         opened = blocks.load(
             page.open, None, [*forecast.controls, tabs, header, feed_timer, ready], **QUIET
         )
-        opened.then(page.forecast, forecast.controls, forecast.outputs, **QUIET)
+        opened.then(
+            page.forecast, [*forecast.controls, asked_at], [*forecast.outputs, asked_at], **QUIET
+        )
         opened.then(page.training, None, training, **QUIET)
+        blocks.load(page.offer, None, offered, **QUIET)
     blocks.queue(default_concurrency_limit=8)
     return blocks
 
@@ -113,6 +158,7 @@ def _forecast_tab() -> ForecastTab:
             filterable=False, elem_id="bw-version",
         )  # fmt: skip
         button = gr.Button("Forecast", variant="primary", scale=1, min_width=110, elem_id="bw-ask")
+    old = _html("", elem_id="bw-old", visible=False)
     banner = _html(banner_waiting(), elem_id="bw-banner")
     trouble = _html("", elem_id="bw-trouble", visible=False)
     with gr.Row(elem_classes="bw-answer", equal_height=False) as answer:
@@ -122,8 +168,49 @@ def _forecast_tab() -> ForecastTab:
         with gr.Column(scale=3, min_width=300):
             panel = _html(loading("Asking the model server ..."), elem_id="bw-panel")
     table = _html(answer_waiting("table"), elem_id="bw-quantiles")
-    outputs = [banner, trouble, answer, key, plot, panel, table]
+    outputs = [banner, trouble, answer, key, plot, panel, table, old]
     return ForecastTab([symbol, days, version], button, outputs, plot)
+
+
+def _comparison() -> Compared:
+    _html('<div class="bw-title"><h2>Forecasts of versions, side by side</h2></div>')
+    with gr.Row(elem_classes="bw-controls"):
+        symbol = gr.Dropdown(
+            [], label="Symbol to compare", filterable=True, scale=2, min_width=150,
+            elem_id="bw-compare-symbol",
+        )  # fmt: skip
+        days = gr.Slider(
+            1, MAX_HORIZON, value=DEFAULT_DAYS, step=1, label="Days to compare", scale=3,
+            min_width=200, buttons=[], elem_id="bw-compare-days",
+        )  # fmt: skip
+        versions = gr.Dropdown(
+            [], label=f"Versions, up to {MAX_VERSIONS}", multiselect=True,
+            max_choices=MAX_VERSIONS, scale=6, min_width=260, elem_id="bw-compare-versions",
+        )  # fmt: skip
+    trouble = _html("", elem_id="bw-compare-trouble")
+    with gr.Column(min_width=320, elem_classes="bw-chart", elem_id="bw-compare-box"):
+        title = _html("")
+        plot = gr.Plot(show_label=False, container=False, elem_id="bw-compare-chart")
+    table = _html("", elem_id="bw-compare-table")
+    return Compared([symbol, days, versions], [title, trouble, plot, table])
+
+
+def _approval_part(desk: ApprovalDesk, tab: gr.Tab) -> None:
+    """What waits for approval, and the controls that an operator sees."""
+    state = _html("", elem_id="bw-approval")
+    with gr.Row(elem_classes="bw-controls", visible=False) as row:
+        reason = gr.Textbox(
+            label="Why it may have users' requests", scale=5, min_width=240, max_lines=1,
+            elem_id="bw-approval-why",
+        )  # fmt: skip
+        button = gr.Button(
+            "Approve", variant="primary", scale=1, min_width=150, elem_id="bw-approve"
+        )
+    seen = gr.State(None)
+    outputs = [state, row, reason, seen]
+    tab.select(desk.show, None, outputs, **QUIET)
+    button.click(desk.approve, [reason, seen], outputs, **QUIET)
+    reason.submit(desk.approve, [reason, seen], outputs, **QUIET)
 
 
 def _monitoring_tab() -> list[Any]:
@@ -145,21 +232,24 @@ def _chart(name: str) -> list[Any]:
     return [title, plot]
 
 
-def _retrain_tab(page: Page) -> list[Any]:
+def _retrain_tab(page: Page) -> tuple[list[Any], list[Any]]:
+    """What shows the training, and what is shown to those who may start one."""
     offered = page.retraining is not None
+    everybody = page.access.unnamed >= Role.OPERATOR
     sources = page.retraining.sources if page.retraining is not None else SOURCES
-    with gr.Row(elem_classes="bw-controls", visible=offered):
+    with gr.Row(elem_classes="bw-controls", visible=offered and everybody) as row:
         source = gr.Dropdown(
             list(sources), value=sources[0], label="Prices from", scale=2, min_width=150,
             filterable=False, elem_id="bw-source",
         )  # fmt: skip
         symbols = gr.Textbox(
-            label="Symbols, comma separated (empty: the source's own)", scale=5, min_width=240,
+            label="Symbols, comma separated (empty: the champion's, or the source's own)", scale=5, min_width=240,
             placeholder="AAPL, 2330.TW, BTC-USD", max_lines=1, elem_id="bw-symbols",
         )  # fmt: skip
         button = gr.Button(
             "Start a training", variant="primary", scale=1, min_width=150, elem_id="bw-train"
         )
+    why_not = _html("", elem_id="bw-may-not")
     waiting = loading("Asking what trains ...") if offered else page.training_view()
     state = _html(waiting, elem_id="bw-training")
     timer = gr.Timer(1.5, active=False)
@@ -168,7 +258,7 @@ def _retrain_tab(page: Page) -> list[Any]:
     button.click(page.start_training, inputs, outputs, **QUIET)
     symbols.submit(page.start_training, inputs, outputs, **QUIET)
     timer.tick(page.training, None, outputs, **QUIET)
-    return outputs
+    return outputs, [row, source, symbols, why_not]
 
 
 def serve(settings: Settings) -> None:
@@ -179,18 +269,22 @@ def serve(settings: Settings) -> None:
 
     Raises:
         Unavailable: the port cannot be listened on.
+        InvalidSettings: the settings of the page's login contradict each other.
     """
     import uvicorn
 
+    access = Access.of(settings)
+
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     data = PageData.of(settings)
+    desk = None
+    if settings.page_approvals:
+        desk = ApprovalDesk(data, Approvals(settings.prediction_log), access)
     blocks = build_app(
-        data,
-        _retraining(settings, data),
-        by_hand=WITH_PIPELINES if settings.pipelines_url else WITH_KUBECTL,
+        data, _retraining(settings, data), access, by_hand=_by_hand(settings), approvals=desk
     )
     config = uvicorn.Config(
-        build_server(data, blocks),
+        build_server(data, blocks, access),
         host=settings.page_host,
         port=settings.page_port,
         log_level="warning",
@@ -207,15 +301,31 @@ def serve(settings: Settings) -> None:
             ) from None
     finally:
         data.close()
+        if desk is not None:
+            desk.close()
 
 
 def _retraining(settings: Settings, data: PageData) -> Retraining | None:
     """What trains: nothing, runs of Kubeflow Pipelines, or a process of this installation."""
     if not settings.page_trains:
         return None
+    if not settings.page_login and not is_loopback(settings.page_host):
+        _LOG.warning(
+            "no training can be started from this page: it listens on %s, where no login says who "
+            "asks. Set BELLWETHER_PAGE_LOGIN if one stands before it",
+            settings.page_host,
+        )
+        return None
     if settings.pipelines_url:
         return PipelineRetraining.of(settings, data.outcome_of_run)
     return SubprocessRetraining.of(settings)
+
+
+def _by_hand(settings: Settings) -> str:
+    """What starts a training where the page does not."""
+    if settings.pipelines_url:
+        return WITH_PIPELINES
+    return WITH_COMMAND if settings.page_trains else WITH_KUBECTL
 
 
 def main() -> None:

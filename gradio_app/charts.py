@@ -73,6 +73,38 @@ def fan_chart(history: pd.DataFrame, forecast: SymbolForecast) -> go.Figure:
     return figure
 
 
+def comparison_chart(
+    history: pd.DataFrame | None, forecasts: Sequence[SymbolForecast]
+) -> go.Figure:
+    """Medians and 5-95 % bands of several versions on one axis, each in its version's colour.
+
+    Args:
+        history: as `fan_chart` takes it, or None when the prices cannot be read.
+        forecasts: of the same symbol, one a version; at least one.
+    """
+    figure = go.Figure()
+    start, horizon = forecasts[0].as_of, max(forecast.horizon for forecast in forecasts)
+    first = start
+    if history is not None and len(history):
+        shown = history.iloc[-shown_bars(horizon) :]
+        dates = list(shown["timestamp"])
+        first = dates[0]
+        _line(figure, dates, shown["close"], "Close", "#5b6773", "solid", 1.6)
+    for number, forecast in enumerate(forecasts):
+        times = [forecast.as_of, *forecast.target_times]
+        fan = np.vstack([np.full(5, forecast.last_close), forecast.quantiles])
+        name, stroke = f"v{forecast.model_version}", _stroke(number)
+        red, green, blue = (int(SERIES[number % len(SERIES)][n : n + 2], 16) for n in (1, 3, 5))
+        _band(figure, times, fan[:, 0], fan[:, 4], f"rgba({red},{green},{blue},0.13)", name)
+        _line(figure, times, fan[:, 2], name, str(stroke["color"]), str(stroke["dash"]), 2.2)
+    figure.add_vline(x=start, line={"color": NULL, "width": 1, "dash": "dot"})
+    _style(figure, CHART_HEIGHT)
+    figure.update_xaxes(range=[first, max(f.target_times[-1] for f in forecasts)])
+    figure.update_yaxes(side="right", tickformat=",.6~g")
+    figure.update_layout(margin={"l": 8, "r": 58, "t": 12, "b": 28})
+    return figure
+
+
 def shown_bars(horizon: int) -> int:
     """Bars of history to show before a forecast: enough for context, not so many as to dwarf it."""
     return 30 + 3 * horizon

@@ -19,13 +19,8 @@ from forecasting.adapters.inference import InferenceClient, SymbolForecast
 from forecasting.adapters.lake.lake import Lake
 from forecasting.adapters.prediction_log.log import LoggedForecast, PredictionLog
 from forecasting.adapters.registry.ledger import Ledger, Promotion
-from forecasting.adapters.registry.reader import (
-    CHALLENGER,
-    CHAMPION,
-    REPORT,
-    ModelVersion,
-    RegistryReader,
-)
+from forecasting.adapters.registry.reader import RegistryReader
+from forecasting.adapters.registry.records import CHALLENGER, CHAMPION, REPORT, ModelVersion
 from forecasting.drift.summary import DriftSummary
 from forecasting.errors import (
     BellwetherError,
@@ -54,7 +49,6 @@ _FRESH_SECONDS: Final = 4.0
 """How long an answer of the registry or the lake may be shown to the next reader."""
 
 T = TypeVar("T")
-
 _LOG = logging.getLogger(__name__)
 
 
@@ -80,6 +74,7 @@ class PageData:
     lake: Lake
     drift: DriftHistory
     _last_datasets: tuple[str, ...] = ()
+    _last_specifications: tuple[tuple[str, str], ...] = ()
     _cache: dict[str, "_CacheEntry"] = field(default_factory=dict, repr=False)
     _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
@@ -189,15 +184,31 @@ class PageData:
         return self._cached("newest", self._newest_served)
 
     def _newest_served(self) -> ServedFeatures | None:
-        for dataset in self._datasets():
+        """Those of the champion, or of the challenger where the champion's cannot be read."""
+        for dataset, specification in self._served_specifications():
             try:
-                newest = self.lake.served_id(dataset)
+                newest = self.lake.served_id(dataset, specification)
                 if newest is not None:
-                    read = partial(self.lake.served_features, dataset)
-                    return self._cached(f"served {dataset} {newest}", read, for_ever=True)
+                    read = partial(self.lake.served_features, dataset, specification)
+                    key = f"served {dataset} {specification} {newest}"
+                    return self._cached(key, read, for_ever=True)
             except BellwetherError as error:
                 _LOG.warning("no served features of %s: %s", dataset, error)
         return None
+
+    def _served_specifications(self) -> tuple[tuple[str, str], ...]:
+        """Data set and specification of champion and challenger; the last that were seen."""
+        try:
+            records = self._records()
+            found = []
+            for _, record in records:
+                read = partial(self.registry.specification, record)
+                spec = self._cached(f"spec {record.bundle_digest}", read, for_ever=True)
+                found.append((record.dataset, spec.digest))
+            self._last_specifications = tuple(found)
+        except BellwetherError as error:
+            _LOG.warning("the versions' specifications are not known: %s", error)
+        return self._last_specifications
 
     def age_seconds(self) -> float | None:
         """Age of the newest served bar on the data's clock, or None when not known."""

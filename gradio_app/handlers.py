@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import wraps
 from typing import Any, Final, ParamSpec
 
@@ -10,11 +11,14 @@ import gradio as gr
 import pandas as pd
 
 from forecasting.adapters.inference import SymbolForecast
-from forecasting.adapters.registry.reader import CHALLENGER, CHAMPION
-from forecasting.errors import BellwetherError, UnknownSymbol, UnknownVersion
+from forecasting.adapters.registry.records import CHALLENGER, CHAMPION
+from forecasting.clock import utc_now
+from forecasting.errors import BellwetherError, Unavailable, UnknownSymbol, UnknownVersion
 from forecasting.live.scores import RealisedPoint
 from forecasting.schema import COVERAGE_BAND, MAX_HORIZON
-from gradio_app import charts
+from gradio_app import charts, formatting
+from gradio_app.access import Access, Person, Role
+from gradio_app.comparison import Comparison
 from gradio_app.data import PageData
 from gradio_app.model_card import ModelCard
 from gradio_app.notices import Notice, notice_of
@@ -35,7 +39,8 @@ SCORED_BARS: Final = 5
 
 WITH_KUBECTL: Final = "kubectl create job --from=cronjob/bellwether-training now"
 WITH_PIPELINES: Final = "bellwether pipeline run training"
-"""What starts a training by hand, without and with Kubeflow Pipelines."""
+WITH_COMMAND: Final = "bellwether train"
+"""What starts a training by hand: on a cluster without and with Kubeflow Pipelines, and here."""
 
 UNKNOWN: Final = Status(ready=False, detail="the page cannot find out why")
 
@@ -68,19 +73,26 @@ class Page:
     Args:
         data: what the page asks.
         retraining: what trains, or None.
+        access: who may do what.
         by_hand: what starts a training where the page does not.
     """
 
     def __init__(
-        self, data: PageData, retraining: Retraining | None, by_hand: str = WITH_KUBECTL
+        self,
+        data: PageData,
+        retraining: Retraining | None,
+        access: Access,
+        by_hand: str = WITH_KUBECTL,
     ) -> None:
+        self.access = access
         self.by_hand = by_hand
         self.data = data
         self.retraining = retraining
-        self.forecast = _with_notice(self._forecast_or_symbols, _no_forecast)
+        self.forecast = _with_notice(self._forecast_or_last, _no_forecast)
         self.models = _with_notice(self._models, lambda failure: [notice(failure), ""])
         self.monitoring = _with_notice(self._monitoring, _no_monitoring)
         self.feed = _with_notice(self._feed, lambda failure: [notice(failure), failure.title])
+        self.comparison = Comparison(data, _with_notice)
         self.start_training = _with_notice(self._start_training, self._training_not_started)
 
     # opening
@@ -115,14 +127,24 @@ class Page:
         versions = [(version_label(card), card.role) for card in cards]
         return versions or [("Champion", CHAMPION)]
 
-    def watch(self, was_ready: bool, revived: int, symbol: str | None) -> list[Any]:  # noqa: FBT001
-        """Look whether the server is ready; ask for the forecast again once it is."""
+    def watch(
+        self,
+        was_ready: bool,  # noqa: FBT001 - gradio passes by position
+        revived: int,
+        symbol: str | None,
+        asked_at: str,
+    ) -> list[Any]:
+        """Look whether the server is ready; ask for the forecast again once it is.
+
+        While it is not, the forecast that is shown, made at `asked_at`, is called old.
+        """
         status: Status = _or(self.data.status, UNKNOWN)
         back = status.ready and not was_ready
         known = self.data.symbols() if back else []
         fill = gr.update(choices=known, value=symbol or (known[0] if known else None))
         changes = [revived + 1, fill] if back else [gr.skip(), gr.skip()]
-        return [header(status), status.ready, *changes]
+        old = gr.skip() if status.ready else _old(asked_at)
+        return [header(status), status.ready, *changes, old]
 
     def selected(self, event: gr.SelectData) -> Any:
         """Refresh the feed only while it is looked at."""
@@ -130,15 +152,35 @@ class Page:
 
     # forecast
 
-    def _forecast_or_symbols(self, symbol: str | None, days: float, role: str) -> list[Any]:
+    def _forecast_or_last(
+        self, symbol: str | None, days: float, role: str, asked_at: str = ""
+    ) -> list[Any]:
+        """Ask, and show the answer; while nobody answers the last one stays, and is called old.
+
+        Args:
+            symbol: as typed.
+            days: bars ahead.
+            role: champion, challenger, or a version's number.
+            asked_at: when the forecast that is shown was made, in words; "" where none is.
+        """
         try:
-            return self._forecast(symbol, days, role)
+            shown = self._forecast(symbol, days, role)
         except UnknownSymbol as error:
-            known = _or(self.data.symbols, [])
-            body = f"The model server holds no prices of {symbol}." if symbol else str(error)
-            more = f" and {len(known) - 20} more" if len(known) > 20 else ""
-            remedy = f"It knows {', '.join(known[:20])}{more}" if known else error.remedy
-            return _no_forecast(Notice("No forecast for this symbol", body, remedy))
+            return _no_forecast(self._unknown(symbol, error))
+        except Unavailable as error:
+            if not asked_at:
+                return _no_forecast(notice_of(error))
+            trouble = gr.update(value=notice(_passing(error)), visible=True)
+            kept = [gr.skip()] * 5
+            return [gr.skip(), trouble, *kept, _old(asked_at), asked_at]
+        return [*shown, _old(""), formatting.instant(utc_now())]
+
+    def _unknown(self, symbol: str | None, error: UnknownSymbol) -> Notice:
+        known = _or(self.data.symbols, [])
+        body = f"The model server holds no prices of {symbol}." if symbol else str(error)
+        more = f" and {len(known) - 20} more" if len(known) > 20 else ""
+        remedy = f"It knows {', '.join(known[:20])}{more}" if known else error.remedy
+        return Notice("No forecast for this symbol", body, remedy)
 
     def _forecast(self, symbol: str | None, days: float, role: str) -> list[Any]:
         if not symbol and not self.data.symbols():
@@ -274,14 +316,35 @@ class Page:
             gr.update(active=running),
         ]
 
-    def _start_training(self, symbols: str, source: str) -> list[Any]:
+    def offer(self, request: gr.Request) -> list[Any]:
+        """Show who asks what he may do: the row of controls, the choices in it, and why not."""
+        person = self.access.person(request.headers)
+        starts = self.retraining is not None and person.role >= Role.TRAINER
+        chooses = starts and person.role >= Role.OPERATOR
+        choices = gr.update(visible=chooses)
+        why_not = "" if starts or self.retraining is None else notice(_only_looks(person))
+        return [gr.update(visible=starts), choices, choices, why_not]
+
+    def _start_training(self, symbols: str, source: str, request: gr.Request) -> list[Any]:
         if self.retraining is not None:
-            self.retraining.start(symbols.replace(";", ",").split(","), source)
+            person = self.access.require(request.headers, Role.TRAINER)
+            chosen = symbols.replace(";", ",").split(",")
+            if any(map(str.strip, chosen)) or source != self.retraining.sources[0]:
+                self.access.require(request.headers, Role.OPERATOR)
+            self.retraining.start(chosen, source, person.name)
         return self.training()
 
     def _training_not_started(self, failure: Notice) -> list[Any]:
         view, *rest = self.training()
         return [notice(failure) + view, *rest]
+
+
+def _only_looks(person: Person) -> Notice:
+    return Notice(
+        "You may look, and start no trainings",
+        f"{person.name} has the role {person.role.name.lower()}.",
+        "Whoever runs this page can make you a trainer",
+    )
 
 
 def scored_horizon(points: Sequence[RealisedPoint]) -> int:
@@ -290,9 +353,20 @@ def scored_horizon(points: Sequence[RealisedPoint]) -> int:
     return min(due, key=lambda h: (abs(h - SCORED_BARS), h)) if due else SCORED_BARS
 
 
+def _passing(error: Unavailable) -> Notice:
+    """The notice of a server that answered before and does not now."""
+    again = "It may be starting again. The page asks every few seconds and goes on by itself."
+    return replace(notice_of(error), body=again, remedy="")
+
+
 def _no_forecast(failure: Notice) -> list[Any]:
     trouble = gr.update(value=notice(failure), visible=True)
-    return ["", trouble, gr.update(visible=False), "", None, "", ""]
+    return ["", trouble, gr.update(visible=False), "", None, "", "", _old(""), ""]
+
+
+def _old(asked_at: str) -> Any:
+    """The line that calls a forecast old; hidden for ""."""
+    return gr.update(value=asked_at and forecast_view.old(asked_at), visible=bool(asked_at))
 
 
 def _no_monitoring(failure: Notice) -> list[Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from forecasting.adapters.registry.reader import ModelVersion, RunRecord
+from forecasting.adapters.registry.records import ModelVersion, RunRecord
 from forecasting.evaluation.promotion_outcome import REASON_TAG, VERDICT_TAG
 from forecasting.instants import from_milliseconds
 from gradio_app import formatting

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from forecasting.errors import (
     BellwetherError,
+    Forbidden,
     InvalidInput,
     NotReady,
     RateLimited,
@@ -35,6 +36,7 @@ class Notice:
 
 
 _TITLES: tuple[tuple[type[BellwetherError], str, str], ...] = (
+    (Forbidden, "You may not do this here", "info"),
     (UnknownSymbol, "No forecast for this symbol", "info"),
     (UnknownVersion, "This model version is not served", "info"),
     (StaleData, "The prices are too old to forecast from", "wait"),

@@ -31,13 +31,11 @@ class PipelineRetraining:
 
     Attributes:
         workflows: where they run.
-        who: name for the promotion's audit trail.
         outcome_of: what a run of this id decided, or None where the registry cannot say.
         sources: what can be asked for.
     """
 
     workflows: Workflows
-    who: str
     outcome_of: Callable[[str], PromotionOutcome | None] = lambda _: None
     sources: tuple[str, ...] = (AS_SCHEDULED,)
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -54,9 +52,9 @@ class PipelineRetraining:
             public_url=settings.pipelines_public_url,
             timeout=_TIMEOUT_SECONDS,
         )
-        return cls(workflows, settings.page_user, outcome_of)
+        return cls(workflows, outcome_of)
 
-    def start(self, symbols: Sequence[str], source: str) -> Training:
+    def start(self, symbols: Sequence[str], source: str, who: str) -> Training:
         """Start a run of what the schedule runs, unless a training is running.
 
         The key is the newest training there was before: whoever presses the same button at the
@@ -65,6 +63,7 @@ class PipelineRetraining:
         Args:
             symbols: other symbols than the schedule's; none for its own.
             source: not asked: prices come from where the schedule's come from.
+            who: name for the promotion's audit trail.
 
         Raises:
             InvalidInput: a symbol makes no sense.
@@ -72,7 +71,7 @@ class PipelineRetraining:
             UnknownWorkflow: nothing is scheduled.
         """
         del source
-        changes = {"who": self.who}
+        changes = {"who": who}
         if other_symbols := checked_symbols(symbols):
             changes["symbols"] = ",".join(other_symbols)
         with self._lock:

@@ -18,8 +18,11 @@ from forecasting.errors import EXIT_REFUSED, Corrupted, InvalidInput, Unavailabl
 from forecasting.evaluation.promotion_outcome import PromotionOutcome
 from forecasting.settings import Settings
 
-SOURCES: Final = ("sample", "yahoo", "synthetic")
-"""Price sources a training can be started with from the page."""
+AS_CHAMPION: Final = "as the champion"
+"""What the champion was trained on: files, symbols, interval and budget."""
+
+SOURCES: Final = (AS_CHAMPION, "sample", "yahoo", "synthetic")
+"""What a training can be started with from the page."""
 
 MAX_SYMBOLS: Final = 50
 TAIL_LINES: Final = 40
@@ -67,8 +70,8 @@ class Retraining(Protocol):
 
     sources: tuple[str, ...]
 
-    def start(self, symbols: Sequence[str], source: str) -> Training:
-        """Start a training.
+    def start(self, symbols: Sequence[str], source: str, who: str) -> Training:
+        """Start a training in somebody's name.
 
         Raises:
             InvalidInput: a symbol or the source makes no sense.
@@ -92,7 +95,8 @@ class SubprocessRetraining:
 
     Attributes:
         folder: where the lock, the log and the outcome lie.
-        command: program and arguments; --source, --symbols and --outcome-file are appended.
+        command: program and arguments; --who, --source, --symbols and --outcome-file are appended.
+            Without --source it trains as the champion was trained.
         sources: price sources it can be asked for.
     """
 
@@ -107,7 +111,7 @@ class SubprocessRetraining:
     @classmethod
     def of(cls, settings: Settings) -> "SubprocessRetraining":
         """Retraining whose files lie in the settings' state folder."""
-        command = (sys.executable, "-m", "bellwether", "train", f"--who={settings.page_user}")
+        command = (sys.executable, "-m", "bellwether", "train")
         return cls(settings.state_dir / "retraining", command)
 
     @property
@@ -120,8 +124,8 @@ class SubprocessRetraining:
         """What the training decided, as data."""
         return self.folder.absolute() / "outcome.json"
 
-    def start(self, symbols: Sequence[str], source: str) -> Training:
-        """Start the command, unless a training is running.
+    def start(self, symbols: Sequence[str], source: str, who: str) -> Training:
+        """Start the command in somebody's name, unless a training is running.
 
         Raises:
             InvalidInput: a symbol or the source makes no sense.
@@ -132,7 +136,10 @@ class SubprocessRetraining:
             raise InvalidInput(
                 "a training needs a known price source", source, f"Choose {', '.join(SOURCES)}"
             )
-        arguments = [f"--source={source}", f"--outcome-file={self.outcome_file}"]
+        arguments = [f"--who={who}"]
+        if source != AS_CHAMPION:
+            arguments.append(f"--source={source}")
+        arguments.append(f"--outcome-file={self.outcome_file}")
         if chosen_symbols:
             arguments.append(f"--symbols={','.join(chosen_symbols)}")
         with self._lock:

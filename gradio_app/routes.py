@@ -1,7 +1,7 @@
 """The server around the page: health, reports, and the path prefix it may be reached under."""
 
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Callable
 from html import escape
 from typing import Any, Final
 
@@ -11,7 +11,9 @@ from fastapi.responses import HTMLResponse, PlainTextResponse, Response
 
 from forecasting.errors import BellwetherError
 from gradio_app import theme
+from gradio_app.access import Access
 from gradio_app.data import PageData
+from gradio_app.gate import App, Gate, Receive, Scope
 from gradio_app.notices import Notice, notice_of
 from gradio_app.views.elements import notice as notice_html
 
@@ -30,11 +32,8 @@ DRIFT_REPORTS: Final = {
     "prediction-changes": "prediction-changes.html",
 }
 
-Scope = MutableMapping[str, Any]
-App = Callable[[Scope, Any, Any], Awaitable[None]]
 
-
-def build_server(data: PageData, blocks: gr.Blocks) -> App:
+def build_server(data: PageData, blocks: gr.Blocks, access: Access) -> App:
     """The page with its routes, at / and at the settings' prefix.
 
     /live says that the page runs, whatever the servers behind it do.
@@ -75,9 +74,9 @@ def build_server(data: PageData, blocks: gr.Blocks) -> App:
         enable_monitoring=False,
         theme=theme.theme(),
         js=theme.ON_LOAD,
-        head=theme.head(),
+        head=theme.head(data.prefix),
     )
-    return without_prefix(app, data.prefix)
+    return without_prefix(Gate(app, access), data.prefix)
 
 
 def without_prefix(app: App, prefix: str) -> App:
@@ -85,7 +84,7 @@ def without_prefix(app: App, prefix: str) -> App:
     if not prefix:
         return app
 
-    async def cut(scope: Scope, receive: Any, send: Any) -> None:
+    async def cut(scope: Scope, receive: Receive, send: Any) -> None:
         path = scope.get("path", "")
         if path == prefix or path.startswith(f"{prefix}/"):
             rest = path[len(prefix) :] or "/"

@@ -1,11 +1,13 @@
-"""The page's theme for gradio, its style sheet, its icon and the switch between light and dark."""
+"""The page's theme for gradio, its style sheet, its icon, and its scripts."""
 
+import json
 from pathlib import Path
 from typing import Final
 
 import gradio as gr
 
 STYLE: Final = Path(__file__).with_name("style.css")
+WATCH: Final = Path(__file__).with_name("watch.js")
 ICON: Final = Path(__file__).with_name("icon.svg")
 _SCRIPT: Final = """<script>
 function bellwetherTheme() {
@@ -22,13 +24,19 @@ ON_LOAD: Final = """() => {
 }"""
 
 
-def head() -> str:
-    """What goes into the page's head: the style sheet as it is, and the theme switch.
+def head(prefix: str = "") -> str:
+    """What goes into the page's head: the style sheet as it is, the theme switch, and the watch.
+
+    Args:
+        prefix: path the page is reached under, without a slash at its end.
 
     Gradio's own way for style sheets (`css`) rewrites selectors, and drops what it does not
     understand in media queries.
     """
-    return f"<style>{STYLE.read_text()}</style>{_SCRIPT}"
+    watch = WATCH.read_text().replace(
+        '"@prefix@/live"', json.dumps(f"{prefix}/live").replace("</", r"<\/")
+    )
+    return f"<style>{STYLE.read_text()}</style>{_SCRIPT}<script>{watch}</script>"
 
 
 def theme() -> gr.themes.Base:

@@ -32,22 +32,34 @@ SCRATCH: Final = "/tmp"  # noqa: S108 - the pod's own
 STATE: Final = f"{SCRATCH}/bellwether"
 
 MINUTES: Final = {
+    "needs": 10,
     "fetch": 30,
     "ingest": 30,
     "features": 60,
     "train": 240,
     "evaluate": 60,
     "register": 20,
-    "publish": 20,
+    "publish": 60,
     "record": 10,
 }
 """Longest time one attempt of a step may take."""
 
 _OF_SERVERS: Final = (
-    *("server_", "http_", "grpc_", "inference_", "page_", "bundle_", "model_version"),
-    *("stale_", "refuse_", "reload_", "keep_", "prediction_log_queue"),
+    *(
+        "server_",
+        "http_",
+        "grpc_",
+        "inference_",
+        "page_",
+        "bundle_",
+        "model_version",
+        "trusted_keys",
+    ),
+    *("stale_", "refuse_", "reload_", "keep_", "prediction_log_queue", "prediction_log_own_bars"),
 )
-_NEVER_IN_A_CONFIG_MAP: Final = ("state_dir", "tiingo_token", "tinvest_token")
+_NEVER_IN_A_CONFIG_MAP: Final = (
+    *("state_dir", "tiingo_token", "tinvest_token", "signing_key", "versions_on_demand"),
+)
 SETTING_VARIABLES: Final = (
     *(
         f"BELLWETHER_{name.upper()}"
@@ -59,6 +71,9 @@ SETTING_VARIABLES: Final = (
     "AWS_DEFAULT_REGION",
 )
 """Keys of the ConfigMap that a step takes, each if it is there."""
+
+OF_REGISTER: Final = ("BELLWETHER_TRUSTED_KEYS",)
+"""Keys that the step takes, too, that registers versions: it signs where they are verified."""
 
 _LABEL_OF_RUN: Final = "metadata.labels['pipeline/runid']"
 
@@ -110,16 +125,20 @@ def _prepare(task: dsl.PipelineTask, names: ClusterNames) -> None:
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }.items():
         task.set_env_variable(variable, value)
-    variables = {name: name for name in SETTING_VARIABLES}
+    names_of_settings = SETTING_VARIABLES + (OF_REGISTER if step == "register" else ())
+    variables = {name: name for name in names_of_settings}
     kubernetes.use_config_map_as_env(task, names.settings, variables, optional=True)
     kubernetes.use_field_path_as_env(task, RUN_ID, _LABEL_OF_RUN)
     if names.object_store:
         keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
         kubernetes.use_secret_as_env(task, names.object_store, {key: key for key in keys})
-    if step == "register" and names.database:
+    if step in {"register", "needs", "publish"} and names.database:
         # libpq reads these where a URL names neither user nor password.
         login = {"username": "PGUSER", "password": "PGPASSWORD"}
         kubernetes.use_secret_as_env(task, names.database, login)
+    if step == "register" and names.signing:
+        key = {"signing.pem": "BELLWETHER_SIGNING_KEY"}
+        kubernetes.use_secret_as_env(task, names.signing, key, optional=True)
     if step in {"fetch", "ingest"} and names.providers:
         tokens = {
             "tiingoToken": "BELLWETHER_TIINGO_TOKEN",

@@ -12,7 +12,7 @@ CHART: Final = Path(__file__).resolve().parent.parent / "charts" / "bellwether" 
 
 BLANK_IMAGE: Final = "blank-image"
 BLANKS: Final = ClusterNames(
-    "blank-settings", "blank-object-store", "blank-database", "blank-providers"
+    "blank-settings", "blank-object-store", "blank-database", "blank-providers", "blank-signing"
 )
 """What the chart's copies have where a release has its own image and names."""
 

@@ -12,7 +12,8 @@ import warnings
 from pathlib import Path
 from typing import Any, Final
 
-REQUEST: Final = "request.json"
+from components.report import RUN_REQUEST
+
 OUTCOME: Final = "outcome.json"
 
 
@@ -25,7 +26,7 @@ def execute(folder: Path) -> None:
     Raises:
         RuntimeError: a step failed; the steps' events say which and why.
     """
-    request = json.loads((folder / REQUEST).read_text())
+    request = json.loads((folder / RUN_REQUEST).read_text())
     # Limits, retries and images mean something on a cluster; here they are known to do nothing.
     warnings.filterwarnings("ignore", message="Task '.*': settings", category=UserWarning)
     warnings.filterwarnings("ignore", message="You may be attemping", category=RuntimeWarning)

@@ -1,10 +1,9 @@
-"""The steps both pipelines begin with: prices in shards, one snapshot of them, its features."""
+"""The steps both pipelines begin with: prices in shards, and one snapshot of them."""
 
 from typing import Final
 
 from kfp import dsl
 
-from components.features.component import features
 from components.fetch.component import fetch
 from components.ingest.component import ingest
 from pipelines.tasks import with_resources, with_retries, without_cache
@@ -12,7 +11,7 @@ from pipelines.tasks import with_resources, with_retries, without_cache
 ONE_SHARD: Final = ["1/1"]
 
 
-def featured_prices(
+def fetched_prices(
     *,
     shards: dsl.PipelineTask,
     symbols: str,
@@ -20,9 +19,9 @@ def featured_prices(
     source_options: str,
     interval: str,
     dataset: str,
-    train_until: str = "",
-) -> tuple[dsl.PipelineTask, dsl.PipelineTask]:
-    """Fetch every shard by itself, judge all together, freeze one snapshot, and build features.
+    kept: dsl.Dataset | None = None,
+) -> dsl.PipelineTask:
+    """Fetch every shard by itself, judge all together, and freeze one snapshot.
 
     Args:
         shards: the pipeline's list of shards, each like 3/8.
@@ -31,10 +30,10 @@ def featured_prices(
         source_options: as in the pipelines.
         interval: as in the pipelines.
         dataset: as in the pipelines.
-        train_until: as in the pipelines.
+        kept: what the needs step left: symbols besides, if they can be had.
 
     Returns:
-        The ingest step and the features step.
+        The ingest step.
     """
     request = {
         "symbols": symbols,
@@ -42,7 +41,7 @@ def featured_prices(
         "source_options": source_options,
         "interval": interval,
         "dataset": dataset,
-    }
+    } | ({} if kept is None else {"kept": kept})
     with dsl.ParallelFor(shards) as shard:
         fetched = fetch(shard=shard, **request)
     prices = ingest(fetched=dsl.Collected(fetched.outputs["bars"]), **request)
@@ -50,12 +49,4 @@ def featured_prices(
     with_resources(prices, cpu="1", memory="2G")
     with_retries(fetched, prices)
     without_cache(fetched, prices)
-    described = features(
-        snapshot=prices.outputs["Output"],
-        dataset=dataset,
-        symbols=symbols,
-        train_until=train_until,
-    )
-    with_resources(described, cpu="1", memory="2G")
-    with_retries(described)
-    return prices, described
+    return prices

@@ -18,7 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from components.provenance import package_versions
-from components.report import EVENTS, FAILED, RUN_DIR, STARTED, THREADS
+from components.report import EVENTS, FAILED, RUN_DIR, RUN_REQUEST, STARTED, THREADS
+from forecasting.adapters.registry.reader import RegistryReader
+from forecasting.adapters.registry.records import require_champions_dataset
 from forecasting.adapters.registry.server import MlflowServer
 from forecasting.errors import BellwetherError, from_record
 from forecasting.settings import Settings
@@ -42,12 +44,14 @@ __all__ = [
     "StepEvent",
     "TrainingOutcome",
     "TrainingParams",
+    "require_trainable",
     "run_refresh",
     "run_training",
 ]
 
 _LOOK_SECONDS = 0.1
-_RUNS_KEPT = 10
+_KEPT_RUNS = 10
+_RUN_FOLDER = re.compile(r"[0-9]{8}T[0-9]{6}-[a-z]+-[0-9a-f]{6}")
 _PARALLEL = 2  # KFP's local runner never runs more iterations of a loop at a time
 
 
@@ -63,12 +67,27 @@ def run_training(
 
     Raises:
         RegistryUnavailable: MLflow is down; asked first, so nothing was written.
+        InvalidSettings: the champion learned from another data set; likewise.
         BellwetherError: the error of the step that failed, as the step raised it.
     """
-    MlflowServer(settings.registry_url).check()
+    require_trainable(settings, params)
     run = _Run(settings, "training", TRAINING_STEPS, params.arguments(), progress)
     outputs = run.outputs()
     return TrainingOutcome.read(outputs, run.log, run.seconds)
+
+
+def require_trainable(settings: Settings, params: TrainingParams) -> None:
+    """Refuse a training whose challenger would be refused in the end, before anything is fetched.
+
+    Raises:
+        RegistryUnavailable: MLflow is down.
+        InvalidSettings: the champion learned from another data set.
+    """
+    MlflowServer(settings.registry_url).check()
+    with RegistryReader(settings.registry_url, settings.registered_model) as registry:
+        require_champions_dataset(
+            registry.champion(), params.dataset, may_change=settings.dataset_may_change
+        )
 
 
 def run_refresh(
@@ -101,7 +120,7 @@ class _Run:
         self._arguments = arguments
         self._pipeline = pipeline
         self._progress = progress or _ignore
-        self._seen: set[tuple[str, str]] = set()
+        self._reported: set[tuple[str, str]] = set()
         self._read = 0
 
     def outputs(self) -> dict[str, Any]:
@@ -113,7 +132,7 @@ class _Run:
             "arguments": self._arguments,
             "cache": str(self.folder.parent / ".cache" / _code_digest()),
         }
-        (self.folder / "request.json").write_text(json.dumps(request))
+        (self.folder / RUN_REQUEST).write_text(json.dumps(request))
         with self._process() as process:
             while process.poll() is None:
                 self._tell()
@@ -176,7 +195,7 @@ class _Run:
             if event["state"] == STARTED:
                 for step in self._steps[: self._steps.index(event["step"])]:
                     self._reused(step)
-                self._seen.add((event["step"], event["label"]))
+                self._reported.add((event["step"], event["label"]))
             self._progress(
                 StepEvent(
                     event["step"],
@@ -194,8 +213,8 @@ class _Run:
         parallel = {"train": "candidates", "fetch": "shards"}
         labels = self._arguments[parallel[step]] if step in parallel else [""]
         for label in labels:
-            if (step, label) not in self._seen:
-                self._seen.add((step, label))
+            if (step, label) not in self._reported:
+                self._reported.add((step, label))
                 self._progress(StepEvent(step, label, REUSED))
 
 
@@ -241,9 +260,9 @@ def _code_digest() -> str:
 
 def _forget_old_runs(runs: Path) -> None:
     """Remove all but the newest runs; what the cache knew of them it finds missing and redoes."""
-    finished = sorted(path for path in runs.iterdir() if not path.name.startswith("."))
-    for path in finished[:-_RUNS_KEPT]:
-        shutil.rmtree(path, ignore_errors=True)
+    finished = sorted(path for path in runs.iterdir() if _RUN_FOLDER.fullmatch(path.name))
+    for path in finished[:-_KEPT_RUNS]:
+        shutil.rmtree(path, ignore_errors=True)  # of a link it removes nothing
 
 
 def _ignore(_: StepEvent) -> None:

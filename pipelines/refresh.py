@@ -4,9 +4,10 @@ from typing import List, NamedTuple  # noqa: UP035 - KFP reads List only
 
 from kfp import dsl
 
+from components.needs.component import needs
 from components.publish.component import publish
 from forecasting.adapters.workflows.client import REFRESH
-from pipelines.ingestion import ONE_SHARD, featured_prices
+from pipelines.ingestion import ONE_SHARD, fetched_prices
 from pipelines.tasks import with_resources, with_retries, without_cache
 
 
@@ -26,28 +27,30 @@ def refresh(
     dataset: str = "default",
     shards: List[str] = ONE_SHARD,  # noqa: UP006
 ) -> RefreshOutputs:
-    """Fetch, describe, publish.
+    """Look up what is needed, fetch, publish for every specification in use.
 
     Args:
-        symbols: tickers separated by commas; empty for all the source carries.
+        symbols: tickers separated by commas; empty for all the source carries. Those that versions
+            in use know are fetched besides.
         source: name of the price source.
         source_options: the source's own options as a JSON object.
         interval: bar interval: 1h, 2h, 4h or 1d.
         dataset: name of the data set in the lake.
         shards: shares of the symbols that are fetched at the same time, e.g. ["1/2", "2/2"].
     """
-    prices, described = featured_prices(
+    besides = needs(symbols=symbols, dataset=dataset)
+    prices = fetched_prices(
         shards=shards,
         symbols=symbols,
         source=source,
         source_options=source_options,
         interval=interval,
         dataset=dataset,
+        kept=besides.outputs["kept"],
     )
-    published = publish(
-        snapshot=prices.outputs["Output"], dataset=dataset, table=described.outputs["table"]
-    )
-    with_resources(published, cpu="1", memory="1G")
-    with_retries(published)
-    without_cache(published)
+    published = publish(snapshot=prices.outputs["Output"], dataset=dataset, symbols=symbols)
+    with_resources(besides, cpu="1", memory="1G")
+    with_resources(published, cpu="1", memory="2G")
+    with_retries(besides, published)
+    without_cache(besides, published)
     return RefreshOutputs(snapshot=prices.outputs["Output"], published=published.outputs["Output"])

@@ -16,7 +16,7 @@ DEFAULT_CANDIDATES: Final = ("random_forest", "xgboost", "ridge", NULL_MODEL)
 """What a training compares, the slowest first."""
 
 TRAINING_STEPS: Final = ("fetch", "ingest", "features", "train", "evaluate", "register")
-REFRESH_STEPS: Final = ("fetch", "ingest", "features", "publish")
+REFRESH_STEPS: Final = ("needs", "fetch", "ingest", "publish")
 
 
 @dataclass(frozen=True)
@@ -112,6 +112,26 @@ class TrainingParams(RefreshParams):
         """The pipeline's arguments."""
         return super().arguments() | {"candidates": list(self.candidates)}
 
+    @classmethod
+    def of_request(cls, text: str) -> Self:
+        """What a training was asked for, as `components.provenance` wrote it from the arguments.
+
+        Raises:
+            InvalidSettings: it makes no sense, or is of another release.
+        """
+        try:
+            asked: dict[str, Any] = json.loads(text)
+            asked["symbols"] = tuple(filter(None, asked["symbols"].split(",")))
+            asked["source_options"] = json.loads(asked["source_options"])
+            asked["candidates"] = tuple(asked["candidates"])
+            return cls(**asked)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise InvalidSettings(
+                "a version's tag training_request must hold a training's parameters",
+                f"{type(error).__name__}: {error}",
+                "Say what to train on: --source, --symbols, --dataset",
+            ) from error
+
 
 @dataclass(frozen=True)
 class StepEvent:
@@ -205,7 +225,7 @@ class RefreshOutcome:
 
     Attributes:
         snapshot: content hash of the newest snapshot.
-        features: SHA-256 of the published features.
+        features: SHA-256 of the features published for the champion.
         log: the run's log.
         seconds: how long it took.
     """

@@ -5,10 +5,11 @@ from typing import Final, List, NamedTuple  # noqa: UP035 - KFP reads List only
 from kfp import dsl
 
 from components.evaluate.component import evaluate
+from components.features.component import features
 from components.register.component import register
 from components.train.component import train
 from forecasting.adapters.workflows.client import TRAINING
-from pipelines.ingestion import ONE_SHARD, featured_prices
+from pipelines.ingestion import ONE_SHARD, fetched_prices
 from pipelines.runs import DEFAULT_CANDIDATES
 from pipelines.tasks import with_resources, with_retries, without_cache
 
@@ -62,13 +63,18 @@ def training(
         who: name written into the promotion's audit trail.
         shards: shares of the symbols that are fetched at the same time, e.g. ["1/2", "2/2"].
     """
-    _, described = featured_prices(
+    prices = fetched_prices(
         shards=shards,
         symbols=symbols,
         source=source,
         source_options=source_options,
         interval=interval,
         dataset=dataset,
+    )
+    described = features(
+        snapshot=prices.outputs["Output"],
+        dataset=dataset,
+        symbols=symbols,
         train_until=train_until,
     )
     with dsl.ParallelFor(candidates) as candidate:
@@ -101,8 +107,9 @@ def training(
     )
     with_resources(trained, cpu="2", memory="4G")
     with_resources(weighed, cpu="1", memory="4G")
-    with_resources(registered, cpu="1", memory="1G")
-    with_retries(trained, weighed, registered)
+    with_resources(described, cpu="1", memory="2G")
+    with_resources(registered, cpu="1", memory="2G")
+    with_retries(described, trained, weighed, registered)
     without_cache(weighed, registered)  # they look at the world, not only at their inputs
     return TrainingOutputs(
         outcome=registered.outputs["Output"],

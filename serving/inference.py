@@ -5,10 +5,18 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from forecasting.bundle.bundle import Bundle
-from forecasting.errors import InvalidPrices, InvalidRequest
+from forecasting.errors import (
+    BellwetherError,
+    InvalidPrices,
+    InvalidRequest,
+    ShortHistory,
+    StaleData,
+    UnknownSymbol,
+)
 from forecasting.features.build import features_of_bars
 from forecasting.inference_protocol.tensors import Array, Tensor
 from forecasting.instants import MILLISECOND, SECOND, second_text
@@ -18,6 +26,10 @@ from serving.state import AgeLimits, Features, Version, refuse_if_old
 
 CACHED_ANSWERS: Final = 4_096
 """Answers in a version's cache; about 4 kB each."""
+
+
+_OF_A_SYMBOL: Final = (UnknownSymbol, ShortHistory, StaleData, InvalidRequest)
+"""Errors that may concern one symbol of a batch alone; the last by an 'as_of' before its bars."""
 
 
 class Origin(NamedTuple):
@@ -39,6 +51,13 @@ class Origin(NamedTuple):
     stale: NDArray[np.bool_]
 
 
+class Refusal(NamedTuple):
+    """A symbol of a batch that cannot be answered, and why."""
+
+    symbol: str
+    error: BellwetherError
+
+
 class Answer(NamedTuple):
     """Forecasts of n symbols, h horizons.
 
@@ -52,6 +71,7 @@ class Answer(NamedTuple):
         moves: median less last close at the signal's horizon [n], or at the last one asked for.
         baseline: the random walk's price quantiles [n, h, 5], or None.
         renderings: its encodings for the wire and the log, if it is cached; else None.
+        refused: symbols asked for beside these that could not be answered.
     """
 
     symbols: list[str]
@@ -63,6 +83,7 @@ class Answer(NamedTuple):
     moves: NDArray[np.float64]
     baseline: NDArray[np.float64] | None
     renderings: dict[Any, Any] | None = None
+    refused: tuple[Refusal, ...] = ()
 
     def tensors(self, names: tuple[str, ...]) -> list[Tensor]:
         """The named outputs, as tensors."""
@@ -120,14 +141,18 @@ def answer(
         NotReady: the version has no verified bundle or no features.
         StaleData: the last bar is past the second limit.
         UnknownSymbol, ShortHistory, InvalidPrices, InvalidRequest: the request cannot be answered.
+            Of several symbols those are answered that can be, unless the request wants all or
+            nothing; errors of symbols are raised when none can be.
     """
-    bundle, features = version.fitted()
-    if request.bars is not None:
-        origin = caller_origin(request, bundle, limits, wall)
-    elif request.as_of is not None:
-        origin = past_origin(request, features, limits, wall)
-    else:
-        origin = newest_origin(request.symbols, features, limits, wall)
+    bundle, _ = version.fitted()
+    refused: tuple[Refusal, ...] = ()
+    try:
+        origin = _origin(request, version, limits, wall)
+    except _OF_A_SYMBOL:
+        if len(request.symbols) == 1 or request.all_or_nothing:
+            raise
+        request, refused = answerable(request, version, limits, wall)
+        origin = _origin(request, version, limits, wall)
     horizon = request.horizon
     scale, close = origin.scale, origin.close
     forecast = bundle.forecast(origin.x, scale, close, horizon)
@@ -148,7 +173,56 @@ def answer(
         signals=forecast.signals,
         moves=median - close,
         baseline=bundle.baseline_prices(scale, close, horizon) if baseline else None,
+        refused=refused,
     )
+
+
+def _origin(request: ForecastRequest, version: Version, limits: AgeLimits, wall: float) -> Origin:
+    bundle, features = version.fitted()
+    if request.bars is not None:
+        return caller_origin(request, bundle, limits, wall)
+    if request.as_of is not None:
+        return past_origin(request, features, limits, wall)
+    return newest_origin(request.symbols, features, limits, wall)
+
+
+def answerable(
+    request: ForecastRequest, version: Version, limits: AgeLimits, wall: float
+) -> tuple[ForecastRequest, tuple[Refusal, ...]]:
+    """A batch without the symbols that cannot be answered, and what is wrong with these.
+
+    Raises:
+        UnknownSymbol, ShortHistory, StaleData, InvalidRequest: the first symbol's error, when none
+            is left.
+    """
+    kept, refused = [], []
+    for symbol in request.symbols:
+        try:
+            _origin(request._replace(symbols=[symbol]), version, limits, wall)
+        except _OF_A_SYMBOL as error:
+            refused.append(Refusal(symbol, error))
+        else:
+            kept.append(symbol)
+    if not kept:
+        raise refused[0].error
+    return request._replace(symbols=kept), tuple(refused)
+
+
+def refusals(refused: tuple[Refusal, ...]) -> str:
+    """As an answer's parameter tells them: a JSON list of symbol, status, kind and error.
+
+    A parameter of the protocol holds text, a number, true or false, and no list.
+    """
+    rows = [
+        {
+            "symbol": symbol,
+            "status": error.status,
+            "kind": type(error).__name__,
+            "error": str(error),
+        }
+        for symbol, error in refused
+    ]
+    return orjson.dumps(rows).decode()
 
 
 def newest_origin(symbols: list[str], features: Features, limits: AgeLimits, wall: float) -> Origin:

@@ -1,32 +1,41 @@
 """Finds bundles and features, verifies them, and builds the next serving state beside the old one.
 
 Bundles come from a folder (a pod's model volume) or from the registry: the champion by default,
-the challenger beside it. Features come from the lake. A registry or lake that is down, a bundle
-that is damaged, or features that do not fit leave what was served before untouched.
+the challenger beside it. Features come from the lake, each version's of its own specification. A
+registry or lake that is down, or a bundle that is damaged, leave what was served before untouched.
 """
 
+import logging
 import shutil
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
 from forecasting.adapters.lake.lake import Lake
-from forecasting.adapters.registry.reader import (
-    CHALLENGER,
-    CHAMPION,
-    ModelVersion,
-    RegistryReader,
-)
+from forecasting.adapters.registry.ledger import Ledger
+from forecasting.adapters.registry.reader import RegistryReader
+from forecasting.adapters.registry.records import CHALLENGER, CHAMPION, ModelVersion
+from forecasting.adapters.signing_keys import trusted_keys_of
 from forecasting.bundle.bundle import Bundle, load_bundle
-from forecasting.errors import BellwetherError, BundleRejected, InvalidSettings, NotReady
+from forecasting.bundle.signature import ADOPT, TrustedKeys
+from forecasting.errors import (
+    BellwetherError,
+    BundleRejected,
+    InvalidSettings,
+    NotReady,
+    UnknownVersion,
+)
+from forecasting.path_names import is_digest, require_digest
 from forecasting.settings import Settings
-from serving.state import Features, ServingState, Version
+from serving.state import ON_DEMAND, Features, ServingState, Version
 
 Report = Callable[[str, str, str], None]
 """Called with (what, outcome, sentence) at every attempt to load something."""
 
 T = TypeVar("T")
+
+logger = logging.getLogger("bellwether.serving")
 _CACHED_BUNDLES: Final = 6
 
 
@@ -36,11 +45,12 @@ class DesiredVersion:
 
     Attributes:
         number: as the registry writes it.
-        alias: champion, challenger or pinned.
+        alias: champion, challenger, pinned or on demand.
         digest: what its manifest's SHA-256 must be; "" when nothing promises one.
         dataset: the lake's data set it reads, "" for the one in its manifest.
         folder: where its files are, or None: to be downloaded.
         record: the registry's record, or None.
+        signature: who trained it, as signed; "" when unsigned.
     """
 
     number: str
@@ -49,6 +59,7 @@ class DesiredVersion:
     dataset: str
     folder: Path | None = None
     record: ModelVersion | None = None
+    signature: str = ""
 
 
 @dataclass
@@ -63,11 +74,14 @@ class Loader:
     settings: Settings
     report: Report
     _bundles: dict[tuple[str, str], Bundle] = field(default_factory=dict)
-    _features: dict[str, tuple[str, Features]] = field(default_factory=dict)
-    _problems: dict[str, str] = field(default_factory=dict)
+    _features: dict[tuple[str, str], tuple[str, Features]] = field(default_factory=dict)
+    _unfit: dict[tuple[str, str], tuple[str, NotReady]] = field(default_factory=dict)
+    _problems: dict[str, BellwetherError] = field(default_factory=dict)
+    _keys: TrustedKeys | None = None
 
     def __post_init__(self) -> None:
         self._lake = Lake(self.settings.lake)
+        self._ledger = Ledger(self.settings.prediction_log)
         self._registry = RegistryReader(
             self.settings.registry_url, self.settings.registered_model, timeout_seconds=5.0
         )
@@ -75,18 +89,20 @@ class Loader:
     def close(self) -> None:
         """Let go of connections."""
         self._registry.close()
+        self._ledger.close()
 
     def next_state(self, old: ServingState) -> ServingState:
         """The state to serve from now on; `old` itself when nothing changed."""
         try:
             desired = self._desired()
+            registered = self._registered_numbers()
         except BellwetherError as error:
             self._failed("registry", error)
             if not old.default:
                 return ServingState(problem=str(error))
             # Which versions to serve is not known now; their features still move on.
             same = {number: self._refreshed(known) for number, known in old.versions.items()}
-            return _unless_same(old, ServingState(same, old.default, ""))
+            return _unless_same(old, replace(old, versions=same, problem=""))
         self._succeeded("registry")
         versions: dict[str, Version] = {}
         for version in desired:
@@ -94,15 +110,61 @@ class Loader:
                 versions[version.number] = self._version(version, old.versions.get(version.number))
         default = desired[0].number
         before = old.versions.get(old.default)
-        if versions[default].bundle is None and before is not None and before.bundle is not None:
-            # The new champion cannot be verified: the old one goes on.
+        if (
+            versions[default].features is None
+            and before is not None
+            and before.features is not None
+        ):
+            # The new champion cannot be verified, or has no features yet: the old one goes on.
             versions[before.number] = self._refreshed(before)
             default = before.number
+        for number, one in old.versions.items():
+            if one.alias == ON_DEMAND and number in registered and number not in versions:
+                versions[number] = self._refreshed(one)
         self._forget(versions.values())
-        return _unless_same(old, ServingState(versions, default, ""))
+        return _unless_same(old, ServingState(versions, default, "", registered))
+
+    def on_demand(
+        self, number: str, state: ServingState, keep: Callable[[str], bool]
+    ) -> ServingState:
+        """The state with a registered version more.
+
+        Args:
+            number: of the version.
+            state: what is served now.
+            keep: whether a version that was loaded on demand before stays.
+
+        Raises:
+            UnknownVersion: the registry does not know it any more.
+            BundleRejected: its bundle is not what its digest or signature promises.
+            RegistryUnavailable: the registry cannot be reached.
+        """
+        self._keys = trusted_keys_of(self.settings)
+        loaded = self._try("model", number, lambda: self._registered_bundle(number))
+        if loaded is None:
+            raise self._problems[f"model {number}"]
+        bundle, dataset = loaded
+        features = self._latest_features(dataset, bundle.spec.digest)
+        version = Version.of(number, ON_DEMAND, dataset, bundle, features)
+        new = state.with_version(version, keep)
+        self._forget(new.versions.values())
+        return new
+
+    def _registered_bundle(self, number: str) -> tuple[Bundle, str]:
+        """Bundle and data set of a version on demand."""
+        desired = self._registered(number, ON_DEMAND)
+        return self._bundle(desired), desired.dataset
+
+    def _registered_numbers(self) -> tuple[str, ...]:
+        """Numbers that may be asked for, the oldest first; none where nothing is loaded on demand."""
+        settings = self.settings
+        if not settings.versions_on_demand or settings.bundle_url or settings.model_version:
+            return ()
+        return tuple(record.version for record in reversed(self._registry.versions()))
 
     def _desired(self) -> list[DesiredVersion]:
         settings = self.settings
+        self._keys = trusted_keys_of(settings)
         if settings.bundle_url:
             folder = Path(settings.bundle_url.removeprefix("file://"))
             if "://" in str(settings.bundle_url.removeprefix("file://")):
@@ -112,26 +174,54 @@ class Loader:
                     "Mount or copy it, or leave BELLWETHER_BUNDLE_URL empty to ask the registry",
                 )
             number = settings.model_version or "local"
-            return [DesiredVersion(number, "pinned", settings.bundle_digest, "", folder=folder)]
+            digest, signature = settings.bundle_digest, settings.bundle_signature
+            return [DesiredVersion(number, "pinned", digest, "", folder, signature=signature)]
         if settings.model_version:
             return [self._registered(settings.model_version, "pinned")]
         aliases = self._registry.aliases()
-        if CHAMPION not in aliases:
-            raise NotReady(
-                "the registry must have a champion",
-                f"none of {settings.registered_model!r}",
-                "Train first",
-            )
-        return [
-            self._registered(aliases[alias], alias)
-            for alias in (CHAMPION, CHALLENGER)
-            if alias in aliases
-        ]
+        desired = [self._registered(*self._champion(aliases.get(CHAMPION, "")))]
+        if CHALLENGER in aliases:
+            try:
+                desired.append(self._registered(aliases[CHALLENGER], CHALLENGER))
+            except UnknownVersion as error:  # the champion is served all the same
+                self._failed("registry", error, key=CHALLENGER)
+        return desired
 
-    def _registered(self, number: str, alias: str) -> DesiredVersion:
+    def _champion(self, aliased: str) -> tuple[str, str, str]:
+        """Number, alias and, if it is known, digest of the champion.
+
+        Where versions are signed, that is the ledger's champion, whatever the registry says.
+        """
+        model = self.settings.registered_model
+        if self._keys is None:
+            if not aliased:
+                raise NotReady(
+                    "the registry must have a champion", f"none of {model!r}", "Train first"
+                )
+            return aliased, CHAMPION, ""
+        decided = self._ledger.head(model)
+        if decided is None or not decided.to_version:
+            raise NotReady(
+                "the ledger must know a champion",
+                f"none of {model!r}" + f", the registry names version {aliased}" * bool(aliased),
+                f"Train first. {ADOPT}" if aliased else "Train first",
+            )
+        if aliased == decided.to_version:
+            self._succeeded("alias")
+        else:
+            differs = f"the registry names version {aliased or 'none'}, the ledger "
+            differs += f"{decided.to_version}, which is served"
+            rule = "the registry's champion must be the ledger's"
+            self._failed(
+                "registry", BundleRejected(rule, differs, "Find out who moved it"), key="alias"
+            )
+        return decided.to_version, CHAMPION, decided.bundle_digest
+
+    def _registered(self, number: str, alias: str, digest: str = "") -> DesiredVersion:
         record = self._registry.version(number)
-        digest = record.bundle_digest or self.settings.bundle_digest
-        return DesiredVersion(number, alias, digest, record.dataset, record=record)
+        # One that is no digest is refused when its bundle is loaded: others are served still.
+        digest = digest or record.bundle_digest or self.settings.bundle_digest
+        return DesiredVersion(number, alias, digest, record.dataset, None, record, record.signature)
 
     def _version(self, desired: DesiredVersion, old: Version | None) -> Version:
         bundle = self._try("model", desired.number, lambda: self._bundle(desired))
@@ -144,10 +234,10 @@ class Loader:
             ):
                 bundle = old.bundle
             else:
-                problem = self._problems.get(f"model {desired.number}", "not loaded")
+                problem = str(self._problems.get(f"model {desired.number}", "not loaded"))
                 return Version(desired.number, desired.alias, desired.dataset, None, None, problem)
         dataset = desired.dataset or str(bundle.manifest["training"].get("dataset") or "default")
-        features = self._latest_features(dataset)
+        features = self._latest_features(dataset, bundle.spec.digest)
         if (
             old is not None
             and old.bundle is bundle
@@ -155,70 +245,91 @@ class Loader:
             and old.features is features
         ):
             return old
-        joined = Version.of(desired.number, desired.alias, dataset, bundle, features)
-        if joined.problem and old is not None and old.bundle is bundle and old.features is not None:
-            # New features of another specification: the old ones still fit.
-            self._failed("features", BundleRejected(joined.problem), key=f"fit {desired.number}")
-            return old
-        return joined
+        return Version.of(desired.number, desired.alias, dataset, bundle, features)
 
     def _bundle(self, desired: DesiredVersion) -> Bundle:
         key = (desired.number, desired.digest)
         if key in self._bundles:
             return self._bundles[key]
-        folder = desired.folder
-        if folder is None:
-            if not desired.digest or desired.record is None:
-                raise BundleRejected(
-                    "a registered version must carry its bundle's digest as the tag bundle_digest",
-                    f"version {desired.number} has none",
-                    "Register it again",
-                )
-            folder = self._cache / desired.digest
-            self._registry.download_bundle(desired.record, folder)
-        try:
-            bundle = load_bundle(folder, expected_digest=desired.digest or None)
-        except BundleRejected:
-            if desired.folder is None:
-                shutil.rmtree(folder, ignore_errors=True)  # a damaged download is fetched anew
-            raise
+        if self._keys is not None:
+            desired = self._verified(self._keys, desired)
+        if desired.record is None:
+            assert desired.folder is not None
+            bundle = load_bundle(desired.folder, expected_digest=desired.digest or None)
+        else:
+            digest = require_digest(desired.digest, f"bundle_digest of version {desired.number}")
+            folder = self._registry.download_bundle(desired.record, self._cache / digest)
+            try:
+                bundle = load_bundle(folder, expected_digest=digest)
+            except BundleRejected:
+                self._remove_download(digest)  # a damaged one is fetched anew
+                raise
         self._bundles[key] = bundle
         return bundle
+
+    def _verified(self, keys: TrustedKeys, desired: DesiredVersion) -> DesiredVersion:
+        """The version with what was signed of it, before anything of it is fetched or read."""
+        unnumbered = desired.record is None and not self.settings.model_version
+        statement = keys.verified(
+            desired.signature,
+            model=self.settings.registered_model,
+            version="" if unnumbered else desired.number,
+            digest=desired.digest,
+        )
+        if desired.dataset not in {"", statement.dataset}:
+            raise BundleRejected(
+                "a version reads the data set that it was signed with",
+                f"version {desired.number}: {statement.dataset}, its tag says {desired.dataset!r}",
+                ADOPT,
+            )
+        return replace(desired, digest=statement.bundle_digest)
 
     @property
     def _cache(self) -> Path:
         return self.settings.state_dir / "serving"
 
-    def _latest_features(self, dataset: str) -> Features | None:
-        """The newest features, else those of before, else None."""
-        current = self._features.get(dataset)
+    def _remove_download(self, digest: str) -> None:
+        """Remove a bundle's folder from the cache; nothing that has another name than a digest."""
+        if is_digest(digest):
+            shutil.rmtree(self._cache / digest, ignore_errors=True)  # of a link it removes nothing
+
+    def _latest_features(self, dataset: str, specification: str) -> Features | None:
+        """The newest features of a specification, else those of before, else None."""
+        key = (dataset, specification)
+        current = self._features.get(key)
 
         def look() -> tuple[str, Features]:
-            newest = self._lake.served_id(dataset)
-            if newest is None:
-                raise NotReady(
-                    "the lake must hold features", f"none of data set {dataset!r}", "Run refresh"
-                )
+            newest = self._lake.served_id(dataset, specification)
             if current is not None and current[0] == newest:
                 return current
-            return newest, Features.of(self._lake.served_features(dataset))
+            unfit = self._unfit.get(key)
+            if unfit is not None and unfit[0] == newest:
+                raise unfit[1]  # they are not fetched again to be found unfit again
+            try:
+                served = self._lake.served_features(dataset, specification)
+            except NotReady as error:
+                if newest is not None:
+                    self._unfit[key] = newest, error
+                raise
+            return served.id, Features.of(served)
 
-        loaded = self._try("features", dataset, look, quiet=lambda new: new is current)
+        name = f"{dataset} {specification}"
+        loaded = self._try("features", name, look, quiet=lambda new: new is current)
         if loaded is None:
             return current[1] if current is not None else None
-        self._features[dataset] = loaded
+        self._features[key] = loaded
+        self._unfit.pop(key, None)
         return loaded[1]
 
     def _refreshed(self, version: Version) -> Version:
-        """The version with the newest features that fit it."""
+        """The version with the newest features of its specification."""
         if version.bundle is None:
             return version
-        features = self._latest_features(version.dataset)
+        features = self._latest_features(version.dataset, version.bundle.spec.digest)
         if features is None or features is version.features:
             return version
         number, alias, dataset = version.number, version.alias, version.dataset
-        joined = Version.of(number, alias, dataset, version.bundle, features)
-        return version if joined.problem else joined
+        return Version.of(number, alias, dataset, version.bundle, features)
 
     def _try(
         self,
@@ -235,8 +346,10 @@ class Loader:
         except BellwetherError as error:
             self._failed(what, error, key=key)
             return None
-        except OSError as error:
-            self._failed(what, BundleRejected(f"{name} must be readable", str(error)), key=key)
+        except Exception as error:  # whatever one of them holds, it keeps no other from loading
+            logger.debug("%s", key, exc_info=True)
+            found = f"{type(error).__name__}: {error}"
+            self._failed(what, BundleRejected(f"{name} must be readable", found), key=key)
             return None
         self._succeeded(key)
         if (what != "model" or set(self._bundles) != known) and not quiet(loaded):
@@ -247,15 +360,20 @@ class Loader:
         """Report every failure; the same sentence only once."""
         sentence = str(error)
         key = key or what
-        self.report(what, "failed", "" if self._problems.get(key) == sentence else sentence)
-        self._problems[key] = sentence
+        told = str(self._problems.get(key, ""))
+        self.report(what, "failed", "" if told == sentence else sentence)
+        self._problems[key] = error
 
     def _succeeded(self, key: str) -> None:
         self._problems.pop(key, None)
 
     def _forget(self, versions: Iterable[Version]) -> None:
         """Drop what no version uses, in memory and, but for the newest few, on disk."""
-        used = {version.bundle.digest for version in versions if version.bundle is not None}
+        loaded = [(version, version.bundle) for version in versions if version.bundle is not None]
+        used = {bundle.digest for _, bundle in loaded}
+        read = {(version.dataset, bundle.spec.digest) for version, bundle in loaded}
+        self._features = {key: kept for key, kept in self._features.items() if key in read}
+        self._unfit = {key: kept for key, kept in self._unfit.items() if key in read}
         self._bundles = {
             key: bundle for key, bundle in self._bundles.items() if bundle.digest in used
         }
@@ -263,15 +381,16 @@ class Loader:
             folders = [
                 path
                 for path in self._cache.iterdir()
-                if path.is_dir() and path.name not in used and not path.name.startswith(".")
+                if is_digest(path.name) and path.name not in used and path.is_dir()
             ]
             folders.sort(key=lambda path: path.stat().st_mtime, reverse=True)
             for path in folders[_CACHED_BUNDLES:]:
-                shutil.rmtree(path, ignore_errors=True)
+                self._remove_download(path.name)
 
 
 def _unless_same(old: ServingState, new: ServingState) -> ServingState:
     same = old.default == new.default and list(old.versions) == list(new.versions)
+    same = same and old.registered == new.registered
     if same and all(old.versions[number] is version for number, version in new.versions.items()):
         return old
     return new

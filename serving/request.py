@@ -11,8 +11,8 @@ from forecasting.schema import MAX_HORIZON
 
 _EARLIEST: Final = -2_208_988_800_000
 _LATEST: Final = 7_258_118_400_000
-"""1900 and 2200 in milliseconds: a value outside is in another unit or an error, and would not fit
-int64 nanoseconds."""
+"""The first instants of 1900 and of 2200 in milliseconds: a value outside is in another unit or an
+error, and would not fit int64 nanoseconds."""
 
 
 class ForecastRequest(NamedTuple):
@@ -24,6 +24,7 @@ class ForecastRequest(NamedTuple):
         as_of: answer as known at this instant, int64 ns since 1970; None for now.
         bars: own bars [t, 5], or None.
         timestamps: their closes [t], int64 ns since 1970, or None.
+        all_or_nothing: whether one symbol that cannot be answered refuses them all.
     """
 
     symbols: list[str]
@@ -31,6 +32,7 @@ class ForecastRequest(NamedTuple):
     as_of: int | None = None
     bars: Array | None = None
     timestamps: Array | None = None
+    all_or_nothing: bool = False
 
 
 def read_forecast_request(request: Request) -> ForecastRequest:
@@ -50,7 +52,7 @@ def read_forecast_request(request: Request) -> ForecastRequest:
                 "a request must name 'symbols' or bring 'bars' with 'timestamps'",
                 f"only {', '.join(inputs)}",
             )
-        return ForecastRequest(symbols, horizon, as_of)
+        return ForecastRequest(symbols, horizon, as_of, all_or_nothing=request.all_or_nothing)
     if bars is None or timestamps is None:
         raise InvalidRequest(
             "'bars' and 'timestamps' must come together",
@@ -103,21 +105,25 @@ def _instant(tensor: Tensor) -> int:
     try:
         instant = to_nanoseconds(datetime.fromisoformat(text))
     except (ValueError, OverflowError, TypeError):  # TypeError: the instant has no zone
-        instant = None
-    if instant is None or not _EARLIEST <= instant // MILLISECOND <= _LATEST:
         raise InvalidRequest(
-            "'as_of' must be an ISO-8601 instant with its zone, of the years 1900 to 2200",
+            "'as_of' must be an ISO-8601 instant with its zone",
             quoted(text),
             "Write it like 2026-01-30T21:00:00Z",
+        ) from None
+    if not _EARLIEST <= instant // MILLISECOND < _LATEST:
+        raise InvalidRequest(
+            "'as_of' must lie in the years 1900 to 2199, by UTC",
+            quoted(text),
+            "No prices are older; leave 'as_of' out to ask for the newest forecast",
         )
     return instant
 
 
 def _nanoseconds(tensor: Tensor) -> Array:
     millis = _values(tensor)
-    if millis.min() < _EARLIEST or millis.max() > _LATEST:
+    if millis.min() < _EARLIEST or millis.max() >= _LATEST:
         raise InvalidRequest(
-            "'timestamps' must be unix milliseconds of the years 1900 to 2200",
+            "'timestamps' must be unix milliseconds of the years 1900 to 2199",
             f"values from {millis.min()} to {millis.max()}",
         )
     nanoseconds: Array = millis * MILLISECOND

@@ -8,13 +8,11 @@ ends with exit code 0.
 """
 
 import asyncio
-import contextlib
 import gc
 import logging
 import signal
 import socket
 import sys
-from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError
 from importlib.metadata import version as installed_version
 from typing import Any, Final
@@ -25,10 +23,13 @@ import uvloop
 from forecasting.adapters.prediction_log.log import PredictionLog
 from forecasting.errors import BellwetherError, InvalidSettings
 from forecasting.settings import Settings
+from serving.acceptor import QuietUvicorn
+from serving.grpc_server import HealthService, V2GrpcServer
+from serving.http_protocol import Connections, Limits
 from serving.kserve_parts import ModelServer, RESTServer, app, metrics_handler
 from serving.predictor import Predictor
 from serving.telemetry import Telemetry
-from serving.v2_grpc import V2GrpcServer, V2Service
+from serving.v2_grpc import V2Service
 from serving.v2_rest import V2Application
 
 logger = logging.getLogger("bellwether.serving")
@@ -40,15 +41,6 @@ GRACE_SECONDS: Final = 25
 """How long calls under way may take when the server stops."""
 
 
-class _Uvicorn(uvicorn.Server):
-    """Uvicorn that leaves signals to the server around it."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
-        yield
-
-
 class V2RestServer(RESTServer):  # type: ignore[misc]
     """KServe's REST server with the V2 application in front and none of its middleware.
 
@@ -57,10 +49,18 @@ class V2RestServer(RESTServer):  # type: ignore[misc]
         predictor: answers.
         server_version: of the server's metadata.
         host: address to listen on.
+        limits: what callers may send, and how long they may take.
+        telemetry: counts whom they refuse.
     """
 
     def __init__(
-        self, server: ModelServer, predictor: Predictor, server_version: str, host: str
+        self,
+        server: ModelServer,
+        predictor: Predictor,
+        server_version: str,
+        host: str,
+        limits: Limits,
+        telemetry: Telemetry,
     ) -> None:
         super().__init__(
             "kserve.model_server:app",
@@ -68,22 +68,22 @@ class V2RestServer(RESTServer):  # type: ignore[misc]
             server.model_repository_extension,
             server.http_port,
         )
+        self._connections = Connections(limits, telemetry.turned_away)
         self.config = uvicorn.Config(
             V2Application(predictor, server_version, app),
             host=host,
             port=server.http_port,
             log_config=None,
             access_log=False,
-            http="httptools",
+            http=self._connections.protocol,  # type: ignore[arg-type]
             ws="none",
             lifespan="off",
             proxy_headers=False,
             server_header=False,
             date_header=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
-            timeout_keep_alive=server.timeout_keep_alive,
         )
-        self._server = _Uvicorn(self.config)
+        self._server = QuietUvicorn(self.config)
 
     def _add_middlewares(self, app: Any) -> None:
         """None: timing each request by middleware costs more than answering it."""
@@ -111,7 +111,11 @@ class V2RestServer(RESTServer):  # type: ignore[misc]
                 "Stop what listens there, or set BELLWETHER_HTTP_PORT",
             ) from error
         self.create_application()
-        await self._server.serve(sockets=[listener])
+        self._connections.watch()
+        try:
+            await self._server.serve(sockets=[listener])
+        finally:
+            self._connections.stop()
 
     def stop(self, *, at_once: bool = False) -> None:
         """Take no new connections, and end when those there are have been answered."""
@@ -136,10 +140,12 @@ class BellwetherServer(ModelServer):  # type: ignore[misc]
         )
         _configure_logging()
         self._host = settings.server_host
-        telemetry = Telemetry()
+        self._limits = Limits(connections=settings.http_connections)
+        self._telemetry = telemetry = Telemetry()
         self._log = PredictionLog(
             settings.prediction_log,
             capacity=settings.prediction_log_queue,
+            own_bars=settings.prediction_log_own_bars,
             on_rows=telemetry.log_rows,
         )
         self._predictor = Predictor(settings, telemetry, self._log)
@@ -166,11 +172,21 @@ class BellwetherServer(ModelServer):  # type: ignore[misc]
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stop, number)
-        self._rest_server = V2RestServer(self, self._predictor, self._version, self._host)
+        self._rest_server = V2RestServer(
+            self, self._predictor, self._version, self._host, self._limits, self._telemetry
+        )
         servers = [self._rest_server.start()]
         if self.enable_grpc:
             service = V2Service(self._predictor, self._version)
-            self._grpc_server = V2GrpcServer(service, self._host, self.grpc_port, GRACE_SECONDS)
+            health = HealthService(self._predictor)
+            self._grpc_server = V2GrpcServer(
+                service,
+                health,
+                self._telemetry.turned_away,
+                self._host,
+                self.grpc_port,
+                GRACE_SECONDS,
+            )
             servers.append(self._grpc_server.start())
         # What was imported lives as long as the process: spare the collector.
         gc.freeze()

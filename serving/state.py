@@ -1,9 +1,9 @@
 """The state a server answers from: immutable, built beside the old one and swapped by reference."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from forecasting.bundle.bundle import Bundle
 from forecasting.errors import NotReady, StaleData, UnknownSymbol, UnknownVersion
 from forecasting.features.online import ServedFeatures
 from forecasting.instants import MILLISECOND, SECOND
+
+ON_DEMAND: Final = "on demand"
+"""Alias of a version that is served because somebody asked for its number."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,7 @@ class Version:
 
     Attributes:
         number: the registry's version number, or the name of a local bundle.
-        alias: champion, challenger, pinned or "".
+        alias: champion, challenger, pinned, on demand or "".
         dataset: the lake's data set it reads.
         bundle: the verified bundle, or None.
         features: features of its own specification, or None.
@@ -129,13 +132,11 @@ class Version:
         cls, number: str, alias: str, dataset: str, bundle: Bundle, features: Features | None
     ) -> "Version":
         """Join a bundle and features, if they fit each other."""
+        needed = f"specification {bundle.spec.digest} of data set {dataset!r}"
         if features is None:
-            problem = f"the lake holds no features of data set {dataset!r} yet"
+            problem = f"the lake holds no features of {needed} yet: run a refresh"
         elif features.served.spec_digest != bundle.spec.digest:
-            problem = (
-                f"features of data set {dataset!r} are of specification "
-                f"{features.served.spec_digest}, the bundle needs {bundle.spec.digest}"
-            )
+            problem = f"features of {features.served.spec_digest} do not fit {needed}"
         else:
             served = features.served
             parameters = {
@@ -206,11 +207,23 @@ class ServingState:
         versions: by number.
         default: number of the default version, or "".
         problem: why there is no default version, or "".
+        registered: numbers that may be asked for, in their order; empty where versions are not
+            loaded on demand.
     """
 
     versions: Mapping[str, Version] = field(default_factory=dict)
     default: str = ""
     problem: str = "nothing was looked for yet"
+    registered: tuple[str, ...] = ()
+
+    def with_version(self, version: Version, keep: Callable[[str], bool]) -> "ServingState":
+        """The state with one version more, and of those on demand only the ones to keep."""
+        kept = {
+            number: one
+            for number, one in self.versions.items()
+            if one.alias != ON_DEMAND or keep(number)
+        }
+        return replace(self, versions={**kept, version.number: version})
 
     def find(self, number: str | None = None) -> Version:
         """A version, the default one unless named.
@@ -223,6 +236,14 @@ class ServingState:
         if version is not None:
             return version
         if number:
+            if self.registered:
+                newest = ", ".join(self.registered[-20:])
+                more = f" and {len(self.registered) - 20} before" * (len(self.registered) > 20)
+                raise UnknownVersion(
+                    "a version must be registered",
+                    repr(number[:40]),
+                    f"Registered: {newest}{more}",
+                )
             raise UnknownVersion(
                 "a version must be one the server has loaded",
                 repr(number[:40]),

@@ -19,11 +19,14 @@ OTHER: Final = "other"
 _BUCKETS: Final = (0.0001, 0.0002, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 2.5)
 _COUNTERS: Final = (
     prometheus_metrics.REQUESTS,
+    prometheus_metrics.REFUSALS,
     prometheus_metrics.PREDICTIONS,
     prometheus_metrics.SIGNALS,
     prometheus_metrics.STALE_ANSWERS,
+    prometheus_metrics.REFUSED_SYMBOLS,
     prometheus_metrics.RELOADS,
     prometheus_metrics.LOG_ROWS,
+    prometheus_metrics.SHADOW_REQUESTS,
 )
 _GAUGES: Final = (
     prometheus_metrics.FEATURE_AGE_SECONDS,
@@ -49,11 +52,15 @@ class Telemetry:
             self._collectors[metric] = Gauge(
                 metric.name, metric.help, metric.labels, registry=registry
             )
-        seconds = prometheus_metrics.REQUEST_SECONDS
-        histogram = Histogram(
-            seconds.name, seconds.help, seconds.labels, registry=registry, buckets=_BUCKETS
-        )
-        self._seconds = {protocol: histogram.labels(protocol) for protocol in ("rest", "grpc")}
+
+        def by_protocol(seconds: Metric) -> dict[str, Any]:
+            histogram = Histogram(
+                seconds.name, seconds.help, seconds.labels, registry=registry, buckets=_BUCKETS
+            )
+            return {protocol: histogram.labels(protocol) for protocol in ("rest", "grpc")}
+
+        self._seconds = by_protocol(prometheus_metrics.REQUEST_SECONDS)
+        self._copy_seconds = by_protocol(prometheus_metrics.SHADOW_SECONDS)
         self._children: dict[tuple[object, ...], Any] = {}
 
     def _count(self, metric: Metric, *labels: str, amount: int = 1) -> None:
@@ -74,6 +81,8 @@ class Telemetry:
             direction = "up" if move > 0 else "down" if move < 0 else "flat"
             self._count(prometheus_metrics.PREDICTIONS, label, number, direction)
             self._count(prometheus_metrics.SIGNALS, number, signal)
+        for refusal in answer.refused:
+            self._count(prometheus_metrics.REFUSED_SYMBOLS, str(refusal.error.status))
         if answer.origin.stale.any():
             self._count(prometheus_metrics.STALE_ANSWERS, "answered")
 
@@ -85,6 +94,15 @@ class Telemetry:
         self._count(prometheus_metrics.REQUESTS, symbol, str(status))
         if stale:
             self._count(prometheus_metrics.STALE_ANSWERS, "refused")
+
+    def copied(self, status: int, protocol: str, seconds: float) -> None:
+        """Count a copy of a user's request, whatever became of it: no judge and no alert sees it."""
+        self._copy_seconds[protocol].observe(seconds)
+        self._count(prometheus_metrics.SHADOW_REQUESTS, str(status))
+
+    def turned_away(self, reason: str) -> None:
+        """Count a request or a connection that no handler saw."""
+        self._count(prometheus_metrics.REFUSALS, reason)
 
     def reload(self, what: str, outcome: str) -> None:
         """Count an attempt to load something."""

@@ -1,23 +1,23 @@
-"""The V2 protocol over gRPC: the service of KServe's .proto on KServe's gRPC server.
+"""The V2 protocol over gRPC: the service of KServe's .proto.
 
 Messages are decoded here, not by the library, because a message that cannot be decoded is the
 caller's fault (INVALID_ARGUMENT) and the library calls it INTERNAL. Status codes carry the same
 sentence as the HTTP answers do.
 """
 
-import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, NoReturn
+from weakref import WeakKeyDictionary
 
 import grpc
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
-from forecasting.errors import BellwetherError, InvalidRequest, InvalidSettings
+from forecasting.errors import BellwetherError, InvalidRequest, UnknownVersion
 from forecasting.inference_protocol.messages import (
-    MAX_BODY_BYTES,
+    ALL_OR_NOTHING,
+    REFUSED,
     Request,
     find_input,
     read_id,
@@ -32,15 +32,19 @@ from forecasting.inference_protocol.tensors import (
     quoted,
     to_raw,
 )
-from serving.kserve_parts import GRPCServer
+from serving.inference import refusals
 from serving.kserve_parts import grpc_predict_v2_pb2 as pb
+from serving.mirroring import Mirroring, of_metadata
 from serving.predictor import Predictor
 from serving.state import Version
-from serving.v2_rest import EXTENSIONS, LIGHT_SYMBOLS
+from serving.v2_rest import EXTENSIONS, LIGHT_BODY, LIGHT_SYMBOLS
 
 logger = logging.getLogger("bellwether.serving")
 
-Handler = Callable[[Any], Awaitable[Any]]
+SERVICE: Final = pb.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
+
+Handler = Callable[[Any, Any], Awaitable[Any]]
+"""Takes a request and the call's context."""
 
 _CONTENTS: Final = {
     "BOOL": "bool_contents",
@@ -52,6 +56,7 @@ _CODES: Final = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
     404: grpc.StatusCode.NOT_FOUND,
     422: grpc.StatusCode.INVALID_ARGUMENT,
+    424: grpc.StatusCode.FAILED_PRECONDITION,
     503: grpc.StatusCode.UNAVAILABLE,
 }
 _DEFECT: Final = "the server has a defect: its log says more"
@@ -68,10 +73,10 @@ class V2Service:
     def __init__(self, predictor: Predictor, server_version: str) -> None:
         self._predictor = predictor
         self._server_version = server_version
-        self._heads: dict[Version, bytes] = {}
+        self._heads: WeakKeyDictionary[Version, bytes] = WeakKeyDictionary()
 
-    def handler(self) -> grpc.GenericRpcHandler:
-        """All methods, for a server to register."""
+    def methods(self) -> dict[str, Callable[[bytes, Any], Awaitable[bytes]]]:
+        """All methods, by name."""
         methods: dict[str, tuple[Any, Handler]] = {
             "ServerLive": (pb.ServerLiveRequest, self._server_live),
             "ServerReady": (pb.ServerReadyRequest, self._server_ready),
@@ -80,60 +85,71 @@ class V2Service:
             "ModelMetadata": (pb.ModelMetadataRequest, self._model_metadata),
             "ModelInfer": (pb.ModelInferRequest, self._model_infer),
         }
-        return grpc.method_handlers_generic_handler(
-            "inference.GRPCInferenceService",
-            {
-                name: grpc.unary_unary_rpc_method_handler(_guarded(message, method))
-                for name, (message, method) in methods.items()
-            },
-        )
+        return {name: guarded(message, method) for name, (message, method) in methods.items()}
 
-    async def _server_live(self, _request: Any) -> Any:
-        return pb.ServerLiveResponse(live=True)
+    async def _server_live(self, _request: Any, _context: Any) -> Any:
+        return pb.ServerLiveResponse(live=self._predictor.live())
 
-    async def _server_ready(self, _request: Any) -> Any:
+    async def _server_ready(self, _request: Any, _context: Any) -> Any:
         return pb.ServerReadyResponse(ready=await self._predictor.healthy())
 
-    async def _server_metadata(self, _request: Any) -> Any:
+    async def _server_metadata(self, _request: Any, _context: Any) -> Any:
         return pb.ServerMetadataResponse(
             name="bellwether", version=self._server_version, extensions=EXTENSIONS
         )
 
-    async def _model_ready(self, request: Any) -> Any:
+    async def _model_ready(self, request: Any, _context: Any) -> Any:
         self._check_name(request.name)
-        if request.version:
-            self._predictor.state.find(request.version)  # an unknown version is not "not ready"
         try:
-            self._predictor.check_ready(request.version or None)
+            self._predictor.check_ready(await self._predictor.version(request.version or None))
+        except UnknownVersion:  # is not "not ready"
+            raise
         except BellwetherError:
             return pb.ModelReadyResponse(ready=False)
         return pb.ModelReadyResponse(ready=True)
 
-    async def _model_metadata(self, request: Any) -> Any:
+    async def _model_metadata(self, request: Any, _context: Any) -> Any:
         self._check_name(request.name)
-        described = self._predictor.describe(request.version or None)
+        version = await self._predictor.version(request.version or None)
+        described = self._predictor.describe(version)
         return pb.ModelMetadataResponse(**described)
 
-    async def _model_infer(self, message: Any) -> bytes:
+    async def _model_infer(self, message: Any, context: Any) -> bytes:
         started = time.perf_counter()
         request = None
+        mirroring = of_metadata(context.invocation_metadata())
         try:
             self._check_name(message.model_name)
+            version = await self._predictor.version(message.model_version or None)
+            run = self._predictor.work.run
+            if message.ByteSize() > LIGHT_BODY:
+                return await run(self._read_and_finish, message, version, started, mirroring)
             request = read_request(message)
-            number = message.model_version or None
-            raw = bool(message.raw_input_contents)
             symbols = request.inputs.get("symbols")
             if "bars" not in request.inputs and (
                 symbols is None or symbols.shape[0] <= LIGHT_SYMBOLS
             ):
-                return self._finish(request, number, started, raw=raw)
-            return await asyncio.to_thread(self._finish, request, number, started, raw=raw)
+                return self._finish(message, request, version, started, mirroring)
+            return await run(self._finish, message, request, version, started, mirroring)
         except Exception as error:
-            self._predictor.refuse(error, "grpc", started, request)
+            self._predictor.refuse(error, "grpc", started, request, mirroring)
             raise
 
-    def _finish(self, request: Request, number: str | None, started: float, *, raw: bool) -> bytes:
-        version, answer = self._predictor.respond(request, number, "grpc", started)
+    def _read_and_finish(
+        self, message: Any, asked: Version | None, started: float, mirroring: Mirroring
+    ) -> bytes:
+        return self._finish(message, read_request(message), asked, started, mirroring)
+
+    def _finish(
+        self,
+        message: Any,
+        request: Request,
+        asked: Version | None,
+        started: float,
+        mirroring: Mirroring,
+    ) -> bytes:
+        raw = bool(message.raw_input_contents)
+        version, answer = self._predictor.respond(request, asked, "grpc", started, mirroring)
         cache, key = answer.renderings, ("grpc", raw, request.outputs)
         body: bytes | None = cache.get(key) if cache is not None else None
         if body is None:
@@ -144,6 +160,9 @@ class V2Service:
         head = self._head(version)
         if request.id:
             head += pb.ModelInferResponse(id=request.id).SerializeToString()
+        if answer.refused:
+            refused = pb.InferParameter(string_param=refusals(answer.refused))
+            head += pb.ModelInferResponse(parameters={REFUSED: refused}).SerializeToString()
         return head + body
 
     @staticmethod
@@ -178,8 +197,6 @@ class V2Service:
                 model_version=version.number,
                 parameters=parameters,
             )
-            if len(self._heads) > 16:
-                self._heads.clear()
             head = self._heads[version] = message.SerializeToString()
         return head
 
@@ -234,7 +251,15 @@ def read_request(message: Any) -> Request:
     for output in message.outputs:
         refuse_unsupported(output.parameters, f"output {quoted(output.name)}")
     names = read_output_names([output.name for output in message.outputs])
-    return Request(read_id(message.id), inputs, names)
+    all_or_nothing = ALL_OR_NOTHING in message.parameters and _flag(message)
+    return Request(read_id(message.id), inputs, names, all_or_nothing=all_or_nothing)
+
+
+def _flag(message: Any) -> bool:
+    parameter = message.parameters[ALL_OR_NOTHING]
+    if parameter.WhichOneof("parameter_choice") != "bool_param":
+        raise InvalidRequest(f"'{ALL_OR_NOTHING}' must be true or false", quoted(str(parameter)))
+    return bool(parameter.bool_param)
 
 
 def _values(entry: Any, datatype: str) -> list[Any]:
@@ -260,8 +285,13 @@ def _contents(tensor: Tensor) -> Any:
     return pb.InferTensorContents(**{_CONTENTS[tensor.datatype]: tensor.data.reshape(-1).tolist()})
 
 
-def _guarded(message: Any, method: Handler) -> Callable[[bytes, Any], Awaitable[bytes]]:
-    """A handler on bytes that turns every failure into a status with a sentence."""
+def guarded(message: Any, method: Handler) -> Callable[[bytes, Any], Awaitable[bytes]]:
+    """A handler on bytes that turns every failure into a status with a sentence.
+
+    Args:
+        message: class of the request.
+        method: takes the request and the context, returns the answer as a message or as bytes.
+    """
 
     async def handle(data: bytes, context: Any) -> bytes:
         try:
@@ -273,7 +303,7 @@ def _guarded(message: Any, method: Handler) -> Callable[[bytes, Any], Awaitable[
                 f"a message must be a serialised inference.{message.DESCRIPTOR.name}",
             )
         try:
-            answer = await method(request)
+            answer = await method(request, context)
         except BellwetherError as error:
             code = _CODES.get(error.status, grpc.StatusCode.INTERNAL)
             await _abort(context, code, str(error))
@@ -288,44 +318,3 @@ def _guarded(message: Any, method: Handler) -> Callable[[bytes, Any], Awaitable[
 async def _abort(context: Any, code: grpc.StatusCode, sentence: str) -> NoReturn:
     await context.abort(code, sentence)
     raise AssertionError  # abort raises
-
-
-class V2GrpcServer(GRPCServer):  # type: ignore[misc]
-    """KServe's gRPC server with the V2 service, and no log line per call.
-
-    Args:
-        service: the methods.
-        host: address to listen on.
-        port: port to listen on.
-        grace_seconds: how long calls may go on when the server stops.
-    """
-
-    def __init__(self, service: V2Service, host: str, port: int, grace_seconds: int) -> None:
-        super().__init__(port, None, None, {}, grace_period=grace_seconds)
-        self._host = f"[{host}]" if ":" in host else host
-        self._service = service
-
-    async def start(self, max_workers: int = 1) -> None:
-        """Serve until stopped.
-
-        Raises:
-            InvalidSettings: the port cannot be listened to.
-        """
-        limit = 2 * MAX_BODY_BYTES  # a message wraps its body
-        options: Sequence[tuple[str, int]] = (
-            ("grpc.max_receive_message_length", limit),
-            ("grpc.max_send_message_length", -1),
-            ("grpc.so_reuseport", 0),
-        )
-        self._server = grpc.aio.server(ThreadPoolExecutor(max_workers), options=options)
-        self._server.add_generic_rpc_handlers((self._service.handler(),))
-        try:
-            self._server.add_insecure_port(f"{self._host}:{self._port}")
-        except RuntimeError as error:
-            raise InvalidSettings(
-                "the gRPC port must be free",
-                f"{self._port}: {error}",
-                "Stop what listens there, or set BELLWETHER_GRPC_PORT",
-            ) from error
-        await self._server.start()
-        await self._server.wait_for_termination()

@@ -5,18 +5,18 @@ versions; FastAPI's routing alone costs more than a forecast. So every path unde
 here, with orjson on plain dicts, and the rest (/, /metrics) goes to KServe's application.
 """
 
-import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, NamedTuple, TypeAlias
+from urllib.parse import quote, unquote
 
 import orjson
 
-from forecasting.errors import BellwetherError, InvalidRequest
+from forecasting.errors import BellwetherError
 from forecasting.inference_protocol.messages import (
     HEADER_LENGTH,
-    MAX_BODY_BYTES,
+    REFUSED,
     Request,
     error_body,
     parse_request,
@@ -24,37 +24,42 @@ from forecasting.inference_protocol.messages import (
     rendered,
 )
 from forecasting.inference_protocol.tensors import quoted
+from serving.http_body import (
+    BodyReader,
+    Header,
+    HttpError,
+    Message,
+    Receive,
+    read_headers,
+    unpack,
+)
+from serving.inference import refusals
+from serving.mirroring import Mirroring, of_headers
 from serving.predictor import Predictor
+from serving.state import Version
+from serving.work_queue import Busy
 
-Message: TypeAlias = MutableMapping[str, Any]
 Scope: TypeAlias = MutableMapping[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Message]]
 Send: TypeAlias = Callable[[Message], Awaitable[None]]
 Asgi: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
-Header: TypeAlias = tuple[bytes, bytes]
 
 logger = logging.getLogger("bellwether.serving")
 
-BODY_SECONDS: Final = 30.0
-"""How long a caller may take to send a body."""
-
 LIGHT_SYMBOLS: Final = 64
 """Requests for more symbols, or with the caller's bars, run in a thread: they take over 1 ms."""
+
+LIGHT_BODY: Final = 16_384
+"""Longer bodies are parsed in a thread, too."""
 
 EXTENSIONS: Final = ("binary_tensor_data",)
 
 _JSON: Final = (b"content-type", b"application/json")
 _BINARY: Final = (b"content-type", b"application/octet-stream")
 _HEADER_LENGTH: Final = HEADER_LENGTH.encode()
+_UNREAD: Final = {413: "body_too_long", 415: "encoding"}
+"""Refusals of a body that was not read, and the reasons by which they are counted."""
+
 _CLOSE: Final = (b"connection", b"close")
-
-
-class HttpError(Exception):
-    """A request refused for its HTTP, not for its content."""
-
-    def __init__(self, status: int, sentence: str, *headers: Header) -> None:
-        self.status, self.sentence, self.headers = status, sentence, headers
-        super().__init__(sentence)
 
 
 class Reply(NamedTuple):
@@ -78,50 +83,59 @@ class V2Application:
         self._predictor = predictor
         self._server_version = server_version
         self._otherwise = otherwise
-        self._infer_path = f"/v2/models/{predictor.name}/infer"
+        self._infer_path = f"/v2/models/{quote(predictor.name, safe='')}/infer".encode()
+        self._bodies = BodyReader()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             await self._otherwise(scope, receive, send)
             return
-        path: str = scope["path"]
+        path: bytes = scope["raw_path"]  # a %2F in it separates nothing
         try:
             if path == self._infer_path and scope["method"] == "POST":
                 reply = await self._infer(scope, receive, None)
-            elif path == "/v2" or path.startswith("/v2/"):
-                reply = await self._route(path, scope, receive)
+            elif path == b"/v2" or path.startswith(b"/v2/"):
+                reply = await self._route(path.decode("latin-1"), scope, receive)
             else:
                 await self._otherwise(scope, receive, send)
                 return
         except HttpError as error:
-            reply = Reply(error.status, error_body(error.sentence), (_JSON, *error.headers))
+            reply = self._refused(error)
         except BellwetherError as error:
             reply = Reply(error.status, error_body(str(error), type(error).__name__))
+            if isinstance(error, Busy):
+                reply = reply._replace(headers=(_JSON, (b"retry-after", b"%d" % error.retry_after)))
         except ConnectionError:
             return  # the caller is gone
         except Exception:
-            logger.exception("%s %s failed", scope["method"], path)
+            logger.exception("%s %r failed", scope["method"], path[:200])
             reply = Reply(500, error_body("the server has a defect: its log says more"))
-        headers = [*reply.headers, (b"content-length", b"%d" % len(reply.body))]
+        head = [*reply.headers, (b"content-length", b"%d" % len(reply.body))]
         if self._predictor.draining:
-            headers.append(_CLOSE)
-        await send({"type": "http.response.start", "status": reply.status, "headers": headers})
+            head.append(_CLOSE)
+        await send({"type": "http.response.start", "status": reply.status, "headers": head})
         await send({"type": "http.response.body", "body": reply.body})
 
+    def _refused(self, error: HttpError) -> Reply:
+        if error.status in _UNREAD:
+            self._predictor.turn_away(_UNREAD[error.status])
+        return Reply(error.status, error_body(error.sentence), (_JSON, *error.headers))
+
     async def _route(self, path: str, scope: Scope, receive: Receive) -> Reply:
-        match path.split("/")[2:]:
+        match [unquote(part) for part in path.split("/")[2:]]:
             case ["models", name, *rest]:
                 self._check_name(name)
                 number = None
-                if len(rest) > 1 and rest[0] == "versions":
+                if len(rest) > 1 and rest[0] == "versions" and rest[1]:
                     number, rest = rest[1], rest[2:]
                 if rest == ["infer"]:
                     self._only(scope, "POST")
                     return await self._infer(scope, receive, number)
                 if not rest or rest == ["ready"]:
                     self._only(scope, "GET")
-                    return _json(self._about_model(number, ready=bool(rest)))
+                    version = await self._predictor.version(number)
+                    return _json(self._about_model(version, ready=bool(rest)))
             case [] | ["health", "live" | "ready"] | ["models"] as parts:
                 self._only(scope, "GET")
                 return _json(self._about_server(parts[-1] if parts else ""))
@@ -130,20 +144,22 @@ class V2Application:
     def _about_server(self, what: str) -> dict[str, Any]:
         match what:
             case "live":
+                self._predictor.check_live()
                 return {"live": True}
             case "ready":
-                self._predictor.check_ready()
+                self._predictor.check_loaded()
                 return {"ready": True}
             case "models":
                 return {"models": [self._predictor.name]}
         version = self._server_version
         return {"name": "bellwether", "version": version, "extensions": list(EXTENSIONS)}
 
-    def _about_model(self, number: str | None, *, ready: bool) -> dict[str, Any]:
+    def _about_model(self, version: Version | None, *, ready: bool) -> dict[str, Any]:
         if not ready:
             # `symbols` is an addition to the protocol, which readers of its fields ignore.
-            return {**self._predictor.describe(number), "symbols": self._predictor.symbols(number)}
-        version = self._predictor.check_ready(number)
+            symbols = self._predictor.symbols(version)
+            return {**self._predictor.describe(version), "symbols": symbols}
+        version = self._predictor.check_ready(version)
         return {"name": self._predictor.name, "version": version.number, "ready": True}
 
     def _check_name(self, name: str) -> None:
@@ -163,30 +179,55 @@ class V2Application:
     async def _infer(self, scope: Scope, receive: Receive, number: str | None) -> Reply:
         started = time.perf_counter()
         request = None
+        mirroring = of_headers(scope["headers"])
         try:
-            json_length, declared = _read_headers(scope["headers"])
-            body = await _read_body(receive, declared)
+            json_length, encoding = read_headers(scope["headers"])
+            body = await self._bodies.read(receive)
             started = time.perf_counter()
+            version = await self._predictor.version(number)
+            if encoding or len(body) > LIGHT_BODY:
+                return await self._predictor.work.run(
+                    self._parse_and_finish,
+                    *(body, encoding, json_length, version, started, mirroring),
+                )
             request = parse_request(body, json_length)
             symbols = request.inputs.get("symbols")
             if "bars" not in request.inputs and (
                 symbols is None or symbols.shape[0] <= LIGHT_SYMBOLS
             ):
-                return self._finish(request, number, started)
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(None, self._finish, request, number, started)
+                return self._finish(request, version, started, mirroring)
+            return await self._predictor.work.run(
+                self._finish, request, version, started, mirroring
+            )
         except ConnectionError:
             raise
         except Exception as error:
-            self._predictor.refuse(error, "rest", started, request)
+            self._predictor.refuse(error, "rest", started, request, mirroring)
             raise
 
-    def _finish(self, request: Request, number: str | None, started: float) -> Reply:
-        version, answer = self._predictor.respond(request, number, "rest", started)
+    def _parse_and_finish(
+        self,
+        body: bytes | bytearray,
+        encoding: bytes,
+        json_length: int | None,
+        version: Version | None,
+        started: float,
+        mirroring: Mirroring,
+    ) -> Reply:
+        if encoding:
+            body = unpack(body, encoding)
+        return self._finish(parse_request(body, json_length), version, started, mirroring)
+
+    def _finish(
+        self, request: Request, asked: Version | None, started: float, mirroring: Mirroring
+    ) -> Reply:
+        version, answer = self._predictor.respond(request, asked, "rest", started, mirroring)
         fields: dict[str, Any] = {
             "model_name": self._predictor.name,
             "model_version": version.number,
-            "parameters": version.parameters,
+            "parameters": version.parameters
+            if not answer.refused
+            else {**version.parameters, REFUSED: refusals(answer.refused)},
         }
         if request.id:
             fields["id"] = request.id
@@ -205,57 +246,3 @@ class V2Application:
 
 def _json(document: dict[str, Any]) -> Reply:
     return Reply(200, orjson.dumps(document))
-
-
-def _read_headers(headers: list[Header]) -> tuple[int | None, int | None]:
-    """The length of the JSON part and of the whole body, where they are answer."""
-    json_length = declared = None
-    for name, value in headers:
-        if name == b"content-length":
-            declared = int(value)  # the HTTP parser has checked it
-            if declared > MAX_BODY_BYTES:
-                raise _too_large()
-        elif name == _HEADER_LENGTH:
-            if not value.isdigit() or len(value) > 9:
-                raise InvalidRequest(
-                    f"the header {HEADER_LENGTH} must be a number", quoted(value.decode("latin-1"))
-                )
-            json_length = int(value)
-        elif name == b"content-encoding" and value.lower() != b"identity":
-            raise HttpError(
-                415,
-                f"a body must come uncompressed: content-encoding {quoted(value.decode('latin-1'))}",
-            )
-    return json_length, declared
-
-
-async def _read_body(receive: Receive, declared: int | None) -> bytes:
-    message = await receive()
-    if message["type"] == "http.disconnect":
-        raise ConnectionError
-    body: bytes = message.get("body", b"")
-    if not message.get("more_body"):
-        if len(body) > MAX_BODY_BYTES:
-            raise _too_large()
-        return body
-    parts = bytearray(body)
-    try:
-        async with asyncio.timeout(BODY_SECONDS):
-            while message.get("more_body"):
-                message = await receive()
-                if message["type"] == "http.disconnect":
-                    raise ConnectionError
-                parts += message.get("body", b"")
-                if len(parts) > MAX_BODY_BYTES:
-                    raise _too_large()
-    except TimeoutError:
-        what = f"{len(parts)} of {declared} bytes came" if declared else f"{len(parts)} bytes came"
-        raise HttpError(
-            408, f"a body must come within {BODY_SECONDS:g} s: {what}", _CLOSE
-        ) from None
-    return bytes(parts)
-
-
-def _too_large() -> HttpError:
-    # The rest of the body would be read as the next request.
-    return HttpError(413, f"a body must not be longer than {MAX_BODY_BYTES} bytes", _CLOSE)

@@ -17,6 +17,7 @@ HOW_TO_LOG_IN: Final = (
     "kubectl -n monitoring get secret bellwether-grafana-admin "
     "-o jsonpath='{.data.admin-password}' | base64 -d"
 )
+OWNER: Final = "gateway.envoyproxy.io/owning-gateway"
 # The route's name ends with what it leads to.
 LABELS: Final = (
     ("page", "page"),
@@ -42,7 +43,7 @@ def addresses(installation: Installation, port: int | None) -> tuple[Table, str]
     routes = installation.objects("httproutes.gateway.networking.k8s.io")
     gateways = installation.objects("gateways.gateway.networking.k8s.io")
     hosts = hostnames(routes)
-    gateway = f"127.0.0.1:{port}" if port else gateway_address(gateways)
+    gateway = f"127.0.0.1:{port}" if port else _own_address(installation, gateways)
     rows = []
     for ending, label in LABELS:
         if host := hosts.get(ending):
@@ -62,12 +63,37 @@ def hostnames(routes: Mapping[str, Any]) -> dict[str, str]:
     }
 
 
-def gateway_address(gateways: Mapping[str, Any]) -> str:
-    """Address and port of the first gateway that has one, or ""."""
+def gateway_address(gateways: Mapping[str, Any], services: Mapping[str, Any]) -> str:
+    """Address and port of the first gateway that has one, or "".
+
+    Args:
+        gateways: of the installation.
+        services: those before gateways' proxies, as Envoy Gateway labels them. Where one is a
+            NodePort, the gateway's address is a node's, and its port the node's.
+    """
     for item in gateways["items"]:
         for address in item.get("status", {}).get("addresses", ()):
-            return f"{address['value']}:{item['spec']['listeners'][0]['port']}"
+            port = item["spec"]["listeners"][0]["port"]
+            return f"{address['value']}:{_node_port(item, services, port) or port}"
     return ""
+
+
+def _own_address(installation: Installation, gateways: Mapping[str, Any]) -> str:
+    owned = ("--all-namespaces", "--selector", f"{OWNER}-name")
+    return gateway_address(gateways, installation.kubectl.objects("services", *owned))
+
+
+def _node_port(gateway: Mapping[str, Any], services: Mapping[str, Any], port: int) -> int:
+    """The port of every node that leads to a gateway's port; 0 where there is none."""
+    metadata = gateway.get("metadata", {})
+    owner = {f"{OWNER}-{part}": metadata.get(part) for part in ("name", "namespace")}
+    for service in services["items"]:
+        if service["spec"].get("type") != "NodePort":
+            continue
+        if owner.items() <= service["metadata"].get("labels", {}).items():
+            ports = service["spec"].get("ports", ())
+            return next((int(one.get("nodePort", 0)) for one in ports if one["port"] == port), 0)
+    return 0
 
 
 def curl(host: str, gateway: str) -> str:

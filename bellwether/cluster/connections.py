@@ -4,6 +4,7 @@
 address always wins over what the cluster says.
 """
 
+import base64
 import ipaddress
 import os
 from collections.abc import Callable, Iterator, Mapping
@@ -11,7 +12,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from bellwether.cluster.installation import Installation
 from bellwether.console import say
@@ -22,10 +23,12 @@ from forecasting.adapters.cluster.routes import ServicePort
 from forecasting.adapters.http_client import Closing
 from forecasting.adapters.monitoring.queries import Prometheus
 from forecasting.adapters.registry.reader import RegistryReader
-from forecasting.errors import InvalidSettings, Unavailable
+from forecasting.errors import BellwetherError, InvalidSettings, Unavailable
+from forecasting.settings import Settings
 
 if TYPE_CHECKING:
     from forecasting.adapters.workflows.client import Workflows
+    from serving.rollout.evidence import Connections as RolloutConnections
 
 ServiceExists = Callable[[str, str], bool]
 """Whether the cluster has a Service, by namespace and name."""
@@ -133,6 +136,29 @@ class Connections(Closing):
         host = {"host": route.hosts[0]} if route.hosts else {}
         return self._address(self.cluster.gateway_service(route)), host
 
+    def ledger(self) -> str:
+        """The ledger's database with its owner's login, as this process reaches it.
+
+        Raises:
+            InvalidSettings: the release does not say where it is, or has no Secret of it.
+            Unavailable: the cluster does not let us, or a port cannot be forwarded.
+        """
+        config, namespace = self.config, self.cluster.namespace
+        secret = config.ledger_secret and self.cluster.get(
+            f"api/v1/namespaces/{namespace}/secrets/{config.ledger_secret}"
+        )
+        if not config.ledger_url or not secret:
+            raise InvalidSettings(
+                "it must be known where the ledger's database is",
+                f"release {self.cluster.release} does not say, or Secret "
+                f"{config.ledger_secret or 'of it'} is not there",
+                "Upgrade it, or set BELLWETHER_PREDICTION_LOG_URL",
+            )
+        service = service_of(config.ledger_url, namespace, self.cluster.has_service)
+        return with_login(
+            config.ledger_url, secret.get("data", {}), self._address(service) if service else ""
+        )
+
     def pushgateway(self) -> str:
         """The Pushgateway of rollout.json; "" when it names none."""
         url = self.config.pushgateway_url
@@ -153,6 +179,39 @@ class Connections(Closing):
                 target.namespace, target.service, target.port, self.cluster.context
             )
         return self._forwards[target].address()
+
+
+def known_ledger(connections: "RolloutConnections") -> tuple[str, str]:
+    """BELLWETHER_PREDICTION_LOG_URL, else the ledger's database, and ""; else "" and why, in words."""
+    if own := Settings().prediction_log_url:
+        return own, ""
+    try:
+        return connections.ledger(), ""
+    except BellwetherError as error:
+        return "", str(error)
+
+
+def with_login(url: str, secret: Mapping[str, str], local: str) -> str:
+    """A database's address with the login that a Secret has.
+
+    Args:
+        url: SQLAlchemy URL without a login.
+        secret: its data, in base64.
+        local: http address on this machine that leads there; "" where the database is reached as it
+            is named.
+    """
+    user, password = (
+        quote(base64.b64decode(secret.get(key, "")).decode(), safe="")
+        for key in ("username", "password")
+    )
+    parts = urlsplit(url)
+    place, query = f"{parts.hostname}:{parts.port}", parts.query
+    if local:
+        there = urlsplit(local)
+        # The name stays, as a certificate may be for it; libpq connects to hostaddr.
+        place = f"{parts.hostname}:{there.port}"
+        query = f"{query}&hostaddr={there.hostname}".lstrip("&")
+    return f"{parts.scheme}://{user}:{password}@{place}{parts.path}?{query}"
 
 
 def pipelines_url(installation: Installation) -> str:

@@ -9,12 +9,16 @@ from typing import Any, Final
 from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
+from bellwether.cluster.alerting import receivers
 from bellwether.cluster.connections import service_in
 from bellwether.cluster.helmfile import installed_release, unready
 from bellwether.cluster.installation import Installation
 from bellwether.cluster.kubectl import Kubectl, ask, condition, holds, run
+from bellwether.cluster.served_versions import models
+from bellwether.cluster.signing import judge as judge_signatures
 from bellwether.console import Step
 from bellwether.doctor import CheckResult, check
+from forecasting.adapters.cluster.manifests import MODEL_VERSION, RolloutConfig
 from forecasting.adapters.cluster.routes import ServicePort
 from forecasting.errors import BellwetherError, Unavailable
 
@@ -42,12 +46,15 @@ def examine_cluster(place: Installation, step: Step) -> list[CheckResult]:
         ("release", _release),
         ("pods", _pods),
         ("gateway", _gateway),
-        ("models", _models),
+        ("gateway's login", _login),
+        ("models", models),
+        ("signatures", _signatures),
         ("KServe's webhook", _webhook),
         ("certificates", _certificates),
         ("autoscaling: metrics", _autoscaling),
         ("drift CronJob", _drift),
         ("Prometheus: query", _prometheus),
+        ("alerts' receivers", receivers),
     ]
     results = []
     for what, probe in checks:
@@ -57,14 +64,14 @@ def examine_cluster(place: Installation, step: Step) -> list[CheckResult]:
     return [*results, *_from_a_pod(place)]
 
 
-def judge_autoscalers(found: Mapping[str, Any], now: datetime) -> str:
+def judge_autoscalers(autoscalers: Mapping[str, Any], now: datetime) -> str:
     """Say that autoscalers read their metrics; one just made has had nothing to read yet.
 
     Raises:
         BellwetherError: one does not though it had the time.
     """
     blind, young = [], 0
-    for item in found["items"]:
+    for item in autoscalers["items"]:
         active = condition(item, "ScalingActive")
         created = datetime.fromisoformat(item["metadata"]["creationTimestamp"])
         if active.get("status") == "True":
@@ -79,7 +86,7 @@ def judge_autoscalers(found: Mapping[str, Any], now: datetime) -> str:
             "; ".join(blind),
             "Is metrics-server there? kubectl top pods",
         )
-    count = len(found["items"]) - young
+    count = len(autoscalers["items"]) - young
     if young:
         return f"{count} read their metrics, {young} were made within {AUTOSCALER_SECONDS} s"
     return f"{count} read their metrics" if count else "none yet; the metrics API answers"
@@ -102,26 +109,6 @@ def judge_drift(cronjob: Mapping[str, Any], now: datetime) -> str:
         last = f"{hours:.1f} hours ago" if succeeded else "never"
         raise BellwetherError(f"{name} must succeed every hour", f"last success: {last}", remedy)
     return f"succeeded {hours * 60:.0f} min ago" if succeeded else "not due yet"
-
-
-def judge_models(found: Mapping[str, Any]) -> str:
-    """Say which versions are ready.
-
-    Raises:
-        BellwetherError: none is there, or one is not ready.
-    """
-    if not found["items"]:
-        raise BellwetherError(
-            "a model version must be served",
-            "there is no InferenceService",
-            "Run a training: bellwether cluster up does, or bellwether rollout start champion",
-        )
-    waiting = [item["metadata"]["name"] for item in found["items"] if not holds(item, "Ready")]
-    if waiting:
-        raise BellwetherError(
-            "every version must be ready", ", ".join(waiting), "bellwether rollout status"
-        )
-    return f"{', '.join(item['metadata']['name'] for item in found['items'])} ready"
 
 
 def service_proxy(url: str, service: ServicePort | None, path: str) -> str:
@@ -178,33 +165,33 @@ def job_from(cronjob: Mapping[str, Any], name: str) -> dict[str, Any]:
 
 
 def _release(place: Installation) -> str:
-    found = installed_release(place)
-    if found is None:
+    release = installed_release(place)
+    if release is None:
         raise BellwetherError(
             "Bellwether must be installed",
             f"no release {place.release} in {place.namespace}",
             "make up, or name it: --namespace, --release",
         )
-    if found.status != "deployed":
-        raise BellwetherError("the release must be deployed", found.status, "Run make up again")
-    return f"{found.chart}, {found.status}"
+    if release.status != "deployed":
+        raise BellwetherError("the release must be deployed", release.status, "Run make up again")
+    return f"{release.chart}, {release.status}"
 
 
 def _pods(place: Installation) -> str:
     selector = ("--selector", f"app.kubernetes.io/instance={place.release}")
-    found = place.objects("deployments", *selector)
+    deployments = place.objects("deployments", *selector)
     unready_names = [
         item["metadata"]["name"]
-        for item in found["items"]
+        for item in deployments["items"]
         if item.get("status", {}).get("readyReplicas", 0) < item["spec"]["replicas"]
     ]
-    if unready_names or not found["items"]:
+    if unready_names or not deployments["items"]:
         raise BellwetherError(
             "every Deployment must have its pods ready",
             ", ".join(unready_names) or "there is none",
             f"kubectl -n {place.namespace} get pods, then describe the one that is not ready",
         )
-    return f"{len(found['items'])} Deployments ready"
+    return f"{len(deployments['items'])} Deployments ready"
 
 
 def judge_gateway(gateways: Mapping[str, Any], routes: Mapping[str, Any]) -> str:
@@ -242,8 +229,45 @@ def _gateway(place: Installation) -> str:
     )
 
 
-def _models(place: Installation) -> str:
-    return judge_models(place.objects("inferenceservices.serving.kserve.io"))
+def judge_login(policies: Mapping[str, Any]) -> str:
+    """Say on how many routes the gateway asks for a login.
+
+    Raises:
+        BellwetherError: it does not take the login, and answers 500 there.
+    """
+    wrong = []
+    for item in policies["items"]:
+        found = [
+            condition({"status": ancestor}, "Accepted")
+            for ancestor in item.get("status", {}).get("ancestors", ())
+        ]
+        refused = [one.get("message", "") for one in found if one.get("status") != "True"]
+        if refused or not found:
+            why = "; ".join(refused) or "no gateway has looked at it"
+            wrong.append(f"{item['metadata']['name']}: {why}")
+    if wrong:
+        raise BellwetherError(
+            "the gateway must take the login",
+            "; ".join(wrong),
+            "Is the Secret there that gateway.login.existingSecret names? "
+            "kubectl describe securitypolicy",
+        )
+    routes = sum(len(item["spec"].get("targetRefs", ())) for item in policies["items"])
+    return f"asked for on {routes} routes" if routes else "asked for nowhere"
+
+
+def _login(place: Installation) -> str:
+    kind = "securitypolicies.gateway.envoyproxy.io"
+    if not place.kubectl.exists("crd", kind):
+        return "not Envoy Gateway's here; whoever made the gateway asks for it"
+    return judge_login(place.objects(kind))
+
+
+def _signatures(place: Installation) -> str:
+    name = f"{place.release}-rollout"
+    config = RolloutConfig.parse(name, place.objects("configmap", name)["data"])
+    ours = ("--selector", f"{MODEL_VERSION}")
+    return judge_signatures(config, place.objects("inferenceservices.serving.kserve.io", *ours))
 
 
 def webhook_answers(kubectl: Kubectl, namespace: str) -> bool:
@@ -278,9 +302,9 @@ def _webhook(place: Installation) -> str:
 def _certificates(place: Installation) -> str:
     if not place.kubectl.exists("crd", "certificates.cert-manager.io"):
         return "cert-manager is not here; the webhook's certificate is somebody else's"
-    found = place.kubectl.objects("certificates.cert-manager.io", "--namespace", "kserve")
+    certificates = place.kubectl.objects("certificates.cert-manager.io", "--namespace", "kserve")
     unready_names = [
-        item["metadata"]["name"] for item in found["items"] if not holds(item, "Ready")
+        item["metadata"]["name"] for item in certificates["items"] if not holds(item, "Ready")
     ]
     if unready_names:
         raise BellwetherError(
@@ -288,7 +312,7 @@ def _certificates(place: Installation) -> str:
             ", ".join(unready_names),
             "kubectl -n kserve describe certificate; kubectl -n cert-manager get pods",
         )
-    return f"{len(found['items'])} ready"
+    return f"{len(certificates['items'])} ready"
 
 
 def _autoscaling(place: Installation) -> str:

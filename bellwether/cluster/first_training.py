@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 POLL_SECONDS: Final = 2.0
 START_SECONDS: Final = 600.0
+RESTORE_SECONDS: Final = 900.0
 LONGEST_SECONDS: Final = 3600.0
 # Written by libraries, of no use to whoever waits for a training.
 NOISE: Final = ("WARNING", "DeprecationWarning", "FutureWarning")
@@ -31,6 +32,31 @@ def serves_already(installation: Installation) -> bool:
     """
     services = installation.objects("inferenceservices.serving.kserve.io")
     return any(holds(service, "Ready") for service in services["items"])
+
+
+def wait_restored(installation: Installation, step: Step) -> None:
+    """Wait for the Job that gives back what served before this installation, if it is at work.
+
+    What it found stands in its log; whether a version serves now is for the caller to see.
+
+    Raises:
+        Unavailable: the cluster cannot be asked.
+    """
+    began = time.monotonic()
+    while jobs := restoring(installation.objects("jobs"), installation.release):
+        if time.monotonic() - began > RESTORE_SECONDS:
+            return
+        step.doing(f"job {jobs[0]} starts what served before, if anything did")
+        time.sleep(POLL_SECONDS)
+
+
+def restoring(jobs: dict[str, Any], release: str) -> list[str]:
+    """Names of a release's Jobs that restore weights and have not ended."""
+    return [
+        str(job["metadata"]["name"])
+        for job in jobs["items"]
+        if job["metadata"]["name"].startswith(f"{release}-restore-") and not _ending(job)
+    ]
 
 
 def train(installation: Installation, step: Step) -> None:
@@ -55,7 +81,7 @@ def train(installation: Installation, step: Step) -> None:
 def train_on_pipelines(installation: Installation, url: str, step: Step) -> str:
     """Run training and refresh as scheduled, now; follow what is under way instead.
 
-    A training publishes no features, and without features nothing can be forecast.
+    A training publishes features of its own specification; a refresh those of every version in use.
 
     Args:
         installation: whose cluster.
@@ -94,7 +120,9 @@ def _under_way(workflows: "Workflows", pipeline: str) -> str:
 
 
 def _show_run(step: Step, what: str, run: "WorkflowRun") -> None:
-    step.doing(f"{what}: the run is {run.state.lower()}{': ' if run.doing else ''}{run.doing}")
+    step.doing(
+        f"{what}: the run is {run.state.lower()}{': ' if run.running_steps else ''}{run.running_steps}"
+    )
 
 
 def _run_now(installation: Installation, cronjob: str, step: Step) -> str:

@@ -97,6 +97,11 @@ def merged(values: Sequence[Path]) -> dict[str, Any]:
     return total
 
 
+def single_values(settings: Sequence[str]) -> dict[str, str]:
+    """Values given one by one, `NAME=VALUE` as `helm --set` takes them; the last one wins."""
+    return dict(setting.split("=", 1) for setting in settings if "=" in setting)
+
+
 def _release(
     entry: Mapping[str, Any], repositories: Mapping[str, Any], profile: str, folder: Path
 ) -> Release:
@@ -274,11 +279,16 @@ def upgrade(
         place.helm(
             *("upgrade", "--install", place.release, *chart),
             *("--create-namespace", "--wait", "--timeout", TIMEOUT),
-            *(part for path in values for part in ("--values", str(path))),
-            *(part for setting in settings for part in ("--set", setting)),
+            *given(values, settings),
         ),
         lambda _: step.doing(waiting_for(place)),
     )
+
+
+def given(values: Sequence[Path], settings: Sequence[str]) -> list[str]:
+    """Values files and single values as options of helm; the last one wins."""
+    files = [part for path in values for part in ("--values", str(path))]
+    return [*files, *(part for setting in settings for part in ("--set", setting))]
 
 
 def uninstall(place: Installation, step: Step) -> None:

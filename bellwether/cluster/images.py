@@ -1,25 +1,35 @@
-"""Builds the three images and checks their sizes against their budgets: `make images`."""
+"""Builds the three images, checks their sizes against their budgets (`make images`), and pushes them."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import time
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
 import typer
 
-from bellwether.console import console, errors_in_words, say, table
+from bellwether.console import Steps, console, errors_in_words, say, table
 from components.provenance import git_revision
 from forecasting.errors import InvalidSettings, Unavailable
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 DOCKERFILE: Final = "images/Dockerfile"
-BASE_IMAGE: Final = "python:3.11-slim-bookworm"
+BASE_IMAGE: Final = "python:3.11-slim-trixie"
+LOCAL: Final = "localhost/bellwether"
+"""Repository of images that are carried to nodes and never pulled: no registry can have this name but
+the node itself."""
+REPOSITORY: Final = re.compile(
+    r"(localhost|[a-z0-9-]+(\.[a-z0-9-]+)+|[a-z0-9.-]+:\d+)(:\d+)?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*"
+)
+BUILD_REMEDY: Final = "Is the engine up, the base image there, the package index within reach?"
+PUSH_REMEDY: Final = "Is the registry there, and may you write to it? docker login REGISTRY"
+DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -77,8 +87,8 @@ def build_images(
 
     Args:
         tag: of all of them.
-        base_image: Python 3.11 on Debian, with pip.
-        repository: what stands before each image's name, e.g. ghcr.io/acme/bellwether.
+        base_image: Python 3.11 on Debian, with pip; may end with @sha256:...
+        repository: what stands before each image's name, e.g. registry.example.org/acme/bellwether.
         network: docker's network for the build; "host" reaches what this machine reaches.
         recipes: which ones, in this order.
         on_built: called with each image as it is ready.
@@ -117,6 +127,98 @@ def build_images(
     return tuple(built)
 
 
+def check_registry(registry: str) -> str:
+    """The registry, with a path below it or without; the place where images are pushed to.
+
+    Raises:
+        InvalidSettings: it names no host, so that docker would take a public registry.
+    """
+    found = registry.removesuffix("/")
+    if not REPOSITORY.fullmatch(found):
+        raise InvalidSettings(
+            "a registry is a host, and may have a path",
+            repr(registry),
+            "Write e.g. registry.example.org/acme or localhost:5000, without https://",
+        )
+    return found
+
+
+def push(image: str) -> str:
+    """Push an image that was built; the digest by which the registry knows it, sha256:...
+
+    Raises:
+        Unavailable: docker is not there, the registry takes nothing from us, or gives no digest.
+    """
+    program, _ = client()
+    _docker(program, "push", image, remedy=PUSH_REMEDY)
+    digests = _docker(program, "image", "inspect", "--format", "{{json .RepoDigests}}", image)
+    repository = image.rpartition(":")[0]
+    for reference in json.loads(digests) or ():
+        name, _, digest = str(reference).partition("@")
+        if name == repository and DIGEST.fullmatch(digest):
+            return digest
+    raise Unavailable(
+        "a pushed image must have a digest in its registry",
+        f"{image}: {digests}",
+        "Does the registry speak the OCI distribution API? Try docker push by hand",
+    )
+
+
+def images_settings(
+    images: Sequence[str], digests: Mapping[str, str] | None = None
+) -> tuple[str, ...]:
+    """`--set` values that name images just built, e.g. localhost/bellwether/ui:dev.
+
+    Args:
+        images: with their registry and tag.
+        digests: of those that a registry has, by image; they win over the tags.
+    """
+    settings = ["images.registry="]
+    for image in images:
+        repository, _, tag = image.rpartition(":")
+        part = repository.rsplit("/", 1)[-1]
+        settings += [f"images.{part}.repository={repository}", f"images.{part}.tag={tag}"]
+        if digests:
+            settings.append(f"images.{part}.digest={digests[image]}")
+    return tuple(settings)
+
+
+def publish_images(registry: str, steps: Steps) -> tuple[str, ...]:
+    """Build the three images and push them; `--set` values that name them by digest.
+
+    Args:
+        registry: a host, with a path or without.
+        steps: shows what is done.
+
+    Raises:
+        InvalidSettings: that is no registry, or this is no checkout.
+        Unavailable: docker failed, or the registry.
+    """
+    repository = check_registry(registry)
+    with steps.step("images") as step:
+        step.doing("building three, some minutes the first time")
+        built = build_images(
+            repository=repository,
+            tag=revision_tag(),
+            on_built=lambda image: step.doing(f"{image.image} is built"),
+        )
+        images = [image.image for image in built]
+        step.outcome = ", ".join(images)
+    digests = {}
+    with steps.step(f"images to {repository}") as step:
+        for image in images:
+            step.doing(f"pushing {image}")
+            digests[image] = push(image)
+        step.outcome = ", ".join(digest[:19] for digest in digests.values())
+    return images_settings(images, digests)
+
+
+def revision_tag() -> str:
+    """A tag that names the commit: twelve digits of it, with "-changes" where files differ."""
+    commit, _, changes = git_revision().partition("+")
+    return f"{commit[:12]}-{changes}" if changes else commit[:12]
+
+
 def _version() -> str:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     return str(project["version"])
@@ -147,7 +249,7 @@ def _output(*command: str) -> str:
     return done.stdout if done.returncode == 0 else ""
 
 
-def _docker(program: str, *words: str, **variables: str) -> str:
+def _docker(program: str, *words: str, remedy: str = BUILD_REMEDY, **variables: str) -> str:
     try:
         done = subprocess.run(  # noqa: S603 - fixed words, no shell
             [program, *words],
@@ -167,7 +269,7 @@ def _docker(program: str, *words: str, **variables: str) -> str:
         raise Unavailable(
             f"docker {words[0]} must succeed",
             "\n".join(done.stdout.strip().splitlines()[-15:]),
-            "Is the engine up, the base image there, the package index within reach?",
+            remedy,
         )
     return done.stdout.strip()
 

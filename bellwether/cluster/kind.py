@@ -9,7 +9,7 @@ from bellwether.cluster.helmfile import CHARTS
 from bellwether.cluster.installation import Installation
 from bellwether.cluster.kubectl import Kubectl, ask, follow, run
 from bellwether.cluster.preflight import check_machine, refuse
-from bellwether.cluster.up import Plan, bring_up, check_plan, images_settings
+from bellwether.cluster.up import Plan, bring_up, check_plan
 from bellwether.console import Step, Steps
 
 CONFIG: Final = Path(__file__).parents[2] / "kind-config.yaml"
@@ -105,7 +105,7 @@ def bring_up_kind(
     Raises:
         BellwetherError: a step failed; the next run continues from there.
     """
-    from bellwether.cluster.images import build_images
+    from bellwether.cluster.images import LOCAL, build_images, images_settings
 
     port, _ = gateway_ports()
     profiled = CHARTS / "bellwether" / "profiles" / f"{PROFILES.get(profile, profile)}.yaml"
@@ -129,7 +129,9 @@ def bring_up_kind(
         create(step)
     with steps.step("images") as step:
         step.doing("building three, some minutes the first time")
-        built = build_images(on_built=lambda image: step.doing(f"{image.image} is built"))
+        built = build_images(
+            repository=LOCAL, on_built=lambda image: step.doing(f"{image.image} is built")
+        )
         images = [image.image for image in built]
         step.outcome = ", ".join(images)
     with steps.step("images into the node") as step:

@@ -56,7 +56,7 @@ def ask(
     """
     _must_exist(command[0])
     try:
-        done = subprocess.run(  # noqa: S603 - list arguments, no shell
+        completed = subprocess.run(  # noqa: S603 - list arguments, no shell
             command,
             input=stdin,
             capture_output=True,
@@ -72,7 +72,7 @@ def ask(
             f"`{_short(command)}` did not",
             "Is the cluster reachable and awake?",
         ) from error
-    return ProgramResult(done.returncode, done.stdout, done.stderr)
+    return ProgramResult(completed.returncode, completed.stdout, completed.stderr)
 
 
 def run(command: Sequence[str], stdin: str = "", timeout: float | None = 120) -> str:
@@ -159,8 +159,18 @@ class Kubectl:
         Raises:
             Unavailable: kubectl failed.
         """
-        found: dict[str, Any] = json.loads(run(self.command("get", *args, "--output", "json")))
-        return found
+        objects: dict[str, Any] = json.loads(run(self.command("get", *args, "--output", "json")))
+        return objects
+
+    def server_version(self) -> str:
+        """Version of the cluster, e.g. v1.34.4; "" when it does not say.
+
+        Raises:
+            Unavailable: kubectl is not installed, or does not come back.
+        """
+        found = ask(self.command("version", "--output", "json"))
+        said = json.loads(found.out or "{}").get("serverVersion", {})
+        return str(said.get("gitVersion", ""))
 
     def exists(self, *args: str) -> bool:
         """Whether `kubectl get` finds this object; a kind the cluster does not know counts as no.

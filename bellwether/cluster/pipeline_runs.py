@@ -95,13 +95,13 @@ def follow(
         WorkflowsUnavailable: the server did not answer for two minutes, or the run took longer
             than the timeout.
     """
-    begun = last_seen = time.monotonic()
+    begun = last_answer_at = time.monotonic()
     while True:
         try:
             run = workflows.run(run_id)
-            last_seen = time.monotonic()
+            last_answer_at = time.monotonic()
         except WorkflowsUnavailable:
-            if time.monotonic() - last_seen > _PATIENCE_SECONDS:
+            if time.monotonic() - last_answer_at > _PATIENCE_SECONDS:
                 raise
         else:
             on_state(run)

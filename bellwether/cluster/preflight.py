@@ -7,10 +7,11 @@ names everything that is wrong, each with the command that mends it.
 import json
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from bellwether.cluster.kubectl import Kubectl, ask, holds
 from bellwether.demo.supervisor import is_free
@@ -67,8 +68,8 @@ KIND_TOOLS: Final = (DOCKER, KIND, KUBECTL, HELM)
 
 def version_in(text: str) -> tuple[int, int, int] | None:
     """The first version number in a program's output."""
-    found = re.search(r"\bv?(\d+)\.(\d+)(?:\.(\d+))?", text)
-    return (int(found[1]), int(found[2]), int(found[3] or 0)) if found else None
+    match = re.search(r"\bv?(\d+)\.(\d+)(?:\.(\d+))?", text)
+    return (int(match[1]), int(match[2]), int(match[3] or 0)) if match else None
 
 
 def judge_tool(tool: Tool, output: str | None) -> CheckResult:
@@ -98,8 +99,8 @@ def judge_memory(total: int, profile: str) -> CheckResult:
         remedy = "Take the small profile: make kind-up PROFILE=small"
     else:
         remedy = "Give Docker more memory (Docker Desktop: Settings, Resources)"
-    found = f"{has}, and the profile {profile} needs {needed / GIB:.0f} GiB. {remedy}"
-    return CheckResult("memory", ok=False, detail=found)
+    detail = f"{has}, and the profile {profile} needs {needed / GIB:.0f} GiB. {remedy}"
+    return CheckResult("memory", ok=False, detail=detail)
 
 
 def judge_disk(free: int, folder: str) -> CheckResult:
@@ -139,13 +140,33 @@ def judge_port(port: int, *, free: bool, own: bool) -> CheckResult:
     return CheckResult(what, ok=False, detail=remedy)
 
 
+def judge_time_zones(values: Mapping[str, Any], settings: Mapping[str, str]) -> list[CheckResult]:
+    """Whether the schedules' time zones exist: the API server refuses others half-way through.
+
+    Args:
+        values: of charts/bellwether.
+        settings: values that were given one by one, by their dotted names.
+    """
+    results = []
+    for part in ("training", "refresh", "drift", "kubeflowPipelines"):
+        name = f"{part}.timeZone"
+        zone = str(settings.get(name) or values.get(part, {}).get("timeZone") or "Etc/UTC")
+        try:
+            known = zone not in {"", "Local"} and bool(ZoneInfo(zone))
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            known = False
+        remedy = f"{zone!r} is no time zone. Give one of the IANA database, e.g. Europe/Berlin"
+        results.append(CheckResult(name, ok=known, detail=zone if known else remedy))
+    return results
+
+
 def judge_cluster(
     version: str, nodes: dict[str, Any], classes: dict[str, Any], *, volumes: bool
 ) -> list[CheckResult]:
     """Whether a cluster is new enough, has ready nodes, and a place for volumes if one is needed."""
-    found = version_in(version)
+    number = version_in(version)
     least = ".".join(str(part) for part in KUBERNETES[:2])
-    fresh = bool(found and found >= KUBERNETES)
+    fresh = bool(number and number >= KUBERNETES)
     results = [
         CheckResult(
             "Kubernetes",
@@ -185,8 +206,8 @@ def check_tools(tools: Sequence[Tool]) -> list[CheckResult]:
         if shutil.which(tool.name) is None:
             results.append(judge_tool(tool, None))
             continue
-        asked = ask(tool.command)
-        results.append(judge_tool(tool, asked.out if asked.code == 0 else asked.err))
+        result = ask(tool.command)
+        results.append(judge_tool(tool, result.out if result.code == 0 else result.err))
     return results
 
 
@@ -222,8 +243,7 @@ def check_cluster(kubectl: Kubectl, *, volumes: bool) -> list[CheckResult]:
     if not all(result.ok for result in results):
         return results
     nodes = kubectl.objects("nodes")
-    versions = ask(kubectl.command("version", "--output", "json"))
-    version = json.loads(versions.out or "{}").get("serverVersion", {}).get("gitVersion", "unknown")
+    version = kubectl.server_version() or "unknown"
     results += judge_cluster(version, nodes, kubectl.objects("storageclasses"), volumes=volumes)
     allowed = ask(kubectl.command("auth", "can-i", "*", "*", "--all-namespaces")).out.strip()
     remedy = "not a cluster administrator. Use a kubeconfig of one: installing CRDs needs it"

@@ -6,20 +6,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from bellwether.cluster import login
 from bellwether.cluster.helmfile import (
     CHARTS,
     Release,
     check_skips,
+    given,
     install,
     installed_release,
     merged,
     platform_releases,
+    single_values,
     uninstall,
     upgrade,
 )
 from bellwether.cluster.installation import Installation
 from bellwether.cluster.kubectl import ask, follow, run
-from bellwether.console import Step, Steps, console, say
+from bellwether.cluster.object_store import read_accounts
+from bellwether.cluster.signing import BEGIN, settle
+from bellwether.console import Step, Steps, say, show
 from forecasting.errors import BellwetherError, InvalidSettings
 
 CHART: Final = CHARTS / "bellwether"
@@ -51,7 +56,8 @@ class Plan:
         skip: releases of the platform to leave out; "all" for every one.
         values: values files for charts/bellwether, the last one wins.
         settings: single values for it, as `helm --set` takes them.
-        port: of this machine that leads to the gateway, None when it has an address of its own.
+        port: of this machine's loopback that leads to the gateway, None when it has an address of
+            its own. With it third parties' pages and MLflow are routed, too, behind a login.
         training: whether to run a first training when nothing is served yet.
     """
 
@@ -73,17 +79,20 @@ def bring_up(plan: Plan, steps: Steps) -> None:
     releases = check_plan(plan)
     with steps.step("preflight") as step:
         step.outcome = _check_cluster(plan, releases)
+        _check_values(plan, releases)
     for release in releases:
         with steps.step(release.name) as step:
             settings = own_settings(plan, release)
-            install(plan.installation.kubectl, release, step, plan.skip, settings)
+            done = install(plan.installation.kubectl, release, step, plan.skip, settings)
             if release.name == "kserve" and step.outcome.endswith("installed"):
                 _wait_for_webhook(plan, step)
+            if release.name == "seaweedfs" and done not in {"skipped", "elsewhere"}:
+                read_accounts(plan.installation.kubectl, step)
     with steps.step("bellwether") as step:
         _install_bellwether(plan, releases, step)
     if plan.training:
         _train(plan, steps)
-    show_addresses(plan.installation, plan.port)
+    show_addresses(plan.installation, plan.port, password=True)
     steps.total()
 
 
@@ -131,19 +140,32 @@ def check_plan(plan: Plan) -> tuple[Release, ...]:
     return releases
 
 
-def wiring(releases: Sequence[Release], installed: Sequence[str]) -> list[Path]:
-    """Values by which charts/bellwether finds the releases of the platform that are installed."""
-    folder = CHARTS / "platform" / "values" / "bellwether"
-    files = (folder / f"{release.name}.yaml" for release in releases if release.name in installed)
+def wiring(
+    releases: Sequence[Release], installed: Sequence[str], *, loopback: bool = False
+) -> list[Path]:
+    """Values by which charts/bellwether finds the releases of the platform that are installed.
+
+    Args:
+        releases: of the platform.
+        installed: names of those that are there.
+        loopback: whether the gateway is reached from this machine alone; their pages, and MLflow
+            for reading, are then routed behind a login.
+    """
+    there = [release.name for release in releases if release.name in installed]
+    values = CHARTS / "platform" / "values"
+    files = [values / "bellwether" / f"{name}.yaml" for name in there]
+    if loopback:
+        files += [values / "loopback" / f"{name}.yaml" for name in (*there, "bellwether")]
     return [path for path in files if path.is_file()]
 
 
-def show_addresses(installation: Installation, port: int | None) -> None:
-    """Print where everything is, and a command that asks for a forecast.
+def show_addresses(installation: Installation, port: int | None, *, password: bool = False) -> None:
+    """Print where everything is, how to log in, and a command that asks for a forecast.
 
     Args:
         installation: of charts/bellwether.
         port: of this machine that leads to the gateway; None when it has an address of its own.
+        password: whether to print the password itself beside the command that reads it.
 
     Raises:
         Unavailable: the cluster cannot be asked.
@@ -151,7 +173,11 @@ def show_addresses(installation: Installation, port: int | None) -> None:
     from bellwether.cluster.addresses import addresses
 
     listing, command = addresses(installation, port)
-    console.print(listing)
+    show(listing)
+    if found := login.kept(installation):
+        shown = f", password {found.password}" if password else ""
+        say(f"\nThe gateway's login: user {found.user}{shown}", style="bold")
+        say(f"To read the password: {login.how_to_read(installation)}")
     if command:
         say("\nAsk for a forecast:", style="bold")
         say(command)
@@ -173,6 +199,33 @@ def _check_cluster(plan: Plan, releases: Sequence[Release]) -> str:
     results = check_cluster(plan.installation.kubectl, volumes=volumes)
     refuse(results)
     return ", ".join(f"{result.what} {result.detail}" for result in results)
+
+
+def _check_values(plan: Plan, releases: Sequence[Release]) -> None:
+    """Let charts/bellwether refuse its values before anything is installed.
+
+    Raises:
+        InvalidSettings: it does, in its own words.
+        Unavailable: there is no helm.
+    """
+    from bellwether.cluster.preflight import judge_time_zones, refuse
+
+    names = [r.name for r in releases if r.name not in plan.skip and "all" not in plan.skip]
+    values = [*wiring(releases, names, loopback=plan.port is not None), *plan.values]
+    refuse(judge_time_zones(merged(values), single_values(plan.settings)))
+    here = plan.installation
+    # Without it helm would render for the version that it was made for.
+    version = here.kubectl.server_version()
+    options = (*(("--kube-version", version) if version else ()), *given(values, plan.settings))
+    rendered = ask(here.helm("template", here.release, str(CHART), *options))
+    if rendered.code:
+        # Helm writes where in the template; the chart's own words come after.
+        words = rendered.err.strip().removeprefix("Error: ").rpartition("): ")[2]
+        raise InvalidSettings(
+            "charts/bellwether must accept its values",
+            words,
+            "Give others: bellwether cluster up -f FILE, --set NAME=VALUE, or --images REGISTRY",
+        )
 
 
 def own_settings(plan: Plan, release: Release) -> tuple[str, ...]:
@@ -220,27 +273,41 @@ def _install_bellwether(plan: Plan, releases: Sequence[Release], step: Step) -> 
         for release in releases
         if installed_release(Installation(here.kubectl, release.namespace, release.name))
     ]
-    values = [*wiring(releases, platform), *plan.values]
-    _require_credentials(plan)
-    upgrade(here, installed_release(here), (str(CHART),), step, values, plan.settings)
-    step.outcome = f"in {here.namespace}"
+    values = [*wiring(releases, platform, loopback=plan.port is not None), *plan.values]
+    known = merged(values)
+    _require_credentials(plan, known)
+    if secret := login.needed(known, plan.settings):
+        login.ensure(here, secret)
+    installed = installed_release(here)
+    signing = settle(here, installed, known, plan.settings)
+    settings = (*signing.settings, *plan.settings)
+    upgrade(here, installed, (str(CHART),), step, values, settings)
+    step.outcome = f"in {here.namespace}; signatures of versions: {signing.said}"
+    if not signing.begun:
+        say(f"  Versions here are of before they were signed, and are served as before. {BEGIN}")
 
 
 def secrets_needed(values: Mapping[str, Any], settings: Sequence[str]) -> list[str]:
     """Names of the Secrets charts/bellwether will look for: its defaults, or what replaces them."""
-    single = dict(setting.split("=", 1) for setting in settings if "=" in setting)
-    return [
+    single = single_values(settings)
+    needed = [
         single.get(f"{part}.existingSecret")
         or values.get(part, {}).get("existingSecret")
         or f"bellwether-{part.lower()}"
         for part in ("objectStore", "database")
     ]
+    for part in ("objectStore", "database"):
+        accounts = dict(values.get(part, {}).get("accounts", {}))
+        prefix = f"{part}.accounts."
+        accounts |= {k.removeprefix(prefix): v for k, v in single.items() if k.startswith(prefix)}
+        needed += [name for name in accounts.values() if name]
+    return needed
 
 
-def _require_credentials(plan: Plan) -> None:
+def _require_credentials(plan: Plan, values: Mapping[str, Any]) -> None:
     missing = [
         name
-        for name in secrets_needed(merged(plan.values), plan.settings)
+        for name in secrets_needed(values, plan.settings)
         if not plan.installation.exists("secret", name)
     ]
     if missing:
@@ -252,8 +319,12 @@ def _require_credentials(plan: Plan) -> None:
 
 
 def _train(plan: Plan, steps: Steps) -> None:
-    from bellwether.cluster.first_training import serves_already, train
+    from bellwether.cluster.first_training import serves_already, train, wait_restored
 
+    if not serves_already(plan.installation):
+        with steps.step("what served before") as step:
+            wait_restored(plan.installation, step)
+            step.outcome = "restored" if serves_already(plan.installation) else "nothing restored"
     if serves_already(plan.installation):
         say("  A model is served already; the next training is the schedule's.", style="dim")
         return
@@ -274,13 +345,3 @@ def _remove_versions(installation: Installation, step: Step) -> str:
             )
         removed += len(names)
     return f"{removed} objects removed"
-
-
-def images_settings(images: Sequence[str]) -> tuple[str, ...]:
-    """`--set` values that name images just built, e.g. bellwether/ui:dev."""
-    settings = []
-    for image in images:
-        repository, _, tag = image.rpartition(":")
-        part = repository.rsplit("/", 1)[-1]
-        settings += [f"images.{part}.repository={repository}", f"images.{part}.tag={tag}"]
-    return tuple(settings)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -33,6 +34,14 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", help="One value for charts/bellwether, as helm takes it; repeatable."),
 ]
+Images = Annotated[
+    str,
+    typer.Option(
+        metavar="REGISTRY",
+        help="Build the images, push them to this registry (e.g. registry.example.org/acme), and "
+        "install exactly these, by digest.",
+    ),
+]
 Training = Annotated[bool, typer.Option(help="Run a first training when nothing is served yet.")]
 
 
@@ -45,13 +54,14 @@ def up(
     skip: Skip = None,
     values: Values = None,
     settings: Settings = None,
+    images: Images = "",
     training: Training = True,
 ) -> None:
     """Install the platform and Bellwether on an existing cluster, train, and print the addresses."""
     from bellwether.cluster.helmfile import CHARTS
     from bellwether.cluster.installation import Installation
     from bellwether.cluster.kubectl import Kubectl
-    from bellwether.cluster.up import Plan, bring_up
+    from bellwether.cluster.up import Plan, bring_up, check_plan
 
     with _in_words():
         profiled = CHARTS / "bellwether" / "profiles" / f"{profile}.yaml"
@@ -63,7 +73,14 @@ def up(
             settings=tuple(settings or ()),
             training=training,
         )
-        bring_up(plan, Steps())
+        steps = Steps()
+        if images:
+            from bellwether.cluster.images import publish_images
+
+            check_plan(plan)
+            pinned = publish_images(images, steps)
+            plan = replace(plan, settings=(*pinned, *plan.settings))
+        bring_up(plan, steps)
 
 
 @app.command()
@@ -147,7 +164,7 @@ def addresses(
         int, typer.Option(help="Port of this machine that leads to the gateway; 0: none.")
     ] = 0,
 ) -> None:
-    """Print where page, V2 endpoint, MLflow, Grafana and Prometheus are."""
+    """Print where everything that is routed can be reached, and how to log in."""
     from bellwether.cluster.installation import Installation
     from bellwether.cluster.kubectl import Kubectl
     from bellwether.cluster.up import show_addresses

@@ -25,6 +25,7 @@ Files = Annotated[
 Context = Annotated[str, typer.Option(help="Context of the kubeconfig. Default: the current one.")]
 Namespace = Annotated[str, typer.Option(help="Namespace of the release.")]
 Release = Annotated[str, typer.Option(help="Name of the Helm release.")]
+Timeout = Annotated[float, typer.Option(min=1, help="Seconds a version may take to get ready.")]
 AsJson = Annotated[bool, typer.Option("--json", help="For machines.")]
 
 
@@ -69,3 +70,13 @@ def source_options(source: str, files: str) -> dict[str, object]:
             "--files belongs to --source files", f"--source {source}", "Add --source files"
         )
     return {"path": str(Path(files).resolve())} if files else {}
+
+
+def named_options(context: typer.Context) -> dict[str, object]:
+    """Values of the options that were written on the command line, by name; defaults are not there."""
+    named = {}
+    for name, value in context.params.items():
+        where = context.get_parameter_source(name)
+        if where is not None and where.name == "COMMANDLINE":
+            named[name] = value
+    return named

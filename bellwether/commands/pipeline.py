@@ -18,7 +18,7 @@ from bellwether.cluster.kubectl import Kubectl
 from bellwether.commands import pipeline_schedules
 from bellwether.commands.options import AsJson, Context, Namespace, Release
 from bellwether.commands.pipeline_schedules import Pipeline
-from bellwether.console import console, errors_in_words, say, table
+from bellwether.console import console, errors_in_words, say, show, table
 
 if TYPE_CHECKING:
     from forecasting.adapters.workflows.records import WorkflowRun
@@ -121,7 +121,7 @@ def list_all(
         (s.name, s.cron, "on" if s.enabled else "suspended", s.version_id[:8], s.id[:8])
         for s in schedules
     ]
-    console.print(table("Schedules", ["name", "cron", "state", "version", "id"], rows))
+    show(table("Schedules", ["name", "cron", "state", "version", "id"], rows))
     now = datetime.now(UTC)
     rows = [
         (
@@ -133,7 +133,7 @@ def list_all(
         )
         for run in newest
     ]
-    console.print(table("Runs", ["name", "state", "started (UTC)", ">took", "run"], rows))
+    show(table("Runs", ["name", "state", "started (UTC)", ">took", "run"], rows))
     for run in newest:
         if run.error:
             say(f"{run.name}: {run.error}", style="yellow")
@@ -161,4 +161,4 @@ class _RunProgress:
             if step.state in _ENDED_MARKS and (step.name, step.state) not in self._printed:
                 self._printed.add((step.name, step.state))
                 say(f"{_ENDED_MARKS[step.state]} {step.name}")
-        self._show(f"{run.state.lower()} {run.doing}".strip())
+        self._show(f"{run.state.lower()} {run.running_steps}".strip())

@@ -49,6 +49,13 @@ ProvidersSecret = Annotated[
         envvar="BELLWETHER_STEP_PROVIDERS", help="Secret there with price providers' tokens."
     ),
 ]
+SigningSecret = Annotated[
+    str,
+    typer.Option(
+        envvar="BELLWETHER_STEP_SIGNING",
+        help="Secret there with signing.pem, which signs versions, if it is there.",
+    ),
+]
 ReadyWithin = Annotated[
     float, typer.Option(min=0, help="Seconds Kubeflow Pipelines may take to come up.")
 ]
@@ -62,6 +69,7 @@ def submit(
     object_store_secret: ObjectStoreSecret = ClusterNames.object_store,
     database_secret: DatabaseSecret = ClusterNames.database,
     providers_secret: ProvidersSecret = ClusterNames.providers,
+    signing_secret: SigningSecret = ClusterNames.signing,
     ready_within: ReadyWithin = 0.0,
     as_json: AsJson = False,
 ) -> None:
@@ -73,7 +81,11 @@ def submit(
 
     with errors_in_words(), opened_pipelines(ctx.obj, ready_within) as workflows:
         names = ClusterNames(
-            settings_config_map, object_store_secret, database_secret, providers_secret
+            settings_config_map,
+            object_store_secret,
+            database_secret,
+            providers_secret,
+            signing_secret,
         )
         uploaded = []
         for name in NAMES:
@@ -123,6 +135,7 @@ def schedule(
     object_store_secret: ObjectStoreSecret = ClusterNames.object_store,
     database_secret: DatabaseSecret = ClusterNames.database,
     providers_secret: ProvidersSecret = ClusterNames.providers,
+    signing_secret: SigningSecret = ClusterNames.signing,
     ready_within: ReadyWithin = 0.0,
 ) -> None:
     """Run the uploaded version of this installation on a schedule; one run at a time.
@@ -160,7 +173,11 @@ def schedule(
         else:
             arguments = RefreshParams(**prices).arguments()
         names = ClusterNames(
-            settings_config_map, object_store_secret, database_secret, providers_secret
+            settings_config_map,
+            object_store_secret,
+            database_secret,
+            providers_secret,
+            signing_secret,
         )
         compiled = version or content_hash(_package(name, image, names))
         uploaded = workflows.version(name, compiled)

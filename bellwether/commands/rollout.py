@@ -7,13 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bellwether.commands.options import AsJson, Context, Namespace, Release
-from bellwether.console import console, errors_in_words, say, table
-from forecasting.errors import EXIT_ROLLED_BACK, InvalidSettings
+from bellwether.cluster.rollouts import opened_rollout
+from bellwether.commands import rollout_upkeep
+from bellwether.commands.options import AsJson, Context, Namespace, Release, Timeout
+from bellwether.commands.rollout_approve import approve
+from bellwether.commands.rollout_quality import quality
+from bellwether.commands.rollout_shadow import shadow
+from bellwether.console import errors_in_words, plain, say, show, table
+from forecasting.errors import EXIT_ROLLED_BACK, InvalidSettings, NotReady, Unavailable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from forecasting.settings import Settings
     from serving.rollout.rollout import Rollout
     from serving.rollout.status import Status
 
@@ -26,9 +32,15 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="rich",
 )
+app.add_typer(rollout_upkeep.app)
 
-Timeout = Annotated[float, typer.Option(min=1, help="Seconds a version may take to get ready.")]
 Version = Annotated[str, typer.Argument(help="A version's number, champion or challenger.")]
+DespiteVerdict = Annotated[
+    str,
+    typer.Option(
+        help="Why it may have requests though its evaluation refused it; kept with your name."
+    ),
+]
 
 
 @app.command()
@@ -38,13 +50,14 @@ def start(
         int | None,
         typer.Option(help="Per cent, 0 to 100. Default: the first step, or 100 when alone."),
     ] = None,
+    despite_verdict: DespiteVerdict = "",
     timeout: Timeout = 300.0,
     namespace: Namespace = "bellwether",
     context: Context = "",
     release: Release = "bellwether",
 ) -> None:
     """Run a version, wait until it is ready, then give it weight. Safe to repeat."""
-    with _rollout(namespace, release, context, timeout) as rollout:
+    with opened_rollout(namespace, release, context, timeout, despite_verdict) as rollout:
         rollout.start(version, weight)
 
 
@@ -77,6 +90,7 @@ def run(
             "already, was rolled back, or somebody else rolls out.",
         ),
     ] = False,
+    despite_verdict: DespiteVerdict = "",
     timeout: Timeout = 300.0,
     namespace: Namespace = "bellwether",
     context: Context = "",
@@ -86,15 +100,21 @@ def run(
 
     A version that is worse loses all requests at once, and the exit code is 12.
     """
-    with _rollout(namespace, release, context, timeout) as rollout:
-        from forecasting.rollout.canary import Policy
+    with opened_rollout(namespace, release, context, timeout, despite_verdict) as rollout:
+        from forecasting.rollout.rules import Policy
         from serving.rollout.due import nothing_to_do
         from serving.rollout.progress import Pace
+        from serving.rollout.retirement import retire_old
+        from serving.rollout.shadow import Shadowing
 
         if when_due and version != "champion":
             raise InvalidSettings("--when-due is for the champion", version, "Leave it out")
+        if when_due:
+            Shadowing(rollout.cluster, rollout.connections, rollout.log).end_overdue()
+            _restore_first(rollout)
         if when_due and (why := nothing_to_do(rollout)):
             say(f"Nothing to do: {why}")
+            retire_old(rollout)
             return
         config = rollout.config
         pace = Pace(
@@ -104,6 +124,8 @@ def run(
         )
         policy = Policy(min_requests=min_requests, require_traffic=require_traffic)
         result = rollout.run(version, pace, policy)
+        if result.serving:
+            retire_old(rollout)
     if result.serving:
         say(f"Version {result.version} serves: {result.reason}", style="green")
         return
@@ -115,24 +137,26 @@ def run(
 def weight(
     version: Version,
     percent: Annotated[int, typer.Argument(help="Its share of the requests, 0 to 100.")],
+    despite_verdict: DespiteVerdict = "",
     namespace: Namespace = "bellwether",
     context: Context = "",
     release: Release = "bellwether",
 ) -> None:
     """Give a version its share of the requests; the others keep theirs in proportion."""
-    with _rollout(namespace, release, context) as rollout:
+    with opened_rollout(namespace, release, context, despite_verdict=despite_verdict) as rollout:
         rollout.weight(rollout.number(version), percent)
 
 
 @app.command()
 def promote(
     version: Version,
+    despite_verdict: DespiteVerdict = "",
     namespace: Namespace = "bellwether",
     context: Context = "",
     release: Release = "bellwether",
 ) -> None:
     """Give a version all requests, and wait until it is seen to answer them."""
-    with _rollout(namespace, release, context) as rollout:
+    with opened_rollout(namespace, release, context, despite_verdict=despite_verdict) as rollout:
         rollout.promote(rollout.number(version))
 
 
@@ -145,7 +169,7 @@ def rollback(
     release: Release = "bellwether",
 ) -> None:
     """Give all requests back to the version before, in one write."""
-    with _rollout(namespace, release, context) as rollout:
+    with opened_rollout(namespace, release, context) as rollout:
         rollout.rollback(rollout.number(to) if to else None, why)
 
 
@@ -157,7 +181,7 @@ def delete(
     release: Release = "bellwether",
 ) -> None:
     """Delete a version that has no weight, with all that belongs to it."""
-    with _rollout(namespace, release, context) as rollout:
+    with opened_rollout(namespace, release, context) as rollout:
         rollout.delete(rollout.number(version))
 
 
@@ -169,10 +193,45 @@ def sync(
     release: Release = "bellwether",
 ) -> None:
     """Make every live version run as the chart now says, one after the other."""
-    with _rollout(namespace, release, context, timeout) as rollout:
+    with opened_rollout(namespace, release, context, timeout) as rollout:
         synced = rollout.sync()
     versions = ", ".join(f"version {version}" for version in synced)
     say(f"In step with the chart: {versions or 'nothing'}")
+
+
+@app.command()
+def adopt(
+    version: Annotated[str, typer.Argument(help="A version's number.")],
+    why: Annotated[str, typer.Option(help="The reason, for the record.")],
+    who: Annotated[str, typer.Option(help="Your name, for the record. Default: the user's.")] = "",
+    namespace: Annotated[
+        str,
+        typer.Option(
+            help="Namespace of the release whose registry, ledger and key are used. Default: those "
+            "of the settings, as on a laptop."
+        ),
+    ] = "",
+    context: Context = "",
+    release: Release = "bellwether",
+) -> None:
+    """Sign a version that was registered before versions were signed, or by a lost key.
+
+    Its files are fetched and verified against its digest, then signed with BELLWETHER_SIGNING_KEY,
+    else with the key in the release's Secret; the ledger keeps who did so and why.
+    """
+    import getpass
+
+    from bellwether.adoption import adopt_version
+
+    with errors_in_words(), _adoption_settings(namespace, release, context) as settings:
+        adopted = adopt_version(settings, version, who=who or getpass.getuser(), why=why)
+    say(f"Version {version} is signed by {adopted[:16]}", style="green")
+    say("A version that runs gets its signature by: bellwether rollout sync")
+
+
+app.command()(shadow)
+app.command()(approve)
+app.command()(quality)
 
 
 @app.command()
@@ -183,10 +242,10 @@ def status(
     release: Release = "bellwether",
 ) -> None:
     """Show versions, weights set and observed, and whether the champion serves."""
-    with _rollout(namespace, release, context) as rollout:
+    with opened_rollout(namespace, release, context) as rollout:
         current = rollout.status()
     if as_json:
-        typer.echo(json.dumps(asdict(current), indent=2))
+        typer.echo(json.dumps(asdict(current), indent=2, default=plain))
         return
     _show(current)
 
@@ -206,12 +265,14 @@ def _show(status: "Status") -> None:
         )
         for version in status.versions
     ]
-    console.print(table("", columns, rows))
+    show(table("", columns, rows))
     say(
         "* held all requests last; observed: users' and other requests of the last 5 minutes", "dim"
     )
+    say(f"Signatures: {status.signatures}")
     if status.changed:
-        say(f"Last change {status.changed.get('at', '')}: {status.changed.get('why', '')}")
+        by = f" by {status.changed['who']}" if status.changed.get("who") else ""
+        say(f"Last change {status.changed.get('at', '')}{by}: {status.changed.get('why', '')}")
     troubles = [f"version {v.version}: {v.trouble}" for v in status.versions if v.trouble]
     for remark in (*troubles, *status.remarks):
         say(f"Note: {remark}", style="yellow")
@@ -224,18 +285,32 @@ def _steps(text: str) -> tuple[int, ...]:
         raise InvalidSettings("--steps takes numbers", repr(text), "Give 10,25,50,100") from None
 
 
-@contextmanager
-def _rollout(
-    namespace: str, release: str, context: str, timeout: float = 300.0
-) -> "Iterator[Rollout]":
-    from bellwether.cluster.connections import Connections
-    from forecasting.adapters.cluster.cluster import Cluster
-    from serving.rollout.rollout import Rollout
+def _restore_first(rollout: "Rollout") -> None:
+    """Before a scheduled rollout: else the champion would get everything at once on a new route."""
+    from serving.rollout.restoration import restore
 
-    with errors_in_words():
-        cluster = Cluster(namespace, release, context=context)
-        try:
-            with Connections(cluster) as connections:
-                yield Rollout(cluster, connections, say, ready_seconds=timeout)
-        finally:
-            cluster.close()
+    try:
+        say(restore(rollout))
+    except (InvalidSettings, Unavailable) as error:
+        # Users have a version, or none of those before is left: neither keeps the champion back.
+        if not isinstance(error, NotReady) and not rollout.weights.route().traffic.serving:
+            raise
+        say(f"warning: the rollout history was of no use: {error.found or error.rule}")
+
+
+@contextmanager
+def _adoption_settings(namespace: str, release: str, context: str) -> "Iterator[Settings]":
+    from bellwether.cluster.installation import Installation
+    from bellwether.cluster.kubectl import Kubectl
+    from bellwether.cluster.registry_access import opened_settings
+    from forecasting.settings import Settings
+
+    if not namespace:
+        if context or release != "bellwether":
+            raise InvalidSettings(
+                "a release is named with its namespace", "--namespace is missing", "Give it"
+            )
+        yield Settings()
+        return
+    with opened_settings(Installation(Kubectl(context), namespace, release)) as settings:
+        yield settings

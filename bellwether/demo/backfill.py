@@ -64,7 +64,7 @@ def replay_forecasts(
     instants = [stamp for stamp in sorted(prices["timestamp"].unique()) if stamp > since]
     log = PredictionLog(settings.prediction_log)
     known = {(row.model_version, row.as_of) for row in log.recent(100_000)}
-    asked = 0
+    count = 0
     with InferenceClient.of(settings) as client:
         for version in versions:
             for stamp in instants[:-1]:
@@ -72,5 +72,5 @@ def replay_forecasts(
                     continue
                 say(f"version {version}, as of {stamp:%Y-%m-%d}")
                 client.forecast(snapshot.symbols, version=version, as_of=stamp.isoformat())
-                asked += 1
-    return asked
+                count += 1
+    return count

@@ -4,38 +4,36 @@ import contextlib
 import fcntl
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from types import FrameType
-from typing import Final
+from typing import Any, Final
 
+from bellwether.adoption import adopt_what_is_served
 from bellwether.console import console, say, table
 from bellwether.demo.backfill import held_out_from, replay_forecasts, unaware_of
-from bellwether.demo.supervisor import Service, Supervisor, free_port
+from bellwether.demo.registry import QUIET, registry_file, registry_to_use, wait_for_registry
+from bellwether.demo.supervisor import Service, Supervisor, ending_on_signals, free_port
 from bellwether.jobs import refresh_features, run_training_visibly
+from bellwether.retraining import as_champion
 from forecasting.adapters.lake.lake import Lake
 from forecasting.adapters.registry.reader import RegistryReader
-from forecasting.errors import EXIT_DRIFT, InvalidSettings, Unavailable
+from forecasting.adapters.signing_keys import FOLDER, make_keys
+from forecasting.errors import EXIT_DRIFT, InvalidSettings
 from forecasting.settings import Settings
-from pipelines.local import RefreshParams, TrainingParams
+from pipelines.local import RefreshParams, TrainingParams, require_trainable
 
 DRIFT_EVERY_SECONDS: Final = 900.0
 REFRESH_EVERY_SECONDS: Final = 3_600.0
-REGISTRY_SECONDS: Final = 90.0
+VERSIONS_ON_DEMAND: Final = 4
+"""Versions the model server keeps beside champion and challenger, unless the settings say another."""
+
 READY_SECONDS: Final = 60.0
-QUIET: Final = {
-    "GRADIO_ANALYTICS_ENABLED": "False",
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",  # its job runners cost seconds and are not used
-    "DO_NOT_TRACK": "true",
-}
 
 
 @dataclass
@@ -49,8 +47,14 @@ class Due:
     process: subprocess.Popen[bytes] | None = None
 
 
-def run_demo(settings: Settings, params: TrainingParams) -> None:
+def run_demo(settings: Settings, params: TrainingParams, named: Mapping[str, Any]) -> None:
     """Run everything until Ctrl-C.
+
+    Args:
+        settings: where things are. An address of a registry in them is one to use, not to start.
+        params: what the first training is about.
+        named: options that were given; without a source among them later trainings start from what
+            the champion was trained on.
 
     Raises:
         BellwetherError: a step or a server failed; what had been started is stopped.
@@ -58,12 +62,14 @@ def run_demo(settings: Settings, params: TrainingParams) -> None:
     began = time.monotonic()
     settings.state_dir.mkdir(parents=True, exist_ok=True)
     logs = settings.state_dir / "logs"
-    with _only_one(settings.state_dir), _ending_on_signals(), Supervisor(logs) as supervisor:
+    with _only_one(settings.state_dir), ending_on_signals(), Supervisor(logs) as supervisor:
         try:
             os.environ.update(QUIET)
-            settings = _on_free_ports(settings)
+            own_registry = "registry_url" not in settings.model_fields_set
+            asked = _Asked(params, named, own_registry, settings.inference_url)
+            settings = _on_free_ports(settings, own_registry=own_registry)
             os.environ.update(settings.as_variables())
-            _run(supervisor, settings, params, began)
+            _run(supervisor, settings, asked, began)
         except KeyboardInterrupt:
             say("\nStopping ...")
     say(
@@ -72,11 +78,56 @@ def run_demo(settings: Settings, params: TrainingParams) -> None:
     )
 
 
-def _run(supervisor: Supervisor, settings: Settings, params: TrainingParams, began: float) -> None:
-    registry = _start_registry(supervisor, settings)
-    params, held_out = _with_history_held_out(settings, params)
-    supervisor.wait_ready(registry, "/health", REGISTRY_SECONDS)
-    say(f"[green]✓[/] MLflow answers at {settings.registry_url}")
+@dataclass(frozen=True)
+class _Asked:
+    """What the command was asked for.
+
+    Attributes:
+        params: what to train on.
+        named: options that were given.
+        own_registry: whether the demo starts an MLflow of its own.
+        usual_url: where commands of the caller's shell ask for forecasts, unless told otherwise.
+    """
+
+    params: TrainingParams
+    named: Mapping[str, Any]
+    own_registry: bool
+    usual_url: str
+
+
+def _begun(
+    supervisor: Supervisor, settings: Settings, asked: _Asked
+) -> tuple[TrainingParams, datetime | None]:
+    """With a registry that answers and features that are published: what to train on, until when."""
+    known = not asked.own_registry or registry_file(settings).exists()
+    registry = registry_to_use(supervisor, settings, own=asked.own_registry)
+    if not known:  # there can be no champion, and MLflow starts meanwhile
+        begun = _with_history_held_out(settings, asked.params)
+        wait_for_registry(supervisor, settings, registry)
+        return begun
+    wait_for_registry(supervisor, settings, registry)
+    params = _as_asked(settings, asked.params, asked.named)
+    require_trainable(settings, params)
+    return _with_history_held_out(settings, params)
+
+
+def _as_asked(
+    settings: Settings, params: TrainingParams, named: Mapping[str, Any]
+) -> TrainingParams:
+    """What to train on: as the champion was trained, with what was named instead.
+
+    Raises:
+        InvalidSettings: nothing says from which files the champion was trained.
+    """
+    champions = None
+    if "source" not in named:
+        champions = as_champion(settings, {**named, "who": params.who})
+    return champions or params
+
+
+def _run(supervisor: Supervisor, settings: Settings, asked: _Asked, began: float) -> None:
+    params, held_out = _begun(supervisor, settings, asked)
+    _sign(settings)
     run_training_visibly(settings, params, notes=False)
     server = _start(supervisor, "model-server", settings.inference_url, "serve")
     page_url = f"http://{settings.page_host}:{settings.page_port}{settings.page_root_path}"
@@ -98,29 +149,28 @@ def _run(supervisor: Supervisor, settings: Settings, params: TrainingParams, beg
             while drift.process is not None:
                 turn()
                 time.sleep(0.2)
-        _print_addresses(settings, params.dataset, page_url, time.monotonic() - began)
-        while (ended := supervisor.first_ended()) is None:
+        _print_addresses(
+            settings, params.dataset, page_url, time.monotonic() - began, asked.usual_url
+        )
+        while True:
+            supervisor.keep_up(lambda words: say(f"[yellow]{words}[/]"))
             turn()
             time.sleep(0.5)
-    raise _gone(ended)
 
 
-def _start_registry(supervisor: Supervisor, settings: Settings) -> Service:
-    home = (settings.state_dir / "mlflow").resolve()
-    home.mkdir(parents=True, exist_ok=True)
-    port = settings.registry_url.rsplit(":", 1)[1]
-    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", port]
-    command += ["--backend-store-uri", f"sqlite:///{home / 'mlflow.sqlite'}"]
-    command += ["--artifacts-destination", str(home / "artifacts"), "--workers", "1"]
-    return supervisor.start("mlflow", settings.registry_url, command)
+def _sign(settings: Settings) -> None:
+    """Have a key, and what an earlier release of the demo served signed by it."""
+    if make_keys(settings.state_dir / FOLDER):
+        say(f"[green]✓[/] A key that signs model versions is in {settings.state_dir / FOLDER}")
+    why = "served by the demo before versions were signed"
+    for version in adopt_what_is_served(settings, who="demo", why=why):
+        say(f"[green]✓[/] Version {version} is adopted: {why}")
 
 
 def _with_history_held_out(
     settings: Settings, params: TrainingParams
 ) -> tuple[TrainingParams, datetime | None]:
     """Publish features; for historical data, cut the training before the bars to be replayed."""
-    from dataclasses import replace
-
     refresh_features(settings, params)
     if not Lake(settings.lake).latest(params.dataset).replay:
         return params, None
@@ -137,12 +187,12 @@ def _replay(settings: Settings, dataset: str, since: datetime) -> None:
         versions = unaware_of(since, registry)
     began = time.monotonic()
     with console.status("Replaying forecasts ...") as status:
-        asked = replay_forecasts(
+        count = replay_forecasts(
             settings, dataset, versions, since, lambda text: status.update(f"Replaying: {text}")
         )
-    if asked:
+    if count:
         say(
-            f"[green]✓[/] {asked} past forecasts asked of the server and logged "
+            f"[green]✓[/] {count} past forecasts asked of the server and logged "
             f"({time.monotonic() - began:.1f} s)"
         )
 
@@ -151,13 +201,15 @@ def _start(supervisor: Supervisor, name: str, url: str, command: str) -> Service
     return supervisor.start(name, url, _command(command))
 
 
-def _command(*words: str) -> list[str]:
-    return [sys.executable, "-m", "bellwether", *words]
+def _command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "bellwether", *arguments]
 
 
 def _options(params: RefreshParams) -> list[str]:
     options = ["--source", params.source, "--interval", params.interval]
     options += ["--dataset", params.dataset]
+    if path := params.source_options.get("path"):
+        options += ["--files", str(path)]
     return options + (["--symbols", ",".join(params.symbols)] if params.symbols else [])
 
 
@@ -191,7 +243,9 @@ def _running(jobs: list[Due], logs: Path) -> Iterator[Callable[[], None]]:
                     job.process.wait(10)
 
 
-def _print_addresses(settings: Settings, dataset: str, page_url: str, seconds: float) -> None:
+def _print_addresses(
+    settings: Settings, dataset: str, page_url: str, seconds: float, usual_url: str
+) -> None:
     snapshot = Lake(settings.lake).latest(dataset)
     rows = [
         ("Page", page_url),
@@ -211,15 +265,15 @@ def _print_addresses(settings: Settings, dataset: str, page_url: str, seconds: f
     if snapshot.synthetic:
         say("[yellow]These prices are SYNTHETIC.[/]")
     say(
-        f"Ready after {seconds:.0f} s. Try: {_question(settings)} {snapshot.symbols[0]} --days 10. "
+        f"Ready after {seconds:.0f} s. Try: {_question(settings, usual_url)} {snapshot.symbols[0]} --days 10. "
         "[bold]Ctrl-C[/] stops everything."
     )
 
 
-def _question(settings: Settings) -> str:
-    """The command that asks this demo, wherever its server found a free port."""
+def _question(settings: Settings, usual_url: str) -> str:
+    """The command that asks this demo from the caller's shell, wherever its server found a free port."""
     command = f"{_our_command()} forecast"
-    if settings.inference_url == Settings().inference_url:
+    if settings.inference_url == usual_url:
         return command
     return f"BELLWETHER_INFERENCE_URL={settings.inference_url} {command}"
 
@@ -227,40 +281,35 @@ def _question(settings: Settings) -> str:
 def _our_command() -> str:
     """How this installation's command is called from here."""
     here = Path(sys.prefix) / "bin" / "bellwether"
-    found = shutil.which("bellwether")
-    if found and Path(found).resolve() == here.resolve():
+    command = shutil.which("bellwether")
+    if command and Path(command).resolve() == here.resolve():
         return "bellwether"
     return str(here.relative_to(Path.cwd())) if here.is_relative_to(Path.cwd()) else str(here)
 
 
-def _gone(service: Service) -> Unavailable:
-    return Unavailable(
-        f"the {service.name} must stay up",
-        f"it ended with code {service.process.returncode}; its log says:\n{service.tail()}\n",
-        f"The whole log is {service.log}",
-    )
-
-
-def _on_free_ports(settings: Settings) -> Settings:
+def _on_free_ports(settings: Settings, *, own_registry: bool) -> Settings:
     """The same settings with loopback addresses whose ports are free."""
-    taken: set[int] = set()
+    used: set[int] = set()
 
     def port(preferred: int) -> int:
-        found = free_port(preferred)
-        while found in taken:
-            found = free_port(found + 1)
-        taken.add(found)
-        return found
+        candidate = free_port(preferred)
+        while candidate in used:
+            candidate = free_port(candidate + 1)
+        used.add(candidate)
+        return candidate
 
     http, grpc = port(settings.http_port), port(settings.grpc_port or 8081)
+    chosen = "versions_on_demand" in settings.model_fields_set
+    on_demand = settings.versions_on_demand if chosen else VERSIONS_ON_DEMAND
     return settings.model_copy(
         update={
             "state_dir": settings.state_dir.resolve(),
-            "registry_url": f"http://127.0.0.1:{port(5000)}",
+            **({"registry_url": f"http://127.0.0.1:{port(5000)}"} if own_registry else {}),
             "http_port": http,
             "grpc_port": grpc,
             "inference_url": f"http://127.0.0.1:{http}",
             "page_port": port(settings.page_port),
+            "versions_on_demand": on_demand,
         }
     )
 
@@ -282,18 +331,3 @@ def _only_one(state_dir: Path) -> Iterator[None]:
                 "Stop it with Ctrl-C, or set BELLWETHER_STATE_DIR to another folder",
             ) from error
         yield
-
-
-@contextmanager
-def _ending_on_signals() -> Iterator[None]:
-    """Treat SIGTERM and SIGHUP like Ctrl-C, so that nothing outlives the terminal."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = {s: signal.signal(s, interrupt) for s in (signal.SIGTERM, signal.SIGHUP)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -83,11 +83,11 @@ def trade(case: Trading) -> Earned:
 
     cost = walks.cost / 2 + SLIPPAGE
     sides = [_noise(rng, len(walks)) for _ in range(case.strategies)]
-    tried = {f"{place}": {1: account(side, 0.0)} for place, side in enumerate(sides)}
+    accounts = {f"{place}": {1: account(side, 0.0)} for place, side in enumerate(sides)}
     net = account(sides[0], cost)
     deflated, naive = {}, {}
     for count in (count for count in TRIALS if count <= case.strategies):
-        first = dict(list(tried.items())[:count])
+        first = dict(list(accounts.items())[:count])
         best = max(first, key=lambda name: first[name][1].sharpe)
         deflated[count] = deflated_accounts(first, count)[best][1].deflated_sharpe
         alone = first[best][1]
@@ -104,7 +104,7 @@ def trade(case: Trading) -> Earned:
     )["ridge"]  # fmt: skip
     one_bar = replace(walks, cost=0.0)
     return Earned(
-        free=(tried["0"][1].sharpe, tried["0"][1].sharpe_error),
+        free=(accounts["0"][1].sharpe, accounts["0"][1].sharpe_error),
         net=(net.sharpe, net.sharpe_error),
         deflated=deflated,
         naive=naive,
@@ -304,38 +304,38 @@ def _agrees(count: int, total: int, promised: float, *, below: bool = False) -> 
 
 
 def _paint_trials(
-    curves: dict[str, dict[int, int]], panels: int, figure: Any, dress: Theme
+    curves: dict[str, dict[int, int]], panels: int, figure: Any, theme: Theme
 ) -> None:
-    axes = styled_axes(figure, dress, "strategies tried, the best kept", "above 95 % (% of panels)")
-    axes.axhline(5, color=dress.ink, linewidth=0.9, linestyle=(0, (1, 2)))
-    for place, (words, points) in enumerate(curves.items()):
+    axes = styled_axes(figure, theme, "strategies tried, the best kept", "above 95 % (% of panels)")
+    axes.axhline(5, color=theme.ink, linewidth=0.9, linestyle=(0, (1, 2)))
+    for place, (label, points) in enumerate(curves.items()):
         plot_shares(
             axes, [*points], [(count, panels) for count in points.values()],
-            color=dress.hues[1 - place], marker=MARKERS[place], label=words,
+            color=theme.hues[1 - place], marker=MARKERS[place], label=label,
         )  # fmt: skip
     axes.set_xscale("log")
     axes.set_xticks([*curves["deflated"]], [f"{count}" for count in curves["deflated"]])
     axes.minorticks_off()
     axes.set_ylim(0, 102)
-    styled_legend(axes, dress, loc="upper left")
+    styled_legend(axes, theme, loc="upper left")
 
 
 def _paint_delays(
-    peeked: dict[int, Reals], honest: dict[int, Reals], figure: Any, dress: Theme
+    peeked: dict[int, Reals], honest: dict[int, Reals], figure: Any, theme: Theme
 ) -> None:
     groups: Sequence[tuple[str, dict[int, Reals]]] = (("peeked", peeked), ("knows", honest))
-    axes = styled_axes(figure, dress, "bars between signal and execution", "Sharpe ratio per year")
-    axes.axhline(0, color=dress.ink, linewidth=0.9)
+    axes = styled_axes(figure, theme, "bars between signal and execution", "Sharpe ratio per year")
+    axes.axhline(0, color=theme.ink, linewidth=0.9)
     rng = np.random.default_rng(0)
     ticks = []
-    for place, (words, by_delay) in enumerate(groups):
+    for place, (label, by_delay) in enumerate(groups):
         for delay, values in by_delay.items():
             at = place * 4 + delay
-            ticks.append((at, f"{delay}\n{words}" if delay == 1 else f"{delay}"))
+            ticks.append((at, f"{delay}\n{label}" if delay == 1 else f"{delay}"))
             axes.plot(at + rng.uniform(-0.12, 0.12, values.size), values, ".", markersize=3,
-                      color=dress.hues[1 - place], alpha=0.6)  # fmt: skip
-            axes.plot([at - 0.25, at + 0.25], [values.mean()] * 2, color=dress.ink, linewidth=1.6)
-    axes.set_xticks([at for at, _ in ticks], [words for _, words in ticks])
+                      color=theme.hues[1 - place], alpha=0.6)  # fmt: skip
+            axes.plot([at - 0.25, at + 0.25], [values.mean()] * 2, color=theme.ink, linewidth=1.6)
+    axes.set_xticks([at for at, _ in ticks], [label for _, label in ticks])
 
 
 EXPERIMENT: Final = Experiment(

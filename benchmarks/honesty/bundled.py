@@ -13,7 +13,7 @@ def universes() -> tuple[str, ...]:
     return tuple(UNIVERSES)
 
 
-def words(universe: str) -> str:
+def description(universe: str) -> str:
     """What a bundled data set is: symbols and interval."""
     from forecasting.adapters.market.providers.sample import UNIVERSES
 

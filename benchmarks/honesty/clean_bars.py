@@ -35,4 +35,4 @@ def judge_daily(bars: "pd.DataFrame", stored: "pd.DataFrame | None" = None) -> "
     """Judge daily bars as of `NOW`, beside the bars that were stored before."""
     from forecasting.prices.quality.judge import judge
 
-    return judge(bars, now=NOW, held=stored)
+    return judge(bars, now=NOW, stored=stored)

@@ -31,7 +31,7 @@ MB: Final = 2**20
 def forecasts_of(
     symbols: int, bars: int, seed: int
 ) -> tuple[dict[str, "OutOfSample"], dict[str, float]]:
-    """Walk-forward forecasts on synthetic prices; renewals of a calibration and their CPU seconds."""
+    """Walk-forward forecasts on synthetic prices; number of recalibrations and their CPU seconds."""
     from forecasting.adapters.market.providers.synthetic import SyntheticSource
     from forecasting.features.build import build_features
     from forecasting.features.spec import FeatureSpec
@@ -88,7 +88,7 @@ def measure(symbols: int, bars: int, seed: int) -> dict[str, Any]:
     profiled, _ = _timed(weigh)
     profile.disable()
     plain_time, plain = _timed(lambda: plain_scores(forecasts))
-    ours = {
+    scores = {
         name: (candidate.overall.pinball, candidate.overall.coverage_90)
         for name, candidate in weighed.candidates.items()
     }
@@ -107,7 +107,7 @@ def measure(symbols: int, bars: int, seed: int) -> dict[str, Any]:
         "plain": plain_time,
         "plain_mb": _peak_mb(lambda: plain_scores(forecasts)),
         "difference": max(
-            abs(ours[name][place] - plain[name][place]) for name in plain for place in (0, 1)
+            abs(scores[name][place] - plain[name][place]) for name in plain for place in (0, 1)
         ),
     }
 
@@ -186,8 +186,8 @@ def _parts(stats: Any, caller: Any) -> dict[str, float]:
 def in_a_process(item: tuple[int, int, int]) -> dict[str, Any]:
     """`measure` in a fresh process, so that nothing of this one counts."""
     command = [sys.executable, "-m", "benchmarks.honesty.cost", *map(str, item)]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=TOP)
-    measured: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    completed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, cwd=TOP)
+    measured: dict[str, Any] = json.loads(completed.stdout.splitlines()[-1])
     return measured
 
 
@@ -196,7 +196,7 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
     (cost,) = workers.map(in_a_process, [(*SIZES[size], seed)], "training, then weighing")
     what = f"{cost['symbols']} symbols x {cost['bars']:,} bars, {1 + len(ALPHAS)} candidates"
     parts = [
-        [name.replace("_", " "), f"{seconds:.2f}", f"{seconds / cost['profiled']['cpu']:.0%}"]
+        [f"`{name}`", f"{seconds:.2f}", f"{seconds / cost['profiled']['cpu']:.0%}"]
         for name, seconds in cost["parts"].items()
     ]
     scores = [
@@ -216,7 +216,7 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
                 f"{cost['cold']['cpu']:.1f} CPU s",
             ),
             Finding(
-                f"recalibration of one candidate, {cost['recalibration']['renewals']} renewals",
+                f"recalibration of one candidate, {cost['recalibration']['renewals']} recalibrations",
                 f"{cost['recalibration']['cpu']:.1f} CPU s",
             ),
             Finding(
@@ -240,7 +240,7 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
             ),
             Table(["", ">CPU s", ">peak MB"], scores),
             (
-                f"A calibration is renewed {cost['recalibration']['renewals']} times along the walk. "
+                f"The intervals are recalibrated {cost['recalibration']['renewals']} times along the walk. "
                 "Residuals are ranked only once a fold; between folds feedback moves one factor per "
                 "tail and horizon."
             ),

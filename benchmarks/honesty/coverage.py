@@ -106,11 +106,11 @@ def _story(
 ) -> list[str | Table | Plot]:
     return [
         (
-            "A calibration is renewed once a week, from outcomes known by then: quantiles of the "
+            "Intervals are recalibrated once a week, from outcomes known by then: quantiles of the "
             "earlier folds' absolute residuals (split conformal prediction, Vovk, Gammerman and Shafer 2005), "
             "stretched by feedback from misses on either side (quantile tracking, Angelopoulos, "
             "Candès and Tibshirani 2023; adaptive conformal inference, Gibbs and Candès 2021). The "
-            "last renewal is what a bundle carries, so what is served is what is counted here as long "
+            "last recalibration is what a bundle carries, so what is served is what is counted here as long "
             "as a training runs once a week, as the chart's schedule has it."
         ),
         (
@@ -140,8 +140,8 @@ def _story(
             "histories in the band says how far."
         ),
         _market_table(by_market),
-        Plot("horizons", _HORIZONS, lambda figure, dress: _paint(figure, dress, walks)),
-        Plot("pit", _PIT, lambda figure, dress: _paint_bins(figure, dress, walks)),
+        Plot("horizons", _HORIZONS, lambda figure, theme: _paint(figure, theme, walks)),
+        Plot("pit", _PIT, lambda figure, theme: _paint_bins(figure, theme, walks)),
     ]
 
 
@@ -228,49 +228,49 @@ def _market_table(by_market: dict[str, list[Counted]]) -> Table:
     return Table(heads, rows)
 
 
-def _paint(figure: Any, dress: Any, walks: dict[Real, Counted]) -> None:
-    axes = _axes(figure, dress, "horizon (bars)", "outcomes inside (%)")
-    axes.axhspan(100 * BAND[0], 100 * BAND[1], color=dress.faint, alpha=0.6, linewidth=0)
+def _paint(figure: Any, theme: Any, walks: dict[Real, Counted]) -> None:
+    axes = _axes(figure, theme, "horizon (bars)", "outcomes inside (%)")
+    axes.axhspan(100 * BAND[0], 100 * BAND[1], color=theme.faint, alpha=0.6, linewidth=0)
     places = list(dict.fromkeys(item.universe for item in walks))
     named: set[str] = set()
     for item, counted in walks.items():
-        hue = dress.hues[places.index(item.universe) % len(dress.hues)]
+        hue = theme.hues[places.index(item.universe) % len(theme.hues)]
         horizons = np.arange(1, len(counted.known) + 1)
         label = "" if item.universe in named else item.universe
         named.add(item.universe)
         axes.plot(horizons, 100 * counted.coverage(), color=hue, linewidth=1.3, label=label)
         axes.plot(horizons, 100 * counted.coverage(0.0), ":", color=hue, linewidth=0.9)
     axes.set_ylim(84, 96)
-    axes.legend(loc="upper center", ncols=4, fontsize=8, labelcolor=dress.ink, frameon=False)
+    axes.legend(loc="upper center", ncols=4, fontsize=8, labelcolor=theme.ink, frameon=False)
 
 
-def _paint_bins(figure: Any, dress: Any, walks: dict[Real, Counted]) -> None:
+def _paint_bins(figure: Any, theme: Any, walks: dict[Real, Counted]) -> None:
     from forecasting.schema import QUANTILE_LEVELS
 
     edges = np.array([0.0, *QUANTILE_LEVELS, 1.0])
     universes = list(dict.fromkeys(item.universe for item in walks))
     for place, universe in enumerate(universes):
         axes = _axes(
-            figure, dress, f"{universe}: level (%)", "outcomes / forecast" if not place else "",
+            figure, theme, f"{universe}: level (%)", "outcomes / forecast" if not place else "",
             place=(1, len(universes), place + 1),
         )  # fmt: skip
         bins = sum(counted.bins for item, counted in walks.items() if item.universe == universe)
         density = bins / np.sum(bins) / np.diff(edges)
         axes.bar(
             100 * edges[:-1], density, width=100 * np.diff(edges), align="edge",
-            color=dress.hues[place % len(dress.hues)], edgecolor=dress.paper,
+            color=theme.hues[place % len(theme.hues)], edgecolor=theme.paper,
         )  # fmt: skip
-        axes.axhline(1, color=dress.ink, linewidth=0.8, linestyle=(0, (1, 2)))
+        axes.axhline(1, color=theme.ink, linewidth=0.8, linestyle=(0, (1, 2)))
         axes.set_ylim(0, 1.4)
 
 
-def _axes(figure: Any, dress: Any, x: str, y: str, place: tuple[int, int, int] = (1, 1, 1)) -> Any:
-    axes = figure.add_subplot(*place, facecolor=dress.paper)
-    axes.set_xlabel(x, color=dress.ink, fontsize=9)
-    axes.set_ylabel(y, color=dress.ink, fontsize=9)
-    axes.tick_params(colors=dress.ink, labelsize=8)
+def _axes(figure: Any, theme: Any, x: str, y: str, place: tuple[int, int, int] = (1, 1, 1)) -> Any:
+    axes = figure.add_subplot(*place, facecolor=theme.paper)
+    axes.set_xlabel(x, color=theme.ink, fontsize=9)
+    axes.set_ylabel(y, color=theme.ink, fontsize=9)
+    axes.tick_params(colors=theme.ink, labelsize=8)
     for spine in axes.spines.values():
-        spine.set_color(dress.faint)
+        spine.set_color(theme.faint)
     return axes
 
 

@@ -24,15 +24,15 @@ _FATES_EXPLAINED: Final = (
     "A fault is **named** if the quarantine, the repairs, the notes or the refusal say its name "
     "(or one that is as true: a level that moved by 7.8 is another currency or a missed 8-for-1 "
     "split, and no price can tell). It is **refused** if the set was refused under another name, "
-    "**taken out** if every bar it touched is in quarantine under another name, **told otherwise** if "
-    "its bars stay and its symbol is told of under another name, **undone** if the "
+    "**taken out** if every bar it touched is in quarantine under another name, **reported otherwise** if "
+    "its bars stay and its symbol is reported under another name, **undone** if the "
     "other fault undid it and the bars are the clean ones again (a copy is added, and the first of "
     "the two goes missing), and **silent** if bars with it would have been trained on without a "
     "word."
 )
 _CLEAN: Final = (
-    "Clean real data as it is: no bar is taken out. What is told are nights on which a stock moved "
-    "by more than about 20 %. The trading tells them from missed splits: more than {heavy:g} times "
+    "Clean real data as it is: no bar is taken out. What is reported are nights on which a stock "
+    "moved by more than about 20 %. The trading tells them from missed splits: more than {heavy:g} times "
     "the usual volume is news, while a split or another unit leaves it as it was, in shares or in "
     "money."
 )
@@ -59,14 +59,14 @@ NEWS: Final = {
     ): "profit warning; it opened at 0.53 of its last close, beside a split's 0.5",
     ("FB", "2012-10-24"): "third-quarter results",
 }
-"""What happened on the nights that are told as news: every one of them is a real jump."""
+"""What happened on the nights that are reported as news: every one of them is a real jump."""
 
 
 Alarm: TypeAlias = tuple[str, str, str, str]
 """Data set, fault, symbol, and the words in which it was reported."""
 
 
-def _tried(workers: Workers, planned: Sequence[Trial], what: str) -> list[TrialResult]:
+def _results_of(workers: Workers, planned: Sequence[Trial], what: str) -> list[TrialResult]:
     batches = [planned[i : i + 50] for i in range(0, len(planned), 50)]
     return [result for batch in workers.map(try_all, batches, what) for result in batch]
 
@@ -96,8 +96,8 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
     from forecasting.prices.quality.catalogue import HEAVY
 
     alone, pairs = trials(size, seed)
-    singles = _tried(workers, alone, "faults alone")
-    doubles = _tried(workers, pairs, "pairs of faults")
+    singles = _results_of(workers, alone, "faults alone")
+    doubles = _results_of(workers, pairs, "pairs of faults")
     files = workers.map(
         try_file, [(kind, seed + i) for kind in SPOILED for i in range(8)], "spoiled files"
     )
@@ -115,8 +115,8 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
             Table(
                 ("data", "fault", "what was said", "what it was"),
                 [
-                    [data, fault, words, _news(symbol, words)]
-                    for data, fault, symbol, words in alarms
+                    [data, fault, sentence, _news(symbol, sentence)]
+                    for data, fault, symbol, sentence in alarms
                 ],
             ),
             _WEB,
@@ -189,11 +189,12 @@ def _other_findings(
     unnoticed = sum(fate in {"silent", "crashed"} for _, fate in files)
     changed = sum(FAULTS[fault].action != "report" for _, fault, *_ in alarms)
     explained = sum(
-        fault == "news_jump" and bool(_news(symbol, words)) for _, fault, symbol, words in alarms
+        fault == "news_jump" and bool(_news(symbol, sentence))
+        for _, fault, symbol, sentence in alarms
     )
     return [
         Finding(
-            "spoiled files that were neither refused in words nor told",
+            "spoiled files that were neither refused in words nor reported",
             f"{unnoticed} of {len(files)}",
             "0",
             not unnoticed,
@@ -205,7 +206,7 @@ def _other_findings(
             not changed,
         ),
         Finding(
-            "jumps in clean real data that are told, and have a known reason",
+            "jumps in clean real data that are reported, and have a known reason",
             f"{explained} of {len(alarms)}",
             "all",
             explained == len(alarms),
@@ -213,9 +214,9 @@ def _other_findings(
     ]
 
 
-def _news(symbol: str, words: str) -> str:
+def _news(symbol: str, sentence: str) -> str:
     """What is known to have happened, or nothing."""
-    day = re.search(r"\d{4}-\d\d-\d\d", words)
+    day = re.search(r"\d{4}-\d\d-\d\d", sentence)
     return NEWS.get((symbol, day.group() if day else ""), "")
 
 
@@ -254,7 +255,7 @@ def _file_table(files: Sequence[tuple[str, str]]) -> Table:
     )
 
 
-def _paint_pairs(doubles: Sequence[TrialResult], figure: Any, dress: Theme) -> None:
+def _paint_pairs(doubles: Sequence[TrialResult], figure: Any, theme: Theme) -> None:
     """The share of trials of each pair in which both faults were named."""
     names = list(INJECTIONS)
     both, runs = (np.zeros((len(names), len(names))) for _ in range(2))
@@ -267,20 +268,20 @@ def _paint_pairs(doubles: Sequence[TrialResult], figure: Any, dress: Theme) -> N
             silent.append((j, i))
     figure.set_size_inches(7.6, 7.0)
     axes = figure.subplots()
-    axes.set_facecolor(dress.paper)
+    axes.set_facecolor(theme.paper)
     with np.errstate(invalid="ignore"):
         shares = np.where(runs > 0, 100 * both / runs, np.nan)
     picture = axes.imshow(shares, cmap="cividis", vmin=0, vmax=100)
     if silent:
-        axes.plot(*zip(*silent, strict=True), "x", color=dress.hues[1], label="silent")
-        axes.legend(frameon=False, labelcolor=dress.ink)
-    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=6, color=dress.ink)
-    axes.set_yticks(range(len(names)), names, fontsize=6, color=dress.ink)
+        axes.plot(*zip(*silent, strict=True), "x", color=theme.hues[1], label="silent")
+        axes.legend(frameon=False, labelcolor=theme.ink)
+    axes.set_xticks(range(len(names)), names, rotation=90, fontsize=6, color=theme.ink)
+    axes.set_yticks(range(len(names)), names, fontsize=6, color=theme.ink)
     for spine in axes.spines.values():
-        spine.set_color(dress.faint)
+        spine.set_color(theme.faint)
     bar = figure.colorbar(picture, ax=axes, shrink=0.6)
-    bar.set_label("both faults named (% of trials)", color=dress.ink, fontsize=8)
-    bar.ax.tick_params(colors=dress.ink, labelsize=7)
+    bar.set_label("both faults named (% of trials)", color=theme.ink, fontsize=8)
+    bar.ax.tick_params(colors=theme.ink, labelsize=7)
 
 
 EXPERIMENT: Final = Experiment(

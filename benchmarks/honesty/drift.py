@@ -33,7 +33,7 @@ _EVIDENTLY_THRESHOLD, _EVIDENTLY_SHARE = 0.1, 0.5  # its defaults above 1,000 ro
 class Setting:
     """What one row of the table is about."""
 
-    words: str
+    label: str
     symbols: int = 6
     years: int = 10
     level_bars: int = 60
@@ -177,7 +177,7 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
     for setting, branch in zip(OTHERS, seeds[1:], strict=True):
         if others:
             more = [Task(twig, setting, (_DOUBLED,)) for twig in branch.spawn(others)]
-            rows.append(_row(setting, workers.map(measure, more, setting.words)))
+            rows.append(_row(setting, workers.map(measure, more, setting.label)))
     counts = Counts.of(results)
     heads = [
         "panels", ">runs", ">flagged, stationary", ">limits say", ">doubled, within 10 bars",
@@ -296,7 +296,7 @@ def _lasted(flags: Flags) -> bool:
 def _row(setting: Setting, results: list[Run]) -> list[str]:
     runs = len(results)
     return [
-        setting.words,
+        setting.label,
         str(runs),
         f"{sum(bool(run.alarms[-1]) for run in results) / runs:.1%}",
         f"{float(np.mean([run.promised for run in results])):.1%}",
@@ -308,8 +308,8 @@ def _row(setting: Setting, results: list[Run]) -> list[str]:
 def _delays(results: list[Run], factors: tuple[float, ...]) -> Painter:
     """Cumulative share flagged against bars since the shift, by its size."""
 
-    def paint(figure: Any, dress: Theme) -> None:
-        axes = figure.add_subplot(facecolor=dress.paper)
+    def paint(figure: Any, theme: Theme) -> None:
+        axes = figure.add_subplot(facecolor=theme.paper)
         bars = np.arange(1, _AFTER + 1)
         for place, factor in enumerate(factors):
             delays = np.array([run.delay(factor) for run in results])
@@ -317,23 +317,23 @@ def _delays(results: list[Run], factors: tuple[float, ...]) -> Painter:
                 bars,
                 [100 * float((delays <= bar).mean()) for bar in bars],
                 where="post",
-                color=dress.hues[place],
+                color=theme.hues[place],
                 linewidth=1.7,
                 label=f"volatility x {factor:g}",
             )
         chance = np.maximum.accumulate([run.alarms for run in results], axis=1).mean(axis=0)
-        axes.step(bars, 100 * chance, where="post", color=dress.ink, linestyle="--", linewidth=1.2,
+        axes.step(bars, 100 * chance, where="post", color=theme.ink, linestyle="--", linewidth=1.2,
                   label="nothing changed")  # fmt: skip
-        axes.axvline(WITHIN, color=dress.faint, linewidth=1.2)
+        axes.axvline(WITHIN, color=theme.faint, linewidth=1.2)
         axes.set_xlim(1, _AFTER)
         axes.set_ylim(0, 103)
-        axes.set_xlabel("bars since the shift", color=dress.ink)
-        axes.set_ylabel("flagged so far (%)", color=dress.ink)
-        axes.tick_params(colors=dress.ink)
-        axes.grid(color=dress.faint, linewidth=0.6)
+        axes.set_xlabel("bars since the shift", color=theme.ink)
+        axes.set_ylabel("flagged so far (%)", color=theme.ink)
+        axes.tick_params(colors=theme.ink)
+        axes.grid(color=theme.faint, linewidth=0.6)
         for side in axes.spines.values():
-            side.set_color(dress.faint)
-        axes.legend(facecolor=dress.paper, edgecolor=dress.faint, labelcolor=dress.ink, fontsize=8)
+            side.set_color(theme.faint)
+        axes.legend(facecolor=theme.paper, edgecolor=theme.faint, labelcolor=theme.ink, fontsize=8)
 
     return paint
 

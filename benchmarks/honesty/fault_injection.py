@@ -54,7 +54,7 @@ def marked(bars: pd.DataFrame) -> pd.DataFrame:
 def rows_of(bars: pd.DataFrame, chance: Chance, *, least: int = FIRST + LAST + 20) -> Any:
     """Rows of one symbol that has bars enough, picked by chance."""
     groups = bars.groupby("symbol", sort=True).indices
-    long = sorted(name for name, rows in groups.items() if len(rows) >= least)
+    long = sorted(str(name) for name, rows in groups.items() if len(rows) >= least)
     return np.sort(groups[long[chance.integers(len(long))]])
 
 
@@ -80,7 +80,9 @@ def _touch(bars: pd.DataFrame, rows: Any, bit: int) -> pd.DataFrame:
     return bars
 
 
-def _added(bars: pd.DataFrame, more: pd.DataFrame, bit: int, after: int | None = None) -> Any:
+def _added(
+    bars: pd.DataFrame, more: pd.DataFrame, bit: int, after: int | None = None
+) -> pd.DataFrame:
     more = more.assign(**{TOUCHED: 1 << bit})
     if after is None:
         return pd.concat([bars, more], ignore_index=True)
@@ -236,9 +238,10 @@ def _without(share: float) -> Inject:
         rows = rows_of(bars, chance)
         inner = rows[FIRST : len(rows) - LAST]
         count = int(share * len(rows)) or 1
-        gone = chance.choice(inner, size=count, replace=False)
+        missing = chance.choice(inner, size=count, replace=False)
         bars = _touch(bars, [rows[0]], bit)
-        return bars.drop(index=gone).reset_index(drop=True)
+        rest: pd.DataFrame = bars.drop(index=missing.tolist()).reset_index(drop=True)
+        return rest
 
     return put
 
@@ -252,8 +255,9 @@ def _many_nan(bars: pd.DataFrame, chance: Chance, bit: int) -> pd.DataFrame:
 
 def _delisted(bars: pd.DataFrame, chance: Chance, bit: int) -> pd.DataFrame:
     rows = rows_of(bars, chance)
-    gone = rows[len(rows) - 25 :]
-    return _touch(bars, rows[:1], bit).drop(index=gone).reset_index(drop=True)
+    missing = rows[len(rows) - 25 :]
+    rest: pd.DataFrame = _touch(bars, rows[:1], bit).drop(index=missing).reset_index(drop=True)
+    return rest
 
 
 def _renamed(bars: pd.DataFrame, chance: Chance, bit: int) -> pd.DataFrame:
@@ -269,7 +273,7 @@ def _other_calendar(bars: pd.DataFrame, chance: Chance, bit: int) -> pd.DataFram
     rows = rows_of(bars, chance)
     days = pd.DatetimeIndex(bars.loc[rows, "session"])
     free = pd.date_range(days[0], days[-1], freq="D").difference(days)
-    moves = []
+    moves: list[tuple[Any, Any]] = []
     for at in chance.permutation(np.arange(5, len(rows) - 5)).tolist():
         for step in (pd.Timedelta(days=1), pd.Timedelta(days=-1)):
             if days[at] + step in free and len(moves) < max(8, len(rows) // 50):

@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
     from forecasting.prices.quality.judge import CleanedBars
 
-Fate = Literal["named", "refused", "taken out", "told otherwise", "undone", "silent"]
+Fate = Literal["named", "refused", "taken out", "reported otherwise", "undone", "silent"]
 
 FATES: Final[tuple[Fate, ...]] = (
-    "named", "refused", "taken out", "told otherwise", "undone", "silent",
+    "named", "refused", "taken out", "reported otherwise", "undone", "silent",
 )  # fmt: skip
 _WORDS: Final = re.compile(r"[a-z_]+")
 
@@ -101,7 +101,7 @@ def try_faults(trial: Trial) -> TrialResult:
         elif quarantined[touched].all():
             fates.append("taken out")
         elif set(bars["symbol"][touched]) & symbols:
-            fates.append("told otherwise")
+            fates.append("reported otherwise")
         else:
             fates.append("undone" if judged.clean.equals(clean) else "silent")
     return TrialResult(trial, tuple(fates))

@@ -30,7 +30,7 @@ _ACTIONS: Final[dict[Action, str]] = {
     "quarantine": "Quarantined: the bar is taken out, kept beside the clean ones, and counted. A "
     "bar has one fault, the first of these that applies. A symbol may lose 5 % of its bars.",
     "repair": "Repaired: nothing is lost by it; counted.",
-    "report": "Reported: the bars may be right, so they stay; told in a sentence.",
+    "report": "Reported: the bars may be right, so they stay; reported in a sentence.",
     "refuse": "Refused: the whole set, before anything is kept. The error says every rule that "
     "refused it. The last six are of a provider's answer, and its bars are never seen.",
 }

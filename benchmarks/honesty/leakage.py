@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from benchmarks.honesty.experiment import Experiment, Finding, Outcome, Size, Table, Workers
@@ -81,12 +82,12 @@ def inspect(pipeline: Pipeline, kinds: tuple[str, ...]) -> "list[LeakFinding]":
         returns,
         prices,
         known,
-        held=pipeline.fetched,
+        all_prices=pipeline.fetched,
         declared=pipeline.market.declared,
     )
     examples = Examples.of(table, returns)
     for kind in kinds:
-        findings.append(check_forecasts(lambda part, k=kind: pipeline.train(k, part), examples))
+        findings.append(check_forecasts(partial(pipeline.train, kind), examples))
     return findings
 
 

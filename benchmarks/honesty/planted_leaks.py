@@ -4,7 +4,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -128,7 +128,7 @@ def _centred(panel: "pd.DataFrame") -> "pd.Series":
 
 def _coming_return(panel: "pd.DataFrame") -> "pd.Series":
     by_symbol = panel.groupby("symbol", sort=False)["close"]
-    return np.log(by_symbol.shift(-1) / panel["close"])
+    return cast("pd.Series", np.log(by_symbol.shift(-1) / panel["close"]))
 
 
 def _week_close(panel: "pd.DataFrame") -> "pd.Series":

@@ -234,13 +234,16 @@ def _at_most(what: str, judged: Sequence[Judged], limit: float) -> Finding:
 
 def _learnable(learned: "Mapping[float, Sequence[Judged]]") -> Finding:
     """The least strength from which on training finds four signals in five."""
-    found = {
+    enough_promoted = {
         s: _promoted(decisions) >= LEAST_FOUND * len(decisions) for s, decisions in learned.items()
     }
-    least = min((s for s in found if all(found[t] for t in found if t >= s)), default=np.inf)
+    least = min(
+        (s for s in enough_promoted if all(enough_promoted[t] for t in enough_promoted if t >= s)),
+        default=np.inf,
+    )
     return Finding(
         f"ridge trained on prices: least momentum of which {LEAST_FOUND:.0%} are promoted",
-        f"{least:g}" if np.isfinite(least) else f"above {max(found):g}",
+        f"{least:g}" if np.isfinite(least) else f"above {max(enough_promoted):g}",
         f"at most {LEARNABLE:g}",
         holds=bool(least <= LEARNABLE),
     )
@@ -287,13 +290,13 @@ def _by_gate(groups: "Mapping[str, Sequence[Judged]]") -> Table:
         ["gate", *(f">{name}" for name in groups)],
         [
             [
-                words,
+                label,
                 *(
                     f"{sum(gate in decision.refused_by for decision in decisions)} of {len(decisions)}"
                     for decisions in groups.values()
                 ),
             ]
-            for gate, words in GATES.items()
+            for gate, label in GATES.items()
         ],
     )
 
@@ -304,12 +307,12 @@ _Curve = dict[str, dict[float, tuple[int, int]]]
 def _curves(strengths: Sequence[float], judged: Decisions) -> _Curve:
     """Promotions and runs per strength, for each curve of the plot."""
     curves: _Curve = {}
-    for searched, words in ((1, "made up, no search"), (20, "made up, 20 settings each")):
+    for searched, label in ((1, "made up, no search"), (20, "made up, 20 settings each")):
         points = {s: judged.made_up.get(f"{s:g}/{searched}", ()) for s in strengths[1:]}
         if searched == 1:
             points = {0.0: judged.made_up["none"], **points}
         if any(points.values()):
-            curves[words] = {
+            curves[label] = {
                 s: (_promoted(decisions), len(decisions))
                 for s, decisions in points.items()
                 if decisions
@@ -320,19 +323,19 @@ def _curves(strengths: Sequence[float], judged: Decisions) -> _Curve:
     return curves
 
 
-def _paint(curves: _Curve, figure: Any, dress: Theme) -> None:
+def _paint(curves: _Curve, figure: Any, theme: Theme) -> None:
     axes = styled_axes(
-        figure, dress, "signal: correlation of the best one-bar forecast with the return",
+        figure, theme, "signal: correlation of the best one-bar forecast with the return",
         "promoted (%)",
     )  # fmt: skip
-    axes.axhline(100 * ALPHA, color=dress.ink, linewidth=0.9, linestyle=(0, (1, 2)))
-    for place, (words, points) in enumerate(curves.items()):
+    axes.axhline(100 * ALPHA, color=theme.ink, linewidth=0.9, linestyle=(0, (1, 2)))
+    for place, (label, points) in enumerate(curves.items()):
         plot_shares(
             axes, np.array([*points]) + 0.001 * (place - 1), points.values(),
-            color=dress.hues[place], marker=MARKERS[place], label=words,
+            color=theme.hues[place], marker=MARKERS[place], label=label,
         )  # fmt: skip
     axes.set_ylim(0, 102)
-    styled_legend(axes, dress, loc="upper left")
+    styled_legend(axes, theme, loc="upper left")
 
 
 EXPERIMENT: Final = Experiment(

@@ -40,7 +40,7 @@ class Weighed:
     """What came of one data set."""
 
     universe: str
-    words: str
+    description: str
     first: str
     last: str
     forecasts: int
@@ -95,7 +95,7 @@ def weigh(item: tuple[str, tuple[str, ...], int]) -> Weighed:
     days = evaluation.instants.astype("datetime64[ns]").astype("datetime64[D]")
     return Weighed(
         universe=universe,
-        words=bundled.words(universe),
+        description=bundled.description(universe),
         first=str(days[0]),
         last=str(days[-1]),
         forecasts=len(trained["random_walk"].out_of_sample),
@@ -110,7 +110,9 @@ def weigh(item: tuple[str, tuple[str, ...], int]) -> Weighed:
 
 def run(size: Size, workers: Workers, seed: int) -> Outcome:
     """Weigh every bundled data set; small: one of them, with two candidates."""
-    items = [(universe, KINDS, SEED + seed) for universe in bundled.universes()]
+    items: list[tuple[str, tuple[str, ...], int]] = [
+        (universe, KINDS, SEED + seed) for universe in bundled.universes()
+    ]
     if size == "small":
         items = [("fx-hourly", ("random_walk", "ridge"), SEED + seed)]
     weighed = workers.map(weigh, items, "training and weighing")
@@ -132,7 +134,7 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
             _gates(data_set),
         ]
     if size == "full":
-        story.append(Plot("skill", _CAPTION, lambda figure, dress: _paint(figure, dress, weighed)))
+        story.append(Plot("skill", _CAPTION, lambda figure, theme: _paint(figure, theme, weighed)))
     return Outcome(
         findings=[
             Finding(
@@ -166,7 +168,9 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
 def sentences(data_set: Weighed) -> str:
     """What the figures mean, plainly."""
     span = f"{data_set.first} to {data_set.last}"
-    lines = [f"{data_set.words}; {data_set.forecasts:,} forecasts from each model, made {span}."]
+    lines = [
+        f"{data_set.description}; {data_set.forecasts:,} forecasts from each model, made {span}."
+    ]
     for row in data_set.rows:
         if row.kind == "random_walk":
             continue
@@ -250,29 +254,29 @@ _CAPTION: Final = (
 )
 
 
-def _paint(figure: Any, dress: Any, weighed: list[Weighed]) -> None:
-    axes = figure.add_subplot(facecolor=dress.paper)
-    axes.axhline(0, color=dress.ink, linewidth=1.2)
+def _paint(figure: Any, theme: Any, weighed: list[Weighed]) -> None:
+    axes = figure.add_subplot(facecolor=theme.paper)
+    axes.axhline(0, color=theme.ink, linewidth=1.2)
     for place, data_set in enumerate(weighed):
         axes.plot(
             [place - 0.2, place - 0.2], [100 * min(data_set.paths), 100 * max(data_set.paths)],
-            color=dress.faint, linewidth=7, solid_capstyle="butt",
+            color=theme.faint, linewidth=7, solid_capstyle="butt",
         )  # fmt: skip
         for number, kind in enumerate(KINDS[1:]):
             row = next(row for row in data_set.rows if row.kind == kind)
             axes.plot(
                 place + 0.2 * (number - 1), 100 * row.skill, "os^"[number], markersize=7,
-                color=dress.hues[number],
-                markerfacecolor=dress.hues[number] if row.has_skill else dress.paper,
+                color=theme.hues[number],
+                markerfacecolor=theme.hues[number] if row.has_skill else theme.paper,
                 label="" if place else _name(kind),
             )  # fmt: skip
     axes.set_xticks(range(len(weighed)), [data_set.universe for data_set in weighed])
-    axes.set_ylabel("skill (%)", color=dress.ink, fontsize=9)
-    axes.tick_params(colors=dress.ink, labelsize=8)
-    axes.grid(visible=True, axis="y", color=dress.faint, linewidth=0.6)
+    axes.set_ylabel("skill (%)", color=theme.ink, fontsize=9)
+    axes.tick_params(colors=theme.ink, labelsize=8)
+    axes.grid(visible=True, axis="y", color=theme.faint, linewidth=0.6)
     for spine in axes.spines.values():
-        spine.set_color(dress.faint)
-    axes.legend(fontsize=8, labelcolor=dress.ink, frameon=False)
+        spine.set_color(theme.faint)
+    axes.legend(fontsize=8, labelcolor=theme.ink, frameon=False)
 
 
 EXPERIMENT: Final = Experiment(

@@ -49,13 +49,13 @@ class Place:
         name: in words.
         threads: for libraries, and for OpenMP and BLAS.
         hash_seed: PYTHONHASHSEED.
-        words: further variables of its environment.
+        environment: further variables of its environment.
     """
 
     name: str
     threads: int = 1
     hash_seed: str = "0"
-    words: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 PLACES = (
@@ -68,7 +68,7 @@ PLACES = (
         "two threads, random hashes, Tokyo time, C locale",
         threads=2,
         hash_seed="random",
-        words={"TZ": "Asia/Tokyo", "LC_ALL": "C"},
+        environment={"TZ": "Asia/Tokyo", "LC_ALL": "C"},
     ),
 )
 
@@ -82,7 +82,7 @@ def train_elsewhere(item: tuple[Training, Place]) -> dict[str, Any]:
         "PYTHONHASHSEED": place.hash_seed,
         "BELLWETHER_STEP_THREADS": count,
         **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), count),
-        **place.words,
+        **place.environment,
     }
     begun = time.perf_counter()
     with tempfile.TemporaryDirectory() as state:

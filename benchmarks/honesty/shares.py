@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 
 def exact_interval(count: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
     """Lower and upper end of the exact interval of a share."""
@@ -19,7 +22,10 @@ def share(count: int, total: int) -> str:
 
 
 def plot_shares(
-    axes: Any, x: Sequence[float], counts: Iterable[tuple[int, int]], **style: Any
+    axes: Any,
+    x: Sequence[float] | NDArray[np.float64],
+    counts: Iterable[tuple[int, int]],
+    **style: Any,
 ) -> None:
     """Shares in percent with exact 95 % intervals as error bars, from (count, total) at each x."""
     shares, below, above = [], [], []

@@ -41,7 +41,7 @@ TESTS: Final = {
 }
 """Ours first, then what they are compared with."""
 
-OURS: Final = ("dm", "spa", "both")
+OWN_TESTS: Final = ("dm", "spa", "both")
 STRENGTHS: Final = (0.0, 1.0, 2.0, 3.0, 4.0)
 
 
@@ -64,7 +64,7 @@ class Batch:
     seed: np.random.SeedSequence
 
 
-def p_values(batch: Batch) -> dict[str, list[float]]:
+def batch_p_values(batch: Batch) -> dict[str, list[float]]:
     """P-values per test; of `both` the larger one, of `mcs` the least of equal models."""
     from forecasting.stats.significance import (
         diebold_mariano,
@@ -74,24 +74,26 @@ def p_values(batch: Batch) -> dict[str, list[float]]:
 
     ahead = NULLS[batch.null][1]
     rng = np.random.default_rng(batch.seed)
-    found: dict[str, list[float]] = defaultdict(list)
+    p_values: dict[str, list[float]] = defaultdict(list)
     for run in range(batch.runs):
         gains = gains_without_skill(rng, batch.null)
         gains[:, 0] += batch.strength * _deviation(batch.null) / np.sqrt(PERIODS)
         benchmark = np.zeros(PERIODS)
         spa = superior_predictive_ability(benchmark, -gains, overlap=ahead, seed=run)
         best = int(gains.mean(axis=0).argmax())
-        found["dm"].append(diebold_mariano(gains[:, 0], horizon=ahead).p_value)
-        found["spa"].append(spa)
-        found["both"].append(max(spa, diebold_mariano(gains[:, best], horizon=ahead).p_value))
-        found["textbook"].append(textbook_p_value(gains[:, 0], ahead))
+        p_values["dm"].append(diebold_mariano(gains[:, 0], horizon=ahead).p_value)
+        p_values["spa"].append(spa)
+        p_values["both"].append(max(spa, diebold_mariano(gains[:, best], horizon=ahead).p_value))
+        p_values["textbook"].append(textbook_p_value(gains[:, 0], ahead))
         if run < batch.compare:
             losses = np.column_stack([benchmark, -gains])
             alone = _bootstrapped(losses, max(ahead, 2), run)
-            found["mcs"].append(float(model_confidence_set(losses, overlap=ahead, seed=run).min()))
-            found["bootstrap"].append(alone[0])
-            found["arch"].append(alone[1])
-    return dict(found)
+            p_values["mcs"].append(
+                float(model_confidence_set(losses, overlap=ahead, seed=run).min())
+            )
+            p_values["bootstrap"].append(alone[0])
+            p_values["arch"].append(alone[1])
+    return dict(p_values)
 
 
 def gains_without_skill(rng: np.random.Generator, null: str) -> Reals:
@@ -169,11 +171,13 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
         for strength in STRENGTHS[1:]
         for _ in range(2 if size == "full" else 1)
     ]
-    answers = workers.map(p_values, [*level, *power], "p-values of series without and with skill")
-    found = _gathered([*level, *power], answers)
-    findings = [_level(found, test, kinds) for test in (*OURS, "mcs")]
+    answers = workers.map(
+        batch_p_values, [*level, *power], "p-values of series without and with skill"
+    )
+    p_values = _gathered([*level, *power], answers)
+    findings = [_level(p_values, test, kinds) for test in (*OWN_TESTS, "mcs")]
     findings += [
-        Finding(f"{TESTS[test]}, where nothing is better", share(*_rejected(found, test, kinds)))
+        Finding(f"{TESTS[test]}, where nothing is better", share(*_rejected(p_values, test, kinds)))
         for test in ("textbook", "bootstrap", "arch")
     ]
     counts = {
@@ -181,22 +185,24 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
             test: [int(np.sum(np.array(values) < ALPHA)), len(values)]
             for test, values in tests.items()
         }
-        for (null, strength), tests in found.items()
+        for (null, strength), tests in p_values.items()
     }
-    return Outcome(findings, _story(found, kinds, power_kinds[-1]), {"rejected at 5 %, of": counts})
+    return Outcome(
+        findings, _story(p_values, kinds, power_kinds[-1]), {"rejected at 5 %, of": counts}
+    )
 
 
-_Found = dict[tuple[str, float], dict[str, list[float]]]
+PValues = dict[tuple[str, float], dict[str, list[float]]]
 
 
-def _story(found: _Found, kinds: Sequence[str], power_null: str) -> list[str | Table | Plot]:
+def _story(p_values: PValues, kinds: Sequence[str], power_null: str) -> list[str | Table | Plot]:
     return [
         (
             f"Gains of {MODELS} models over a benchmark, {PERIODS:,} periods (five years of days); in "
             f"truth all are equally good, and their gains correlate by {RELATED}. A test at a nominal "
             f"{ALPHA:.0%} should say otherwise in one case of twenty."
         ),
-        _table(found, kinds),
+        _table(p_values, kinds),
         (
             "The textbook's variance counts autocorrelations at h - 1 lags with weights that fall to "
             "0: with overlapping forecasts that is a third too little, and where losses are "
@@ -211,34 +217,34 @@ def _story(found: _Found, kinds: Sequence[str], power_null: str) -> list[str | T
             "p-values",
             "Share of runs with a p-value below each level, forecasts 30 periods ahead without "
             "any skill: on the dotted line a test keeps every level, above it it cries wolf.",
-            partial(_paint_level, found),
+            partial(_paint_level, p_values),
         ),
         Plot(
             "power",
             "Share of runs that find a model whose true gain is so many standard errors, among "
             "two that gain nothing, with exact 95 % intervals. Dotted: the best possible test of "
             "the one model, which knows the variance and which model it is.",
-            partial(_paint_power, found, power_null),
+            partial(_paint_power, p_values, power_null),
         ),
     ]
 
 
-def _gathered(batches: Sequence[Batch], answers: Sequence[dict[str, list[float]]]) -> _Found:
-    found: _Found = defaultdict(lambda: defaultdict(list))
+def _gathered(batches: Sequence[Batch], answers: Sequence[dict[str, list[float]]]) -> PValues:
+    p_values: PValues = defaultdict(lambda: defaultdict(list))
     for batch, answer in zip(batches, answers, strict=True):
         for test, values in answer.items():
-            found[batch.null, batch.strength][test] += values
-    return {key: dict(tests) for key, tests in found.items()}
+            p_values[batch.null, batch.strength][test] += values
+    return {key: dict(tests) for key, tests in p_values.items()}
 
 
-def _rejected(found: _Found, test: str, kinds: Sequence[str]) -> tuple[int, int]:
-    values = np.concatenate([found[null, 0.0][test] for null in kinds])
+def _rejected(p_values: PValues, test: str, kinds: Sequence[str]) -> tuple[int, int]:
+    values = np.concatenate([p_values[null, 0.0][test] for null in kinds])
     return int(np.sum(values < ALPHA)), int(values.size)
 
 
-def _level(found: _Found, test: str, kinds: Sequence[str]) -> Finding:
+def _level(p_values: PValues, test: str, kinds: Sequence[str]) -> Finding:
     """Kept unless the exact 95 % interval of the share lies above 6 %."""
-    count, total = _rejected(found, test, kinds)
+    count, total = _rejected(p_values, test, kinds)
     low, _ = exact_interval(count, total)
     return Finding(
         f"{TESTS[test]}, where nothing is better",
@@ -248,47 +254,50 @@ def _level(found: _Found, test: str, kinds: Sequence[str]) -> Finding:
     )
 
 
-def _table(found: _Found, kinds: Sequence[str]) -> Table:
+def _table(p_values: PValues, kinds: Sequence[str]) -> Table:
     rows = [
-        [NULLS[null][0], *(f"{np.mean(np.array(found[null, 0.0][t]) < ALPHA):.1%}" for t in TESTS)]
+        [
+            NULLS[null][0],
+            *(f"{np.mean(np.array(p_values[null, 0.0][t]) < ALPHA):.1%}" for t in TESTS),
+        ]
         for null in kinds
     ]
-    return Table(["gains", *(f">{words}" for words in TESTS.values())], rows)
+    return Table(["gains", *(f">{label}" for label in TESTS.values())], rows)
 
 
-def _paint_level(found: _Found, figure: Any, dress: Theme) -> None:
-    tests = found["overlap 30", 0.0]
+def _paint_level(p_values: PValues, figure: Any, theme: Theme) -> None:
+    tests = p_values["overlap 30", 0.0]
     pairs = (("dm", "textbook", "Diebold-Mariano"), ("spa", "bootstrap", "SPA"))
     for place, (own, other, title) in enumerate(pairs, 121):
-        axes = styled_axes(figure, dress, "p-value (%)", "runs below it (%)", place=place)
-        axes.set_title(title, color=dress.ink, fontsize=9)
-        axes.plot([0, 30], [0, 30], color=dress.ink, linewidth=0.8, linestyle=(0, (1, 2)))
-        for test, hue, words in ((own, 0, "ours"), (other, 1, TESTS[other].split(" by ")[-1])):
+        axes = styled_axes(figure, theme, "p-value (%)", "runs below it (%)", place=place)
+        axes.set_title(title, color=theme.ink, fontsize=9)
+        axes.plot([0, 30], [0, 30], color=theme.ink, linewidth=0.8, linestyle=(0, (1, 2)))
+        for test, hue, label in ((own, 0, "ours"), (other, 1, TESTS[other].split(" by ")[-1])):
             values = np.sort(tests[test])
             share_below = np.arange(1, values.size + 1) / values.size
-            axes.step(100 * values, 100 * share_below, where="post", color=dress.hues[hue],
-                      linewidth=1.6, label=words)  # fmt: skip
+            axes.step(100 * values, 100 * share_below, where="post", color=theme.hues[hue],
+                      linewidth=1.6, label=label)  # fmt: skip
         axes.set_xlim(0, 30)
         axes.set_ylim(0, 40)
-        styled_legend(axes, dress, loc="upper left")
+        styled_legend(axes, theme, loc="upper left")
 
 
-def _paint_power(found: _Found, null: str, figure: Any, dress: Theme) -> None:
+def _paint_power(p_values: PValues, null: str, figure: Any, theme: Theme) -> None:
     from scipy.special import ndtr
 
-    axes = styled_axes(figure, dress, "true gain (standard errors)", "runs that find it (%)")
+    axes = styled_axes(figure, theme, "true gain (standard errors)", "runs that find it (%)")
     grid = np.linspace(0, 4, 81)
-    axes.plot(grid, 100 * ndtr(grid - 1.6449), color=dress.ink, linewidth=0.9,
+    axes.plot(grid, 100 * ndtr(grid - 1.6449), color=theme.ink, linewidth=0.9,
               linestyle=(0, (1, 2)), label="best possible for one model")  # fmt: skip
-    for place, test in enumerate(OURS):
-        values = [np.array(found[null, strength][test]) for strength in STRENGTHS]
+    for place, test in enumerate(OWN_TESTS):
+        values = [np.array(p_values[null, strength][test]) for strength in STRENGTHS]
         plot_shares(
             axes, np.array(STRENGTHS) + 0.03 * (place - 1),
             [(int(np.sum(ps < ALPHA)), ps.size) for ps in values],
-            color=dress.hues[place], marker=MARKERS[place], label=f"{TESTS[test]}, {null}",
+            color=theme.hues[place], marker=MARKERS[place], label=f"{TESTS[test]}, {null}",
         )  # fmt: skip
     axes.set_ylim(0, 102)
-    styled_legend(axes, dress, loc="upper left")
+    styled_legend(axes, theme, loc="upper left")
 
 
 EXPERIMENT: Final = Experiment(

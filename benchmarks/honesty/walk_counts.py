@@ -104,7 +104,7 @@ def returns_of(item: Simulated) -> NDArray[np.float64]:
     """Log returns of one market, by name; about 1 % a bar."""
     random = np.random.default_rng(np.random.SeedSequence([item.seed, len(item.market)]))
     bars = item.bars
-    shock = random.standard_t(5, bars) * np.sqrt(3 / 5)
+    shock: NDArray[np.float64] = random.standard_t(5, bars) * np.sqrt(3 / 5)
     if item.market == "garch":
         returns = np.empty(bars)
         variance = 1.0
@@ -113,7 +113,7 @@ def returns_of(item: Simulated) -> NDArray[np.float64]:
             variance = 0.02 + 0.08 * returns[t] ** 2 + 0.90 * variance
         return 0.01 * returns
     if item.market == "fat tails":
-        return 0.01 * random.standard_t(3, bars) / np.sqrt(3)
+        return np.asarray(0.01 * random.standard_t(3, bars) / np.sqrt(3))
     if item.market == "shift":
         return 0.01 * shock * np.where(np.arange(bars) < bars // 2, 1.0, 3.0)
     if item.market == "regimes":

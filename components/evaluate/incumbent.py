@@ -1,4 +1,7 @@
-"""Forecasts of the champion on the candidates' test spans, when none of them is its method."""
+"""Forecasts of the champion on the candidates' test spans, when none of them is its method.
+
+Tested on real prices and a real registry, in tests/integration/test_training_pipeline.py.
+"""
 
 import os
 from pathlib import Path
@@ -12,7 +15,7 @@ from forecasting.settings import Settings
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from forecasting.adapters.registry.reader import ModelVersion
+    from forecasting.adapters.registry.records import ModelVersion
     from forecasting.models.out_of_sample import OutOfSample
 
 
@@ -69,4 +72,4 @@ def _manifest_of(champion: "ModelVersion") -> "dict[str, Any]":
         TemporaryDirectory() as folder,
     ):
         bundle = registry.download_bundle(champion, Path(folder) / "bundle")
-        return read_manifest(bundle, expected_digest=champion.bundle_digest)[1]
+        return read_manifest(bundle, expected_digest=champion.checked_digest)[1]

@@ -1,4 +1,7 @@
-"""The evaluate step: out-of-sample forecasts -> report, verdict, and the evidence behind it."""
+"""The evaluate step: out-of-sample forecasts -> report, verdict, and the evidence behind it.
+
+Tested on real prices and a real registry, in tests/integration/test_training_pipeline.py.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -7,10 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from components.artifacts import Artifact, ConfusionMetrics, ScalarMetrics, listed_in
 from components.report import reported
+from forecasting.errors import Corrupted
+from forecasting.path_names import is_plain_name
 from forecasting.settings import Settings
 
 if TYPE_CHECKING:
-    from forecasting.adapters.registry.reader import ModelVersion
+    from forecasting.adapters.registry.records import ModelVersion
     from forecasting.evaluation.evaluate import Evaluation
     from forecasting.models.out_of_sample import OutOfSample
     from forecasting.report.page import ReportMeta
@@ -44,12 +49,14 @@ def run(
     Raises:
         InvalidInput: the random walk is not among the candidates, or their rows differ.
         Corrupted: what the leak checks found cannot be read.
+        InvalidSettings: the champion learned from another data set.
         BundleRejected: the champion's manifest is not the one the registry promises.
         ShortHistory: no outcome is known yet.
         RegistryUnavailable: MLflow, which knows the champion, cannot be reached.
     """
     from components.evaluate.incumbent import incumbent_of
     from components.evaluate.leak_gates import leak_gates
+    from forecasting.adapters.registry.records import require_champions_dataset
     from forecasting.evaluation.evaluate import evaluate
     from forecasting.evaluation.gates import PromotionPolicy, decide
     from forecasting.evaluation.record import metrics as figures_of
@@ -58,7 +65,11 @@ def run(
     from forecasting.models.quantiles import SIGNALS
     from forecasting.report.page import html_report, verdict_markdown
 
-    champion = champion_now(Settings())
+    settings = Settings()
+    champion = champion_now(settings)
+    require_champions_dataset(
+        champion, str(table.metadata["dataset"]), may_change=settings.dataset_may_change
+    )
     forecasts, trials, paths = _read(out_of_sample)
     rival, rival_forecasts = None, None
     if champion:
@@ -110,6 +121,10 @@ def _read(
     forecasts, trials, paths = {}, {}, {}
     for artifact in sorted(out_of_sample, key=lambda artifact: str(artifact.metadata["kind"])):
         kind = str(artifact.metadata["kind"])
+        if not is_plain_name(kind):  # pictures are kept under it
+            raise Corrupted(
+                "a candidate's kind must be a plain name", repr(kind[:80]), "Train again"
+            )
         forecasts[kind] = OutOfSample.load(Path(artifact.path))
         trials[kind] = int(artifact.metadata["trials"])
         if skills := listed_in(artifact, "paths"):

@@ -1,4 +1,7 @@
-"""The features step: snapshot -> features, horizon returns, drift reference, and a leak check."""
+"""The features step: snapshot -> features, horizon returns, drift reference, and a leak check.
+
+Tested bit for bit against what is served, in tests/contract/test_parity.py.
+"""
 
 from datetime import UTC, date, datetime, time
 from pathlib import Path
@@ -7,13 +10,11 @@ from typing import TYPE_CHECKING
 from components.artifacts import Artifact
 from components.parameters import listed
 from components.report import reported
-from forecasting.errors import InvalidSettings, ShortHistory
+from forecasting.errors import InvalidSettings
 from forecasting.settings import Settings
 
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
-    from numpy.typing import NDArray
 
     from forecasting.adapters.lake.snapshot import Snapshot
     from forecasting.features.build import FeatureSpec, FeatureTable
@@ -38,65 +39,46 @@ def run(
         ShortHistory: a symbol that was asked for by name has too few bars, or all have.
         InvalidSettings: `train_until` is no date, or lies before the first bar.
     """
-    import numpy as np
-
     from components.training_table import TrainingTable
+    from forecasting.adapters.lake.describe import describe_prices
     from forecasting.adapters.lake.lake import Lake
-    from forecasting.adapters.lake.vintages import known_times
-    from forecasting.features.build import FeatureSpec, build_features
-    from forecasting.features.point_in_time import describe_as_known
-    from forecasting.features.targets import horizon_returns
-    from forecasting.leakage.checks import check_table
+    from forecasting.features.spec import FeatureSpec
     from forecasting.prices.quality.judge import require_history
-    from forecasting.schema import MAX_HORIZON
 
     lake = Lake(Settings().lake)
     price_snapshot = lake.snapshot(dataset, snapshot)
-    known = {symbol.upper(): symbol for symbol in price_snapshot.symbols}
-    named = tuple(known.get(symbol.upper(), symbol) for symbol in listed(symbols))
+    named = named_in(price_snapshot, symbols)
     prices = until(lake.read(price_snapshot, named), train_until)
     spec = FeatureSpec(
         interval=price_snapshot.interval, symbols=tuple(sorted(named or price_snapshot.symbols))
     )
     if named:
         require_history(prices, spec.warmup_bars)
-
-    def describe(panel: "pd.DataFrame") -> "FeatureTable":
-        return build_features(panel, spec)
-
-    def label(panel: "pd.DataFrame") -> "NDArray[np.float32]":
-        return horizon_returns(panel, range(1, MAX_HORIZON + 1)).astype(np.float32)
-
-    known_at = known_times(lake, price_snapshot, prices)
-    described = describe_as_known(describe, prices, known_at)
-    if not described.usable.any():
-        raise ShortHistory(
-            f"a forecast needs {spec.warmup_bars} bars of a symbol, and prices that move",
-            f"none of {len(described.symbols)} symbols has a usable row",
-            "Ingest a longer history",
-        )
-    returns = label(prices)
-    leaks = check_table(
-        describe,
-        label,
-        described,
-        returns,
+    described = describe_prices(
+        lake,
+        price_snapshot,
         prices,
-        known_at,
-        held=until(lake.read(price_snapshot), train_until) if named else None,
-        declared=price_snapshot.survivorship.declaration,
+        spec,
+        all_prices=until(lake.read(price_snapshot), train_until) if named else None,
     )
-    origin = _origin(price_snapshot, described)
-    TrainingTable(described, returns, spec, origin).save(Path(table.path))
-    rows = _write_reference(described, spec, Path(reference.path))
-    # Every pod that reads the artifact gets these words as arguments: a count, not a list.
+    features = described.features
+    origin = _origin(price_snapshot, features)
+    TrainingTable(features, described.returns, spec, origin).save(Path(table.path))
+    rows = _write_reference(features, spec, Path(reference.path))
+    # Every pod that reads the artifact gets this metadata as arguments: a count, not a list.
     table.metadata.update(
-        origin | {"symbols": len(described.symbols)},
+        origin | {"symbols": len(features.symbols)},
         features=len(spec.names),
         spec_digest=spec.digest,
-        leaks=[finding.to_dict() for finding in leaks],
+        leaks=[finding.to_dict() for finding in described.leaks],
     )
     reference.metadata.update(snapshot=price_snapshot.id, rows=rows)
+
+
+def named_in(snapshot: "Snapshot", symbols: str) -> tuple[str, ...]:
+    """The symbols of a parameter as the snapshot writes them; none for all."""
+    known = {symbol.upper(): symbol for symbol in snapshot.symbols}
+    return tuple(known.get(symbol.upper(), symbol) for symbol in listed(symbols))
 
 
 def until(prices: "pd.DataFrame", train_until: str) -> "pd.DataFrame":
@@ -113,17 +95,17 @@ def until(prices: "pd.DataFrame", train_until: str) -> "pd.DataFrame":
     try:
         if len(train_until) <= len("2026-01-31"):
             last = datetime.combine(date.fromisoformat(train_until), time.max)
-            kept = prices[prices[SESSION] <= last]
+            chosen = prices[prices[SESSION] <= last]
         else:
             instant = datetime.fromisoformat(train_until)
             instant = instant if instant.tzinfo else instant.replace(tzinfo=UTC)
-            kept = prices[prices[TIMESTAMP] <= instant]
+            chosen = prices[prices[TIMESTAMP] <= instant]
     except ValueError as error:
         raise InvalidSettings(rule, f"{train_until!r}", "Write it like 2026-01-31") from error
-    if kept.empty:
+    if chosen.empty:
         first = prices[TIMESTAMP].min().isoformat()
         raise InvalidSettings(rule, f"{train_until}; the first bar closed {first}")
-    return kept.reset_index(drop=True)
+    return chosen.reset_index(drop=True)
 
 
 def _origin(snapshot: "Snapshot", table: "FeatureTable") -> dict[str, object]:

@@ -1,5 +1,7 @@
 """Fetch: one shard's prices from a source, as they come."""
 
+from typing import Optional
+
 from kfp import dsl
 
 from components.image import IMAGE
@@ -15,6 +17,7 @@ def fetch(
     interval: str,
     dataset: str,
     bars: dsl.Output[dsl.Dataset],
+    kept: Optional[dsl.Input[dsl.Dataset]] = None,  # noqa: UP045
 ) -> None:
     """Ask a source for every n-th symbol, beginning with the shard's own.
 
@@ -26,6 +29,7 @@ def fetch(
         interval: bar interval: 1h, 2h, 4h or 1d.
         dataset: name of the data set in the lake that may stand in for a source that fails.
         bars: what the source gave, not judged, or why it gave nothing.
+        kept: symbols to ask for besides, if they can be had; none where no step looked for them.
     """
     from components.fetch.step import run
 
@@ -36,5 +40,6 @@ def fetch(
         source_options=source_options,
         interval=interval,
         dataset=dataset,
+        kept=kept,
         bars=bars,
     )

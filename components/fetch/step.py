@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from components.artifacts import Artifact
-from components.parameters import listed, read_options
+from components.parameters import listed, listed_in_file, read_options
 from components.report import reported
 from forecasting.settings import Settings
 
@@ -18,6 +18,7 @@ def run(
     interval: str,
     dataset: str,
     bars: Artifact,
+    kept: Artifact | None = None,
 ) -> None:
     """Fetch one shard; see the component for the arguments.
 
@@ -45,6 +46,7 @@ def run(
         symbols=listed(symbols),
         interval=interval,
         may_fail=Lake(settings.lake).holds(dataset),
+        kept=listed_in_file(kept),
     )
     part.save(Path(bars.path))
     bars.metadata.update(

@@ -1,6 +1,6 @@
 """Ingest: what the shards fetched, judged bar by bar, frozen in the lake as one snapshot."""
 
-from typing import List  # noqa: UP035 - KFP reads List[Artifact] only
+from typing import List, Optional  # noqa: UP035 - KFP reads List[Artifact] only
 
 from kfp import dsl
 
@@ -18,6 +18,7 @@ def ingest(
     dataset: str,
     prices: dsl.Output[dsl.Dataset],
     quality: dsl.Output[dsl.Markdown],
+    kept: Optional[dsl.Input[dsl.Dataset]] = None,  # noqa: UP045
 ) -> str:
     """Put fetched prices together, quarantine what is wrong with them, and freeze a snapshot.
 
@@ -30,6 +31,7 @@ def ingest(
         dataset: name of the data set in the lake that the bars are added to.
         prices: the snapshot's manifest; the bars themselves lie in the lake.
         quality: what was quarantined, by the name of its fault.
+        kept: symbols to ask for besides, if they can be had; none where no step looked for them.
 
     Returns:
         The snapshot's content hash: the same bars have the same one.
@@ -43,6 +45,7 @@ def ingest(
         source_options=source_options,
         interval=interval,
         dataset=dataset,
+        kept=kept,
         prices=prices,
         quality=quality,
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from components.artifacts import Artifact
-from components.parameters import listed, read_options
+from components.parameters import listed, listed_in_file, read_options
 from components.report import PROGRESS, reported, tell
 from forecasting.prices.quality.catalogue import FAULTS
 from forecasting.settings import Settings
@@ -32,6 +32,7 @@ def run(
     dataset: str,
     prices: Artifact,
     quality: Artifact,
+    kept: Artifact | None = None,
 ) -> str:
     """Gather, judge and freeze prices; see the component for the arguments.
 
@@ -52,7 +53,7 @@ def run(
     lake = Lake(settings.lake)
     parts = [FetchedPart.load(Path(one.path)) for one in fetched]
     opened = open_source(source, settings, **read_options(source_options))
-    done = ingest_prices(
+    ingested = ingest_prices(
         Gathered(opened, parts),
         lake,
         dataset,
@@ -60,27 +61,28 @@ def run(
         interval=interval,
         last_good_days=settings.last_good_days,
         secondary=open_secondary(opened, settings),
+        kept=listed_in_file(kept),
     )
-    snapshot = done.snapshot
-    for note in done.notes:
+    snapshot = ingested.snapshot
+    for note in ingested.notes:
         tell("ingest", "", PROGRESS, message=note)
     Path(prices.path).write_bytes(snapshot.to_bytes())
     faulty = lake.quarantine(snapshot)
     prices.metadata.update(
-        _words(snapshot),
-        fallback=done.fallback,
+        _metadata(snapshot),
+        fallback=ingested.fallback,
         quarantined=dict(Counter(faulty["fault"])),
-        repaired=dict(done.repairs),
-        reported=dict(Counter(finding.fault for finding in done.findings)),
+        repaired=dict(ingested.repairs),
+        reported=dict(Counter(finding.fault for finding in ingested.findings)),
     )
-    Path(quality.path).write_text(_quality(faulty, done))
+    Path(quality.path).write_text(_quality(faulty, ingested))
     return snapshot.id
 
 
-def _words(snapshot: "Snapshot") -> dict[str, object]:
+def _metadata(snapshot: "Snapshot") -> dict[str, object]:
     return {
         **snapshot.facts(),
-        # Every pod that reads the artifact gets these words as arguments: a count, not a list.
+        # Every pod that reads the artifact gets this metadata as arguments: a count, not a list.
         "symbols": len(snapshot.symbols),
         "first": snapshot.first.isoformat(),
         "last": snapshot.last.isoformat(),
@@ -89,9 +91,9 @@ def _words(snapshot: "Snapshot") -> dict[str, object]:
     }
 
 
-def _quality(faulty: "pd.DataFrame", done: "Ingested") -> str:
+def _quality(faulty: "pd.DataFrame", ingested: "Ingested") -> str:
     """What a person wants to know of a snapshot's quality, as Markdown."""
-    snapshot = done.snapshot
+    snapshot = ingested.snapshot
     lines = [
         f"## {snapshot.rows} bars of {len(snapshot.symbols)} symbols, {len(faulty)} in quarantine",
         "",
@@ -101,7 +103,7 @@ def _quality(faulty: "pd.DataFrame", done: "Ingested") -> str:
             f"fetched {snapshot.fetched_at:%Y-%m-%d %H:%M} UTC."
         ),
         "",
-        *(f"- {note}" for note in done.notes),
+        *(f"- {note}" for note in ingested.notes),
     ]
     if len(faulty):
         counts = Counter(zip(faulty["symbol"], faulty["fault"], strict=True))
@@ -110,13 +112,13 @@ def _quality(faulty: "pd.DataFrame", done: "Ingested") -> str:
             f"| {symbol} | {fault} | {count} | {FAULTS[fault].rule} |"
             for (symbol, fault), count in sorted(counts.items())
         ]
-    if done.findings:
-        lines += ["", "| symbol | told, not taken out | what was found |", "|---|---|---|"]
-        shown = done.findings[:_SHOWN]
+    if ingested.findings:
+        lines += ["", "| symbol | reported, not removed | what was found |", "|---|---|---|"]
+        shown = ingested.findings[:_SHOWN]
         lines += [f"| {finding.symbol} | {finding.fault} | {finding.found} |" for finding in shown]
-        if len(done.findings) > _SHOWN:
-            lines += ["", f"And {len(done.findings) - _SHOWN} more."]
-    if done.repairs:
-        mended = ", ".join(f"{count} {name}" for name, count in sorted(done.repairs.items()))
+        if len(ingested.findings) > _SHOWN:
+            lines += ["", f"And {len(ingested.findings) - _SHOWN} more."]
+    if ingested.repairs:
+        mended = ", ".join(f"{count} {name}" for name, count in sorted(ingested.repairs.items()))
         lines += ["", f"Mended without loss: {mended}."]
     return "\n".join(lines) + "\n"

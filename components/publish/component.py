@@ -1,4 +1,4 @@
-"""Publish: the newest feature rows, for the predictors to load."""
+"""Publish: the newest feature rows of every specification in use, for the predictors to load."""
 
 from kfp import dsl
 
@@ -10,18 +10,19 @@ def publish(
     *,
     snapshot: str,
     dataset: str,
-    table: dsl.Input[dsl.Dataset],
+    symbols: str,
 ) -> str:
-    """Write the newest rows of every symbol to the lake, where predictors look for them.
+    """Describe a snapshot for every specification in use, and write the newest rows to the lake.
 
     Args:
-        snapshot: content hash of the snapshot the features describe.
+        snapshot: content hash of the snapshot to describe.
         dataset: the data set in the lake.
-        table: features and horizon returns, one row per bar.
+        symbols: tickers separated by commas, empty for all of the snapshot; what is published
+            before any version needs anything.
 
     Returns:
-        The SHA-256 of what was published.
+        The SHA-256 of what was published for the champion, or for the first that needs features.
     """
     from components.publish.step import run
 
-    return run(snapshot=snapshot, dataset=dataset, table=table)
+    return run(snapshot=snapshot, dataset=dataset, symbols=symbols)

@@ -1,45 +1,75 @@
-"""The publish step: the newest feature rows -> the lake, where predictors look."""
+"""The publish step: a snapshot -> the newest feature rows of every specification in use.
 
-from datetime import UTC, datetime
-from pathlib import Path
+Tested bit for bit against what was trained on, in tests/contract/test_parity.py.
+"""
 
-from components.artifacts import Artifact, listed_in
-from components.report import reported
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING
+
+from components.features.step import named_in
+from components.parameters import listed
+from components.report import PROGRESS, reported, tell
+from forecasting.adapters.registry.in_use import VersionInUse, versions_in_use
 from forecasting.settings import Settings
+
+if TYPE_CHECKING:
+    from forecasting.adapters.lake.lake import Lake
 
 
 @reported("publish")
-def run(*, snapshot: str, dataset: str, table: Artifact) -> str:
+def run(*, snapshot: str, dataset: str, symbols: str) -> str:
     """Publish the newest rows of every symbol; see the component for the arguments.
 
     Raises:
-        LeakFound: the checks of the features step found a leak, or were not made.
-        Corrupted: what they found cannot be read.
+        LeakFound: the checks found a leak; the features published before stay.
         ShortHistory: no symbol has a usable row.
+        UnknownSymbol: the snapshot holds no symbol of a specification.
+        NotReady: the snapshot lacks a symbol that is served now.
     """
-    from components.training_table import TrainingTable
     from forecasting.adapters.lake.lake import Lake
-    from forecasting.features.online import serve_features
-    from forecasting.leakage.findings import LeakFinding, refuse_leaks
-    from forecasting.prices.calendar import horizon_times
+    from forecasting.adapters.lake.publish import World, refresh_published
+    from forecasting.features.spec import FeatureSpec
 
-    refuse_leaks([LeakFinding.from_dict(finding) for finding in listed_in(table, "leaks")])
-    lake = Lake(Settings().lake)
+    settings = Settings()
+    lake = Lake(settings.lake)
     price_snapshot = lake.snapshot(dataset, snapshot)
-    record = lake.last_fetch(dataset)
-    newest = lake.latest(dataset).id == price_snapshot.id
-    described = TrainingTable.load(Path(table.path))
-    served = serve_features(
-        described.features,
-        described.spec,
-        snapshot_id=price_snapshot.id,
-        dataset=price_snapshot.dataset,
-        source=price_snapshot.source,
-        replay=price_snapshot.replay,
-        synthetic=price_snapshot.synthetic,
-        fetched_at=price_snapshot.fetched_at,
-        created_at=datetime.now(UTC),
-        fallback=record.sentence if record and newest else "",
-        horizon_times=lambda symbol, last: horizon_times(symbol, last, price_snapshot.interval),
+    named = named_in(price_snapshot, symbols)
+    asked = FeatureSpec(
+        interval=price_snapshot.interval, symbols=tuple(sorted(named or price_snapshot.symbols))
     )
-    return lake.publish_features(dataset, served)
+    world = World(partial(versions_in_use, settings), partial(_answered_since, settings))
+    published = refresh_published(lake, price_snapshot, asked, world, _say)
+    _compare(lake, dataset, listed(symbols), published.champion)
+    if published.failures:
+        raise published.failures[0]
+    return next(iter(published.ids.values()))
+
+
+def _compare(
+    lake: "Lake", dataset: str, symbols: Sequence[str], champion: VersionInUse | None
+) -> None:
+    """Say, and note for the metrics, where other symbols are asked for than the champion knows."""
+    from forecasting.rollout.asked import AskedPrices
+
+    if champion is None:
+        return
+    asked, known = AskedPrices(tuple(symbols)), champion.spec.symbols
+    for sentence in asked.differences(f"champion v{champion.version}", dataset, known):
+        _say(sentence)
+    lake.note_differing_symbols(dataset, sum(map(len, asked.differing(known))))
+
+
+def _answered_since(settings: Settings, instant: datetime) -> list[str]:
+    from forecasting.adapters.prediction_log.log import PredictionLog
+
+    log = PredictionLog(settings.prediction_log)
+    try:
+        return log.versions_since(instant)
+    finally:
+        log.close()
+
+
+def _say(sentence: str) -> None:
+    tell("publish", "", PROGRESS, message=sentence)

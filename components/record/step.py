@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from components.artifacts import Artifact
-from components.run_notes import StepNote, kept, run_id
+from components.run_notes import StepNote, read_notes, run_id
 from forecasting.errors import InvalidSettings
 from forecasting.settings import Settings
 
@@ -33,7 +33,7 @@ def run(*, job: str, last_step: str, dataset: str, outcome: Artifact) -> None:
         raise InvalidSettings(
             "the record step belongs to a run on a cluster", "BELLWETHER_PIPELINE_RUN is not set"
         )
-    notes = kept(settings.lake, name)
+    notes = read_notes(settings.lake, name)
     summary = markdown(job, name, notes, last_step)
     Path(outcome.path).write_text(summary)
     sys.stdout.write(summary)
@@ -79,10 +79,10 @@ def _reasons(notes: Sequence[StepNote]) -> list[str]:
 
 def _sentence(note: StepNote) -> str:
     error = note.error
-    found = f": {error['found']}" if error.get("found") else ""
+    detail = f": {error['found']}" if error.get("found") else ""
     remedy = f" {error['remedy']}." if error.get("remedy") else ""
-    words = f"{error.get('rule', '')}{found}. ({error.get('kind', 'error')}){remedy}"
-    return " ".join(words.split())
+    sentence = f"{error.get('rule', '')}{detail}. ({error.get('kind', 'error')}){remedy}"
+    return " ".join(sentence.split())
 
 
 def _state(note: StepNote) -> str:

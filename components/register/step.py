@@ -9,14 +9,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from components.artifacts import Artifact
+from components.artifacts import Artifact, listed_in
+from components.provenance import training_request
 from components.register.links import pipeline_links, registered_markdown
 from components.report import PROGRESS, reported, tell
 from forecasting.adapters.registry.ledger import Ledger
-from forecasting.adapters.registry.reader import BUNDLE, ModelVersion
+from forecasting.adapters.registry.records import (
+    BUNDLE,
+    REQUEST,
+    ModelVersion,
+    require_champions_dataset,
+)
 from forecasting.adapters.registry.registry import CandidateRun, Registry
-from forecasting.errors import PromotionConflict
+from forecasting.adapters.signing_keys import signer_of, trusted_keys_of
+from forecasting.errors import InvalidSettings, LeakFound, PromotionConflict
 from forecasting.evaluation.promotion_outcome import joined, verdict_tags
+from forecasting.leakage.findings import LeakFinding, refuse_leaks
 from forecasting.models.candidates import NULL_MODEL
 from forecasting.settings import Settings
 
@@ -58,25 +66,31 @@ def run(
     Raises:
         RegistryUnavailable: MLflow cannot be reached.
         PromotionConflict: the champion changed since the verdict; it was not replaced.
+        BundleRejected: a bundle is not the one its training step says it wrote, or the champion
+            is not signed or not in the ledger, where there are keys.
+        InvalidSettings: there are trusted keys and no key to sign with, or the champion learned
+            from another data set.
     """
-    from forecasting.bundle.bundle import read_manifest
-
     settings = Settings()
     ledger = Ledger(settings.prediction_log)
-    registry = Registry(settings.registry_url, settings.registered_model, ledger=ledger)
+    registry = _registry(settings, ledger)
     decision = json.loads((Path(evidence.path) / "decision.json").read_text())
-    found = [_Bundle(Path(one.path), *read_manifest(Path(one.path))) for one in bundles]
+    found = [_bundle(one) for one in bundles]
     by_kind = {one.kind: one for one in sorted(found, key=lambda one: one.kind)}
     facts = {**table.metadata, "dataset": dataset, "pipeline_run": pipeline_run}
+    facts[REQUEST] = training_request()
     links = pipeline_links(settings)
     best = decision["verdict"]["candidate"] or ""
     try:
         registry.repair()
         champion = registry.champion()
+        require_champions_dataset(champion, dataset, may_change=settings.dataset_may_change)
         _refuse_stale(decision, champion)
         files = _Files(reference, evidence, report, verdict)
         registration = _Registration(registry, decision, facts, files, settings.lake, links)
         runs = {kind: registration.log(bundle) for kind, bundle in by_kind.items()}
+        # What a version needs is there before the version is, so that whoever loads it finds it.
+        _publish(settings, table, dataset)
         versions: dict[str, str] = {}
         if champion is None:
             tell("register", "", PROGRESS, message="the random walk becomes the first champion")
@@ -112,6 +126,55 @@ def run(
         ledger.close()
     Path(registered.path).write_text(registered_markdown(outcome, settings, experiment))
     return json.dumps(outcome, sort_keys=True)
+
+
+def _publish(settings: Settings, table: Artifact, dataset: str) -> None:
+    """Publish the features of the training's own specification, as new as its snapshot has them.
+
+    A training that left later bars out describes the whole snapshot for it. Features that leak are
+    not published: the verdict names the leak.
+    """
+    from components.training_table import TrainingTable
+    from forecasting.adapters.lake.lake import Lake
+    from forecasting.adapters.lake.publish import described_for, publish_own, served_of
+
+    trained = TrainingTable.load(Path(table.path))
+    lake = Lake(settings.lake)
+    snapshot = lake.snapshot(dataset, str(trained.origin["snapshot"]))
+    try:
+        refuse_leaks([LeakFinding.from_dict(finding) for finding in listed_in(table, "leaks")])
+        whole = len(lake.read(snapshot, trained.features.symbols)) == len(trained.features.codes)
+        served = (
+            served_of(lake, snapshot, trained.features, trained.spec)
+            if whole
+            else described_for(lake, snapshot, trained.spec)
+        )
+    except LeakFound as leak:
+        tell("register", "", PROGRESS, message=f"no features are published: {leak}")
+        return
+    publish_own(lake, dataset, served)
+
+
+def _registry(settings: Settings, ledger: Ledger) -> Registry:
+    """The registry, with the key that signs its versions."""
+    signer, keys = signer_of(settings), trusted_keys_of(settings)
+    if keys is not None and signer is None:
+        raise InvalidSettings(
+            "where versions are served by signature, a training signs them",
+            "there are trusted keys, and no signing key",
+            "Set BELLWETHER_SIGNING_KEY",
+        )
+    return Registry(
+        settings.registry_url, settings.registered_model, ledger=ledger, signer=signer, keys=keys
+    )
+
+
+def _bundle(artifact: Artifact) -> _Bundle:
+    """A bundle, the one that its training step says it wrote."""
+    from forecasting.bundle.bundle import read_manifest
+
+    path, promised = Path(artifact.path), artifact.metadata.get("digest")
+    return _Bundle(path, *read_manifest(path, expected_digest=promised))
 
 
 class _Files:
@@ -215,10 +278,12 @@ class _Registration:
             **verdict_tags(verdict, reasons),
             "skill": str(self.decision["metrics"][bundle.kind].get("skill", "")),
         }
+        if request := self.facts.get(REQUEST):
+            judged[REQUEST] = str(request)
         registered = self.registry.find(bundle.digest, str(self.facts["snapshot"]))
         if registered is not None:
             self.registry.tag(registered.version, judged)
-            return registered
+            return self._signed(registered, bundle)
         tags = {
             "bundle_digest": bundle.digest,
             "kind": bundle.kind,
@@ -234,7 +299,15 @@ class _Registration:
             "pipeline_run": str(self.facts["pipeline_run"]),
             **self.links,
         }
-        return self.registry.register(run_id, tags)
+        return self._signed(self.registry.register(run_id, tags), bundle)
+
+    def _signed(self, record: ModelVersion, bundle: _Bundle) -> ModelVersion:
+        return self.registry.sign(
+            record,
+            bundle_digest=bundle.digest,
+            dataset=str(self.facts["dataset"]),
+            snapshot=str(self.facts["snapshot"]),
+        )
 
 
 def _flag(value: object) -> str:

@@ -1,4 +1,7 @@
-"""The train step: features -> out-of-sample forecasts and a bundle of one candidate, leak checked."""
+"""The train step: features -> out-of-sample forecasts and a bundle of one candidate, leak checked.
+
+Tested on real prices and a real registry, in tests/integration/test_training_pipeline.py.
+"""
 
 import json
 import os

@@ -14,10 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from forecasting.errors import InvalidSettings, Unavailable
 
 if TYPE_CHECKING:
-    from sqlalchemy import URL, Connection, Engine, Table
-
-READER: Final = "bellwether_reader"
-"""The role that may only read the prediction log, for dashboards."""
+    from sqlalchemy import URL, Column, Connection, Engine, Table
 
 _LOCK: Final = 5_201_314_159
 """Key of our advisory lock: any number that nobody else on the server takes."""
@@ -26,6 +23,18 @@ _BUSY_SECONDS: Final = 30.0
 _CONNECT_SECONDS: Final = 5
 _NO_DATABASE: Final = "3D000"
 _MADE_BY_A_RIVAL: Final = {"42P04", "23505", "42710"}
+_NO_RIGHT: Final = "42501"
+# A login that is refused carries no code; the server's sentence is all there is.
+_NO_LOGIN: Final = ("authentication failed", "permission denied for database", 'role "')
+REFUSED_REMEDY: Final = (
+    "Run `bellwether prepare`, as every start of MLflow's pod does: it makes tables and roles and "
+    "gives each role its rights. Which those are: SECURITY.md, 'Who may what'"
+)
+"""What to do for a role that lacks a right, or whose password is not the one it has."""
+
+_LOADING: Final = Lock()
+"""SQLAlchemy 2.1 loads a dialect by import and attribute: of two threads that do so for the first
+time, the second may find the module and not yet the attribute (AttributeError)."""
 
 
 class Database:
@@ -53,7 +62,11 @@ class Database:
         with self._opening:
             if self._engine is None:
                 engine = self._open()
-                _create(engine, table)
+                try:
+                    _create(engine, table)
+                except BaseException:
+                    engine.dispose()  # else each attempt leaves its connection open
+                    raise
                 self._engine = engine
             return self._engine
 
@@ -65,21 +78,23 @@ class Database:
                 self._engine = None
 
     def _open(self) -> "Engine":
-        from sqlalchemy import create_engine, event
+        from sqlalchemy import event
         from sqlalchemy.exc import ArgumentError
         from sqlalchemy.pool import NullPool
 
-        url = _parsed(self._url)
+        url = parsed_url(self._url)
         sqlite = url.get_backend_name() == "sqlite"
         options: dict[str, Any] = (
             {"pool_pre_ping": True} if self._often else {"poolclass": NullPool}
         )
         if sqlite and not self._often:
             options["connect_args"] = {"timeout": _BUSY_SECONDS}
+        elif url.get_backend_name() == "postgresql":
+            options["connect_args"] = {"connect_timeout": _CONNECT_SECONDS}
         if sqlite and url.database:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         try:
-            engine = create_engine(url, **options)
+            engine = _new_engine(url, **options)
         except (ArgumentError, ImportError) as error:
             raise InvalidSettings(
                 "a database's address must be an SQLAlchemy URL with an installed driver",
@@ -97,8 +112,18 @@ class Database:
             connection.execute("PRAGMA synchronous=NORMAL")
 
 
+def _new_engine(url: "URL", **options: Any) -> "Engine":
+    from sqlalchemy import create_engine
+
+    with _LOADING:
+        return create_engine(url, **options)
+
+
 def _create(engine: "Engine", table: "Table") -> None:
-    """Create the table unless it is there; a rival creating it at the same time is welcome."""
+    """Create the table unless it is there, and columns that an earlier release did not have.
+
+    A rival doing the same at the same time is welcome.
+    """
     from sqlalchemy import inspect
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -107,6 +132,22 @@ def _create(engine: "Engine", table: "Table") -> None:
     except SQLAlchemyError:
         if not inspect(engine).has_table(table.name):
             raise
+    for column in _missing_columns(engine, table):
+        words = f"{column.name} {column.type.compile(engine.dialect)}"
+        try:
+            with engine.begin() as connection:
+                connection.exec_driver_sql(f"ALTER TABLE {table.name} ADD COLUMN {words}")
+        except SQLAlchemyError:
+            if column in _missing_columns(engine, table):
+                raise
+
+
+def _missing_columns(engine: "Engine", table: "Table") -> "list[Column[Any]]":
+    """Columns of ours that the table in the database does not have; they may be null."""
+    from sqlalchemy import inspect
+
+    there = {str(column["name"]) for column in inspect(engine).get_columns(table.name)}
+    return [column for column in table.columns if column.name not in there and column.nullable]
 
 
 def make_database(url: str) -> bool:
@@ -116,49 +157,18 @@ def make_database(url: str) -> bool:
         InvalidSettings: the URL is none.
         Unavailable: the server does not answer, or does not let us.
     """
-    parsed = _parsed(url)
+    parsed = parsed_url(url)
     if parsed.get_backend_name() != "postgresql":
         return False
     try:
-        with _connected(parsed):
+        with server_connection(parsed):
             return False
     except _Missing:
         pass
     # A database is created from another one; every server has this one.
-    with _connected(parsed.set(database="postgres")) as connection:
+    with server_connection(parsed.set(database="postgres")) as connection:
         name = connection.dialect.identifier_preparer.quote(str(parsed.database))
-        return _unless_made(connection, f"CREATE DATABASE {name}")
-
-
-def make_reader(url: str, password: str, tables: tuple[str, ...]) -> None:
-    """Give the role `bellwether_reader` this password and the right to read some tables.
-
-    Raises:
-        Unavailable: the server does not answer, or does not let us.
-    """
-    parsed = _parsed(url)
-    if parsed.get_backend_name() != "postgresql":
-        return
-    from psycopg.sql import SQL, Identifier, Literal
-
-    role = Identifier(READER)
-    with _connected(parsed) as connection:
-        driver: Any = connection.connection.driver_connection
-
-        def sentence(text: str, **parts: Any) -> str:
-            return SQL(text).format(role=role, **parts).as_string(driver)
-
-        _unless_made(connection, sentence("CREATE ROLE {role} LOGIN"))
-        with _words(parsed):
-            for change in (
-                sentence("ALTER ROLE {role} LOGIN PASSWORD {word}", word=Literal(password)),
-                sentence(
-                    "GRANT CONNECT ON DATABASE {it} TO {role}", it=Identifier(str(parsed.database))
-                ),
-                sentence("GRANT USAGE ON SCHEMA public TO {role}"),
-                *(sentence("GRANT SELECT ON {it} TO {role}", it=Identifier(it)) for it in tables),
-            ):
-                connection.exec_driver_sql(change)
+        return unless_made(connection, f"CREATE DATABASE {name}")
 
 
 @contextmanager
@@ -170,11 +180,11 @@ def one_at_a_time(url: str, *, seconds: float) -> Iterator[None]:
     Raises:
         Unavailable: somebody else holds it longer than so many seconds, or the server is down.
     """
-    parsed = _parsed(url)
+    parsed = parsed_url(url)
     if parsed.get_backend_name() != "postgresql":
         yield
         return
-    with _connected(parsed) as connection:
+    with server_connection(parsed) as connection:
         deadline = time.monotonic() + seconds
         while not connection.exec_driver_sql(f"SELECT pg_try_advisory_lock({_LOCK})").scalar():
             if time.monotonic() > deadline:
@@ -187,11 +197,51 @@ def one_at_a_time(url: str, *, seconds: float) -> Iterator[None]:
         yield
 
 
+def unanswered(rule: str, url: str, error: Exception) -> Unavailable:
+    """The error for a database that was asked and did not do it.
+
+    Args:
+        rule: what must hold, where it is the server that does not answer.
+        url: SQLAlchemy URL of the database.
+        error: the driver's.
+    """
+    address = parsed_url(url)
+    words = str(getattr(error, "orig", None) or error).strip()
+    if is_refused(error):
+        return Unavailable(
+            "a component's database role must have the rights that its work takes",
+            f"{address.username} on {address.database}: {words.splitlines()[0]}",
+            REFUSED_REMEDY,
+        )
+    return Unavailable(
+        rule,
+        f"{address.render_as_string(hide_password=True)}: {words.splitlines()[0] if words else ''}",
+        "Check BELLWETHER_PREDICTION_LOG_URL and that the database is up",
+    )
+
+
+def is_refused(error: Exception) -> bool:
+    """Whether PostgreSQL answered, and refuses this role its login or what it asks."""
+    from sqlalchemy.exc import DBAPIError
+
+    if not isinstance(error, DBAPIError):
+        return False
+    words = str(error.orig)
+    return _code(error) == _NO_RIGHT or (
+        "FATAL:" in words and any(sign in words for sign in _NO_LOGIN)
+    )
+
+
 class _Missing(Exception):
     """There is no such database."""
 
 
-def _parsed(url: str) -> "URL":
+def parsed_url(url: str) -> "URL":
+    """An SQLAlchemy URL in its parts.
+
+    Raises:
+        InvalidSettings: it is none.
+    """
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
 
@@ -206,18 +256,26 @@ def _parsed(url: str) -> "URL":
 
 
 @contextmanager
-def _connected(url: "URL") -> Iterator["Connection"]:
-    """A connection that commits every statement by itself."""
-    from sqlalchemy import create_engine
+def server_connection(url: "URL", *, autocommit: bool = True) -> Iterator["Connection"]:
+    """A connection to a PostgreSQL server, closed at the end.
+
+    Args:
+        url: of a database on it.
+        autocommit: whether every statement commits by itself.
+
+    Raises:
+        InvalidSettings: the driver is not installed.
+        Unavailable: the server does not answer, or does not let us.
+    """
     from sqlalchemy.pool import NullPool
 
-    with _words(url):
+    with in_words(url):
         try:
-            engine = create_engine(
+            engine = _new_engine(
                 url.set(drivername="postgresql+psycopg"),
                 poolclass=NullPool,
-                isolation_level="AUTOCOMMIT",
                 connect_args={"connect_timeout": _CONNECT_SECONDS},
+                **({"isolation_level": "AUTOCOMMIT"} if autocommit else {}),
             )
         except ImportError as error:
             raise InvalidSettings(
@@ -230,11 +288,16 @@ def _connected(url: "URL") -> Iterator["Connection"]:
         connection.close()
 
 
-def _unless_made(connection: "Connection", sentence: str) -> bool:
+def unless_made(connection: "Connection", sentence: str) -> bool:
+    """Execute a CREATE; whether it made something. A rival who was quicker is welcome.
+
+    Raises:
+        Unavailable: the server does not let us.
+    """
     from sqlalchemy.exc import DBAPIError
 
     try:
-        with _words(connection.engine.url):
+        with in_words(connection.engine.url):
             connection.exec_driver_sql(sentence)
     except Unavailable as error:
         cause = error.__cause__
@@ -245,7 +308,8 @@ def _unless_made(connection: "Connection", sentence: str) -> bool:
 
 
 @contextmanager
-def _words(url: "URL") -> Iterator[None]:
+def in_words(url: "URL") -> Iterator[None]:
+    """Turn what the driver raises while something is prepared into `Unavailable`."""
     from sqlalchemy.exc import DBAPIError
 
     try:

@@ -27,7 +27,11 @@ from forecasting.errors import (
     StaleData,
     from_record,
 )
-from forecasting.inference_protocol.messages import DEFAULT_OUTPUTS, render_message
+from forecasting.inference_protocol.messages import (
+    ALL_OR_NOTHING,
+    DEFAULT_OUTPUTS,
+    render_message,
+)
 from forecasting.inference_protocol.tensors import Tensor
 from forecasting.instants import from_milliseconds, to_milliseconds
 from forecasting.schema import MAX_HORIZON
@@ -38,6 +42,9 @@ if TYPE_CHECKING:
     from forecasting.settings import Settings
 
 _JSON: Final = {"content-type": "application/json"}
+
+_OF_A_GATEWAY: Final = (502, 503, 504)
+"""What a gateway answers by itself, without our JSON, when nothing behind it answers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -206,6 +213,14 @@ class InferenceClient(LazyClient):
         """
         return [str(symbol) for symbol in self.metadata(version).get("symbols", [])]
 
+    def reachable(self) -> bool:
+        """Whether anything answers at the address, whatever it says."""
+        try:
+            self._ask("GET", "/v2")
+        except ServerUnavailable:
+            return False
+        return True
+
     def ready(self, version: str | None = None) -> bool:
         """Whether the model would answer now.
 
@@ -235,7 +250,10 @@ class InferenceClient(LazyClient):
     def _infer(
         self, tensors: list[Tensor], version: str | None, *, baseline: bool, request_id: str
     ) -> list[SymbolForecast]:
-        fields: dict[str, Any] = {"id": request_id} if request_id else {}
+        # Forecasts come back in the order of the symbols, so one that is missing is an error.
+        fields: dict[str, Any] = {"parameters": {ALL_OR_NOTHING: True}}
+        if request_id:
+            fields["id"] = request_id
         if baseline:
             fields["outputs"] = [{"name": name} for name in (*DEFAULT_OUTPUTS, "baseline")]
         body, _ = render_message(fields, "inputs", tensors)
@@ -243,7 +261,7 @@ class InferenceClient(LazyClient):
         try:
             return _forecasts(answer)
         except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise self._not_ours(f"an answer without {error!r}") from error
+            raise self._unexpected_answer(f"an answer without {error!r}") from error
 
     def _ask(self, method: str, path: str, body: bytes | None = None) -> "Response":
         from httpx import HTTPError, InvalidURL
@@ -256,7 +274,8 @@ class InferenceClient(LazyClient):
             raise ServerUnavailable(
                 "the model server must be reachable",
                 f"{self._url}: {error or type(error).__name__}",
-                "Start it, or correct BELLWETHER_INFERENCE_URL",
+                "Start one here (bellwether demo, or bellwether serve), or correct "
+                "BELLWETHER_INFERENCE_URL",
             ) from error
 
     def _read(self, response: "Response") -> dict[str, Any]:
@@ -272,13 +291,20 @@ class InferenceClient(LazyClient):
             wait = response.headers.get("retry-after", "")
             raise RateLimited(
                 sentence or "the server asks to wait",
-                retry_after=float(wait) if wait.isdigit() else None,
+                retry_after=float(wait) if wait.isdecimal() else None,
+            )
+        if not isinstance(sentence, str) and status in _OF_A_GATEWAY:
+            raise ServerUnavailable(
+                "a model server must stand behind the gateway",
+                f"{self._url} answered with status {status}, and no model server behind it did",
+                "Ask again in a minute; on a cluster, bellwether rollout status says which version is "
+                "not ready, and why",
             )
         if not isinstance(sentence, str):
-            raise self._not_ours(f"status {status}, {response.text[:200]!r}")
+            raise self._unexpected_answer(f"status {status}, {response.text[:200]!r}")
         raise _error(status, document.get("kind"), sentence)
 
-    def _not_ours(self, found: str) -> ServerUnavailable:
+    def _unexpected_answer(self, found: str) -> ServerUnavailable:
         return ServerUnavailable(
             "the address must be that of a Bellwether model server",
             f"{self._url} answered: {found}",

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from forecasting.adapters.lake.lake import Lake
 from forecasting.adapters.lake.snapshot import Snapshot
 from forecasting.adapters.market.fallback import fetch_or_last_good
+from forecasting.adapters.market.kept import judge_with_kept
 from forecasting.adapters.market.secondary import Secondary
 from forecasting.adapters.market.source import PriceSource
 from forecasting.clock import utc_now
@@ -26,7 +28,7 @@ class Ingested:
         notes: what there is to know about the prices, in sentences; the snapshot has them too.
         fallback: whether the source failed and the last good snapshot stands in.
         repairs: blemishes mended without loss, by name; see `forecasting.prices.quality.catalogue`.
-        findings: what is told of bars that stay.
+        findings: what is reported of bars that stay.
     """
 
     snapshot: Snapshot
@@ -45,6 +47,7 @@ def ingest_prices(
     interval: str,
     last_good_days: float,
     secondary: Secondary | None = None,
+    kept: Sequence[str] = (),
 ) -> Ingested:
     """Fetch bars, judge them, and append what is new to a data set of the lake.
 
@@ -56,6 +59,7 @@ def ingest_prices(
         interval: bar interval.
         last_good_days: oldest snapshot that may stand in when the source fails, in days.
         secondary: the provider that stands in where it agrees with the source, if there is one.
+        kept: symbols that were asked for besides, if they could be had.
 
     Raises:
         UnknownSymbol: the source does not know a symbol.
@@ -70,15 +74,16 @@ def ingest_prices(
         source,
         lake,
         dataset,
-        symbols=symbols,
+        symbols=(*symbols, *kept),
         interval=interval,
         last_good_days=last_good_days,
         secondary=secondary,
     )
     if fetched.fallback:
         return Ingested(lake.latest(dataset), fetched.notes, fallback=True, repairs={})
-    judged = judge(fetched.bars, now=utc_now(), interval=interval, held=_held(lake, dataset))
-    notes = (*fetched.notes, fetched.survivorship.sentence, *judged.notes)
+    judge_bars = partial(judge, now=utc_now(), interval=interval, stored=_stored(lake, dataset))
+    judged, refused = judge_with_kept(fetched.bars, kept, judge_bars)
+    notes = (*fetched.notes, fetched.survivorship.sentence, *judged.notes, *refused)
     snapshot = lake.append(
         dataset,
         judged,
@@ -100,7 +105,7 @@ def ingest_prices(
     )
 
 
-def _held(lake: Lake, dataset: str) -> "pd.DataFrame | None":
+def _stored(lake: Lake, dataset: str) -> "pd.DataFrame | None":
     """Bars of the newest snapshot, if there is one."""
     try:
         return lake.read(lake.latest(dataset))

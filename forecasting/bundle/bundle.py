@@ -12,9 +12,9 @@ The bundle's digest is the SHA-256 of manifest.json. Loading needs NumPy and onn
 Nothing is parsed before its digest holds, every file is read once, and no pickle is ever read.
 """
 
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from forecasting.features.build import FeatureSpec
 from forecasting.features.targets import SignalRule
 from forecasting.models.quantiles import KNOTS, QuantileTable, signals
 from forecasting.npz import npy_bytes, npz_bytes
+from forecasting.path_names import require_digest
 from forecasting.schema import MAX_HORIZON, QUANTILE_LEVELS
 
 if TYPE_CHECKING:
@@ -140,14 +141,16 @@ def write_bundle(
     differs between two such runs, such as the time of day.
 
     Args:
-        directory: where the bundle is to be; one that is there is replaced.
+        directory: where the bundle is to be; a bundle that is there, or an empty folder, is
+            replaced.
         trained: the candidate.
         spec: how its features were built.
         training: where it comes from: snapshot, source, symbols, first, last, git revision, ...
         signal: the signal rule to serve.
 
     Raises:
-        BundleRejected: the export differs from the model, or would be refused when loaded.
+        BundleRejected: the export differs from the model, or would be refused when loaded, or
+            something else than a bundle is there already.
     """
     from forecasting.bundle.onnx_writer import to_onnx
     from forecasting.models.candidates import Learner
@@ -200,9 +203,11 @@ def read_manifest(
     Raises:
         BundleRejected: there is none, its digest is another, or it breaks the format.
     """
+    if expected_digest is not None:
+        require_digest(expected_digest, "the digest a bundle is expected to have")
     raw = form.read_file(directory / form.MANIFEST)
     digest = form.sha256(raw)
-    if expected_digest is not None and digest != expected_digest.lower():
+    if expected_digest is not None and digest != expected_digest:
         raise BundleRejected(
             "the manifest's SHA-256 must be the one the registry holds",
             f"{digest}, expected {expected_digest}",
@@ -253,21 +258,28 @@ def load_bundle(directory: Path, *, expected_digest: str | None = None) -> Bundl
 def _place(directory: Path, content: dict[str, bytes], digest: str) -> None:
     """Write the files beside `directory`, load them as a server would, then put them there."""
     directory.parent.mkdir(parents=True, exist_ok=True)
-    draft = directory.with_name(f".{directory.name}.part")
-    old = directory.with_name(f".{directory.name}.old")
-    for folder in (draft, old):
-        shutil.rmtree(folder, ignore_errors=True)
-    draft.mkdir()
-    try:
+    # A folder of our own: only it, and the bundle that gives way into it, is ever removed.
+    with TemporaryDirectory(dir=directory.parent, prefix=f".{directory.name[:40]}.") as own:
+        draft, old = Path(own) / "new", Path(own) / "old"
+        draft.mkdir()
         for name, data in content.items():
             (draft / name).write_bytes(data)
         load_bundle(draft, expected_digest=digest)
         if directory.exists():
+            _refuse_other_files(directory)
             directory.replace(old)
         draft.replace(directory)
-    finally:
-        for folder in (draft, old):
-            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _refuse_other_files(directory: Path) -> None:
+    """Refuse to replace what is neither empty nor a bundle."""
+    found = {path.name for path in directory.iterdir()} if directory.is_dir() else {"a file"}
+    if found and form.MANIFEST not in found:
+        raise BundleRejected(
+            "a bundle is written where nothing, or another bundle, is",
+            f"{directory} holds {', '.join(sorted(found)[:5])}",
+            "Name another folder",
+        )
 
 
 def _open(model: bytes) -> Any:
@@ -306,12 +318,13 @@ def _spec_and_rule(manifest: dict[str, Any]) -> tuple[FeatureSpec, SignalRule]:
     try:
         spec = FeatureSpec.from_dict(manifest["feature_spec"])
         rule = SignalRule(**manifest["signal"])
+        selected = set(manifest["selected_features"])
     except (InvalidInput, TypeError, ValueError, KeyError) as fault:
         raise BundleRejected(
             "feature_spec and signal must be ones this version knows", str(fault), form.REMEDY
         ) from fault
     names = manifest["feature_names"]
-    if list(spec.names) != names or not set(manifest["selected_features"]) <= set(names):
+    if list(spec.names) != names or not selected <= set(names):
         raise BundleRejected(
             "feature_names must be those of feature_spec, and selected_features among them",
             f"{len(names)} names",

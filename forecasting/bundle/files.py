@@ -19,6 +19,7 @@ from forecasting.errors import BundleRejected
 from forecasting.models.candidates import NULL_MODEL
 from forecasting.models.quantiles import GRID, KNOTS
 from forecasting.npz import load_npy, load_npz, unpacked_size
+from forecasting.path_names import is_digest, is_plain_name
 from forecasting.schema import MAX_HORIZON, QUANTILE_LEVELS
 
 FORMAT: Final = "bellwether-bundle/1"
@@ -116,6 +117,8 @@ def parse_manifest(raw: bytes) -> dict[str, Any]:
             raise BundleRejected(
                 f"this version serves bundles whose {name} is {value}", str(manifest[name]), REMEDY
             )
+    if not is_plain_name(manifest["kind"]):
+        raise BundleRejected("a bundle's kind must be a plain name", manifest["kind"][:80], REMEDY)
     if not manifest["feature_names"]:
         raise BundleRejected("a model needs at least one feature", "0 feature_names", REMEDY)
     _check_files(manifest["files"])
@@ -130,7 +133,7 @@ def _check_files(files: dict[str, Any]) -> None:
             f"the manifest lists {', '.join(sorted(names))}",
             REMEDY,
         )
-    if not all(isinstance(digest, str) and len(digest) == 64 for digest in files.values()):
+    if not all(is_digest(digest) for digest in files.values()):
         raise BundleRejected("the manifest gives a SHA-256 for every file", str(files), REMEDY)
 
 

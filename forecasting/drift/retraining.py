@@ -61,16 +61,16 @@ def reason_to_retrain(
 
 def _bars_in_a_row(runs: Sequence[DriftSummary]) -> list[DriftSummary]:
     """The newest run of each newest bar, newest first, while all found drift of one version."""
-    found: list[DriftSummary] = []
+    recent: list[DriftSummary] = []
     for run in reversed(runs):
-        if found and run.data_now == found[-1].data_now:
+        if recent and run.data_now == recent[-1].data_now:
             continue
         # What was asked for on earlier drift is settled by that training.
         if (
             not run.drifted
             or run.retrain
-            or (found and run.model_version != found[0].model_version)
+            or (recent and run.model_version != recent[0].model_version)
         ):
             break
-        found.append(run)
-    return found
+        recent.append(run)
+    return recent

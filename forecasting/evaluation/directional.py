@@ -93,14 +93,14 @@ def hit_rate(forecast: Floats, realised: Floats, periods: Ints, *, horizon: int)
         periods: number of each row's period in time order, shape [n].
         horizon: periods a forecast reaches ahead.
     """
-    taken = (periods % max(horizon, 1) == 0) & np.isfinite(realised)
-    taken &= (forecast != 0) & (realised != 0)
-    count = int(taken.sum())
+    counted = (periods % max(horizon, 1) == 0) & np.isfinite(realised)
+    counted &= (forecast != 0) & (realised != 0)
+    count = int(counted.sum())
     if count == 0:
         return HitRate(float("nan"), float("nan"), float("nan"), 0, 0.0)
-    hits = (np.sign(forecast[taken]) == np.sign(realised[taken])).astype(np.float64)
+    hits = (np.sign(forecast[counted]) == np.sign(realised[counted])).astype(np.float64)
     share = float(hits.mean())
-    clusters = np.bincount(periods[taken], weights=hits - share)
+    clusters = np.bincount(periods[counted], weights=hits - share)
     variance = float(clusters @ clusters) / count**2
     effective = float(count)
     if variance > 0:

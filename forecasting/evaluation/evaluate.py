@@ -206,10 +206,12 @@ def evaluate(
     ranks = ranks_of(panel, sorted({*reported, min(null_forecasts.signal_horizon, panel.horizon)}))
     sums = {name: sum_losses(candidate, panel) for name, candidate in candidates.items()}
     challengers = [name for name in candidates if name not in {NULL_MODEL, incumbent}]
-    tried = {name: int((trials or {}).get(name, 1)) for name in candidates}
+    trial_counts = {name: int((trials or {}).get(name, 1)) for name in candidates}
     overlap = panel.lags(panel.horizon) + 1
-    tests = _test(sums, challengers, tried, overlap=overlap, draws=repetitions, seed=seed)
-    accounts = _accounts(candidates, challengers, tried, threshold=threshold, slippage=slippage)
+    tests = _test(sums, challengers, trial_counts, overlap=overlap, draws=repetitions, seed=seed)
+    accounts = _accounts(
+        candidates, challengers, trial_counts, threshold=threshold, slippage=slippage
+    )
     null_direction = direction_of(null_forecasts, panel, ranks, threshold)
     evaluated: dict[str, CandidateEvaluation] = {}
     for name, forecasts in candidates.items():
@@ -220,7 +222,7 @@ def evaluate(
         evaluated[name] = CandidateEvaluation(
             kind=forecasts.kind,
             params=dict(forecasts.params),
-            trials=tried[name],
+            trials=trial_counts[name],
             levels=tuple(forecasts.levels),
             **vars(scores),
             **vars(direction),
@@ -278,7 +280,7 @@ class _Tests:
 def _test(
     sums: Mapping[str, LossSums],
     challengers: Sequence[str],
-    tried: Mapping[str, int],
+    trial_counts: Mapping[str, int],
     *,
     overlap: int,
     draws: int,
@@ -296,7 +298,7 @@ def _test(
         spa = superior_predictive_ability(
             null_losses, rivals, overlap=overlap, draws=draws, seed=seed
         )
-    searched = settings_tried({name: tried[name] for name in challengers})
+    searched = settings_tried({name: trial_counts[name] for name in challengers})
     return _Tests(
         periods=int(known.sum()),
         spa_p_value=spa,
@@ -308,7 +310,7 @@ def _test(
 def _accounts(
     candidates: Mapping[str, OutOfSample],
     challengers: Sequence[str],
-    tried: Mapping[str, int],
+    trial_counts: Mapping[str, int],
     *,
     threshold: float,
     slippage: float,
@@ -321,5 +323,5 @@ def _accounts(
         }
         for name, forecasts in candidates.items()
     }
-    searched = sum(tried[name] for name in challengers)
+    searched = sum(trial_counts[name] for name in challengers)
     return accounts | deflated_accounts({name: accounts[name] for name in challengers}, searched)

@@ -270,12 +270,12 @@ def _not_worse_than(
 
 def _honest_intervals(evaluation: Evaluation, name: str, policy: PromotionPolicy) -> GateResult:
     low, high = policy.coverage
-    found = evaluation.candidates[name].overall.coverage_90
+    coverage = evaluation.candidates[name].overall.coverage_90
     return GateResult(
         "honest_intervals",
-        bool(low <= found <= high),
+        bool(low <= coverage <= high),
         f"the 90 % interval must hold {low:.0%} to {high:.0%} of outcomes",
-        f"it held {found:.1%}",
+        f"it held {coverage:.1%}",
     )
 
 

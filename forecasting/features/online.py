@@ -188,9 +188,9 @@ class ServedFeatures:
             SnapshotCorrupted: the digest differs, or anything in the file is damaged, missing,
                 extra, of another shape or type, or out of order.
         """
-        found = hashlib.sha256(data).hexdigest()
-        if expected_id is not None and found != expected_id:
-            raise _corrupted(f"SHA-256 {found}, expected {expected_id}")
+        digest = hashlib.sha256(data).hexdigest()
+        if expected_id is not None and digest != expected_id:
+            raise _corrupted(f"SHA-256 {digest}, expected {expected_id}")
         try:
             arrays: dict[str, Any] = dict(read_arrays(data, _DTYPES))
             header = json.loads(arrays.pop("header").tobytes())
@@ -231,9 +231,9 @@ class ServedFeatures:
             "target_times": (count, MAX_HORIZON),
         }
         for name, shape in shapes.items():
-            found = getattr(self, name).shape
-            if found != shape or found[0] == 0:
-                return f"{name} has the shape {found}, expected {shape}"
+            actual = getattr(self, name).shape
+            if actual != shape or actual[0] == 0:
+                return f"{name} has the shape {actual}, expected {shape}"
         starts = self.offsets
         if starts[0] != 0 or starts[-1] != rows or (np.diff(starts) < 0).any():
             return "offsets do not divide the rows"

@@ -32,6 +32,13 @@ from forecasting.inference_protocol.tensors import (
 HEADER_LENGTH: Final = "inference-header-content-length"
 """HTTP header that says how many bytes of a body are JSON; the rest are binary tensors."""
 
+SHADOW_HEADER: Final = "bellwether-shadow"
+"""Header that the gateway sets while a version gets copies of the requests: that version's number.
+Both the request and its copy carry it, so a server with that number knows that it has the copy."""
+
+GATEWAY_ID_HEADER: Final = "x-request-id"
+"""Header with the id that the gateway gives a request; a copy has the same."""
+
 MAX_BODY_BYTES: Final = 1_048_576
 """Longest request; 5,000 bars in JSON take half of it."""
 
@@ -66,7 +73,15 @@ OUTPUTS: Final[Mapping[str, TensorSpec]] = {
 DEFAULT_OUTPUTS: Final = tuple(name for name in OUTPUTS if name != "baseline")
 """Given unless a request names its outputs; the baseline is given only on request."""
 
+ALL_OR_NOTHING: Final = "all_or_nothing"
+"""Parameter of a request: true refuses the whole of it when one symbol cannot be answered."""
+
+REFUSED: Final = "refused"
+"""Parameter of an answer: the symbols that were not answered, as JSON; there only if some were not."""
+
 JSON_ONLY: Final[frozenset[str]] = frozenset()
+
+_PARAMETER_TYPES: Final = (str, int, float, bool)
 
 
 class Request(NamedTuple):
@@ -77,12 +92,14 @@ class Request(NamedTuple):
         inputs: tensors by name.
         outputs: names of the requested outputs, in order.
         binary: names of those outputs that are requested as binary data.
+        all_or_nothing: whether one symbol that cannot be answered refuses the whole request.
     """
 
     id: str
     inputs: dict[str, Tensor]
     outputs: tuple[str, ...] = DEFAULT_OUTPUTS
     binary: frozenset[str] = JSON_ONLY
+    all_or_nothing: bool = False
 
 
 def parse_request(body: bytes | bytearray, json_length: int | None = None) -> Request:
@@ -124,11 +141,13 @@ def parse_request(body: bytes | bytearray, json_length: int | None = None) -> Re
             "the bytes after the JSON must be those the inputs' binary_data_size announce",
             f"{len(blob)} bytes, {taken} announced",
         )
-    all_binary = False
-    if document.get("parameters") is not None:
-        all_binary = _flag(_parameters(document, "the request"), "binary_data_output") or False
-    outputs, binary = _read_outputs(document.get("outputs"), all_binary=all_binary)
-    return Request(read_id(document.get("id")), inputs, outputs, binary)
+    all_binary = all_or_nothing = False
+    if "parameters" in document:
+        parameters = _parameters(document, "the request")
+        all_binary = _flag(parameters, "binary_data_output") or False
+        all_or_nothing = _flag(parameters, ALL_OR_NOTHING) or False
+    outputs, binary = _read_outputs(document.get("outputs", []), all_binary=all_binary)
+    return Request(read_id(document.get("id", "")), inputs, outputs, binary, all_or_nothing)
 
 
 def parse_object(body: bytes | bytearray) -> dict[str, Any]:
@@ -137,10 +156,13 @@ def parse_object(body: bytes | bytearray) -> dict[str, Any]:
     Raises:
         InvalidRequest: it is not JSON in UTF-8, is nested too deep, or is no object.
     """
+    problem = ""
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
-        raise InvalidRequest("a body must be JSON in UTF-8", str(error)) from None
+        problem = str(error)
+    if problem:  # raised here, because the library's error holds the whole body
+        raise InvalidRequest("a body must be JSON in UTF-8", problem)
     if type(document) is not dict:
         raise InvalidRequest("a body must be a JSON object", quoted(document))
     return document
@@ -161,11 +183,17 @@ def find_input(name: object) -> TensorSpec:
 
 
 def read_id(value: object) -> str:
-    """The request id, "" when there is none."""
-    if value is None:
-        return ""
-    if type(value) is not str or len(value) > MAX_ID:
-        raise InvalidRequest(f"'id' must be a string of at most {MAX_ID} characters", quoted(value))
+    """The request id, "" when there is none.
+
+    Raises:
+        InvalidRequest: it could not be stored and shown as it is: databases refuse a NUL.
+    """
+    if type(value) is not str or len(value) > MAX_ID or not value.isprintable():
+        raise InvalidRequest(
+            f"'id' must be printable text of at most {MAX_ID} characters",
+            quoted(value),
+            "Leave it out if there is none",
+        )
     return value
 
 
@@ -193,11 +221,19 @@ def refuse_unsupported(names: Mapping[str, object], whose: str) -> None:
 
 
 def _parameters(entry: dict[str, Any], whose: str) -> dict[str, Any]:
-    parameters = entry.get("parameters")
-    if parameters is None:
-        return {}
+    parameters = entry.get("parameters", {})
     if type(parameters) is not dict:
-        raise InvalidRequest(f"'parameters' of {whose} must be an object", quoted(parameters))
+        raise InvalidRequest(
+            f"'parameters' of {whose} must be an object",
+            quoted(parameters),
+            "Leave it out if there are none",
+        )
+    for name, value in parameters.items():
+        if type(value) not in _PARAMETER_TYPES:
+            raise InvalidRequest(
+                f"a parameter of {whose} must be text, a number, true or false",
+                f"{quoted(name)} is {quoted(value)}",
+            )
     refuse_unsupported(parameters, whose)
     return parameters
 
@@ -210,7 +246,7 @@ def _flag(parameters: dict[str, Any], name: str) -> bool | None:
 
 
 def _read_outputs(entries: object, *, all_binary: bool) -> tuple[tuple[str, ...], frozenset[str]]:
-    if entries is None or entries == []:
+    if entries == []:
         return DEFAULT_OUTPUTS, frozenset(DEFAULT_OUTPUTS) if all_binary else JSON_ONLY
     if type(entries) is not list:
         raise InvalidRequest("'outputs' must be a list of tensors", quoted(entries))
@@ -235,7 +271,7 @@ def _read_input(entry: object, blob: memoryview, taken: int) -> tuple[Tensor, in
     if type(shape) is not list:
         raise InvalidRequest(f"'shape' of input '{spec.name}' must be a list", quoted(shape))
     count = check_shape(spec, entry.get("datatype"), shape)
-    if entry.get("parameters") is not None:
+    if "parameters" in entry:
         parameters = _parameters(entry, f"input '{spec.name}'")
         size = parameters.get("binary_data_size")
         if size is not None:

@@ -59,7 +59,7 @@ def check_table(
     prices: "pd.DataFrame",
     known: NDArray[np.int64],
     *,
-    held: "pd.DataFrame | None" = None,
+    all_prices: "pd.DataFrame | None" = None,
     declared: str = "",
 ) -> list[LeakFinding]:
     """Every check of a training table; what is left to check is the training itself.
@@ -71,7 +71,7 @@ def check_table(
         returns: the labels as they are handed to the training, [n, H].
         prices: the price frame both were made from, n bars.
         known: when each bar was known as it stands, int64 ns [n].
-        held: all bars the data set holds, also those that are not used; default: `prices`.
+        all_prices: all bars the data set holds, also those that are not used; default: `prices`.
         declared: how the universe was chosen, in its source's words; "" where nobody says.
     """
     return [
@@ -79,7 +79,9 @@ def check_table(
         check_labels(label, prices),
         check_echo(table, returns),
         check_known_then(describe, table, prices, known),
-        check_survivorship(prices if held is None else held, table.symbols, declared=declared),
+        check_survivorship(
+            prices if all_prices is None else all_prices, table.symbols, declared=declared
+        ),
     ]
 
 
@@ -163,11 +165,11 @@ def check_echo(table: "FeatureTable", returns: NDArray[np.floating]) -> LeakFind
     coming = _standardised_ranks(parts[rows] / table.scale[rows, None])
     found = np.abs(_standardised_ranks(table.values[rows]).T @ coming) / len(rows)
     worst = np.unravel_index(int(np.argmax(found)), found.shape)
-    words = (
+    sentence = (
         f"at most {found[worst]:.2f}, of {table.names[worst[0]]} with the bar "
         f"{int(worst[1]) + 1} ahead, in {len(rows):,} rows"
     )
-    return LeakFinding(name, bool(found[worst] >= ECHO), words)
+    return LeakFinding(name, bool(found[worst] >= ECHO), sentence)
 
 
 def check_known_then(

@@ -79,7 +79,7 @@ def check_name(stored: str) -> str:
 
 def finding(check: str, wrong: Sequence[str], looked: str) -> LeakFinding:
     """A finding from what went wrong, "" where nothing did, and what was looked at."""
-    leaks = [words for words in wrong if words]
+    leaks = [sentence for sentence in wrong if sentence]
     if not leaks:
         return LeakFinding(check, False, f"none do ({looked})")
     more = f"; and {len(leaks) - 1} more like it" if len(leaks) > 1 else ""

@@ -124,7 +124,7 @@ def small_examples(examples: "Examples", rows: int, bars: int = 700) -> "Example
         own = np.flatnonzero(examples.codes == code)
         newest.append(own[-bars:])
     place = np.concatenate(newest)
-    return _taken(examples, place)
+    return _select_rows(examples, place)
 
 
 def with_another_future(
@@ -175,7 +175,7 @@ def _other_bits(one: NDArray[np.floating], two: NDArray[np.floating]) -> NDArray
     return different
 
 
-def _taken(examples: "Examples", place: NDArray[np.intp]) -> "Examples":
+def _select_rows(examples: "Examples", place: NDArray[np.intp]) -> "Examples":
     return replace(
         examples,
         codes=examples.codes[place],

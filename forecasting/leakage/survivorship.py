@@ -52,24 +52,24 @@ def check_survivorship(
         / _YEAR
     )
     chance = float(np.exp(-YEARLY_EXITS * years))
-    words = f"{len(used)} symbols, {ended_used} of them ended before the last bar"
+    sentence = f"{len(used)} symbols, {ended_used} of them ended before the last bar"
     if declared:
-        return LeakFinding(name, False, f"{words}; declared: {declared}")
+        return LeakFinding(name, False, f"{sentence}; declared: {declared}")
     if left_out:
         listed = ", ".join(
             f"{symbol} (last bar {minute_text(last[symbol])})" for symbol in left_out[:5]
         )
         return LeakFinding(
-            name, True, f"{words}; {len(left_out)} that ended are left out: {listed}"
+            name, True, f"{sentence}; {len(left_out)} that ended are left out: {listed}"
         )
     if not ended_used and chance < _CHANCE:
         return LeakFinding(
             name,
             True,
-            f"{words}, in {years:,.0f} symbol-years: even at {YEARLY_EXITS:.0%} a year the chance "
+            f"{sentence}, in {years:,.0f} symbol-years: even at {YEARLY_EXITS:.0%} a year the chance "
             f"of that is {chance:.1%}, and nobody declares how they were chosen",
         )
-    return LeakFinding(name, False, words)
+    return LeakFinding(name, False, sentence)
 
 
 def _can_end(symbol: str) -> bool:

@@ -123,9 +123,9 @@ def mature(rows: ForecastRows, paths: Mapping[str, PricePath]) -> Matured:
         end = np.searchsorted(path.timestamps, rows.targets[own], side="right") - 1
         late = rows.targets[own] > path.timestamps[-1]
         waiting[own] = late
-        done = priced & ~late & (end > start)
-        realised[own[done]] = path.log_prices[end[done]] - path.log_prices[start[done]]
-        scale[own[done]] = path.scale[start[done]]
+        matured = priced & ~late & (end > start)
+        realised[own[matured]] = path.log_prices[end[matured]] - path.log_prices[start[matured]]
+        scale[own[matured]] = path.scale[start[matured]]
     known = np.isfinite(realised)
     return Matured(
         rows.take(known),

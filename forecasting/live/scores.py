@@ -161,4 +161,4 @@ def _groups(rows: ForecastRows) -> list[tuple[str, int, Instants]]:
 
 
 def _rank(version: str) -> tuple[int, int, str]:
-    return (0, int(version), "") if version.isdigit() else (1, 0, version)
+    return (0, int(version), "") if version.isdecimal() else (1, 0, version)

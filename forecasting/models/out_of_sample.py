@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from forecasting.arrays import Floats
 from forecasting.errors import Corrupted
-from forecasting.npz import load_with_words, save_with_words
+from forecasting.npz import load_with_metadata, save_with_metadata
 from forecasting.schema import QUANTILE_LEVELS
 
 
@@ -60,7 +60,7 @@ class OutOfSample:
 
     def save(self, path: Path) -> None:
         """Write an .npz without pickles, under a temporary name first."""
-        words = {
+        metadata = {
             "kind": self.kind,
             "params": self.params,
             "symbols": self.symbols,
@@ -69,7 +69,7 @@ class OutOfSample:
             "levels": self.levels,
         }
         arrays = {name: getattr(self, name) for name in _ARRAYS}
-        save_with_words(path, arrays, words)
+        save_with_metadata(path, arrays, metadata)
 
     @classmethod
     def load(cls, path: Path) -> "OutOfSample":
@@ -79,15 +79,15 @@ class OutOfSample:
             Corrupted: the file is not one of ours, or is damaged.
         """
         try:
-            arrays, words = load_with_words(path, _ARRAYS)
+            arrays, metadata = load_with_metadata(path, _ARRAYS)
         except ValueError as fault:
             raise Corrupted(
                 "out-of-sample forecasts are an .npz that OutOfSample.save wrote",
                 f"{path}: {fault}",
                 "Train again",
             ) from fault
-        words |= {name: tuple(words[name]) for name in ("symbols", "levels")}
-        return cls(**words, **arrays)
+        metadata |= {name: tuple(metadata[name]) for name in ("symbols", "levels")}
+        return cls(**metadata, **arrays)
 
 
 _ARRAYS = (

@@ -185,10 +185,10 @@ def _verdict(verdict: Decision) -> str:
 
 
 def _gate(gate: GateResult) -> str:
-    held, mark = ("held", "✓") if gate.passed else ("failed", "✗")
+    outcome, mark = ("held", "✓") if gate.passed else ("failed", "✗")
     return (
-        f'<li class="{held}"><span class="mark" aria-hidden="true">{mark}</span>'
-        f"<div><b>{escape(in_words(gate.name).capitalize())}</b> <i>{held}</i>"
+        f'<li class="{outcome}"><span class="mark" aria-hidden="true">{mark}</span>'
+        f"<div><b>{escape(in_words(gate.name).capitalize())}</b> <i>{outcome}</i>"
         f"<p>{escape(gate.rule[:1].upper() + gate.rule[1:])}.</p>"
         f"<p>Found: {escape(gate.found)}.</p></div></li>"
     )

@@ -138,12 +138,12 @@ def equity(evaluation: "Evaluation", name: str) -> Painter:
         axes.plot(hold.dates, hold.equity, color=theme.ink, linewidth=1, label="buy and hold")
         styles = {0: (0, (1, 1.5)), 1: "-", 2: (0, (5, 2))}
         for place, (delay, account) in enumerate(evaluation.candidates[name].backtests.items()):
-            words = {0: "no delay (not tradable)", 1: "one bar's delay"}.get(
+            label = {0: "no delay (not tradable)", 1: "one bar's delay"}.get(
                 delay, f"{delay} bars' delay"
             )
             axes.plot(account.dates, account.equity, color=theme.hues[(place + 1) % 3],
                       linewidth=2.0 if delay == 1 else 1.2, linestyle=styles.get(delay, "-"),
-                      label=words)  # fmt: skip
+                      label=label)  # fmt: skip
         styled_legend(axes, theme, loc="upper left")
 
     return paint

@@ -102,8 +102,8 @@ def backtest_table(evaluation: Evaluation, judged: str) -> str:
     accounts = [*evaluation.candidates[judged].backtests.values(), evaluation.buy_and_hold]
     rows = []
     for account in accounts:
-        words = {0: "at once (not tradable)", 1: "one bar later", 2: "two bars later"}
-        when = words.get(account.delay, f"{account.delay} bars later")
+        names = {0: "at once (not tradable)", 1: "one bar later", 2: "two bars later"}
+        when = names.get(account.delay, f"{account.delay} bars later")
         label = account.name if account is evaluation.buy_and_hold else f"signal, {when}"
         sharpe = "-"
         if np.isfinite(account.sharpe):

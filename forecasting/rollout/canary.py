@@ -1,55 +1,22 @@
 """Decides whether a canary gets more requests, by rules on what was observed of it.
 
-Evidence comes from two sides. Users' requests, counted by Prometheus, tell errors, latency and
-the split; a few questions of our own, asked through the route, tell that answers are valid and
-that the route splits as wanted even where nobody asks. A rule has one of three results: go on,
-hold (it cannot be told yet), withdraw.
+Evidence comes from two sides. Questions asked of both versions through the gateway tell what users
+would see of either; users' requests, counted by Prometheus, tell errors, latency and the split. A
+request is what the model server's histogram counts, whatever it asked for, and one that is
+answered with a status of 400 and above has failed. A rule has one of three results: go on, hold
+(it cannot be told yet), withdraw.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from enum import IntEnum
+from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Final
 
 from forecasting.errors import InvalidSettings
-
-_NORMAL_FROM: Final = 500.0
-"""Variance from which the normal law stands in for the binomial one."""
-
-
-class Outcome(IntEnum):
-    """What follows from a rule; the highest of all rules counts."""
-
-    GO_ON = 0
-    HOLD = 1
-    WITHDRAW = 2
-
-
-@dataclass(frozen=True)
-class Policy:
-    """What a canary has to show before it gets more.
-
-    Attributes:
-        min_requests: requests of users to the canary below which they prove nothing.
-        require_traffic: whether too few requests hold the canary; otherwise it is judged on our
-            own questions, and the reason says so.
-        alpha: chance with which pure luck may break a binomial rule.
-        error_slack: how much larger its share of 5xx or stale answers may be than stable's.
-        latency_ratio: how many times stable's p99 its own may be.
-        latency_floor: p99 in seconds that is always good enough.
-        split_slack: how far the share of users' requests may be off beside luck: requests that
-            pin a version are counted, too.
-    """
-
-    min_requests: int = 50
-    require_traffic: bool = False
-    alpha: float = 0.001
-    error_slack: float = 0.01
-    latency_ratio: float = 2.0
-    latency_floor: float = 0.05
-    split_slack: float = 0.05
+from forecasting.rollout.binomial import at_least, within
+from forecasting.rollout.pairs import Pairs
+from forecasting.rollout.pairs import findings as paired
+from forecasting.rollout.rules import Finding, Outcome, Policy
 
 
 @dataclass(frozen=True)
@@ -57,36 +24,25 @@ class Counts:
     """Users' requests to one version, or to several together, during a step.
 
     Attributes:
-        requests: how many were answered.
+        requests: how many there were.
+        refused: of them, with a status of 400 to 499.
         failed: of them, with a status of 500 and above.
         stale: answers given from, or refused because of, old features.
         p99: seconds, or None when unknown.
     """
 
     requests: float = 0.0
+    refused: float = 0.0
     failed: float = 0.0
     stale: float = 0.0
     p99: float | None = None
 
 
 @dataclass(frozen=True)
-class Probes:
-    """Our own questions during a step.
+class Routed:
+    """Requests of ours that name no version, and how many of them the canary answered."""
 
-    Attributes:
-        asked: forecasts asked of the canary by its number.
-        failed: of them, without an answer.
-        invalid: of them, answered with prices that cannot be.
-        problem: what was wrong with the last bad one.
-        routed: questions sent without a number.
-        to_canary: of them, answered by the canary.
-    """
-
-    asked: int = 0
-    failed: int = 0
-    invalid: int = 0
-    problem: str = ""
-    routed: int = 0
+    sent: int = 0
     to_canary: int = 0
 
 
@@ -95,44 +51,28 @@ class Observation:
     """What was observed of a canary during one step.
 
     Attributes:
-        wanted: its weight, 1..100.
+        weight: its weight, 1..100.
         ready: whether it has ready endpoints.
         restarts: restarts of its containers during the step.
-        probes: our own questions.
+        pairs: questions asked of it and of the stable version, since the rollout began.
+        asked: of these questions, during the step; the counts of either version hold them, too.
+        routed: requests that tell how the route splits.
         canary: users' requests to it; None when Prometheus could not be asked.
         stable: users' requests to the others.
         blind: why Prometheus could not be asked.
         watched: whether there is a Prometheus to ask at all.
     """
 
-    wanted: int
+    weight: int
     ready: bool
     restarts: int
-    probes: Probes
+    pairs: Pairs = field(default_factory=Pairs)
+    asked: int = 0
+    routed: Routed = Routed()
     canary: Counts | None = None
     stable: Counts = Counts()
     blind: str = ""
     watched: bool = True
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One rule and what was there.
-
-    Attributes:
-        name: short name, e.g. "errors".
-        outcome: what follows.
-        rule: what has to hold, in words.
-        found: what was there.
-    """
-
-    name: str
-    outcome: Outcome
-    rule: str
-    found: str
-
-    def __str__(self) -> str:
-        return f"{self.rule}: {self.found}"
 
 
 @dataclass(frozen=True)
@@ -177,7 +117,11 @@ def next_step(steps: Sequence[int], weight: int) -> int | None:
 def judge(observation: Observation, policy: Policy | None = None) -> Judgement:
     """Compare a canary with the stable version."""
     rules = policy or Policy()
-    findings = [*_health(observation), *_probed(observation, rules)]
+    findings = [
+        *_health(observation),
+        *paired(observation.pairs, rules),
+        *_routed(observation, rules),
+    ]
     if not observation.watched:
         findings.append(
             Finding(
@@ -212,42 +156,25 @@ def _health(observation: Observation) -> list[Finding]:
     ]
 
 
-def _probed(observation: Observation, rules: Policy) -> list[Finding]:
-    probes = observation.probes
-    findings = []
-    if probes.asked:
-        wrong = probes.failed + probes.invalid
-        bad = probes.invalid > 0 or (
-            probes.failed > 1
-            and at_least(probes.failed, probes.asked, rules.error_slack) < rules.alpha
+def _routed(observation: Observation, rules: Policy) -> list[Finding]:
+    routed = observation.routed
+    if not routed.sent:
+        return []
+    fits = within(routed.to_canary, routed.sent, observation.weight / 100, rules.alpha)
+    return [
+        Finding(
+            "route",
+            Outcome.GO_ON if fits else Outcome.HOLD,
+            f"the route must give it {observation.weight} % of our questions, luck aside",
+            f"{routed.to_canary} of {routed.sent} routed",
         )
-        found = f"{probes.asked - wrong} of {probes.asked} probes answered well"
-        if probes.problem:
-            found = f"{found}; {probes.problem}"
-        findings.append(
-            Finding(
-                "answers",
-                Outcome.WITHDRAW if bad else Outcome.GO_ON,
-                "it must answer our own questions with valid prices",
-                found,
-            )
-        )
-    if probes.routed:
-        fits = within(probes.to_canary, probes.routed, observation.wanted / 100, rules.alpha)
-        findings.append(
-            Finding(
-                "route",
-                Outcome.GO_ON if fits else Outcome.HOLD,
-                f"the route must give it {observation.wanted} % of our questions, luck aside",
-                f"{probes.to_canary} of {probes.routed} routed",
-            )
-        )
-    return findings
+    ]
 
 
 def _used(observation: Observation, canary: Counts, rules: Policy) -> list[Finding]:
-    if canary.requests < rules.min_requests:
-        little = f"{canary.requests:.0f} of {rules.min_requests} requests"
+    users = _users(canary, observation)
+    if users < rules.min_requests:
+        little = f"{users:.0f} of {rules.min_requests} requests"
         return [
             Finding(
                 "traffic",
@@ -256,28 +183,30 @@ def _used(observation: Observation, canary: Counts, rules: Policy) -> list[Findi
                 f"too few of users to judge by ({little})",
             )
         ]
+    usual = observation.stable
     return [
-        _share("errors", "answers with a status of 500 and above", observation, canary, rules),
-        _share("stale", "stale answers", observation, canary, rules),
+        _share(
+            "refusals", "refused requests (4xx)", canary.refused, usual.refused, observation, rules
+        ),
+        _share("errors", "failed requests (5xx)", canary.failed, usual.failed, observation, rules),
+        _share("stale", "stale answers", canary.stale, usual.stale, observation, rules),
         _latency(observation, canary, rules),
         _split(observation, canary, rules),
     ]
 
 
 def _share(
-    name: str, what: str, observation: Observation, canary: Counts, rules: Policy
+    name: str, what: str, bad: float, usual: float, observation: Observation, rules: Policy
 ) -> Finding:
-    stable = observation.stable
-    bad, usual = (
-        (canary.failed, stable.failed) if name == "errors" else (canary.stale, stable.stale)
-    )
-    allowed = min(1.0, (usual / stable.requests if stable.requests else 0.0) + rules.error_slack)
-    chance = at_least(round(bad), round(canary.requests), allowed)
+    assert observation.canary is not None
+    requests, others = observation.canary.requests, observation.stable.requests
+    allowed = min(1.0, (usual / others if others else 0.0) + rules.error_slack)
+    chance = at_least(round(bad), round(requests), allowed)
     return Finding(
         name,
         Outcome.WITHDRAW if chance < rules.alpha else Outcome.GO_ON,
         f"its share of {what} must not exceed stable's by more than {rules.error_slack:.0%}",
-        f"{bad:.0f} of {canary.requests:.0f} {what}, stable {usual:.0f} of {stable.requests:.0f}",
+        f"{bad:.0f} of {requests:.0f} {what}, stable {usual:.0f} of {others:.0f}",
     )
 
 
@@ -294,48 +223,24 @@ def _latency(observation: Observation, canary: Counts, rules: Policy) -> Finding
 
 
 def _split(observation: Observation, canary: Counts, rules: Policy) -> Finding:
-    total = canary.requests + observation.stable.requests
-    wanted, share = observation.wanted / 100, canary.requests / total
-    off = max(0.0, abs(share - wanted) - rules.split_slack)
-    nearest = wanted + math.copysign(off, share - wanted)
-    fits = within(round(nearest * total), round(total), wanted, rules.alpha)
+    users = _users(canary, observation)
+    total = users + _users(observation.stable, observation)
+    weight, share = observation.weight / 100, users / total
+    off = max(0.0, abs(share - weight) - rules.split_slack)
+    nearest = weight + math.copysign(off, share - weight)
+    fits = within(round(nearest * total), round(total), weight, rules.alpha)
     return Finding(
         "split",
         Outcome.GO_ON if fits else Outcome.HOLD,
-        f"{observation.wanted} % of users' requests should reach it (requests that pin a version count)",
-        f"{canary.requests:.0f} of users' {total:.0f} requests reached it, {share:.1%}",
+        f"{observation.weight} % of users' requests should reach it (requests that pin a version count)",
+        f"{users:.0f} of users' {total:.0f} requests reached it, {share:.1%}",
     )
+
+
+def _users(counts: Counts, observation: Observation) -> float:
+    """Requests without those that the rollout itself made."""
+    return max(0.0, counts.requests - observation.asked)
 
 
 def _ms(seconds: float | None) -> str:
     return "unknown" if seconds is None else f"{seconds * 1_000:.1f} ms"
-
-
-def within(hits: int, trials: int, share: float, alpha: float) -> bool:
-    """Whether so many hits are no surprise when each trial hits with this chance, two-sided."""
-    above = at_least(hits, trials, share)
-    below = at_least(trials - hits, trials, 1 - share)
-    return min(above, below) >= alpha / 2
-
-
-def at_least(hits: int, trials: int, share: float) -> float:
-    """Chance of so many hits or more, by the binomial law: scipy's binom.sf(hits - 1, ...).
-
-    The server that steers rollouts carries no scipy.
-    """
-    if hits <= 0:
-        return 1.0
-    if share <= 0 or hits > trials:
-        return 0.0
-    if share >= 1:
-        return 1.0
-    variance = trials * share * (1 - share)
-    if variance > _NORMAL_FROM:
-        return 0.5 * math.erfc((hits - 0.5 - trials * share) / math.sqrt(2 * variance))
-    log, other = math.log(share), math.log1p(-share)
-    whole = math.lgamma(trials + 1)
-    terms = (
-        whole - math.lgamma(k + 1) - math.lgamma(trials - k + 1) + k * log + (trials - k) * other
-        for k in range(hits, trials + 1)
-    )
-    return min(1.0, math.fsum(math.exp(term) for term in terms))

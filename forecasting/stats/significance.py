@@ -276,12 +276,12 @@ def simulation_generator(seed: int) -> np.random.Generator:
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """P-values adjusted for having looked at all of them (Holm, 1979); NaN stays NaN."""
-    given = np.asarray(p_values, dtype=np.float64)
-    adjusted = np.full(given.shape, np.nan)
-    order = [int(i) for i in np.argsort(given) if np.isfinite(given[i])]
+    values = np.asarray(p_values, dtype=np.float64)
+    adjusted = np.full(values.shape, np.nan)
+    order = [int(i) for i in np.argsort(values) if np.isfinite(values[i])]
     running = 0.0
     for rank, index in enumerate(order):
-        running = max(running, min(1.0, (len(order) - rank) * float(given[index])))
+        running = max(running, min(1.0, (len(order) - rank) * float(values[index])))
         adjusted[index] = running
     return [float(value) for value in adjusted]
 

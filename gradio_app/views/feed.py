@@ -37,7 +37,6 @@ def feed_table(predictions: Sequence[LoggedForecast]) -> str:
 def _row(prediction: LoggedForecast) -> str:
     low, _, median, _, high = prediction.quantiles[-1]
     question = [prediction.protocol.upper(), prediction.source]
-    question += ["own bars"] if prediction.own_bars else []
     question += ["replay"] if prediction.replay else []
     question += ["stale"] if prediction.stale else []
     signal = prediction.signal if prediction.signal in {"buy", "sell"} else "hold"

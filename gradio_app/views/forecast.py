@@ -8,7 +8,7 @@ from html import escape
 from typing import Final
 
 from forecasting.adapters.inference import SymbolForecast
-from forecasting.adapters.registry.reader import CHALLENGER
+from forecasting.adapters.registry.records import CHALLENGER
 from forecasting.features.targets import SignalRule
 from forecasting.models.candidates import NULL_MODEL
 from gradio_app import formatting
@@ -44,6 +44,18 @@ def banner(forecast: SymbolForecast) -> str:
     return "".join(
         f'<p class="bw-banner bw-{tone}" role="note"><b>{title}.</b> {escape(text)}</p>'
         for tone, title, text in lines
+    )
+
+
+def old(asked_at: str) -> str:
+    """The line above a forecast that cannot be asked for anew.
+
+    Args:
+        asked_at: when it was made, in words.
+    """
+    return (
+        '<p class="bw-banner bw-warn" role="note"><b>Old.</b> This forecast was made at '
+        f"{escape(asked_at)}; the model server gives no newer one.</p>"
     )
 
 

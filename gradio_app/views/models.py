@@ -114,7 +114,22 @@ def promotions_table(history: Sequence[Promotion]) -> str:
             f'<b>{escape(after)}</b>{pending}</td><td class="bw-left">{escape(promotion.who)}</td>'
             f'<td class="bw-left bw-text">{escape(formatting.sentence(promotion.why))}</td></tr>'
         )
-    return table("Promotions", ("No.", "When", "Champion", "Who", "Why"), rows, left=(1, 2, 3, 4))
+    heads = ("No.", "When", "Champion", "Who", "Why")
+    return _withdrawn(history[0]) + table("Promotions", heads, rows, left=(1, 2, 3, 4))
+
+
+def _withdrawn(newest: Promotion) -> str:
+    """What readers should know while the champion stands in for one that has degraded; "" otherwise."""
+    if not newest.for_quality:
+        return ""
+    return notice(
+        Notice(
+            f"Version {newest.from_version} was withdrawn, users get version {newest.to_version}",
+            formatting.sentence(newest.why),
+            "A new training is judged anew",
+            "wait",
+        )
+    )
 
 
 def version_label(card: ModelCard) -> str:

@@ -1,15 +1,18 @@
-"""Observes a version that is rolled out: by requests of its own, and users' as Prometheus counts them."""
+"""Observes a version that is rolled out: by questions asked of it and of the stable one, and by users' requests."""
 
+import math
+import random
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 import numpy as np
 
 from forecasting.adapters.cluster.cluster import Cluster
-from forecasting.adapters.cluster.manifests import VERSION_HEADER, RolloutConfig, service_name
+from forecasting.adapters.cluster.manifests import RolloutConfig, service_name
+from forecasting.adapters.cluster.route_rules import VERSION_HEADER
 from forecasting.adapters.inference import InferenceClient, SymbolForecast
 from forecasting.adapters.monitoring.queries import Prometheus
 from forecasting.adapters.registry.reader import RegistryReader
@@ -21,10 +24,25 @@ from forecasting.errors import (
     UnknownVersion,
 )
 from forecasting.prometheus_metrics import REQUEST_SECONDS, REQUESTS, STALE_ANSWERS
-from forecasting.rollout.canary import Counts, Observation, Probes
+from forecasting.rollout.canary import Counts, Observation, Routed
+from forecasting.rollout.pairs import Pair, Pairs, Question, Reply
+from forecasting.schema import MAX_HORIZON
 
 ROUTED: Final = 200
 """Requests without a version that measure how the route splits."""
+
+PAIRS: Final = 20
+"""Questions that one round asks of both versions."""
+
+QUESTION_PAUSE_SECONDS: Final = 0.1
+"""Longest pause before a question: users' requests come at random moments, too. Without one, a pod that
+stands still for most of every second would answer all questions in the moment in which it moves."""
+
+ROUND_SECONDS: Final = 5.0
+"""How long a round may take; with a version that stalls it asks less."""
+
+REQUEST_ID: Final = "rollout-"
+"""What the ids of a rollout's own requests begin with, so that nobody takes them for users'."""
 
 Log = Callable[[str], None]
 """Takes a rollout's progress, a sentence at a time."""
@@ -46,8 +64,19 @@ class Connections(Protocol):
     def gateway(self) -> tuple[str, Mapping[str, str]]:
         """Address and headers that lead to the route."""
 
+    def ledger(self) -> str:
+        """The ledger's database with its owner's login; raises where it is not known."""
+
     def pushgateway(self) -> str:
         """The Pushgateway's address; "" when there is none."""
+
+
+@dataclass(frozen=True)
+class StepStart:
+    """Restarts of the canary's containers when the rollout began, and questions asked when the step did."""
+
+    restarts: int = 0
+    asked: int = 0
 
 
 @dataclass
@@ -78,6 +107,25 @@ class Evidence(RolloutPart):
         pin = {VERSION_HEADER: str(version)} if version is not None else {}
         return InferenceClient(url, self.config.model, timeout=10.0, headers={**headers, **pin})
 
+    def check_gateway(self) -> None:
+        """Refuse to go on before the gateway answers, whatever it says.
+
+        Raises:
+            ServerUnavailable: it has no Service yet, or no proxy of it is up.
+        """
+        try:
+            with self._client(None) as client:
+                if client.reachable():
+                    return
+            found = "nothing answers at its address"
+        except NotReady as error:
+            found = error.found
+        raise ServerUnavailable(
+            "the gateway must be up before a version can be asked through it",
+            found,
+            f"kubectl -n {self.cluster.namespace} describe gateways",
+        )
+
     def answers(self, version: int) -> None:
         """Have this version make one valid forecast through the route, which may take a moment.
 
@@ -89,7 +137,7 @@ class Evidence(RolloutPart):
         while True:
             try:
                 with self._client(version) as client:
-                    problem = _ask(client, version, symbol=None)[1]
+                    problem = _ask(client, version)
             except (ServerUnavailable, UnknownVersion, NotReady) as error:
                 if time.monotonic() > deadline:
                     raise
@@ -111,36 +159,65 @@ class Evidence(RolloutPart):
         with self._client(None) as client:
             for _ in range(questions):
                 versions = client.metadata().get("versions") or ["0"]
-                answered[int(versions[0]) if str(versions[0]).isdigit() else 0] += 1
+                answered[int(versions[0]) if str(versions[0]).isdecimal() else 0] += 1
         return answered
 
-    def probe(self, version: int, before: Probes) -> Probes:
-        """Send a few requests more; what fails is counted, not raised."""
-        asked, failed, invalid, problem = (
-            before.asked,
-            before.failed,
-            before.invalid,
-            before.problem,
-        )
+    def symbols(self, version: int) -> list[str]:
+        """Symbols that a version holds; empty when it cannot be asked."""
         try:
             with self._client(version) as client:
-                symbol: str | None = None
-                for _ in range(3):
-                    asked += 1
-                    symbol, wrong = _ask(client, version, symbol)
-                    invalid, problem = (invalid + 1, wrong) if wrong else (invalid, problem)
+                return client.symbols()
         except BellwetherError as error:
-            failed, problem = failed + 1, str(error)
-        routed, hits = before.routed, before.to_canary
+            self.log(f"version {version} does not tell its symbols: {error}")
+            return []
+
+    def ask_all(self, version: int, symbols: Collection[str]) -> None:
+        """Have a version forecast symbols as far as it can, for the prediction log; what fails is told."""
         try:
-            answered = self.routed(ROUTED if not routed else 20)
-            routed, hits = routed + answered.total(), hits + answered[version]
+            with self._client(version) as client:
+                client.forecast(
+                    list(symbols), horizon=MAX_HORIZON, request_id=f"{REQUEST_ID}{version}"
+                )
         except BellwetherError as error:
-            problem = problem or str(error)
-        return Probes(asked, failed, invalid, problem, routed, hits)
+            self.log(f"version {version} was not asked for {len(symbols)} symbols: {error}")
+
+    def ask_both(self, canary: int, stable: int, questions: Iterator[Question]) -> list[Pair]:
+        """One round: the same questions to both versions; what fails is told, not raised.
+
+        Each question goes to one of them directly after the other, and to the canary first every
+        second time.
+        """
+        pairs: list[Pair] = []
+        chance = random.Random()  # noqa: S311 - moments, not a secret
+        end = time.monotonic() + ROUND_SECONDS
+        with self._client(canary) as first, self._client(stable) as second:
+            # Opening a connection is no part of an answer.
+            for client in (first, second):
+                _reply(client, 0, None)
+            for number, question in zip(range(PAIRS), questions, strict=False):
+                time.sleep(chance.uniform(0, QUESTION_PAUSE_SECONDS))
+                if number % 2:
+                    behind = _reply(second, stable, question)
+                    ahead = _reply(first, canary, question)
+                else:
+                    ahead = _reply(first, canary, question)
+                    behind = _reply(second, stable, question)
+                pairs.append(Pair(question, ahead, behind))
+                if time.monotonic() > end:
+                    break
+        return pairs
+
+    def split(self, version: int, before: Routed) -> Routed:
+        """Send a few requests more that name no version; a gateway that fails is told, not raised."""
+        try:
+            answered = self.routed(20 if before.sent else ROUTED)
+        except BellwetherError as error:
+            self.log(f"the route does not answer: {error}")
+            return before
+        return Routed(before.sent + answered.total(), before.to_canary + answered[version])
 
     def observe(
-        self, version: int, weight: int, age: float, restarts: int, probes: Probes
+        self, version: int, weight: int, age: float, before: StepStart, pairs: Pairs, routed: Routed
     ) -> Observation:
         """All that is known of a canary.
 
@@ -148,27 +225,27 @@ class Evidence(RolloutPart):
             version: the canary.
             weight: its weight, per cent.
             age: seconds since the step began.
-            restarts: of its containers, before the step began.
-            probes: requests of the rollout's own so far.
+            before: what stood when the step began.
+            pairs: questions asked of both versions so far.
+            routed: requests of ours that named no version so far.
         """
-        state = self.cluster.seen(self.config, version)
+        state = self.cluster.version_state(self.config, version)
         canary: Counts | None = None
         stable, blind, watched = Counts(), "", True
         try:
             prometheus = self.connections.prometheus()
             watched = prometheus is not None
             if prometheus is not None:
-                counted, stable = self._counts(prometheus, version, age)
-                probed = float(probes.asked - probes.failed)
-                users = max(0.0, counted.requests - probed)
-                canary = Counts(users, counted.failed, counted.stale, counted.p99)
+                canary, stable = self._counts(prometheus, version, age)
         except Unavailable as error:
             blind = f"{error.rule}: {error.found}"
         return Observation(
-            wanted=weight,
+            weight=weight,
             ready=state is not None and state.ready_endpoints > 0,
-            restarts=max(0, state.restarts - restarts) if state else 0,
-            probes=probes,
+            restarts=max(0, state.restarts - before.restarts) if state else 0,
+            pairs=pairs,
+            asked=pairs.asked - before.asked,
+            routed=routed,
             canary=canary,
             stable=stable,
             blind=blind,
@@ -181,32 +258,33 @@ class Evidence(RolloutPart):
         place = f'namespace="{self.cluster.namespace}",inferenceservice!=""'
 
         def by_service(name: str, more: str = "") -> dict[str, float]:
-            increase = _increase(f"{name}{{{place}{more}}}", window)
+            increase = grown(f"{name}{{{place}{more}}}", window)
             return prometheus.by_label(
                 f"sum by (inferenceservice) ({increase})", "inferenceservice"
             )
 
-        requests = by_service(REQUESTS.name)
+        # The histogram counts a request once; the other counter an answer once a symbol.
+        requests = by_service(f"{REQUEST_SECONDS.name}_count")
+        refused = by_service(REQUESTS.name, ',status=~"4.."')
         failed = by_service(REQUESTS.name, ',status=~"5.."')
         stale = by_service(STALE_ANSWERS.name)
 
         def p99(which: str) -> float | None:
             bucket = f"{REQUEST_SECONDS.name}_bucket{{{place},inferenceservice{which}}}"
             return prometheus.value(
-                f"histogram_quantile(0.99, sum by (le) ({_increase(bucket, window)}))"
+                f"histogram_quantile(0.99, sum by (le) ({grown(bucket, window)}))"
             )
+
+        def counts(total: Callable[[Mapping[str, float]], float], which: str) -> Counts:
+            sums = (total(requests), total(refused), total(failed), total(stale))
+            return Counts(*sums, p99(which))
 
         def others(values: Mapping[str, float]) -> float:
             return sum(value for name, value in values.items() if name != canary)
 
         return (
-            Counts(
-                requests.get(canary, 0.0),
-                failed.get(canary, 0.0),
-                stale.get(canary, 0.0),
-                p99(f'="{canary}"'),
-            ),
-            Counts(others(requests), others(failed), others(stale), p99(f'!="{canary}"')),
+            counts(lambda values: values.get(canary, 0.0), f'="{canary}"'),
+            counts(others, f'!="{canary}"'),
         )
 
     def shares(self, versions: Collection[int]) -> dict[int, float]:
@@ -214,8 +292,9 @@ class Evidence(RolloutPart):
         prometheus = self.connections.prometheus()
         if prometheus is None or not versions:
             return {}
-        selector = f'{REQUESTS.name}{{namespace="{self.cluster.namespace}",inferenceservice!=""}}'
-        query = f"sum by (inferenceservice) ({_increase(selector, '5m')})"
+        place = f'namespace="{self.cluster.namespace}",inferenceservice!=""'
+        series = f"{REQUEST_SECONDS.name}_count{{{place}}}"
+        query = f"sum by (inferenceservice) ({grown(series, '5m')})"
         counted = prometheus.by_label(query, "inferenceservice")
         by_version = {
             version: counted.get(service_name(self.config.model, version), 0.0)
@@ -225,7 +304,7 @@ class Evidence(RolloutPart):
         return {version: count / total for version, count in by_version.items()} if total else {}
 
 
-def _increase(series: str, window: str) -> str:
+def grown(series: str, window: str) -> str:
     """PromQL: how much each counter grew; of one that is new in the window, all it counted.
 
     `increase` leaves out what a series counted before its first scrape, and a canary's series are
@@ -237,15 +316,47 @@ def _increase(series: str, window: str) -> str:
     )
 
 
-def _ask(client: InferenceClient, version: int, symbol: str | None) -> tuple[str, str]:
-    """The symbol asked for, and what is wrong with the answer; "" when nothing is."""
-    if symbol is None:
-        symbols = client.symbols()
-        if not symbols:
-            raise NotReady("a version must hold symbols", f"version {version} holds none")
-        symbol = symbols[0]
-    (answer,) = client.forecast([symbol], horizon=5)
-    return symbol, _problem(answer, version)
+def _ask(client: InferenceClient, version: int) -> str:
+    """What is wrong with a version's forecast of its first symbol; "" when nothing is."""
+    symbols = client.symbols()
+    if not symbols:
+        raise NotReady("a version must hold symbols", f"version {version} holds none")
+    (answer,) = client.forecast(symbols[:1], horizon=5, request_id=f"{REQUEST_ID}{version}")
+    return _problem(answer, version)
+
+
+def _reply(client: InferenceClient, version: int, question: Question | None) -> Reply:
+    """One version's answer, as a user gets it; without a question, to its metadata."""
+    begun = time.monotonic()
+    try:
+        if question is None:
+            client.metadata()
+            return Reply(time.monotonic() - begun)
+        (answer,) = client.forecast(
+            [question.symbol],
+            horizon=question.horizon,
+            baseline=True,
+            request_id=f"{REQUEST_ID}{version}",
+        )
+    except BellwetherError as error:
+        return Reply(time.monotonic() - begun, refused=str(error))
+    seconds = time.monotonic() - begun
+    return Reply(
+        seconds,
+        invalid=_problem(answer, version),
+        as_of=answer.as_of,
+        snapshot=answer.snapshot,
+        last_close=answer.last_close,
+        scale=_scale(answer),
+    )
+
+
+def _scale(answer: SymbolForecast) -> float:
+    """Logarithm of the width of the random walk's interval; NaN when there is none."""
+    if answer.baseline is None:
+        return math.nan
+    low, high = float(answer.baseline[-1, 0]), float(answer.baseline[-1, -1])
+    return math.log(math.log(high / low)) if 0 < low < high else math.nan
 
 
 def _problem(answer: SymbolForecast, version: int) -> str:

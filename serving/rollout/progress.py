@@ -1,14 +1,17 @@
 """Waits for what a rollout has begun: a version gets ready, a step is watched, it answers alone."""
 
 import time
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from forecasting.adapters.cluster.manifests import service_name
 from forecasting.adapters.cluster.readiness import Trouble
 from forecasting.errors import BellwetherError, BundleRejected, NotReady
-from forecasting.rollout.canary import Judgement, Outcome, Policy, Probes, judge
-from serving.rollout.evidence import Evidence, RolloutPart
+from forecasting.rollout.canary import Judgement, Routed, judge
+from forecasting.rollout.pairs import Pairs, Question, findings
+from forecasting.rollout.rules import Outcome, Policy
+from serving.rollout.evidence import Evidence, RolloutPart, StepStart
 from serving.rollout.weights import RouteWeights
 
 GIVE_UP_SECONDS: Final = 20.0
@@ -17,7 +20,13 @@ GIVE_UP_SECONDS: Final = 20.0
 POLL_SECONDS: Final = 10.0
 """Pause between two observations of a step."""
 
-SEEN_SECONDS: Final = 30.0
+FIRST_ROUNDS: Final = 6
+"""Rounds of questions before a canary has any weight."""
+
+FIRST_PAUSE_SECONDS: Final = 2.0
+"""Pause between two of them: one hiccup of a pod must not fall into several."""
+
+ROUTE_CHANGE_SECONDS: Final = 30.0
 """How long requests may still reach other versions after one was given all of them."""
 
 
@@ -58,7 +67,7 @@ class Progress(RolloutPart):
         logged = ""
         first_failures: dict[str, int] | None = None
         while True:
-            state = self.cluster.seen(config, version)
+            state = self.cluster.version_state(config, version)
             now = time.monotonic()
             if state is not None and state.settled:
                 count = state.ready_endpoints
@@ -92,20 +101,30 @@ class Progress(RolloutPart):
     def _never_ready(self, version: int, trouble: Trouble, waited: float) -> BellwetherError:
         error = BundleRejected if trouble.corrupted else NotReady
         name = service_name(self.config.model, version)
+        found = f"after {waited:.0f} s: {trouble.found}"
+        look = f"Look: kubectl -n {self.cluster.namespace} describe isvc {name}. "
+        traffic = self.cluster.route(self.config).traffic
+        if weight := traffic.weights.get(version, 0):
+            others = [one for one in traffic.stable_history if one != version]
+            back = "bellwether rollout rollback" if others else "roll out another version"
+            return error(
+                f"version {version} must be ready: it has {weight} % of the requests",
+                found,
+                f"{look}Its older pods may still answer; if none does, {back}",
+            )
         return error(
             f"version {version} must be ready before it gets requests; it got none",
-            f"after {waited:.0f} s: {trouble.found}",
-            f"Look: kubectl -n {self.cluster.namespace} describe isvc {name}. "
-            f"Remove it: bellwether rollout delete {version}",
+            found,
+            f"{look}Remove it: bellwether rollout delete {version}",
         )
 
     def wait_alone(self, version: int, evidence: Evidence) -> None:
         """Wait until this version answers every request.
 
         Raises:
-            NotReady: others still answer after `SEEN_SECONDS`.
+            NotReady: others still answer after `ROUTE_CHANGE_SECONDS`.
         """
-        deadline = time.monotonic() + SEEN_SECONDS
+        deadline = time.monotonic() + ROUTE_CHANGE_SECONDS
         while True:
             answered = evidence.routed(50)
             if set(answered) == {version}:
@@ -119,8 +138,26 @@ class Progress(RolloutPart):
                 )
             time.sleep(1.0)
 
+    def ask_first(self, version: int, policy: Policy, asking: "Asking") -> Judgement:
+        """Compare a canary that has no weight yet: what is found now harms no user."""
+        evidence = Evidence(self.cluster, self.connections, self.log)
+        for number in range(FIRST_ROUNDS):
+            if number:
+                time.sleep(FIRST_PAUSE_SECONDS)
+            asking.round(evidence, version, policy)
+            judgement = Judgement(tuple(findings(asking.pairs, policy)))
+            if judgement.outcome is Outcome.WITHDRAW:
+                break
+        return judgement
+
     def watch(
-        self, version: int, weight: int, pace: Pace, policy: Policy, weights: RouteWeights
+        self,
+        version: int,
+        weight: int,
+        pace: Pace,
+        policy: Policy,
+        weights: RouteWeights,
+        asking: "Asking",
     ) -> Judgement:
         """Watch one step to its end; earlier when the canary is clearly worse.
 
@@ -129,16 +166,16 @@ class Progress(RolloutPart):
         """
         evidence = Evidence(self.cluster, self.connections, self.log)
         started = time.monotonic()
-        state = self.cluster.seen(self.config, version)
-        restarts = state.restarts if state else 0
-        probes = Probes()
+        before = StepStart(asking.restarts, asking.pairs.asked)
+        routed = Routed()
         logged = ""
         while True:
             time.sleep(min(POLL_SECONDS, pace.step_seconds))
-            weights.check_unchanged(version, weight)
-            probes = evidence.probe(version, probes)
+            weights.check_unchanged(version, asking.weights)
+            asking.round(evidence, version, policy)
+            routed = evidence.split(version, routed)
             age = time.monotonic() - started
-            observation = evidence.observe(version, weight, age, restarts, probes)
+            observation = evidence.observe(version, weight, age, before, asking.pairs, routed)
             judgement = judge(observation, policy)
             over = age >= pace.step_seconds
             if judgement.outcome is Outcome.WITHDRAW:
@@ -151,3 +188,28 @@ class Progress(RolloutPart):
             if over and judgement.reason != logged:
                 self.log(f"step {weight} % is held: {judgement.reason}")
                 logged = judgement.reason
+
+
+@dataclass
+class Asking:
+    """The questions that a rollout asks of its canary and of the stable version, and the answers.
+
+    Attributes:
+        stable: version that held all requests when the rollout began.
+        questions: without end; none where neither users nor the stable version name a symbol.
+        weights: per cent by version, as this rollout wrote or found them last.
+        restarts: of the canary's containers when the rollout began: one between the writing of a
+            weight and the first look at its step counts, too.
+        pairs: what was asked so far, over all steps.
+    """
+
+    stable: int
+    questions: Iterator[Question]
+    weights: Mapping[int, int]
+    restarts: int = 0
+    pairs: Pairs = field(default_factory=Pairs)
+
+    def round(self, evidence: Evidence, canary: int, policy: Policy) -> None:
+        """Ask one round more."""
+        pairs = evidence.ask_both(canary, self.stable, self.questions)
+        self.pairs = self.pairs.after(pairs, policy)

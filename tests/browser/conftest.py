@@ -142,7 +142,7 @@ def visit(browser_program, request):
             accept_downloads=True,
         )
         context.set_default_timeout(milliseconds(20_000))
-        context.tracing.start(screenshots=True, snapshots=True)
+        context.tracing.start(snapshots=True)
         contexts.append(context)
         window = context.new_page()
         origin = re.match(r"https?://[^/]+", url).group()

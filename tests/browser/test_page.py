@@ -111,6 +111,19 @@ def test_champion_and_challenger_are_shown_with_verdicts_and_audit_trail(visit, 
     expect(window.locator("#bw-promotions")).to_contain_text("the pipeline")
 
 
+def test_versions_are_compared_in_one_chart_and_one_table(visit, page_url):
+    window = visit(f"{page_url}/?tab=models")
+    expect(window.locator("#bw-compare-box h3")).to_contain_text(SYMBOLS[0])
+    expect(window.locator("#bw-compare-chart .scatterlayer .trace")).to_have_count(7)
+    table = window.locator("#bw-compare-table")
+    expect(table).to_contain_text("v1 random walk")
+    expect(table).to_contain_text("v2 ridge")
+    expect(table.locator("tbody tr")).to_have_count(2 + 20)
+    window.locator("#bw-compare-versions").get_by_role("button").first.click()
+    expect(window.locator("#bw-compare-trouble")).to_contain_text("Choose two or more versions")
+    no_stack_trace(window)
+
+
 def test_the_walk_forward_report_opens_from_the_models_tab(visit, page_url):
     window = visit(f"{page_url}/?tab=models")
     with window.expect_popup() as popup:
@@ -234,6 +247,55 @@ def test_the_page_recovers_by_itself_when_the_server_comes_back(visit, platform)
                 "P(rise)", timeout=milliseconds(30_000)
             )
             expect(window.locator("#bw-trouble")).to_be_hidden()
+
+
+def test_a_server_that_dies_under_an_open_page_is_said_and_the_last_chart_is_called_old(
+    visit, platform
+):
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    moved = {"http_port": port, "inference_url": url}
+    changed = platform.model_copy(update=moved)
+    changed.model_fields_set.update(moved)
+    chart = "#bw-forecast-chart .scatterlayer .trace"
+    with page(changed) as shown:
+        with served(changed, "serving.server", url, "/v2/health/ready"):
+            window = visit(shown)
+            expect(window.locator(chart)).to_have_count(9)
+            expect(window.locator(".bw-status .bw-ok")).to_contain_text("Serving")
+        status = window.locator(".bw-status")
+        expect(status).to_contain_text("Not serving", timeout=milliseconds(20_000))
+        expect(status.locator(".bw-ok")).to_have_count(0)
+        expect(window.locator("#bw-old")).to_contain_text("Old. This forecast was made at")
+        window.get_by_role("button", name="Forecast").click()
+        expect(window.locator("#bw-trouble")).to_contain_text("goes on by itself")
+        expect(window.locator(chart)).to_have_count(9)
+        expect(window.locator("#bw-banner")).to_contain_text("SYNTHETIC PRICES")
+        with served(changed, "serving.server", url, "/v2/health/ready"):
+            expect(status).to_contain_text("Serving", timeout=milliseconds(30_000))
+            expect(window.locator("#bw-trouble")).to_be_hidden()
+            expect(window.locator("#bw-old")).to_be_hidden()
+            expect(window.locator(chart)).to_have_count(9)
+
+
+def test_a_page_whose_own_process_dies_says_so_and_loads_anew_when_it_is_back(visit, platform):
+    port = free_port()
+    with page(platform, page_port=port) as shown:
+        window = visit(f"{shown}/?days=6")
+        expect(window.locator("#bw-quantiles tbody tr")).to_have_count(6)
+    chip = window.locator(".bw-status .bw-chip")
+    expect(window.locator("#bw-away")).to_contain_text(
+        "does not answer", timeout=milliseconds(20_000)
+    )
+    expect(chip).to_have_text("Not reachable")
+    expect(chip).not_to_have_class(re.compile("bw-ok"))
+    expect(window.locator("#bw-quantiles tbody tr")).to_have_count(6)
+    expect(window.locator(".toast-body:visible")).to_have_count(0)
+    with page(platform, page_port=port):
+        expect(chip).to_have_text("Serving", timeout=milliseconds(40_000))
+        expect(window.locator("#bw-away")).to_have_count(0)
+        expect(window.locator(".toast-body:visible")).to_have_count(0)
+        expect(window.locator("#bw-quantiles tbody tr")).to_have_count(6)
 
 
 # retraining

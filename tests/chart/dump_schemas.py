@@ -15,17 +15,22 @@ from pathlib import Path
 KINDS = {
     "api/v1": ["ConfigMap", "PersistentVolumeClaim", "Pod", "Secret", "Service", "ServiceAccount"],
     "apis/admissionregistration.k8s.io/v1": [
-        "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration",
+        "MutatingWebhookConfiguration", "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding", "ValidatingWebhookConfiguration",
     ],
     "apis/apiextensions.k8s.io/v1": ["CustomResourceDefinition"],
     "apis/apps/v1": ["Deployment", "StatefulSet"],
     "apis/autoscaling/v2": ["HorizontalPodAutoscaler"],
     "apis/batch/v1": ["CronJob", "Job"],
-    "apis/gateway.envoyproxy.io/v1alpha1": ["BackendTrafficPolicy", "EnvoyProxy"],
+    "apis/gateway.envoyproxy.io/v1alpha1": [
+        "BackendTrafficPolicy", "ClientTrafficPolicy", "EnvoyProxy", "HTTPRouteFilter",
+        "SecurityPolicy",
+    ],
     "apis/gateway.networking.k8s.io/v1": [
         "GRPCRoute", "Gateway", "GatewayClass", "HTTPRoute", "ReferenceGrant",
     ],
     "apis/monitoring.coreos.com/v1": ["PodMonitor", "PrometheusRule"],
+    "apis/monitoring.coreos.com/v1alpha1": ["AlertmanagerConfig"],
     "apis/networking.k8s.io/v1": ["NetworkPolicy"],
     "apis/policy/v1": ["PodDisruptionBudget"],
     "apis/rbac.authorization.k8s.io/v1": ["Role", "RoleBinding"],

@@ -34,6 +34,8 @@ class Chart:
 
     name: str
     namespace: str
+    given: tuple[str, ...] = ()
+    """Values without which it refuses, as `--set` takes them."""
 
     @property
     def folder(self):
@@ -49,7 +51,8 @@ class Chart:
 
     def template(self, *arguments, check=True):
         """`helm template` of the release, which is named as the chart is."""
-        place = ("--namespace", self.namespace)
+        given = [part for setting in self.given for part in ("--set", setting)]
+        place = ("--namespace", self.namespace, *given)
         return helm("template", self.name, self.folder, *place, *arguments, check=check)
 
     def of_profile(self, profile):
@@ -75,7 +78,8 @@ class Chart:
         return DRAWN.sub(r"\1(drawn)", text)
 
 
-BELLWETHER = Chart("bellwether", "bellwether")
+REGISTRY = "images.registry=registry.example.org"
+BELLWETHER = Chart("bellwether", "bellwether", given=(REGISTRY,))
 PIPELINES = Chart("kubeflow-pipelines", "kubeflow")
 DEFINITIONS = Chart("kubeflow-pipelines-crds", "kubeflow")
 

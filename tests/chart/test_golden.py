@@ -7,9 +7,24 @@ import tomllib
 import pytest
 import yaml
 
-from tests.chart.rendering import CHART, GOLDEN, PROFILES, ROOT, golden, helm, objects, render
+from tests.chart.rendering import (
+    CHART,
+    GOLDEN,
+    PROFILES,
+    REGISTRY,
+    ROOT,
+    golden,
+    helm,
+    objects,
+    render,
+)
 from tests.chart.rendering import rollout_templates as templates
 from tests.chart.shapes import faults
+
+CLUSTER_WIDE = {
+    "ClusterStorageContainer", "GatewayClass", "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+}  # fmt: skip
 
 
 def test_there_are_profiles_for_kind_a_small_laptop_services_outside_and_kubeflow_pipelines():
@@ -61,7 +76,9 @@ def test_the_application_is_the_project_in_its_version():
     assert yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"] == version
     images = {c["image"] for o in render() if o["kind"] == "Deployment"
               for c in o["spec"]["template"]["spec"]["containers"]}  # fmt: skip
-    assert images == {f"bellwether/pipeline:{version}", f"bellwether/ui:{version}"}
+    assert images == {
+        f"registry.example.org/bellwether/{part}:{version}" for part in ("pipeline", "ui")
+    }
 
 
 def test_every_object_carries_the_labels_and_nothing_is_left_out_of_a_namespace():
@@ -74,14 +91,14 @@ def test_every_object_carries_the_labels_and_nothing_is_left_out_of_a_namespace(
             assert labels["app.kubernetes.io/part-of"] == "bellwether", name
             assert labels["app.kubernetes.io/managed-by"] == "Helm", name
             assert labels["helm.sh/chart"] == f"bellwether-{version}", name
-            cluster_wide = made["kind"] in {"GatewayClass", "ClusterStorageContainer"}
+            cluster_wide = made["kind"] in CLUSTER_WIDE
             steps = labels.get("app.kubernetes.io/component") == "steps"
             place = "kubeflow" if steps else "bellwether"
             assert cluster_wide or made["metadata"]["namespace"] == place, name
 
 
 def test_a_release_of_another_name_has_it_in_every_name():
-    answer = helm("template", "acme", CHART, "--namespace", "acme").stdout
+    answer = helm("template", "acme", CHART, "--namespace", "acme", "--set", REGISTRY).stdout
     assert {one["metadata"]["name"].startswith("acme-bellwether") for one in objects(answer)} == {
         True
     }

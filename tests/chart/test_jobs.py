@@ -6,7 +6,7 @@ from typer.testing import CliRunner
 from bellwether.cli import app
 from tests.chart.rendering import one, render
 
-JOBS = ["training", "refresh", "drift"]
+JOBS = ["training", "refresh", "drift", "quality"]
 
 
 def job(name, *settings):
@@ -45,7 +45,47 @@ def test_a_training_is_followed_by_its_rollout():
     assert [container["name"] for container in pod["initContainers"]] == ["train"]
     (rollout,) = pod["containers"]
     assert rollout["args"][:3] == ["rollout", "run", "champion"]
-    assert rollout["args"][3:] == ["--namespace", "bellwether", "--release", "bellwether"]
+    release = ["--namespace", "bellwether", "--release", "bellwether"]
+    # A training that promoted nothing leaves a rollout nothing to do, and nothing to wait for.
+    assert rollout["args"][3:] == ["--when-due", *release]
+
+
+@pytest.mark.parametrize("engine", ["job", "kfp"])
+def test_what_users_get_is_judged_at_the_stated_error_rate_unless_the_value_is_false(engine):
+    settings = (f"training.engine={engine}",)
+    quality = job("quality", *settings)
+    assert quality["jobTemplate"]["spec"]["backoffLimit"] == 0
+    (container,) = containers(quality)
+    words = ["rollout", "quality", "--step-back", "--error-rate", "0.05"]
+    assert container["args"][:5] == words
+    for off in ("rollout.quality.enabled=false", "training.rollout=false"):
+        rendered = render("", *settings, off)
+        assert "bellwether-quality" not in {o["metadata"]["name"] for o in rendered}
+
+
+def test_every_revision_restores_what_served_before_and_waits_for_registry_and_database():
+    made = one(render(), "Job", "bellwether-restore-1")
+    assert "annotations" not in made["metadata"]  # no hook: what it finds fails no installation
+    pod = made["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    release = ["--namespace", "bellwether", "--release", "bellwether"]
+    assert container["args"] == ["rollout", "restore", "--ready-within", "900", *release]
+    assert pod["serviceAccountName"] == "bellwether-rollout"
+    answer = CliRunner().invoke(app, ["rollout", "restore", "--help"], env={"COLUMNS": "300"})
+    assert "--ready-within" in answer.output
+
+
+def test_a_rollout_that_fails_does_not_train_again():
+    training = job("training")["jobTemplate"]["spec"]
+    (rule,) = training["podFailurePolicy"]["rules"]
+    assert rule == {
+        "action": "FailJob",
+        "onExitCodes": {"containerName": "rollout", "operator": "NotIn", "values": [137, 143]},
+    }
+    assert training["template"]["spec"]["restartPolicy"] == "Never"  # the policy asks for it
+    assert training["backoffLimit"] > 0  # for the training itself
+    alone = job("training", "training.rollout=false")["jobTemplate"]["spec"]
+    assert "podFailurePolicy" not in alone
 
 
 def test_training_and_refresh_use_the_same_prices():
@@ -68,8 +108,9 @@ def hook(*settings):
 def test_with_kubeflow_pipelines_its_recurring_runs_take_the_place_of_two_cronjobs():
     kinds = {(o["kind"], o["metadata"]["name"]) for o in render("", KFP)}
     jobs = {name for kind, name in kinds if kind == "CronJob"}
-    assert jobs == {"bellwether-drift", "bellwether-rollout"}
-    assert not any(o["kind"] == "Job" for o in render())
+    assert jobs == {"bellwether-drift", "bellwether-quality", "bellwether-rollout"}
+    jobs = {o["metadata"]["name"] for o in render() if o["kind"] == "Job"}
+    assert jobs == {"bellwether-restore-1"}
 
 
 def test_after_every_change_of_the_release_both_pipelines_are_submitted_and_scheduled():

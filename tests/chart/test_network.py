@@ -6,9 +6,11 @@ import yaml
 from tests.chart.rendering import CHART, one, pods, render
 
 FLOWS = yaml.safe_load((CHART / "flows.yaml").read_text())
-OURS = {"page", "mlflow", "model", "training", "refresh", "drift", "test"}
+OURS = {"page", "mlflow", "model", "training", "refresh", "rollout", "drift", "test"}
 KFP = "training.engine=kfp"
-OURS_WITH_KFP = OURS - {"training", "refresh"} | {"submit", "rollout"}
+TRAINS = ("page.trains=true", "gateway.login.type=basic")
+READS = ("mlflow.route=true", "gateway.login.type=basic")
+OURS_WITH_KFP = OURS - {"training", "refresh"} | {"submit"}
 
 
 def policies(*settings):
@@ -38,13 +40,19 @@ def test_every_part_has_one_policy_and_every_rule_names_ports_and_peers():
 
 
 @pytest.mark.parametrize(
-    ("settings", "ours"), [((), OURS), ((KFP, "page.trains=true"), OURS_WITH_KFP)]
+    ("settings", "ours"), [((), OURS), (READS, OURS), ((KFP, *TRAINS), OURS_WITH_KFP)]
 )
 def test_every_flow_of_the_table_is_a_rule_at_each_end_that_is_ours(settings, ours):
     found = policies("networkPolicies.pricesEgress=true", *settings)
     assert set(found) == {*ours, "default-deny"}
-    conditions = {None, "training.rollout", "networkPolicies.pricesEgress", *settings}
-    conditions |= {"page.trains"} if "page.trains=true" in settings else set()
+    conditions = {
+        None,
+        "training.rollout",
+        "rollout.quality.enabled",
+        "networkPolicies.pricesEgress",
+        *settings,
+    }
+    conditions |= {setting.removesuffix("=true") for setting in settings}
     there = ours | {"gateway", "prometheus", "steps"}
     flows = [
         {**flow, "from": [one for one in flow["from"] if one in there]}
@@ -79,7 +87,7 @@ def test_only_pods_that_start_or_schedule_runs_reach_kubeflow_pipelines():
 
     assert reaching() == set()
     assert reaching(KFP) == {"submit", "drift"}
-    assert reaching(KFP, "page.trains=true") == {"submit", "drift", "page"}
+    assert reaching(KFP, *TRAINS) == {"submit", "drift", "page"}
 
 
 def test_a_flow_is_gone_when_its_value_is_off():
@@ -93,6 +101,17 @@ def test_the_gateway_reaches_grpc_only_where_it_is_served():
     assert ports(policies("serving.grpc=false")["model"]["ingress"]) == [8080]
 
 
+def test_the_gateway_reaches_mlflow_only_where_it_is_routed():
+    def reaches(*settings):
+        sources = [
+            peer for rule in policies(*settings)["mlflow"]["ingress"] for peer in rule["from"]
+        ]
+        return any("envoy-gateway-system" in str(source) for source in sources)
+
+    assert reaches(*READS)
+    assert not reaches()
+
+
 def test_policies_select_the_pods_that_are_rendered():
     rendered = render()
     selectors = {
@@ -104,7 +123,7 @@ def test_policies_select_the_pods_that_are_rendered():
         template = spec.get("template") or spec["jobTemplate"]["spec"]["template"]
         labels = template["metadata"]["labels"].items()
         assert any(selector and set(selector) <= set(labels) for selector in selectors), name
-    assert len(dict(pods(rendered))) == len(OURS)
+    assert len(dict(pods(rendered))) == len(OURS) + 1  # the rollout has two jobs of its own
 
 
 def test_services_outside_the_cluster_are_reached_by_their_networks():

@@ -50,7 +50,13 @@ def test_the_page_starts_trainings_only_if_the_value_is_true():
     assert page()["BELLWETHER_PIPELINES_URL"] == ""
     both = [
         o["data"]
-        for o in render("", KFP, "page.trains=true", "kubeflowPipelines.namespace=ml")
+        for o in render(
+            "",
+            KFP,
+            "page.trains=true",
+            "gateway.login.type=basic",
+            "kubeflowPipelines.namespace=ml",
+        )
         if o["kind"] == "ConfigMap" and o["metadata"]["name"] == "bellwether-settings"
     ]
     (ours,) = [data for data in both if "BELLWETHER_PAGE_TRAINS" in data]

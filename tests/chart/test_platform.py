@@ -5,13 +5,14 @@ from itertools import pairwise
 import pytest
 import yaml
 
-from bellwether.cluster import kind
+from bellwether.cluster import kind, login
 from bellwether.cluster.helmfile import CHARTS, EXACT, merged, platform_releases
+from bellwether.cluster.images import LOCAL, RECIPES, images_settings
 from bellwether.cluster.installation import Installation
 from bellwether.cluster.kubectl import Kubectl
-from bellwether.cluster.up import Plan, images_settings, own_settings, secrets_needed, wiring
+from bellwether.cluster.up import Plan, own_settings, secrets_needed, wiring
 from forecasting.errors import InvalidSettings
-from tests.chart.rendering import helm, objects
+from tests.chart.rendering import helm, objects, template
 from tests.programs import program
 
 PLATFORM = CHARTS / "platform"
@@ -103,11 +104,11 @@ def test_bellwether_gets_the_addresses_of_installed_releases_only():
     assert wiring(releases(), []) == []
 
 
-def bellwether_on_the_platform(without="nothing"):
+def bellwether_on_the_platform(without="nothing", *, loopback=False):
     names = [release.name for release in releases() if without not in release.name]
-    files = wiring(releases(), names)
+    files = wiring(releases(), names, loopback=loopback)
     arguments = [part for path in files for part in ("--values", path)]
-    return objects(helm("template", "bellwether", CHARTS / "bellwether", *arguments).stdout)
+    return objects(template(*arguments).stdout)
 
 
 def test_bellwether_renders_with_the_whole_platform():
@@ -115,13 +116,38 @@ def test_bellwether_renders_with_the_whole_platform():
     ours = [item for item in rendered if item["metadata"].get("namespace") != "kubeflow"]
     settings = named(ours, "ConfigMap", "bellwether-settings")
     assert settings["data"]["BELLWETHER_PUSHGATEWAY_URL"] == "http://pushgateway.monitoring:9091"
-    assert settings["data"]["BELLWETHER_PAGE_TRAINS"] == "true"
+    assert settings["data"]["BELLWETHER_PAGE_TRAINS"] == "false"
     routes = {item["metadata"]["name"] for item in rendered if item["kind"] == "HTTPRoute"}
-    assert {"bellwether-grafana", "bellwether-prometheus", "bellwether-pipelines"} <= routes
+    assert routes == {"bellwether-page", "bellwether-forecast", "bellwether-forecast-unserved"}
 
 
-def test_steps_get_the_address_of_the_pipelines_page_on_the_platform():
-    rendered = bellwether_on_the_platform()
+def test_on_the_loopback_everything_is_routed_and_what_has_no_users_is_behind_a_login():
+    rendered = bellwether_on_the_platform(loopback=True)
+    routes = {item["metadata"]["name"] for item in rendered if item["kind"] == "HTTPRoute"}
+    third = {"bellwether-grafana", "bellwether-prometheus", "bellwether-pipelines"}
+    forecasts = {"bellwether-forecast", "bellwether-forecast-unserved"}
+    assert routes == {"bellwether-page", "bellwether-mlflow", *forecasts, *third}
+    policies = [item["spec"] for item in rendered if item["kind"] == "SecurityPolicy"]
+    assert {target["name"] for policy in policies for target in policy["targetRefs"]} == {
+        "bellwether-page", "bellwether-mlflow", "bellwether-prometheus", "bellwether-pipelines",
+    }  # fmt: skip
+    values = merged(wiring(releases(), [r.name for r in releases()], loopback=True))
+    (secret,) = {policy["basicAuth"]["users"]["name"] for policy in policies}
+    assert login.needed(values, []) == secret == login.SECRET
+    ours = [item for item in rendered if item["metadata"].get("namespace") != "kubeflow"]
+    settings = named(ours, "ConfigMap", "bellwether-settings")["data"]
+    assert settings["BELLWETHER_PAGE_TRAINS"] == "true"
+
+
+def test_what_is_not_installed_is_not_routed():
+    rendered = bellwether_on_the_platform(without="prometheus", loopback=True)
+    routes = {item["metadata"]["name"] for item in rendered if item["kind"] == "HTTPRoute"}
+    assert not routes & {"bellwether-grafana", "bellwether-prometheus"}
+    assert "bellwether-mlflow" in routes
+
+
+def test_steps_get_the_address_of_the_pipelines_page_on_the_loopback():
+    rendered = bellwether_on_the_platform(loopback=True)
     (steps,) = (
         item
         for item in rendered
@@ -176,7 +202,7 @@ def test_kubeflow_pipelines_keeps_artifacts_in_our_store_with_the_keys_foundatio
     assert not [o for o in rendered if o["metadata"]["name"] == "seaweedfs"]
     launcher = named(rendered, "ConfigMap", "kfp-launcher")["data"]
     provider = yaml.safe_load(launcher["providers"])["minio"]["default"]
-    keys = secrets(objects(foundation().stdout))["kubeflow", "bellwether-object-store"]
+    keys = secrets(objects(foundation().stdout))["kubeflow", "kubeflow-pipelines-object-store"]
     secret = provider["credentials"]["secretRef"]
     assert secret["secretName"] == keys["metadata"]["name"]
     assert {secret["accessKeyKey"], secret["secretKeyKey"]} == set(keys["stringData"])
@@ -225,16 +251,29 @@ def test_every_copy_of_a_password_is_the_same():
     assert (
         made["bellwether-data", "bellwether-database"]["stringData"]["password"] == own["password"]
     )
-    keys = made["bellwether", "bellwether-objectstore"]["stringData"]
-    assert made["kubeflow", "bellwether-object-store"]["stringData"] == keys
+    for mine, steps in (
+        ("bellwether-objectstore-jobs", "bellwether-object-store"),
+        ("bellwether-database-jobs", "bellwether-database"),
+    ):
+        keys = made["bellwether", mine]["stringData"]
+        assert made["kubeflow", steps]["stringData"] == keys
     reader = made["monitoring", "bellwether-grafana-database"]["stringData"]["password"]
     assert reader == own["readerPassword"] != own["password"]
     keys = made["bellwether", "bellwether-objectstore"]["stringData"]
     identities = made["bellwether-objectstore", "bellwether-objectstore-identities"]["stringData"]
-    (identity,) = yaml.safe_load(identities["seaweedfs_s3_config"])["identities"]
-    assert identity["credentials"] == [
-        {"accessKey": keys["AWS_ACCESS_KEY_ID"], "secretKey": keys["AWS_SECRET_ACCESS_KEY"]}
-    ]
+    listed = yaml.safe_load(identities["seaweedfs_s3_config"])["identities"]
+    assert [identity["name"] for identity in listed] == [
+        "bellwether", "drift", "jobs", "mlflow", "models", "page", "pipelines", "rollout",
+    ]  # fmt: skip
+    for identity in listed:
+        account = "" if identity["name"] == "bellwether" else f"-{identity['name']}"
+        place = ("bellwether", f"bellwether-objectstore{account}")
+        if identity["name"] == "pipelines":
+            place = ("kubeflow", "kubeflow-pipelines-object-store")
+        keys = made[place]["stringData"]
+        assert identity["credentials"] == [
+            {"accessKey": keys["AWS_ACCESS_KEY_ID"], "secretKey": keys["AWS_SECRET_ACCESS_KEY"]}
+        ]
 
 
 def test_credentials_are_kept_and_safe_in_a_url():
@@ -248,6 +287,10 @@ def test_credentials_are_kept_and_safe_in_a_url():
 def test_the_secret_has_the_stores_address_for_kserve():
     made = secrets(objects(foundation().stdout))
     annotations = made["bellwether", "bellwether-objectstore"]["metadata"]["annotations"]
+    assert (
+        made["bellwether", "bellwether-objectstore-models"]["metadata"]["annotations"]
+        == annotations
+    )
     endpoint = annotations["serving.kserve.io/s3-endpoint"]
     assert (
         merged(wiring(releases(), ["seaweedfs"]))["objectStore"]["endpoint"] == f"http://{endpoint}"
@@ -288,16 +331,36 @@ def test_an_unknown_value_is_refused():
 
 
 def test_image_names_become_values():
-    assert images_settings(["bellwether/ui:dev"]) == (
-        "images.ui.repository=bellwether/ui",
+    digest = f"sha256:{'a' * 64}"
+    named = images_settings(["localhost:5000/ui:dev"], {"localhost:5000/ui:dev": digest})
+    assert named == (
+        "images.registry=",
+        "images.ui.repository=localhost:5000/ui",
         "images.ui.tag=dev",
+        f"images.ui.digest={digest}",
     )
+
+
+def test_images_carried_to_the_nodes_are_named_so_that_no_registry_can_have_them():
+    images = [f"{LOCAL}/{recipe.name}:dev" for recipe in RECIPES]
+    sets = [part for setting in images_settings(images) for part in ("--set", setting)]
+    text = template(*sets).stdout
+    ours = set(re.findall(r"image: (\S*(?:pipeline|serving|ui)\S*)", text))
+    assert ours == set(images)
 
 
 def test_the_secrets_that_are_required_are_those_the_chart_refers_to():
     assert secrets_needed({}, []) == ["bellwether-objectstore", "bellwether-database"]
     values = {"objectStore": {"existingSecret": "mine"}}
     assert secrets_needed(values, ["database.existingSecret=yours"]) == ["mine", "yours"]
+    values = merged(wiring(releases(), ["seaweedfs", "database"]))
+    left_out = ["objectStore.accounts.page=", "database.accounts.page="]
+    assert secrets_needed(values, left_out)[2:] == [
+        *(f"bellwether-objectstore-{name}" for name in ("drift", "jobs", "mlflow", "models")),
+        "bellwether-objectstore-rollout",
+        *(f"bellwether-database-{name}" for name in ("drift", "jobs", "mlflow", "models")),
+        "bellwether-database-rollout",
+    ]
 
 
 def test_nothing_of_the_kind_cluster_listens_beyond_this_machine():

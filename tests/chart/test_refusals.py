@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.chart.rendering import refusal
+from tests.chart.rendering import refusal, render, template
 
 DIGEST = "images.ui.digest=sha256:abc"
 
@@ -20,6 +20,9 @@ DIGEST = "images.ui.digest=sha256:abc"
         ("training.schedule=weekly", "'/training/schedule'"),
         ("mlflow.resources.limits.memory=much", "'/mlflow/resources/limits/memory'"),
         ("training.folds=2", "'/training/folds': minimum: got 2, want 3"),
+        ("gateway.login.type=open", "'/gateway/login/type': value must be one of"),
+        ("page.roles.trainers={a\\,b}", "'/page/roles/trainers/0': 'a,b' does not match"),
+        ("gateway.login.oidc.issuer=http://x", "'/gateway/login/oidc/issuer': 'http://x' does not"),
     ],
 )
 def test_the_schema_refuses_wrong_types_names_and_limits(setting, says):
@@ -30,6 +33,35 @@ def test_the_schema_refuses_wrong_types_names_and_limits(setting, says):
     ("settings", "says"),
     [
         (
+            ["images.registry="],
+            ('images.registry must say from where our images come: found none, and '
+            '"bellwether/pipeline:0.1.0", a name on a public registry that a stranger may take. '
+            "These pods get your keys: set images.registry to a registry of yours (bellwether "
+            "cluster up --images REGISTRY builds, pushes and pins them), or, where the nodes have "
+            "the images and training.engine is job, images.pullPolicy=Never."),
+        ),
+        (
+            ["images.registry=", "images.pipeline.repository=registry.example.org/pipeline"],
+            'images.registry must say from where our images come: found none, and "bellwether/serving',
+        ),
+        (
+            ["images.registry=", "images.pullPolicy=Never", "training.engine=kfp"],
+            "images.registry must say from where our images come",
+        ),
+        (
+            ["page.roles.trainers={tom,ann}"],
+            ("page.roles by name need a login that names its user to the page: found ann, tom, and "
+            "none. Set page.login=true and gateway.login.type to basic"),
+        ),
+        (
+            ["page.roles.operators={ann}", "page.login=true", "gateway.login.type=external"],
+            "page.roles by name need a login that names its user to the page: found ann",
+        ),
+        (
+            ["images.registry=acme"],
+            'found none, and "acme/bellwether/pipeline:0.1.0", a name on a public registry',
+        ),
+        (
             ["database.existingSecret="],
             ('database.existingSecret must name a Secret of this namespace: found "". Create the '
             "Secret (the README says which keys) and give its name; secrets are never taken from "
@@ -39,6 +71,20 @@ def test_the_schema_refuses_wrong_types_names_and_limits(setting, says):
             ["objectStore.existingSecret="],
             "objectStore.existingSecret must name a Secret of this namespace",
         ),
+        (
+            ["drift.timeZone=Europe/Berln"],
+            ('drift.timeZone must be a time zone: found "Europe/Berln". Give a name of the IANA '
+            "database, e.g. Etc/UTC or Europe/Berlin."),
+        ),
+        (
+            ["monitoring.receivers.email.to={ada@b.example}"],
+            'monitoring.receivers.email must have from and smarthost with to: found "" and ""',
+        ),
+        (
+            ["monitoring.receivers.email.username=ada"],
+            "monitoring.receivers.email must have username and existingSecret, or neither",
+        ),
+        (["refresh.timeZone=Local"], 'refresh.timeZone must be a time zone: found "Local"'),
         (
             ["training.engine=kfp", "training.timeZone=Asia/Tokyo"],
             ('training.timeZone must be kubeflowPipelines.timeZone with training.engine=kfp: found '
@@ -134,6 +180,35 @@ def test_the_schema_refuses_wrong_types_names_and_limits(setting, says):
             "which is taken. Choose another."),
         ),
         (
+            ["mlflow.route=true"],
+            ("gateway.login.type must say who asks for a login on the routes of MLflow, third "
+            "parties and a page that trains: found none, and routes to mlflow. Whoever reached the "
+            "gateway could use them. Set it to basic or oidc (external, if a proxy before this "
+            "gateway asks), or leave these routes out."),
+        ),
+        (
+            ["training.engine=kfp", "page.trains=true"],
+            "a page that trains: found none, and routes to page.",
+        ),
+        (
+            ["page.login=true"],
+            "a page that trains: found none, and routes to page.",
+        ),
+        (
+            ["gateway.extraRoutes.prometheus.service=x", "gateway.extraRoutes.prometheus.port=80"],
+            "a page that trains: found none, and routes to prometheus.",
+        ),
+        (
+            ["gateway.login.type=basic", "gateway.login.existingSecret="],
+            ("gateway.login.existingSecret must name a Secret of this namespace with "
+            'gateway.login.type=basic: found "".'),
+        ),
+        (
+            ["gateway.login.type=oidc", "gateway.login.oidc.clientId=me"],
+            ("gateway.login.oidc must have issuer and clientId with gateway.login.type=oidc: found "
+            '"" and "me".'),
+        ),
+        (
             ["training.source=files"],
             ('training.source must be something a pod can reach: found "files", which are on '
             "somebody's disk."),
@@ -179,3 +254,25 @@ def test_the_schema_refuses_wrong_types_names_and_limits(setting, says):
 )  # fmt: skip
 def test_a_refusal_names_the_rule_the_finding_and_the_remedy(settings, says):
     assert says in refusal(*settings)
+
+
+@pytest.mark.parametrize(
+    "registry",
+    ["localhost", "localhost:5000/acme", "containers.example.org/acme", "registry.example.org"],
+)
+def test_a_registry_with_a_host_of_its_own_is_taken(registry):
+    assert render("", f"images.registry={registry}")
+
+
+def test_a_cluster_without_admission_policies_is_refused_unless_they_are_left_out():
+    old = ("--kube-version", "1.29.3")
+    refused = template(*old, check=False)
+    assert refused.returncode != 0
+    assert (
+        "rollout.admissionPolicy needs Kubernetes 1.30 or newer: found v1.29.3." in refused.stderr
+    )
+    template(*old, "--set", "rollout.admissionPolicy=false")
+
+
+def test_images_that_are_never_pulled_need_no_registry():
+    assert render("", "images.registry=", "images.pullPolicy=Never")

@@ -7,15 +7,18 @@ import yaml
 from charts.generate import ADDRESSES, camel
 from forecasting.settings import Settings
 from tests.chart.rendering import CHART, one, pods, refusal, render
+from tests.chart.shapes import faults
 
 VALUES = yaml.safe_load((CHART / "values.yaml").read_text())
 TEMPLATES = {path: path.read_text() for path in (CHART / "templates").rglob("*") if path.is_file()}
 
 OF_PODS = {
-    "BUNDLE_URL", "BUNDLE_DIGEST", "MODEL_VERSION", "PREDICTION_LOG_URL",
-    "TIINGO_TOKEN", "TINVEST_TOKEN",
+    "BUNDLE_URL", "BUNDLE_DIGEST", "BUNDLE_SIGNATURE", "MODEL_VERSION", "PREDICTION_LOG_URL",
+    "SIGNING_KEY", "TRUSTED_KEYS",
+    "TIINGO_TOKEN", "TINVEST_TOKEN", "VERSIONS_ON_DEMAND",
 }  # fmt: skip
-"""Settings that a pod has of its own: the bundle's, and what has or is a secret."""
+"""Settings that a pod has of its own: the bundle's, and what has or is a secret. And one that none
+has: on a cluster each version is a service of its own."""
 
 
 def leaves(node, path=()):
@@ -24,6 +27,17 @@ def leaves(node, path=()):
             yield from leaves(value, (*path, key))
         else:
             yield (*path, key)
+
+
+def test_a_start_may_take_as_long_as_the_values_say():
+    def seconds(rendered, name):
+        (container,) = one(rendered, "Deployment", name)["spec"]["template"]["spec"]["containers"]
+        probe = container["startupProbe"]
+        return probe["periodSeconds"] * probe["failureThreshold"]
+
+    for name in ("page", "mlflow"):
+        assert seconds(render(), f"bellwether-{name}") == 600
+        assert seconds(render("", f"{name}.startupSeconds=901"), f"bellwether-{name}") == 902
 
 
 def test_every_value_is_used_by_some_template():
@@ -76,6 +90,7 @@ def test_settings_and_the_charts_own_variables_are_together_the_programs_fields(
 def test_every_free_setting_is_taken_and_understood(monkeypatch):
     examples = {
         "keep_forecasts": "false", "compare_sources": "false", "page_user": "ann",
+        "prediction_log_own_bars": "false", "dataset_may_change": "false",
         "source_base_url": "http://x", "fallback_source": "tiingo", "fallback_base_url": "http://y",
     }  # fmt: skip
     free = [name for name in Settings.model_fields if name not in ADDRESSES]
@@ -130,3 +145,30 @@ def test_a_password_is_known_before_the_address_that_needs_it():
 
 def test_a_setting_that_the_chart_derives_cannot_be_set():
     assert "not allowed" in refusal("settings.registryUrl=http://elsewhere:5000")
+
+
+EMAIL = (
+    "monitoring.receivers.email.to={ada@b.example,bob@b.example}",
+    "monitoring.receivers.email.from=alerts@b.example",
+    "monitoring.receivers.email.smarthost=smtp.b.example:587",
+    "monitoring.receivers.email.username=ada",
+    "monitoring.receivers.email.existingSecret=smtp",
+)
+
+
+def test_alerts_go_nowhere_by_default_and_to_those_whom_the_values_name():
+    assert not [o for o in render() if o["kind"] == "AlertmanagerConfig"]
+    slack = "monitoring.receivers.slack.existingSecret=slack"
+    webhook = "monitoring.receivers.webhook.existingSecret=hook"
+    made = one(render("", *EMAIL, slack, webhook), "AlertmanagerConfig", "bellwether")
+    assert list(faults(made)) == []
+    (receiver,) = made["spec"]["receivers"]
+    assert made["spec"]["route"]["receiver"] == receiver["name"]
+    (email,), (chat,) = receiver["emailConfigs"], receiver["slackConfigs"]
+    assert email["to"] == "ada@b.example, bob@b.example"
+    assert email["authPassword"] == {"name": "smtp", "key": "password"}
+    assert chat["apiURL"] == {"name": "slack", "key": "url"}
+    assert "{{ .CommonAnnotations.summary }}" in chat["title"]
+    assert receiver["webhookConfigs"][0]["urlSecret"] == {"name": "hook", "key": "url"}
+    (alone,) = one(render("", slack), "AlertmanagerConfig", "bellwether")["spec"]["receivers"]
+    assert set(alone) == {"name", "slackConfigs"}

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from forecasting.adapters.workflows.client import Workflows
-from tests.contract.kubeflow_pipelines import KubeflowPipelines
+from forecasting.adapters.workflows.client import TRAINING, Workflows
+from forecasting.adapters.workflows.records import PipelineVersion
+from tests.contract.kubeflow_pipelines import PACKAGE, KubeflowPipelines
 from tests.contract.replay_server import Replay, replaying
 from tests.time_limits import seconds
 
@@ -36,3 +37,9 @@ def workflows(server: Replay, cluster: KubeflowPipelines) -> Iterator[Workflows]
     """The adapter that asks it."""
     with Workflows(server.address, timeout=seconds(2), settle_seconds=0) as opened:
         yield opened
+
+
+@pytest.fixture
+def version(workflows: Workflows) -> PipelineVersion:
+    """A version of the training pipeline that was uploaded."""
+    return workflows.upload(TRAINING, "0123456789ab", PACKAGE)[0]

@@ -12,16 +12,24 @@ from urllib.parse import unquote
 import kfp_server_api as kfp
 from kfp_server_api.api_client import ApiClient
 
-from tests.contract.replay_server import Answer, Asked, data
+from tests.contract.replay_server import Answer, Asked, Replay, data
 
 START = datetime(2026, 3, 1, 6, tzinfo=UTC)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 """What the server says for an instant that has not come."""
 
+PACKAGE = "pipelineInfo: {name: bellwether-training}\n"
+"""A compiled pipeline, as far as the server looks into it."""
+
 
 def written(model) -> dict:
     """A model as JSON, as the official client writes it."""
     return ApiClient().sanitize_for_serialization(model)
+
+
+def requested_paths(server: Replay, method: str) -> list[str]:
+    """Paths of the requests of a method, below the API's root."""
+    return [one.path.removeprefix("/apis/v2beta1") for one in server.asked if one.method == method]
 
 
 def read(body, kind: str):

@@ -64,10 +64,11 @@ def test_the_bundle_loads_under_its_digest(folder):
 
 
 def test_the_snapshot_and_the_features_made_of_it_load(folder):
+    bundle = load_bundle(folder / "bundle", expected_digest=DIGEST)
     lake = Lake(str(folder / "lake"))
     snapshot = lake.latest("default")
     assert (snapshot.id, snapshot.rows, snapshot.symbols) == ("50e5d0e8d212f0db", 1_854, SYMBOLS)
     assert len(lake.read(snapshot)) == 1_854
     assert len(lake.quarantine(snapshot)) == 66
-    served = lake.served_features("default")
+    served = lake.served_features("default", bundle.spec.digest)
     assert (served.snapshot_id, served.symbols) == (snapshot.id, SYMBOLS)

@@ -59,7 +59,7 @@ def test_a_kept_answer_turns_stale_with_its_bar_and_is_refused_at_last(tmp_path,
     for changes, status, stale in (
         ({"stale_after": 60.0}, 200, [True]),
         ({}, 200, [False]),
-        ({"refuse_after": 60.0}, 503, None),
+        ({"refuse_after": 60.0}, 424, None),
     ):
         monkeypatch.setattr(
             server.predictor, "_limits", type(limits)(**{**vars(limits), **changes})

@@ -10,6 +10,7 @@ from email.utils import format_datetime
 import pandas as pd
 import pytest
 
+from forecasting.adapters.market.http.budget import Budget
 from forecasting.adapters.market.open import open_source
 from forecasting.adapters.market.source import PriceSource
 from forecasting.errors import InvalidSettings, RateLimited, SourceUnavailable, UnknownSymbol
@@ -247,8 +248,8 @@ FAULTS = {
     "a body that breaks off": (truncated(data([[0] * 12] * 9)), "truncated_answer"),
     "a body cut in between": (cut(data([[0] * 12] * 9)), "truncated_answer"),
     "a server that is away": (AWAY, "HTTP 503"),
-    "a limit": (limited(Retry_After="1"), "rate_limited"),
-    "a ban": (Answer(418, b"{}", {"Retry-After": "1"}), "rate_limited"),
+    "a limit": (limited(Retry_After="0.1"), "rate_limited"),
+    "a ban": (Answer(418, b"{}", {"Retry-After": "0.1"}), "rate_limited"),
 }
 
 
@@ -263,7 +264,7 @@ def test_a_fault_that_passes_is_retried_and_one_that_stays_is_told_by_its_name(
     assert len(source(server).fetch(["BTC-USDT"], start, None, "1d").bars) == 500
     server.answer = lambda asked: answer
     with pytest.raises(SourceUnavailable, match=name) as caught:
-        source(server, seconds(1.2)).fetch(["BTC-USDT"], start, None, "1d")
+        source(server).fetch(["BTC-USDT"], start, None, "1d")
     assert isinstance(caught.value, RateLimited) == (name == "rate_limited")
 
 
@@ -311,10 +312,17 @@ def test_a_source_that_hangs_is_ended_at_the_deadline(server: Replay, binance: B
 
 
 def test_every_request_goes_through_the_exchanges_documented_pace(
-    server: Replay, binance: Binance
+    server: Replay, binance: Binance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    paced: list[float] = []
+    take = Budget.take
+
+    def noted(budget: Budget, *, until: float, weight: float = 1.0) -> None:
+        take(budget, until=until, weight=weight)
+        paced.append(weight * budget.seconds / budget.amount)
+
+    monkeypatch.setattr(Budget, "take", noted)
     source(server).fetch(["BTC-USDT"], binance.first.date(), None, "1h")
-    moments = [one.at for one in server.asked]
     # Binance lets 6,000 units through in a minute; exchangeInfo costs 20 of them, klines 2.
-    assert moments[1] - moments[0] > 0.15
-    assert len(moments) == 1 + 13
+    assert paced == pytest.approx([20 * 0.01] + [2 * 0.01] * 13)
+    assert len(server.asked) == len(paced)

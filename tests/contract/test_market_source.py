@@ -123,6 +123,21 @@ def test_retries_end_with_the_attempts_or_the_deadline() -> None:
     assert clock.slept == []
 
 
+def test_an_attempt_that_the_deadline_cuts_short_does_not_hide_why_the_provider_failed() -> None:
+    clock = Sleeper()
+    limited = RateLimited("slow down", retry_after=3.0)
+
+    def call() -> str:
+        if not clock.slept:
+            raise limited
+        clock.sleep(5.0 - clock())
+        raise SourceUnavailable("no answer in 2 s")
+
+    with pytest.raises(RateLimited, match="slow down") as caught:
+        with_retries(call, deadline=5.0, sleep=clock.sleep, clock=clock)
+    assert str(caught.value.__cause__) == "no answer in 2 s"
+
+
 def test_a_rate_limit_is_waited_for_as_long_as_it_asks_or_not_at_all() -> None:
     clock = Sleeper()
     limited = RateLimited("slow down", retry_after=7.0)

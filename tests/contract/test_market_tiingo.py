@@ -218,7 +218,7 @@ def test_a_fault_that_stays_is_told_by_its_name(server: Replay, fault: str) -> N
     answer, name = FAULTS[fault]
     server.answer = lambda asked: answer
     with pytest.raises(SourceUnavailable, match=name) as caught:
-        source(server, seconds(1.5)).fetch(["AAPL"], None, None, "1d")
+        source(server).fetch(["AAPL"], None, None, "1d")
     assert caught.value.remedy
     assert isinstance(caught.value, RateLimited) == (name == "rate_limited")
 
@@ -248,7 +248,7 @@ def test_tiingos_plain_text_limit_counts_as_one_although_its_status_is_200(serve
     words = b"You have run over your 500 symbol look up for this month. Please upgrade at ..."
     server.answer = lambda asked: Answer(200, words)
     with pytest.raises(RateLimited, match="500 symbol look up"):
-        source(server, seconds(1.5)).fetch(["AAPL"], None, None, "1d")
+        source(server).fetch(["AAPL"], None, None, "1d")
 
 
 def test_the_plans_requests_an_hour_are_never_exceeded(server: Replay, tiingo: Tiingo) -> None:

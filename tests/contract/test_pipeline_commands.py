@@ -304,19 +304,19 @@ def test_no_training_is_started_without_a_reason_or_for_one_of_long_ago(drifted,
 
 @pytest.fixture
 def page(workflows):
-    return PipelineRetraining(workflows, "ann")
+    return PipelineRetraining(workflows)
 
 
-def test_the_page_starts_what_the_schedule_runs_in_its_own_name(page, cluster, scheduled):
+def test_the_page_starts_what_the_schedule_runs_in_the_name_of_who_asks(page, cluster, scheduled):
     assert page.current() is None
-    started = page.start([" AAPL", "AAPL", ""], "as scheduled")
+    started = page.start([" AAPL", "AAPL", ""], "as scheduled", "ann")
     (run,) = cluster.runs
     assert run.runtime_config.parameters == {
         "source": "sample", "symbols": "AAPL", "folds": 6, "who": "ann",
     }  # fmt: skip
     assert (started.state, started.source, started.symbols) == ("running", "sample", ("AAPL",))
     with pytest.raises(InvalidInput, match="symbol"):
-        page.start(["$(reboot)"], "as scheduled")
+        page.start(["$(reboot)"], "as scheduled", "ann")
 
 
 def test_the_page_starts_nothing_while_a_training_runs_whoever_started_it(
@@ -324,24 +324,24 @@ def test_the_page_starts_nothing_while_a_training_runs_whoever_started_it(
 ):
     workflows.start_as_scheduled(TRAINING, key="drift-2026-03-01")
     with pytest.raises(Unavailable, match="only one training may run"):
-        page.start([], "as scheduled")
+        page.start([], "as scheduled", "ann")
     cluster.runs[0].state = "FAILED"
-    page.start([], "as scheduled")
+    page.start([], "as scheduled", "ann")
     assert len(cluster.runs) == 2
 
 
 def test_two_replicas_of_the_page_asked_at_once_start_one_training(
     page, workflows, cluster, scheduled
 ):
-    other = PipelineRetraining(workflows, "bob")
+    other = PipelineRetraining(workflows)
 
     def other_presses_too(asked):
         if asked.path.endswith("/recurringruns") and not cluster.runs:
             cluster.before = lambda _: None
-            other.start([], "as scheduled")
+            other.start([], "as scheduled", "bob")
 
     cluster.before = other_presses_too
-    page.start([], "as scheduled")
+    page.start([], "as scheduled", "ann")
     assert [one.runtime_config.parameters["who"] for one in cluster.runs] == ["bob"]
 
 
@@ -354,8 +354,8 @@ def test_the_page_tells_how_a_run_fares_and_where_it_is_seen(
 ):
     opened = Workflows(server.address, public_url="https://kfp.example.org/", settle_seconds=0)
     with opened:
-        page = PipelineRetraining(opened, "ann")
-        page.start([], "as scheduled")
+        page = PipelineRetraining(opened)
+        page.start([], "as scheduled", "ann")
         cluster.runs[0].state = state
         page._read_at = float("-inf")
         seen = shown(page.current())
@@ -373,8 +373,8 @@ def test_a_run_whose_version_the_registry_knows_says_its_outcome_and_why(
     workflows, cluster, scheduled, outcome, title, why
 ):
     decided = PromotionOutcome(outcome, "3", "p = 0.01")
-    page = PipelineRetraining(workflows, "ann", {"run-1": decided}.get)
-    started = page.start([], "as scheduled")
+    page = PipelineRetraining(workflows, {"run-1": decided}.get)
+    started = page.start([], "as scheduled", "ann")
     assert (started.state, started.outcome) == ("running", None)
     cluster.runs[0].run_id, cluster.runs[0].state = "run-1", "SUCCEEDED"
     page._read_at = float("-inf")
@@ -385,7 +385,7 @@ def test_a_run_whose_version_the_registry_knows_says_its_outcome_and_why(
 
 
 def test_the_page_asks_the_cluster_no_more_than_every_few_seconds(server, page, cluster, scheduled):
-    page.start([], "as scheduled")
+    page.start([], "as scheduled", "ann")
     server.asked.clear()
     for _ in range(5):
         assert page.current().state == "running"
@@ -393,7 +393,7 @@ def test_the_page_asks_the_cluster_no_more_than_every_few_seconds(server, page, 
 
 
 def test_a_link_that_is_no_web_address_is_not_shown(page, cluster, scheduled):
-    started = replace(page.start([], ""), link="javascript:alert(1)")
+    started = replace(page.start([], "", "ann"), link="javascript:alert(1)")
     assert "javascript" not in shown(started)
     assert started.started_at < machine_now()
 

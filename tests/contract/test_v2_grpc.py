@@ -2,11 +2,16 @@
 
 import asyncio
 import random
+import socket
 import threading
 
 import grpc
 import numpy as np
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
+    ProtoReflectionDescriptorDatabase,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,11 +19,13 @@ from forecasting.errors import InvalidRequest
 from forecasting.inference_protocol.messages import DEFAULT_OUTPUTS, INPUTS, MAX_BODY_BYTES, OUTPUTS
 from forecasting.inference_protocol.tensors import pack_texts, unpack_texts
 from forecasting.settings import Settings
+from serving.grpc_server import HealthService, V2GrpcServer
 from serving.kserve_parts import grpc_predict_v2_pb2 as pb
-from serving.v2_grpc import V2GrpcServer, V2Service, read_request
+from serving.v2_grpc import V2Service, read_request
+from serving.work_queue import WorkQueue
 from tests.ports import free_port
 from tests.served_models import make_bundle, make_features, make_predictor, own_bars, publish
-from tests.time_limits import seconds
+from tests.time_limits import seconds, wait_until
 
 CODE = grpc.StatusCode
 SERVICE = "/inference.GRPCInferenceService"
@@ -27,8 +34,9 @@ SERVICE = "/inference.GRPCInferenceService"
 class Channel:
     """Calls methods with raw bytes or messages."""
 
-    def __init__(self, channel):
-        self.channel = channel
+    def __init__(self, channel, predictor, port, reasons, message_time):
+        self.channel, self.predictor, self.port = channel, predictor, port
+        self.reasons, self.message_time = reasons, message_time
 
     def call(self, method, request, answer=None):
         data = request if isinstance(request, bytes) else request.SerializeToString()
@@ -51,7 +59,12 @@ def channel(tmp_path_factory):
     publish(folder / "lake", make_features())
     where = Settings(state_dir=folder, bundle_url=str(folder / "bundle"), model_version="3")
     port = free_port()
-    server = V2GrpcServer(V2Service(make_predictor(where), "9"), "127.0.0.1", port, 1)
+    predictor = make_predictor(where)
+    service, health = V2Service(predictor, "9"), HealthService(predictor)
+    reasons = []
+    server = V2GrpcServer(
+        service, health, reasons.append, "127.0.0.1", port, 1, message_seconds=seconds(1)
+    )
     loop = asyncio.new_event_loop()
 
     def run():
@@ -64,7 +77,7 @@ def channel(tmp_path_factory):
     thread.start()
     with grpc.insecure_channel(f"127.0.0.1:{port}") as opened:
         grpc.channel_ready_future(opened).result(timeout=seconds(20))
-        yield Channel(opened)
+        yield Channel(opened, predictor, port, reasons, server.message_time)
     asyncio.run_coroutine_threadsafe(server.stop(), loop).result(timeout=seconds(10))
     loop.call_soon_threadsafe(loop.stop)
     thread.join(seconds(10))
@@ -154,6 +167,17 @@ def test_outputs_and_version_of_a_request_are_honoured(channel):
     assert "Loaded: 3" in details
 
 
+def test_a_batch_answers_what_it_can_and_names_the_rest(channel):
+    answer = channel.infer(symbols("XXXX", "AAPL"))
+    alone = channel.infer(symbols("AAPL"))
+    assert answer.outputs == alone.outputs
+    assert '"symbol":"XXXX","status":404' in answer.parameters["refused"].string_param
+    assert answer.parameters["model_kind"] == alone.parameters["model_kind"]
+    strict = message(symbols("XXXX", "AAPL"))
+    strict.parameters["all_or_nothing"].bool_param = True
+    assert channel.refusal("ModelInfer", strict)[0] == CODE.NOT_FOUND
+
+
 def test_own_bars_are_answered(channel):
     millis, ohlcv = own_bars()
     request = message(
@@ -176,6 +200,9 @@ def test_own_bars_are_answered(channel):
         (message(symbols("XXXX")), CODE.NOT_FOUND, "Known: AAPL"),
         (message(symbols("NEW")), CODE.INVALID_ARGUMENT, "too few bars"),
         (message(symbols("AAPL"), symbols("MSFT")), CODE.INVALID_ARGUMENT, "sent twice"),
+        (message(symbols("AAPL"), id="\0"), CODE.INVALID_ARGUMENT, "'id' must be printable"),
+        (message(symbols("AAPL"), id="x" * 257), CODE.INVALID_ARGUMENT, "at most 256"),
+        (message(symbols("A\0")), CODE.INVALID_ARGUMENT, "printable text"),
         (message(symbols("AAPL"), outputs=["x"]), CODE.INVALID_ARGUMENT, "Known: symbol"),
         (message(tensor("prices", "FP64", [1])), CODE.INVALID_ARGUMENT, "one the model takes"),
         (message(tensor("symbols", "INT64", [1])), CODE.INVALID_ARGUMENT, "must be BYTES"),
@@ -216,6 +243,63 @@ def test_a_malformed_request_gets_a_status_that_blames_the_caller(
     found, details = channel.refusal("ModelInfer", request_)
     assert found == code
     assert sentence in details
+
+
+def test_health_is_told_as_grpc_defines_it(channel, monkeypatch):
+    stub = health_pb2_grpc.HealthStub(channel.channel)
+    kinds = health_pb2.HealthCheckResponse
+
+    def status(service=""):
+        request = health_pb2.HealthCheckRequest(service=service)
+        return stub.Check(request, timeout=seconds(10)).status
+
+    assert [status(), status("inference.GRPCInferenceService")] == [kinds.SERVING] * 2
+    with pytest.raises(grpc.RpcError) as caught:
+        status("other.Service")
+    assert caught.value.code() == CODE.NOT_FOUND
+    monkeypatch.setattr(channel.predictor, "draining", True)
+    assert status() == kinds.NOT_SERVING
+
+
+def test_reflection_lists_the_services_and_their_methods(channel):
+    database = ProtoReflectionDescriptorDatabase(channel.channel)
+    assert {"inference.GRPCInferenceService", "grpc.health.v1.Health"} <= set(
+        database.get_services()
+    )
+    found = database.FindFileContainingSymbol("inference.GRPCInferenceService")
+    assert "ModelInfer" in {method.name for method in found.service[0].method}
+
+
+def test_a_message_may_be_packed_and_is_refused_if_it_is_too_long_when_unpacked(channel):
+    method = channel.channel.unary_unary(f"{SERVICE}/ModelInfer")
+    options = {"compression": grpc.Compression.Gzip, "timeout": seconds(10)}
+    packed = method(raw_symbols("AAPL").SerializeToString(), **options)
+    assert pb.ModelInferResponse.FromString(packed).model_version == "3"
+    with pytest.raises(grpc.RpcError) as caught:
+        method(bytes(50_000_000), **options)
+    assert caught.value.code() == CODE.RESOURCE_EXHAUSTED
+
+
+def test_metadata_without_end_are_refused(channel):
+    method = channel.channel.unary_unary(f"{SERVICE}/ServerLive")
+    with pytest.raises(grpc.RpcError) as caught:
+        method(b"", metadata=[("x", "v" * 100_000)], timeout=seconds(10))
+    assert caught.value.code() in {CODE.RESOURCE_EXHAUSTED, CODE.UNAVAILABLE}
+    assert channel.call("ServerLive", b"", pb.ServerLiveResponse).live
+
+
+def test_more_long_requests_than_may_wait_are_unavailable(channel, monkeypatch):
+    monkeypatch.setattr(channel.predictor, "work", WorkQueue(limit=0))
+    millis, ohlcv = own_bars()
+    request = message(
+        tensor("bars", "FP64", list(ohlcv.shape)),
+        tensor("timestamps", "INT64", [len(millis)]),
+        raw=[ohlcv.tobytes(), millis.tobytes()],
+    )
+    code, details = channel.refusal("ModelInfer", request)
+    assert code == CODE.UNAVAILABLE
+    assert "Ask again" in details
+    assert channel.call("ServerLive", b"", pb.ServerLiveResponse).live
 
 
 def test_a_message_that_is_too_long_is_refused(channel):
@@ -261,3 +345,86 @@ def test_a_made_up_message_is_well_formed_or_refused(inputs, raw, outputs):
         return
     assert set(request.inputs) <= set(INPUTS)
     assert set(request.outputs) <= set(OUTPUTS)
+
+
+def frame(kind, flags, stream, payload=b""):
+    head = len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big")
+    return head + payload
+
+
+def half_a_call(message):
+    """A call of ModelInfer as HTTP/2's bytes: its headers, and a message that does not end."""
+    fields = {
+        ":method": "POST", ":scheme": "http", ":authority": "x", ":path": f"{SERVICE}/ModelInfer",
+        "content-type": "application/grpc", "te": "trailers",
+    }  # fmt: skip
+    block = b"".join(
+        b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()
+        for name, value in fields.items()
+    )
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0)
+    return preface + frame(1, 4, 1, block) + (frame(0, 0, 1, message) if message else b"")
+
+
+def end_of_call(connection):
+    """Waits for the frame that ends stream 1: its last headers, or a reset."""
+    data = b""
+    while True:
+        while len(data) >= 9 and len(data) >= 9 + int.from_bytes(data[:3], "big"):
+            length = int.from_bytes(data[:3], "big")
+            kind, flags, stream = data[3], data[4], int.from_bytes(data[5:9], "big")
+            data = data[9 + length :]
+            if stream == 1 and (kind == 3 or (kind, flags & 1) == (1, 1)):
+                return
+        got = connection.recv(65_536)
+        assert got, "the connection ended, not the call"
+        data += got
+
+
+@pytest.mark.parametrize(
+    "message", [b"", b"\0\0\0\x10\0" + b"x" * 100], ids=["no message", "half a message"]
+)
+def test_a_call_whose_message_does_not_come_ends_and_is_counted(channel, message):
+    channel.reasons.clear()
+    with socket.create_connection(("127.0.0.1", channel.port), timeout=seconds(20)) as connection:
+        connection.sendall(half_a_call(message))
+        end_of_call(connection)
+        assert channel.reasons == ["too_slow"]
+        assert channel.call("ServerLive", b"", pb.ServerLiveResponse).live
+
+
+def test_the_caller_whose_message_does_not_come_is_told_so(channel):
+    channel.reasons.clear()
+    silent = threading.Event()
+
+    def messages():
+        silent.wait(seconds(20))
+        yield b""
+
+    call = channel.channel.stream_unary(f"{SERVICE}/ModelInfer")
+    with pytest.raises(grpc.RpcError) as caught:
+        call(messages(), timeout=seconds(20))
+    silent.set()
+    assert caught.value.code() == CODE.DEADLINE_EXCEEDED
+    assert "must come within" in caught.value.details()
+    assert channel.reasons == ["too_slow"]
+
+
+def test_a_call_without_a_message_is_refused_and_a_caller_that_leaves_is_forgotten(channel):
+    channel.reasons.clear()
+    call = channel.channel.stream_unary(f"{SERVICE}/ServerLive")
+    with pytest.raises(grpc.RpcError) as caught:
+        call(iter(()), timeout=seconds(10))
+    assert caught.value.code() == CODE.INVALID_ARGUMENT
+    left = threading.Event()
+    leaving = call.future(iter(left.wait, True), timeout=seconds(10))
+    wait_until(lambda: channel.message_time.waiting == 1, 5)
+    leaving.cancel()
+    wait_until(lambda: channel.message_time.waiting == 0, 5)
+    left.set()
+    assert channel.reasons == []
+
+
+def test_calls_whose_message_came_are_not_waited_for(channel):
+    channel.call("ServerLive", b"", pb.ServerLiveResponse)
+    assert channel.message_time.waiting == 0

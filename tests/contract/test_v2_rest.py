@@ -1,8 +1,9 @@
 """The V2 protocol over REST, on the real application with a real bundle and real features."""
 
 import asyncio
-import dataclasses
+import gzip
 import shutil
+import zlib
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -13,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from forecasting.bundle.bundle import load_bundle
+from forecasting.errors import NotReady
 from forecasting.features.build import FeatureSpec, build_features, features_of_bars
 from forecasting.inference_protocol.messages import (
     DEFAULT_OUTPUTS,
@@ -22,11 +24,13 @@ from forecasting.inference_protocol.messages import (
     OUTPUTS,
 )
 from forecasting.inference_protocol.tensors import pack_texts, unpack_texts
+from forecasting.instants import to_milliseconds
 from forecasting.settings import Settings
 from serving.v2_rest import V2Application
+from serving.work_queue import WorkQueue
 from tests import served_models
-from tests.served_models import SYMBOLS, make_bundle, make_features, own_bars, publish
-from tests.time_limits import expires
+from tests.clock import machine_now
+from tests.served_models import SPEC, SYMBOLS, make_bundle, make_features, own_bars, publish
 from tests.unit.forecasting.inference_protocol.test_messages import REQUEST
 
 INFER = "/v2/models/bellwether/infer"
@@ -150,6 +154,14 @@ def test_a_version_is_ready_by_name_and_an_unknown_one_is_not_found(server):
         "/v2/models/bellwether/",
         "/v2/models/bellwether/versions",
         "/v2/models/bellwether/versions/3/other",
+        "/v2/models/bellwether/versions/",
+        "/v2/models/bellwether/versions//",
+        "/v2/models/bellwether/versions//infer",
+        "/v2/models/bellwether/versions//ready",
+        "/v2/models//infer",
+        "/v2/models/bellwether%2Finfer",
+        "/v2/models/bellwether/versions%2F3/infer",
+        "/v2%2Fmodels",
         "/v2/models/bellwether/infer/more",
         "/v2/repository/models/bellwether/unload",
         "/v2/health",
@@ -160,11 +172,23 @@ def test_a_version_is_ready_by_name_and_an_unknown_one_is_not_found(server):
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
 def test_an_unknown_path_is_not_found(server, path, method):
     answer = server.ask(method, path)
-    if path.startswith("/v2x"):
+    if path.startswith(("/v2x", "/v2%2F")):
         assert answer.status_code == 299
     else:
         assert answer.status_code == 404
         assert "there is no" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("version", ["3%2Finfer", "9", "%00", "%0A", "%FF", "../3", "3?x=/"])
+def test_a_version_with_odd_characters_is_unknown_or_no_path(server, version):
+    answer = server.infer(symbols("AAPL"), path=f"/v2/models/bellwether/versions/{version}/infer")
+    assert answer.status_code in {404, 405}
+    assert answer.json()["error"].isprintable()
+
+
+def test_a_path_may_be_percent_encoded(server):
+    answer = server.infer(symbols("AAPL"), path="/v2/models/bell%77ether/versions/%33/infer")
+    assert answer.status_code == 200
 
 
 def test_a_wrong_method_is_told_the_right_one(server):
@@ -256,9 +280,14 @@ def test_a_past_instant_is_answered_from_what_was_known_then(server):
         ("yesterday", "ISO-8601"),
         ("2023-01-02T21:00:00", "with its zone"),
         ("2199-01-01T00:00:00Z", "in the future"),
-        ("2999-01-01T00:00:00Z", "1900 to 2200"),
+        ("2999-01-01T00:00:00Z", "1900 to 2199"),
+        ("2200-01-01T00:00:00Z", "1900 to 2199"),
         ("1999-01-01T00:00:00Z", "before the oldest row"),
-        ("0001-01-01T00:00:00+14:00", "1900 to 2200"),
+        ("0001-01-01T00:00:00Z", "1900 to 2199"),
+        ("0001-01-01T00:00:00+14:00", "1900 to 2199"),
+        ("9999-12-31T23:59:59-14:00", "1900 to 2199"),
+        ("0001-01-01", "with its zone"),
+        ("0000-01-01T00:00:00Z", "ISO-8601"),
     ],
 )
 def test_an_instant_that_cannot_be_answered_is_refused(server, text, sentence):
@@ -292,6 +321,11 @@ def damaged(change):
     return bars_inputs(millis, ohlcv)
 
 
+def in_three_months():
+    """Milliseconds since 1970."""
+    return to_milliseconds(machine_now() + timedelta(days=90))
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
@@ -304,7 +338,7 @@ def damaged(change):
         (lambda t, b: b.__setitem__((slice(None), slice(0, 4)), 7.0), "prices that move"),
         (lambda t, b: t.__setitem__(9, t[8]), "rise strictly"),
         (lambda t, b: t.__setitem__(slice(None), t[::-1].copy()), "rise strictly"),
-        (lambda t, b: t.__setitem__(-1, t[-1] + 90 * 86_400_000), "must have closed"),
+        (lambda t, b: t.__setitem__(-1, in_three_months()), "must have closed"),
         (lambda t, b: t.__setitem__(slice(None), t // 1000), "interval"),
         (lambda t, b: t.__setitem__(slice(None), t * 1000), "milliseconds"),
         (lambda t, b: t.__setitem__(0, 2_524_608_000_000 - 2**63), "milliseconds"),
@@ -356,7 +390,7 @@ def test_too_few_own_bars_are_a_short_history(server):
     ("inputs", "status", "sentence"),
     [
         ([symbols("XXXX")], 404, "Known: AAPL, BTC-USD, MSFT"),
-        ([symbols("AAPL", "XXXX")], 404, "'XXXX'"),
+        ([symbols("YYYY", "XXXX")], 404, "'YYYY'"),
         ([symbols("NEW")], 422, "too few bars"),
         ([symbols("AAPL", "AAPL")], 400, "comes twice"),
         ([symbols("AAPL"), horizon(0)], 400, "1..30"),
@@ -408,7 +442,9 @@ def test_tensors_may_go_and_come_as_binary_data(server):
 # limits
 
 
-def test_a_body_that_is_too_long_is_refused_before_it_is_read(server):
+def test_a_body_that_is_too_long_is_refused_before_it_is_read_and_counted(server, monkeypatch):
+    reasons = []
+    monkeypatch.setattr(server.predictor, "turn_away", reasons.append)
     declared = {"content-length": str(10**9)}
     answer = server.ask("POST", INFER, content=b"{}", headers=declared)
     assert answer.status_code == 413
@@ -418,22 +454,66 @@ def test_a_body_that_is_too_long_is_refused_before_it_is_read(server):
             yield b" " * 65_536
 
     answer = server.ask("POST", INFER, content=pieces())
-    assert (answer.status_code, answer.headers["connection"]) == (413, "close")
+    assert answer.status_code == 413
+    assert reasons == ["body_too_long"] * 2
 
 
-def test_a_compressed_body_is_not_taken(server):
-    answer = server.ask("POST", INFER, content=b"x", headers={"content-encoding": "gzip"})
-    assert answer.status_code == 415
+@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress])
+def test_a_packed_body_gets_the_answer_of_the_plain_one(server, pack):
+    encoding = {"content-encoding": "gzip" if pack is gzip.compress else "deflate"}
+    body = orjson.dumps({"inputs": [symbols("AAPL"), horizon(4)]})
+    answer = server.ask("POST", INFER, content=pack(body), headers=encoding)
+    assert answer.status_code == 200, answer.text
+    assert answer.json() == server.infer(symbols("AAPL"), horizon(4)).json()
 
 
-def test_a_caller_who_stops_sending_is_not_waited_for(server, monkeypatch):
-    monkeypatch.setattr("serving.v2_rest.BODY_SECONDS", expires(0.05))
+def packed(body):
+    return gzip.compress(body, mtime=0)  # in test names: the same in every process
 
-    async def pieces():
-        yield b"{"
-        await asyncio.sleep(5)
 
-    assert server.ask("POST", INFER, content=pieces()).status_code == 408
+@pytest.mark.parametrize(
+    ("content", "encoding", "status", "sentence"),
+    [
+        (b"{}", "gzip", 400, "must be gzip data"),
+        (packed(b"{}")[:-3], "gzip", 400, "must be complete"),
+        (packed(b"{}") + b"x", "gzip", 400, "1 bytes follow its end"),
+        (packed(b"[]"), "gzip", 400, "must be a JSON object"),
+        (packed(b" " * (MAX_BODY_BYTES + 1)), "gzip", 413, "when unpacked"),
+        (b"{}", "br", 415, "gzip or deflate"),
+    ],
+)
+def test_a_packed_body_that_is_wrong_is_refused_in_words(
+    server, content, encoding, status, sentence
+):
+    headers = {"content-encoding": encoding}
+    answer = server.ask("POST", INFER, content=content, headers=headers)
+    assert answer.status_code == status
+    assert sentence in answer.json()["error"]
+
+
+@pytest.mark.parametrize("text", ["\0", "a\nb", "\x7f", "\u202e", "\ufdd0", "x" * 257])
+def test_an_id_that_could_not_be_stored_is_refused(server, text):
+    answer = server.infer(symbols("AAPL"), id=text)
+    assert answer.status_code == 400
+    assert "'id' must be printable" in answer.json()["error"]
+
+
+def test_more_long_requests_than_may_wait_are_told_when_to_ask_again(server, monkeypatch):
+    monkeypatch.setattr(server.predictor, "work", WorkQueue(limit=0))
+    answer = server.infer(*bars_inputs(*own_bars()))
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert answer.json()["kind"] == "Busy"
+    assert server.infer(symbols("AAPL")).status_code == 200
+    assert server.ask("GET", "/v2/health/live").status_code == 200
+
+
+def test_a_server_whose_work_never_ends_is_not_live(server, monkeypatch):
+    def stuck():
+        raise NotReady("work ends", "some does not", "Restart the server")
+
+    monkeypatch.setattr(server.predictor.work, "check_moving", stuck)
+    answer = server.ask("GET", "/v2/health/live")
+    assert (answer.status_code, answer.json()["kind"]) == (503, "NotReady")
 
 
 def test_a_header_length_that_is_no_number_is_refused(server):
@@ -472,34 +552,21 @@ def _plain(value):
 @pytest.mark.parametrize("replay", [True, False])
 def test_old_features_say_so_and_past_the_second_limit_refuse(folder, tmp_path, replay):
     shutil.copytree(folder / "bundle", tmp_path / "bundle")
-    for days, status, stale in ((1, 200, False), (5, 200, True), (15, 503, None)):
+    for days, status, stale in ((1, 200, False), (5, 200, True), (15, 424, None)):
         publish(tmp_path / "lake", make_features(age=timedelta(days=days), replay=replay))
         server = Server(tmp_path)
         answer = server.infer(symbols("AAPL"))
         assert answer.status_code == status, answer.text
-        ready = server.ask("GET", "/v2/health/ready")
+        ready = server.ask("GET", "/v2/models/bellwether/ready")
         assert ready.status_code == status
+        # The pod stays in service, to say why.
+        assert server.ask("GET", "/v2/health/ready").status_code == 200
         if status == 200:
             assert server.outputs(symbols("AAPL"))["stale"].tolist() == [stale]
         else:
             assert "15.0 days old" in answer.json()["error"]
             assert answer.json()["kind"] == "StaleData"
             assert "run the refresh pipeline" in ready.json()["error"]
-
-
-def test_a_symbol_that_stopped_trading_is_refused_while_the_others_are_answered(folder, tmp_path):
-    served = make_features(replay=False)
-    start, stop = int(served.offsets[1]), int(served.offsets[2])
-    stamps = served.timestamps.copy()
-    stamps[start:stop] -= 40 * 86_400 * 10**9
-    shutil.copytree(folder / "bundle", tmp_path / "bundle")
-    publish(tmp_path / "lake", dataclasses.replace(served, timestamps=stamps))
-    server = Server(tmp_path)
-    assert server.infer(symbols("AAPL")).status_code == 200
-    for names in (["MSFT"], ["AAPL", "MSFT"]):
-        answer = server.infer(symbols(*names))
-        assert answer.status_code == 503
-        assert "MSFT" in answer.json()["error"]
 
 
 # what is loaded
@@ -521,7 +588,9 @@ def test_without_features_the_server_is_not_ready_and_says_why(folder, tmp_path)
     server = Server(tmp_path)
     answer = server.infer(symbols("AAPL"))
     assert answer.status_code == 503
-    assert "holds no features of data set 'default'" in answer.json()["error"]
+    needed = f"holds no features of specification {SPEC.digest} of data set 'default'"
+    assert needed in answer.json()["error"]
+    assert str(tmp_path) not in answer.json()["error"]
     publish(tmp_path / "lake", make_features())
     served_models.load_into(server.predictor, server.settings)
     assert server.infer(symbols("AAPL")).status_code == 200
@@ -533,7 +602,7 @@ def test_features_of_another_specification_are_not_served(folder, tmp_path):
     publish(tmp_path / "lake", make_features(spec=other))
     answer = Server(tmp_path).infer(symbols("AAPL"))
     assert answer.status_code == 503
-    assert other.digest in answer.json()["error"]
+    assert f"no features of specification {SPEC.digest}" in answer.json()["error"]
 
 
 def test_a_bundle_with_another_digest_than_promised_is_never_ready(folder):

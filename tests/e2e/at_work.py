@@ -56,6 +56,13 @@ def watched(cluster: Cluster, figures: Figures) -> AtWork:
     return AtWork(versions, watch.report, load.report)
 
 
+PRESSED: dict[str, list[object]] = {
+    "_forecast_or_last": ["AAPL", 5, "champion", ""],
+    "_feed": [None],
+}
+"""Handlers of the page, as gradio names them, and their inputs; test_app.py holds them to the page."""
+
+
 def read_the_page(cluster: Cluster, version: int) -> None:
     """What a reader of the page makes it ask of the others."""
     for path in ("/", "/reports/drift/features", f"/reports/walk-forward/{version}"):
@@ -69,7 +76,7 @@ def read_the_page(cluster: Cluster, version: int) -> None:
     known = {
         one["api_name"]: one["id"] for one in cluster.page_request("/config").json()["dependencies"]
     }
-    for name, data in (("_forecast_or_symbols", ["AAPL", 5, "champion"]), ("_feed", [None])):
+    for name, data in PRESSED.items():
         press(known[name], data)
 
 

@@ -44,6 +44,19 @@ QUESTION = json.dumps(
 PLAIN = {"COLUMNS": "160", "NO_COLOR": "1"}
 """Variables that make what the command says wide and without colours."""
 
+ROLLOUT = "system:serviceaccount:bellwether:bellwether-rollout"
+"""The account that the rollout runs as."""
+
+ASK_MLFLOW = """
+import sys, urllib.request
+method, path = sys.argv[1:]
+request = urllib.request.Request(
+    f"http://localhost:5000/api/2.0/mlflow/{path}", sys.stdin.buffer.read(),
+    {"Content-Type": "application/json"}, method=method)
+print(urllib.request.urlopen(request, timeout=30).read().decode())
+"""
+"""A change of the registry, asked for in MLflow's own pod: from outside it can only be read."""
+
 T = TypeVar("T")
 
 
@@ -325,9 +338,13 @@ class Cluster:
     @property
     def s3(self) -> Any:
         """The object store as a file system: ls, find, cat, open, rm."""
+        return self.store_of("bellwether-objectstore")
+
+    def store_of(self, secret: str) -> Any:
+        """The same as the account whose keys are in this Secret."""
         import s3fs
 
-        keys = self.secret("bellwether-objectstore")
+        keys = self.secret(secret)
         return s3fs.S3FileSystem(
             key=keys["AWS_ACCESS_KEY_ID"],
             secret=keys["AWS_SECRET_ACCESS_KEY"],
@@ -337,13 +354,23 @@ class Cluster:
             skip_instance_cache=True,
         )
 
-    def page_request(self, path: str = "/", *, host: str = DOMAIN) -> httpx.Response:
-        """A GET through the gateway."""
-        return httpx.get(
+    def page_request(
+        self, path: str = "/", *, host: str = DOMAIN, method: str = "GET", login: bool = True
+    ) -> httpx.Response:
+        """A request through the gateway, with its login or without."""
+        return httpx.request(
+            method,
             f"http://127.0.0.1:{GATEWAY_PORT}{path}",
             headers={"host": host},
+            auth=self.login if login else None,
             timeout=time_limits.seconds(30),
         )
+
+    @cached_property
+    def login(self) -> tuple[str, str]:
+        """User and password that the gateway asks for."""
+        kept = self.secret("bellwether-login")
+        return kept["username"], kept["password"]
 
     def registry(self, path: str, **parameters: str) -> Any:
         """What MLflow's REST interface answers, asked through the gateway."""
@@ -351,6 +378,7 @@ class Cluster:
             f"http://127.0.0.1:{GATEWAY_PORT}/api/2.0/mlflow/{path}",
             params=parameters,
             headers={"host": f"mlflow.{DOMAIN}"},
+            auth=self.login,
             timeout=time_limits.seconds(30),
         )
         assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text[:500]}"
@@ -388,16 +416,13 @@ class Cluster:
         self.change_registry("DELETE", "model-versions/delete", body)
 
     def change_registry(self, method: str, path: str, body: dict[str, Any]) -> Any:
-        """Ask MLflow's REST interface for a change; what it answers."""
-        answer = httpx.request(
-            method,
-            f"http://127.0.0.1:{GATEWAY_PORT}/api/2.0/mlflow/{path}",
-            json=body,
-            headers={"host": f"mlflow.{DOMAIN}"},
-            timeout=time_limits.seconds(30),
+        """Ask MLflow's REST interface for a change, from inside; what it answers."""
+        said = self.kubectl(
+            *("exec", "--stdin", "deployment/bellwether-mlflow", "--container", "mlflow", "--"),
+            *("python", "-c", ASK_MLFLOW, method, path),
+            text=json.dumps(body),
         )
-        assert answer.status_code == 200, f"{path}: {answer.status_code} {answer.text[:500]}"
-        return answer.json()
+        return json.loads(said)
 
     # the rollout
 

@@ -30,9 +30,17 @@ ORDER = (
     "test_20_training",
     "test_25_connections",
     "test_30_canary",
+    "test_32_sick_canary",
     "test_35_object_store",
+    "test_36_accounts",
+    "test_36_stranger",
     "test_37_two_versions",
+    "test_37_shadow",
     "test_38_run",
+    "test_38_approval",
+    "test_38_quality",
+    "test_39_admission",
+    "test_39_signing",
     "test_40_autoscaling",
     "test_51_busy",
     # from here on KServe's controller is away
@@ -47,6 +55,8 @@ ORDER = (
     "test_60_faults",
     # and here it comes back
     "test_65_controller",
+    "test_62_other_symbols",
+    "test_66_reinstall",
     "test_70_poison",
     "test_90_upgrade",
 )

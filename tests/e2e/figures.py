@@ -36,6 +36,7 @@ class Figures:
     def __init__(self, path: Path = FOLDER / "figures.json") -> None:
         self._path = path
         self._kept: dict[tuple[str, str], Figure] = {}
+        self._remarks: list[str] = []
 
     def record(
         self, topic: str, name: str, value: float, unit: str = "", *, wanted: str = ""
@@ -45,5 +46,9 @@ class Figures:
         self._path.write_text(json.dumps([asdict(f) for f in self._kept.values()], indent=1) + "\n")
 
     def lines(self) -> list[str]:
-        """The table."""
-        return [str(figure) for figure in self._kept.values()]
+        """The table, and the remarks below it."""
+        return [*(str(figure) for figure in self._kept.values()), *self._remarks]
+
+    def remark(self, text: str) -> None:
+        """What was seen and is no number."""
+        self._remarks.append(text)

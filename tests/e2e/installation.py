@@ -3,8 +3,9 @@
 import time
 from pathlib import Path
 
-from tests.e2e.cluster import DATA_NAMESPACE, DOMAIN, ROOT, Cluster, eventually
+from tests.e2e.cluster import DATA_NAMESPACE, DOMAIN, ROOT, STORE_ADDRESS, Cluster, eventually
 from tests.e2e.figures import Figures
+from tests.e2e.store_accounts import MinioAdmin, rights_on_the_platform
 from tests.e2e.testbed import Images
 from tests.time_limits import seconds
 
@@ -14,13 +15,25 @@ VALUES = HERE / "values.yaml"
 RELEASE = "bellwether"
 
 
+STORE_ACCOUNTS = ("drift", "jobs", "mlflow", "models", "page", "rollout")
+"""Accounts of the object store; what each may is what the platform gives it."""
+
+
 def data_services(cluster: Cluster) -> None:
-    """PostgreSQL, Pushgateway, and the Secrets that say how to reach what holds data."""
+    """PostgreSQL, Pushgateway, the store's accounts, and the Secrets that say how to reach them."""
     for manifest in sorted((HERE / "manifests").glob("*.yaml")):
         # Without a namespace of ours: these files name theirs.
         cluster.run("kubectl", "apply", "--filename", str(manifest)).expect()
     for name in ("postgresql", "pushgateway"):
         cluster.wait_for_rollout("deployment", name, namespace=DATA_NAMESPACE)
+    owner = cluster.secret("bellwether-objectstore")
+    admin = MinioAdmin(STORE_ADDRESS, owner["AWS_ACCESS_KEY_ID"], owner["AWS_SECRET_ACCESS_KEY"])
+    rights = rights_on_the_platform()
+    for account in STORE_ACCOUNTS:
+        keys = cluster.secret(f"bellwether-objectstore-{account}")
+        admin.make_account(
+            keys["AWS_ACCESS_KEY_ID"], keys["AWS_SECRET_ACCESS_KEY"], rights[account]
+        )
 
 
 def install(

@@ -32,6 +32,7 @@ def training_alone(seed: int, *, retries: int = 0) -> Callable[[Any], None]:
         job["backoffLimit"] = retries
         pod = job["template"]["spec"]
         pod["containers"] = pod.pop("initContainers", pod["containers"])
+        job.pop("podFailurePolicy", None)  # it names the rollout's container
         pod["containers"][0]["args"] += ["--seed", str(seed)]
 
     return change

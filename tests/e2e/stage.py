@@ -8,6 +8,11 @@ from tests.e2e.figures import Figures
 from tests.e2e.load import Report, ask
 
 TRAINING_JOB = "e2e-training"
+DESPITE = ("--despite-verdict", "an exercise")
+"""The challenger of these prices is refused, as it should be; the tests give it requests all the same."""
+
+ROLLED_BACK = 12
+"""Exit code of a rollout that withdrew its canary."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ def trained(cluster: Cluster, figures: Figures) -> Versions:
 def alone(cluster: Cluster, version: int) -> None:
     """Only this version is there, and it has all the weight."""
     if cluster.weights().get(version) != 100:
-        cluster.rollout("start", str(version), "--weight", "0").expect()
+        cluster.rollout("start", str(version), "--weight", "0", *DESPITE).expect()
         cluster.rollout("promote", str(version)).expect()
     for other in inference_services(cluster):
         if other != version:
@@ -55,7 +60,7 @@ def both(cluster: Cluster, versions: Versions, *, weight: int = 0) -> None:
     running = inference_services(cluster)
     for version in (versions.stable, versions.candidate):
         if version not in running or version not in cluster.weights():
-            cluster.rollout("start", str(version), "--weight", "0").expect()
+            cluster.rollout("start", str(version), "--weight", "0", *DESPITE).expect()
     wanted = {versions.stable: 100 - weight, versions.candidate: weight}
     if cluster.weights() != wanted:
         cluster.rollout("promote", str(versions.stable)).expect()

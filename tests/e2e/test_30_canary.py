@@ -4,7 +4,7 @@ import math
 import time
 
 from tests.e2e.load import Load, ask
-from tests.e2e.stage import alone, inference_services
+from tests.e2e.stage import DESPITE, alone, inference_services
 
 STEPS = (10, 25, 50)
 POINT = 1.0
@@ -34,7 +34,7 @@ def test_canary_promotion_rollback_and_deletion_fail_no_request(cluster, version
     with Load(cluster.forecasts) as load:
         load.watch("steady", 10)
         with load.window("start"):
-            started = cluster.rollout("start", str(candidate), "--weight", "0").expect()
+            started = cluster.rollout("start", str(candidate), "--weight", "0", *DESPITE).expect()
         assert str(candidate) in started.output
         assert cluster.weights() == {stable: 100, candidate: 0}
         for step in STEPS:

@@ -7,7 +7,7 @@ import pytest
 from tests.e2e.cluster import eventually
 from tests.e2e.load import Load
 from tests.e2e.poison import registered
-from tests.e2e.stage import both
+from tests.e2e.stage import DESPITE, both
 
 
 @pytest.fixture
@@ -21,7 +21,8 @@ def test_a_canary_that_never_becomes_ready_gets_no_weight_and_says_why(
     cluster, canary, lost_version
 ):
     with Load(cluster.forecasts) as load:
-        failed = cluster.rollout("start", str(lost_version), "--weight", "10", seconds=400)
+        words = (str(lost_version), "--weight", "10", *DESPITE)
+        failed = cluster.rollout("start", *words, seconds=400)
     assert failed.code != 0, failed.output
     said = failed.output.lower()
     assert "storage" in said or "bundle" in said, failed.output

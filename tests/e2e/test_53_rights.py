@@ -5,9 +5,9 @@ import json
 import pytest
 
 from tests.chart.restricted import own_violations, violations
+from tests.e2e.cluster import ROLLOUT
 
 OURS = "app.kubernetes.io/part-of=bellwether"
-ROLLOUT = "system:serviceaccount:bellwether:bellwether-rollout"
 
 
 def test_the_namespace_lets_only_restricted_pods_in(cluster):
@@ -99,6 +99,8 @@ def test_no_right_of_ours_is_a_wildcard_or_reaches_beyond_the_namespace(cluster)
         (("create", "pods"), False),
         (("create", "pods", "--subresource=exec"), False),
         (("create", "rolebindings"), False),
+        (("list", "horizontalpodautoscalers"), False),
+        (("delete", "poddisruptionbudgets"), False),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else "may" if value else "no",
 )

@@ -1,4 +1,4 @@
-"""The database, the page and the registry end and come back, and no forecast fails."""
+"""The database, the page, the registry and a pod of the gateway end and come back, and no forecast fails."""
 
 import time
 
@@ -56,4 +56,23 @@ def test_an_evicted_page_and_registry_come_back_and_no_forecast_fails(cluster, a
         assert cluster.page_request().is_success
         eventually("the registry answers again", lambda: registered(cluster), seconds=60)
         figures.record("faults", "page, registry evicted until back", time.monotonic() - start, "s")
+    assert load.report.failed == 0, str(load.report)
+
+
+def test_a_gateways_pod_that_is_deleted_fails_no_forecast(cluster, absence, figures):
+    place = {"namespace": "envoy-gateway-system"}
+    of_ours = "gateway.envoyproxy.io/owning-gateway-name=bellwether"
+    pods = cluster.ready_pods(of_ours, **place)
+    assert len(pods) == 2
+    with Load(cluster.forecasts) as load:
+        load.watch("before", 3)
+        start = time.monotonic()
+        cluster.delete("pod", pods[0], "--wait=true", **place)
+        eventually(
+            "two pods of the gateway are ready again",
+            lambda: len(set(cluster.ready_pods(of_ours, **place)) - {pods[0]}) == 2,
+            seconds=60,
+        )
+        figures.record("faults", "gateway's pod: gone until ready", time.monotonic() - start, "s")
+    figures.record("faults", "gateway's pod: failed forecasts", load.report.failed, wanted="0")
     assert load.report.failed == 0, str(load.report)

@@ -3,6 +3,7 @@
 import time
 
 from tests.e2e import absence as window
+from tests.e2e.stage import DESPITE
 
 
 def test_five_minutes_without_kserves_controller_fail_no_forecast(
@@ -21,5 +22,5 @@ def test_five_minutes_without_kserves_controller_fail_no_forecast(
     assert report.sent > 0.95 * window.RATE * window.SECONDS
     assert report.failed == 0, str(report)
     # It does its work again: its webhook lets a version through, whose status it writes.
-    cluster.rollout("start", str(versions.candidate), "--weight", "0").expect()
+    cluster.rollout("start", str(versions.candidate), "--weight", "0", *DESPITE).expect()
     assert cluster.weights() == {versions.stable: 100, versions.candidate: 0}

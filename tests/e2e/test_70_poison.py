@@ -16,7 +16,7 @@ import pytest
 from tests.e2e.cluster import Outcome, eventually
 from tests.e2e.load import Load, Report
 from tests.e2e.poison import MARKER, PICKLE, POISONS, Poison, bundle_of, registered
-from tests.e2e.stage import both, wait_for_answers
+from tests.e2e.stage import DESPITE, both, wait_for_answers
 
 ALERT = 'ALERTS{alertname="BellwetherBundleRejected", alertstate="firing"}'
 
@@ -101,7 +101,7 @@ def stored(poison: Poison, good, other):
 def observe(cluster, numbers, pool):
     """Start them all at once; look until each has failed and its alert fires, or time is up."""
     began = time.monotonic()
-    words = ("--weight", "10", "--timeout", "100")
+    words = ("--weight", "10", "--timeout", "100", *DESPITE)
     starts = {
         name: pool.submit(cluster.rollout, "start", str(number), *words)
         for name, number in numbers.items()

@@ -17,10 +17,11 @@ from typing import Any
 import pytest
 import yaml
 
+from forecasting.adapters.database_roles import GRAFANA, NAMES
 from tests.e2e.cluster import ROOT, Cluster, eventually
 from tests.e2e.endpoints import fewest_ready
 from tests.e2e.faults import labels_of
-from tests.e2e.installation import CHART, RELEASE, VALUES, install
+from tests.e2e.installation import CHART, RELEASE, STORE_ACCOUNTS, VALUES, install
 from tests.e2e.load import Load
 from tests.e2e.stage import alone, both
 
@@ -41,6 +42,9 @@ REMOVE_THE_REST = "kubectl delete inferenceservices,pods -l app.kubernetes.io/pa
 STAYS = {
     "secret/bellwether-objectstore",
     "secret/bellwether-database",
+    *(f"secret/bellwether-objectstore-{name}" for name in STORE_ACCOUNTS),
+    *(f"secret/bellwether-database-{name}" for name in NAMES if name != GRAFANA),
+    "secret/bellwether-login",
     # every namespace's own
     "configmap/kube-root-ca.crt",
     "serviceaccount/default",

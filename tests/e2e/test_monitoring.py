@@ -13,9 +13,10 @@ from tests.monitoring.expressions import Expression, expressions, rules
 from tests.time_limits import seconds
 
 YOUNG = re.compile(
-    r"bellwether_(realised_\w+|matured_forecasts|drift_\w+\{[^}]*scope=\"(error|coverage)\"[^}]*\})"
+    r"bellwether_(realised_\w+|matured_forecasts|quality_\w+|drift_\w+\{[^}]*scope=\"(error|coverage)\"[^}]*\})"
 )
-"""Made by the drift job only when a forecast's day has come, which a young installation waits for."""
+"""Made by the drift job only when a forecast's horizon has elapsed, which a young installation waits for, and by
+the hourly look at realised forecasts, which test_38_quality starts."""
 
 COMPARED = re.compile(r"bellwether_provider_\w+")
 """Made where a second provider is named (BELLWETHER_FALLBACK_SOURCE), which needs a network."""

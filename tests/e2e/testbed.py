@@ -8,7 +8,7 @@ import contextlib
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from tests.e2e.figures import FOLDER, Figures
 CACHE = Path("/var/cache/testbed")
 DEBIAN_IMAGES = Path.home() / ".cache/testbed/images"
 BASE_IMAGE = "python:3.11-slim-bookworm"
+"""What the testbed makes of Debian's packages, under a public name."""
 SERVICE_IMAGES = {
     "postgres": "docker.io/library/postgres:15-bookworm",
     "pushgateway": "docker.io/prom/pushgateway:v1.5.1",
@@ -121,13 +122,50 @@ class Testbed:
         Args:
             container: its id as a pod's status has it, containerd://...
         """
-        identity = container.removeprefix("containerd://")
-        tasks = [line.split() for line in self.run("testbed", "ctr", "tasks", "ls").splitlines()]
-        (process,) = (task[1] for task in tasks if task[0] == identity)
-        node = Path("/run/testbed/init.pid").read_text().strip()
-        subprocess.run(
-            ["nsenter", "--target", node, "--pid", "--mount", "kill", "-KILL", process], check=True
+        (process,) = self.processes([container])
+        subprocess.run([*self._inside(), "kill", "-KILL", process], check=True)
+
+    @contextlib.contextmanager
+    def stalled(self, containers: Sequence[str], *, still: float, moving: float) -> Iterator[None]:
+        """The containers' first processes stand still, then go on, again and again, in the block.
+
+        Args:
+            containers: their ids as pods' status has them.
+            still: seconds that they stand still, every time.
+            moving: seconds that they go on in between.
+        """
+        processes = " ".join(self.processes(containers))
+        # It ends by itself, too: with its standard input, or after ten minutes.
+        turns = round(600 / (still + moving))
+        script = (
+            f"for turn in $(seq {turns}); do kill -STOP {processes} || break; sleep {still}; "
+            f"kill -CONT {processes}; read -t {moving} word && break; done; "
+            f"kill -CONT {processes} || true"
         )
+        turning = subprocess.Popen(
+            [*self._inside(), "bash", "-c", script],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            yield
+        finally:
+            turning.communicate(b"end\n", timeout=time_limits.seconds(10))
+
+    def processes(self, containers: Sequence[str]) -> list[str]:
+        """Numbers of the containers' first processes, as the node counts."""
+        wanted = {one.removeprefix("containerd://") for one in containers}
+        tasks = [line.split() for line in self.run("testbed", "ctr", "tasks", "ls").splitlines()]
+        found = {task[0]: task[1] for task in tasks if task and task[0] in wanted}
+        assert set(found) == wanted, f"no task of {wanted - set(found)}"
+        return list(found.values())
+
+    @staticmethod
+    def _inside() -> list[str]:
+        """How a command runs among the node's processes."""
+        node = Path("/run/testbed/init.pid").read_text().strip()
+        return ["nsenter", "--target", node, "--pid", "--mount"]
 
     def load(self, name: str, archive: Path | None = None) -> None:
         """Load an image that the node lacks: from an archive, or from Docker by name."""
@@ -183,7 +221,7 @@ def build_our_images(figures: Figures, ready: Callable[[str], object]) -> Images
         wanted = f"<= {built.recipe.budget / 1e6:,.0f}"
         figures.record("images", f"size of {part}, unpacked", built.size / 1e6, "MB", wanted=wanted)
 
-    build_images(on_built=on_built)
+    build_images(base_image=BASE_IMAGE, on_built=on_built)
     return Images(names)
 
 

@@ -58,7 +58,7 @@ def _tasks(name):
 
 STEPS = {
     "training": {"fetch", "ingest", "features", "train", "evaluate", "register", "record"},
-    "refresh": {"fetch", "ingest", "features", "publish", "record"},
+    "refresh": {"needs", "fetch", "ingest", "publish", "record"},
 }
 
 
@@ -171,12 +171,15 @@ def test_every_secret_is_named_and_goes_only_where_it_is_needed():
     text = package(
         "bellwether-training",
         image="example.org/own:1",
-        names=ClusterNames("own-settings", "own-store", "own-database", "own-providers"),
+        names=ClusterNames(
+            "own-settings", "own-store", "own-database", "own-providers", "own-signing"
+        ),
     )
     assert _secrets(text) == {
         "own-store": dict.fromkeys(STEPS["training"], KEYS),
         "own-database": {"register": {"PGUSER", "PGPASSWORD"}},
         "own-providers": {"fetch": TOKENS, "ingest": TOKENS},
+        "own-signing": {"register": {"BELLWETHER_SIGNING_KEY"}},
     }
     assert "bellwether-settings" not in text
     assert IMAGE not in text
@@ -185,7 +188,10 @@ def test_every_secret_is_named_and_goes_only_where_it_is_needed():
 def test_a_cluster_without_those_secrets_names_none():
     text = package("bellwether-refresh", names=ClusterNames(object_store="", database=""))
     assert _secrets(text) == {}
-    assert set(_secrets((GOLDEN / "refresh.yaml").read_text())) == {"bellwether-object-store"}
+    assert set(_secrets((GOLDEN / "refresh.yaml").read_text())) == {
+        "bellwether-object-store",
+        "bellwether-database",
+    }
 
 
 def test_the_same_arguments_give_the_same_package():

@@ -28,7 +28,7 @@ def test_clean_real_prices_lose_no_bar_and_what_is_told_of_them_happened(outcome
     assert len(outcome.data["clean"]) == 13
     holds = {finding.what: finding.holds for finding in outcome.findings}
     assert holds["clean real bars taken out, mended or refused"]
-    assert holds["jumps in clean real data that are told, and have a known reason"]
+    assert holds["jumps in clean real data that are reported, and have a known reason"]
 
 
 def test_no_spoiled_file_is_read_without_a_word(outcome: Outcome) -> None:

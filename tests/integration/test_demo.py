@@ -1,5 +1,6 @@
 """The whole platform as a new user meets it: the demo, its command line, and its end."""
 
+import contextlib
 import json
 import os
 import signal
@@ -12,6 +13,7 @@ from urllib.request import urlopen
 import numpy as np
 import pytest
 
+from forecasting.bundle.signature import TrustedKeys
 from tests.ports import free_port
 from tests.processes import start
 from tests.servers import answers
@@ -23,7 +25,7 @@ SYMBOLS = "AAPL,NFLX"
 class Demo:
     """A running demo, started as a user starts it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *options: str, **settings: str) -> None:
         self.http, self.grpc, self.page = free_port(), free_port(), free_port()
         self.state = folder / "state"
         self.env = {
@@ -34,10 +36,11 @@ class Demo:
             "BELLWETHER_PAGE_PORT": str(self.page),
             "BELLWETHER_INFERENCE_URL": f"http://127.0.0.1:{self.http}",
             "BELLWETHER_INFERENCE_TIMEOUT_SECONDS": str(seconds(10)),
+            **settings,
         }
         self.folder = folder
         self.server = start(
-            self.command("demo", "--symbols", SYMBOLS),
+            self.command("demo", *options),
             folder / "output.txt",
             self.env,
             cwd=folder,
@@ -61,6 +64,10 @@ class Demo:
             check=False,
         )
 
+    def wait(self) -> None:
+        """Until it says that it is ready."""
+        wait_until(lambda: self.server.up() and "Ready after" in self.said(), 240, self.said)
+
     def children(self) -> set[int]:
         listing = subprocess.run(
             ["ps", "-eo", "pid=,args="], capture_output=True, text=True, check=True
@@ -83,11 +90,9 @@ def _belongs(pid: int, state: str) -> bool:
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    running = Demo(tmp_path_factory.mktemp("demo"))
+    running = Demo(tmp_path_factory.mktemp("demo"), "--symbols", SYMBOLS)
     try:
-        wait_until(
-            lambda: running.server.up() and "Ready after" in running.said(), 240, running.said
-        )
+        running.wait()
         yield running
     finally:
         running.server.stop(signal.SIGINT, limit=60)
@@ -176,6 +181,25 @@ def test_the_served_version_is_the_registered_champion(demo):
         assert json.load(answer)["version"] == "1"
 
 
+def test_every_version_is_signed_by_a_key_of_the_state_folder_and_the_ledger_names_it(demo):
+    done = demo.run("key")
+    assert "signing.pem is there" in done.stdout.replace("\n", "")
+    (trusted,) = TrustedKeys((demo.state / "keys" / "trusted.pem").read_bytes()).ids
+    with contextlib.closing(sqlite3.connect(demo.state / "predictions.sqlite")) as ledger:
+        assert ledger.execute("SELECT DISTINCT signer FROM promotions").fetchall() == [(trusted,)]
+
+
+def test_a_page_that_is_killed_comes_back_and_it_is_said(demo):
+    (page,) = (
+        pid
+        for pid in demo.children()
+        if b"bellwether\0page" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    )
+    os.kill(page, signal.SIGKILL)
+    wait_until(lambda: "The page is started again: it ended by SIGKILL" in demo.said(), 30)
+    wait_until(lambda: answers(f"http://127.0.0.1:{demo.page}/"), 60, demo.said)
+
+
 def test_ctrl_c_stops_everything_and_leaves_no_process(demo):
     assert demo.children()
     demo.process.send_signal(signal.SIGINT)
@@ -183,3 +207,24 @@ def test_ctrl_c_stops_everything_and_leaves_no_process(demo):
     assert "Everything is stopped" in demo.said()
     assert demo.children() == set()
     assert not answers(f"http://127.0.0.1:{demo.http}/v2/health/live")
+
+
+def test_afterwards_the_registry_alone_is_one_command_which_the_error_names(demo, tmp_path):
+    url = f"http://127.0.0.1:{free_port()}"
+    lonely = demo.run("drift", BELLWETHER_REGISTRY_URL=url)
+    assert lonely.returncode == 3
+    assert "bellwether registry" in lonely.stderr.replace("\n", " ")
+    registry = start(
+        demo.command("registry"),
+        tmp_path / "registry.txt",
+        {**demo.env, "BELLWETHER_REGISTRY_URL": url},
+        cwd=demo.folder,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    try:
+        wait_until(lambda: "Ctrl-C stops it" in registry.said(), 90, registry.said)
+        assert answers(f"{url}/health")
+    finally:
+        registry.stop(signal.SIGINT, limit=60)
+    assert "MLflow is stopped" in registry.said()
+    assert not answers(f"{url}/health")

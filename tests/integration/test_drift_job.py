@@ -156,7 +156,7 @@ def world(mlflow_url, tmp_path_factory):
     answer_the_past(
         settings.prediction_log,
         load_bundle(folder / "bundle", expected_digest=info.digest),
-        lake.served_features("default"),
+        lake.served_features("default", spec.digest),
         version,
     )
     return settings, version
@@ -289,7 +289,8 @@ def test_an_empty_prediction_log_is_named_and_features_are_still_measured(settin
 
 def test_prices_from_another_world_are_drift_with_its_own_exit_code(settings):
     lake = Lake(settings.lake)
-    served = lake.served_features("default")
+    (specification,) = lake.specifications("default")
+    served = lake.served_features("default", specification)
     moved = replace(served, values=(served.values * 5 + 3).astype(np.float32))
     lake.publish_features("default", moved)
     outcome = run_drift(settings)
@@ -360,7 +361,8 @@ def test_too_few_served_bars_are_a_short_history_and_leave_nothing(settings):
 
 def test_a_champion_that_never_saw_the_served_symbols_is_refused(settings):
     lake = Lake(settings.lake)
-    served = lake.served_features("default")
+    (specification,) = lake.specifications("default")
+    served = lake.served_features("default", specification)
     lake.publish_features("default", replace(served, symbols=("X", "Y", "Z")))
     with pytest.raises(InvalidInput, match="served X, Y, Z; trained on AAPL, AMZN, NFLX"):
         run_drift(settings)

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
 from bellwether.bootstrap import prepare
+from forecasting.adapters.database_roles import READER, Account
 from forecasting.adapters.databases import make_database, one_at_a_time
 from forecasting.adapters.prediction_log.log import PredictionLog
 from forecasting.adapters.registry.ledger import Ledger
@@ -40,15 +41,20 @@ def test_an_empty_server_gets_databases_tables_and_a_reader(postgres_url, tmp_pa
     log, registry = database(postgres_url, "log"), database(postgres_url, "registry")
     settings = Settings(lake_url=str(tmp_path / "lake"), prediction_log_url=log)
     for password in ("first", "it's 2nd"):  # the second time everything is there
-        prepare(settings, mlflow_url=registry, reader_password=password, wait_seconds=seconds(5))
-    assert tables(log) == {"predictions", "promotions"}
+        reader = Account("grafana", READER, password)
+        prepare(settings, mlflow_url=registry, accounts=[reader], wait_seconds=seconds(5))
+    assert tables(log) == {"predictions", "promotions", "approvals", "rollouts"}
     assert {"experiments", "registered_models", "alembic_version"} <= tables(registry)
     assert (tmp_path / "lake").is_dir()
-    reader = make_url(log).set(username="bellwether_reader", password="it's 2nd")
-    engine = create_engine(reader, poolclass=NullPool)
+    login = make_url(log).set(username="bellwether_reader", password="it's 2nd")
+    engine = create_engine(login, poolclass=NullPool)
     with engine.connect() as connection:
         assert connection.scalar(text("SELECT count(*) FROM predictions")) == 0
-    for forbidden in ("SELECT * FROM promotions", "DELETE FROM predictions"):
+    for forbidden in (
+        "SELECT * FROM promotions",
+        "SELECT * FROM approvals",
+        "DELETE FROM predictions",
+    ):
         with engine.connect() as connection, pytest.raises(DBAPIError, match="permission denied"):
             connection.execute(text(forbidden))
 
@@ -58,18 +64,19 @@ def test_several_may_prepare_at_once(postgres_url, tmp_path):
     settings = Settings(lake_url=str(tmp_path), prediction_log_url=log)
 
     def once(_):
-        prepare(settings, mlflow_url=registry, reader_password="word", wait_seconds=seconds(60))
+        reader = Account("grafana", READER, "word")
+        prepare(settings, mlflow_url=registry, accounts=[reader], wait_seconds=seconds(60))
 
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(once, range(3)))
-    assert tables(log) == {"predictions", "promotions"}
+    assert tables(log) == {"predictions", "promotions", "approvals", "rollouts"}
 
 
 def test_without_a_password_nobody_is_made_and_sqlite_needs_no_server(tmp_path):
     log = f"sqlite:///{tmp_path / 'log' / 'predictions.sqlite'}"
     settings = Settings(lake_url=str(tmp_path / "lake"), prediction_log_url=log)
-    prepare(settings, mlflow_url="", reader_password="", wait_seconds=0)
-    assert tables(log) == {"predictions", "promotions"}
+    prepare(settings, mlflow_url="", wait_seconds=0)
+    assert tables(log) == {"predictions", "promotions", "approvals", "rollouts"}
 
 
 def test_a_database_that_is_down_is_said_in_words_without_its_password(tmp_path, capsys):
@@ -78,7 +85,7 @@ def test_a_database_that_is_down_is_said_in_words_without_its_password(tmp_path,
         prediction_log_url="postgresql+psycopg://someone:secret@127.0.0.1:9/log",
     )
     with pytest.raises(Unavailable, match="the database must answer") as caught:
-        prepare(settings, mlflow_url="", reader_password="", wait_seconds=expires(2.5))
+        prepare(settings, mlflow_url="", wait_seconds=expires(2.5))
     said = capsys.readouterr().out
     assert "Waiting for the prediction log's server, 2 s at most" in said
     assert "secret" not in said + str(caught.value)

@@ -50,6 +50,17 @@ def test_a_run_that_is_gone_is_said(registered, reader):
         reader.artifact_uri("0" * 32)
 
 
+def test_the_alias_champion_moves_to_a_version_and_to_no_other(registered, reader):
+    client, version, run = registered
+    other = client.create_model_version("rolled", f"runs:/{run.run_id}/bundle", run.run_id).version
+    for number in (str(other), version):
+        reader.set_champion(number)
+        named = client.get_model_version_by_alias("rolled", "champion")
+        assert str(named.version) == number
+    with pytest.raises(RegistryUnavailable):
+        reader.set_champion("999")
+
+
 def test_an_outcome_becomes_tags_of_the_version_and_may_change(registered, reader):
     client, version, _ = registered
     reader.tag(version, {"rollout": "serving", "rollout_reason": ""})

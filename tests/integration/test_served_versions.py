@@ -1,13 +1,16 @@
 """Which versions are served: read from a real MLflow, verified, swapped, kept when it is down."""
 
+import hashlib
 import shutil
 import uuid
 
+import orjson
 import pytest
 
 from forecasting.adapters.registry.ledger import Ledger
 from forecasting.adapters.registry.reader import RegistryReader
 from forecasting.adapters.registry.registry import CandidateRun, Registry
+from forecasting.bundle.bundle import load_bundle
 from forecasting.errors import BundleRejected, NotReady, RegistryUnavailable, UnknownVersion
 from forecasting.settings import Settings
 from serving.loader import Loader
@@ -169,6 +172,83 @@ def test_a_champion_whose_bundle_is_not_what_the_registry_promises_never_answers
     assert all(not sentence for _, outcome, sentence in house.told if outcome == "failed")
 
 
+@pytest.mark.parametrize("promised", ["..", "../..", ".", "/", "{elsewhere}", "A" * 64, "a" * 65])
+def test_a_tag_that_is_no_digest_is_refused_and_removes_nothing(house, tmp_path, promised):
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "notes.txt").write_text("of somebody")
+    first = house.register("first")
+    house.promote(first)
+    before = house.loader.next_state(ServingState())
+    kept = sorted(path for path in tmp_path.rglob("*") if "ledger" not in path.name)
+    second = house.register("second", digest=promised.format(elsewhere=elsewhere))
+    house.promote(second, expected=first)
+    after = house.loader.next_state(before)
+    assert after.default == first
+    with pytest.raises(NotReady, match="64 lower-case hexadecimal digits"):
+        after.find(second).fitted()
+    assert sorted(path for path in tmp_path.rglob("*") if "ledger" not in path.name) == kept
+
+
+def test_a_challenger_that_cannot_be_read_keeps_the_next_champion_from_nothing(house, tmp_path):
+    first, second = house.register("first"), house.register("second")
+    house.promote(first)
+    before = house.loader.next_state(ServingState())
+    odd = shutil.copytree(house.bundles["third"][0], tmp_path / "odd")
+    manifest = orjson.loads((odd / "manifest.json").read_bytes()) | {"selected_features": [["x"]]}
+    (odd / "manifest.json").write_bytes(orjson.dumps(manifest))
+    digest = hashlib.sha256((odd / "manifest.json").read_bytes()).hexdigest()
+    challenger = house.register("third", digest=digest, files=odd)
+    house.registry.set_challenger(challenger)
+    house.promote(second, expected=first)
+    after = house.loader.next_state(before)
+    assert after.default == second
+    assert after.find().fitted()
+    with pytest.raises(NotReady, match="ones this version knows"):
+        after.find(challenger).fitted()
+
+
+def test_a_defect_in_reading_one_version_keeps_the_others_from_nothing(house, monkeypatch):
+    first, second = house.register("first"), house.register("second")
+    house.promote(first)
+    house.registry.set_challenger(second)
+    digest = house.bundles["second"][1]
+
+    def load(folder, *, expected_digest):
+        if expected_digest == digest:
+            raise ZeroDivisionError("a defect")
+        return load_bundle(folder, expected_digest=expected_digest)
+
+    monkeypatch.setattr("serving.loader.load_bundle", load)
+    state = house.loader.next_state(ServingState())
+    assert state.find(first).fitted()
+    with pytest.raises(NotReady, match="ZeroDivisionError: a defect"):
+        state.find(second).fitted()
+
+
+def test_a_damaged_download_of_before_is_fetched_anew(house, tmp_path):
+    digest = house.bundles["first"][1]
+    (tmp_path / "serving" / digest).mkdir(parents=True)
+    house.promote(house.register("first"))
+    damaged = house.loader.next_state(ServingState())
+    with pytest.raises(NotReady):
+        damaged.find().fitted()
+    assert house.loader.next_state(damaged).find().fitted()
+
+
+def test_a_link_in_the_place_of_a_download_is_not_followed_to_be_removed(house, tmp_path):
+    digest = house.bundles["first"][1]
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "notes.txt").write_text("of somebody")
+    (tmp_path / "serving").mkdir()
+    (tmp_path / "serving" / digest).symlink_to(elsewhere)
+    house.promote(house.register("first"))
+    with pytest.raises(NotReady):
+        house.loader.next_state(ServingState()).find().fitted()
+    assert (elsewhere / "notes.txt").read_text() == "of somebody"
+
+
 def test_a_swapped_file_in_the_registry_is_found_and_fetched_anew_when_mended(house, tmp_path):
     swapped = tmp_path / "swapped"
     shutil.copytree(house.bundles["second"][0], swapped)
@@ -221,11 +301,13 @@ def test_a_pinned_version_is_served_alone(house):
     pinned.close()
 
 
-def test_bundles_of_the_past_do_not_pile_up(house, tmp_path):
+def test_bundles_of_the_past_do_not_pile_up_and_other_folders_stay(house, tmp_path):
+    (tmp_path / "serving" / "of-somebody").mkdir(parents=True)
     for number in range(10):
-        (tmp_path / "serving" / f"old{number}").mkdir(parents=True)
+        (tmp_path / "serving" / f"{number:064x}").mkdir(parents=True)
     first = house.register("first")
     house.promote(first)
     house.loader.next_state(ServingState())
-    assert len(list((tmp_path / "serving").iterdir())) == 7
+    assert len(list((tmp_path / "serving").iterdir())) == 8
+    assert (tmp_path / "serving" / "of-somebody").is_dir()
     assert (tmp_path / "serving" / house.bundles["first"][1]).is_dir()

@@ -15,6 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import grpc
+import httpx
 import numpy as np
 import pytest
 import tritonclient.http as triton_http
@@ -43,9 +44,9 @@ ROOT = Path(__file__).parents[2]
 # A stopping server still answers for a while: long enough here to be asked on a slow machine.
 DRAINING = """
 import sys
-from serving import server
-server.DRAIN_SECONDS = float(sys.argv[1])
-sys.exit(server.main())
+import serving.server
+serving.server.DRAIN_SECONDS = float(sys.argv[1])
+sys.exit(serving.server.main())
 """
 
 
@@ -88,6 +89,10 @@ class ServerProcess:
     def stop(self):
         code = self.server.stop(limit=30)
         assert code != -signal.SIGKILL, f"it did not end: {self.said()}"
+
+    def resident_mb(self):
+        status = Path(f"/proc/{self.process.pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0]) // 1024
 
     def metric(self, line):
         for found in self.get("/metrics")[1].splitlines():
@@ -183,6 +188,21 @@ def test_tritons_rest_client_gets_the_same_as_json_and_as_binary(triton_rest, bi
     expected = triton_rest.infer("bellwether", inputs)
     np.testing.assert_array_equal(answer.as_numpy("quantiles"), expected.as_numpy("quantiles"))
     assert answer.as_numpy("baseline").shape == (1, 30, 5)
+
+
+@pytest.mark.parametrize("algorithm", ["gzip", "deflate"])
+def test_tritons_rest_client_may_pack_what_it_sends_and_ask_for_packed_answers(
+    triton_rest, algorithm
+):
+    inputs = [triton_symbols("AAPL", "MSFT")]
+    answer = triton_rest.infer(
+        "bellwether",
+        inputs,
+        request_compression_algorithm=algorithm,
+        response_compression_algorithm=algorithm,
+    )
+    expected = triton_rest.infer("bellwether", inputs)
+    np.testing.assert_array_equal(answer.as_numpy("quantiles"), expected.as_numpy("quantiles"))
 
 
 def test_tritons_grpc_client_gets_health_metadata_and_the_same_forecasts(triton_grpc, triton_rest):
@@ -284,7 +304,8 @@ def test_our_client_says_when_nobody_answers_or_somebody_else_does(mlflow_url):
         (b"", b"{", 400),
         (b"", b'{"inputs":[{"name":"symbols","datatype":"BYTES","shape":[-1],"data":[]}]}', 400),
         (b"", b"[" * 200_000, 400),
-        (b"Content-Encoding: gzip\r\n", b"xx", 415),
+        (b"Content-Encoding: gzip\r\n", b"xx", 400),
+        (b"Content-Encoding: br\r\n", b"xx", 415),
         (b"Inference-Header-Content-Length: 99\r\n", b"{}", 400),
         (b"Inference-Header-Content-Length: x\r\n", b"{}", 400),
     ],
@@ -307,26 +328,31 @@ def test_malformed_bodies_get_a_4xx_and_the_connection_goes_on(server, head, bod
                 assert json.loads(answer.read())["error"]
 
 
-def test_ten_megabytes_are_refused_and_cost_no_memory(server):
-    def resident():
-        status = Path(f"/proc/{server.process.pid}/status").read_text()
-        return int(status.split("VmRSS:")[1].split()[0]) // 1024
+def ten_megabytes(*, in_chunks):
+    return (b"[" * 65_536 for _ in range(160)) if in_chunks else b"[" * 10_485_760
 
-    before = resident()
-    for chunked in (False, True):
-        for _ in range(5):
-            connection = http.client.HTTPConnection(
-                "127.0.0.1", server.http_port, timeout=seconds(10)
-            )
-            data = (b"[" * 65_536 for _ in range(160)) if chunked else b"[" * 10_485_760
-            with contextlib.suppress(OSError):  # the server may hang up before all is sent
-                connection.request(
-                    "POST", "/v2/models/bellwether/infer", data, encode_chunked=chunked
-                )
-                assert connection.getresponse().status == 413
-            connection.close()
+
+@pytest.mark.parametrize("in_chunks", [False, True])
+def test_ten_megabytes_are_refused_in_words_that_clients_read_and_cost_no_memory(server, in_chunks):
+    path = "/v2/models/bellwether/infer"
+    before = server.resident_mb()
+    for _ in range(5):
+        address = ("127.0.0.1", server.http_port)
+        connection = http.client.HTTPConnection(*address, timeout=seconds(10))
+        with contextlib.closing(connection):
+            connection.request("POST", path, ten_megabytes(in_chunks=in_chunks))
+            answer = connection.getresponse()
+            assert answer.status == 413
+            assert "1048576 bytes" in json.loads(answer.read())["error"]
+            connection.request("GET", "/v2/health/live")
+            assert connection.getresponse().status == 200
+        answer = httpx.post(
+            f"{server.url}{path}", content=ten_megabytes(in_chunks=in_chunks), timeout=seconds(10)
+        )
+        assert answer.status_code == 413
+        assert "1048576 bytes" in answer.json()["error"]
     assert server.get("/v2/health/ready")[0] == 200
-    assert resident() - before < 50
+    assert server.resident_mb() - before < 50
 
 
 def test_garbage_on_the_grpc_port_does_not_hurt(server):
@@ -405,8 +431,9 @@ def test_stale_features_are_refused_until_fresh_ones_come(own):
             with pytest.raises(StaleData, match=r"20\.0 days old"):
                 client.forecast(["AAPL"])
             assert server.metric('bellwether_stale_answers_total{outcome="refused"}') == 1
+            assert server.get("/v2/health/ready")[0] == 200  # it is there, to say so
             publish(own / "lake", make_features())
-            server.wait()
+            wait_until(client.ready, 20)
             assert not client.forecast(["AAPL"])[0].stale
 
 

@@ -15,7 +15,9 @@ import pytest
 from forecasting.adapters.registry.ledger import Ledger
 from forecasting.adapters.registry.reader import RegistryReader
 from forecasting.adapters.registry.registry import Registry
+from forecasting.adapters.signing_keys import make_keys, signer_of, trusted_keys_of
 from forecasting.errors import (
+    BundleRejected,
     InvalidInput,
     InvalidSettings,
     NotReady,
@@ -64,6 +66,7 @@ def trained(mlflow_url, tmp_path_factory):
         registry_url=mlflow_url,
         registered_model="trained",
     )
+    make_keys(settings.state_dir / "keys")
     events = []
     before = Path.cwd()
     os.chdir(stand)
@@ -90,6 +93,24 @@ def test_the_first_training_makes_the_random_walk_champion_and_puts_up_the_best_
     assert outcome.reasons
     assert set(outcome.versions) == set(outcome.runs) == {"ridge", "random_walk"}
     assert registry.ledger.history(registry.model)[-1].who == "the test"
+
+
+def test_every_version_is_signed_and_the_ledger_says_by_whom(trained):
+    keys, signer = trusted_keys_of(trained.settings), signer_of(trained.settings)
+    for version in trained.registry.versions():
+        statement = keys.verified(
+            version.signature,
+            model="trained",
+            version=version.version,
+            digest=version.checked_digest,
+        )
+        assert statement.data_snapshot == trained.outcome.snapshot
+        assert (statement.dataset, statement.run_id) == ("default", version.run_id)
+    head = trained.registry.ledger.head("trained")
+    assert (head.bundle_digest, head.signer) == (
+        trained.registry.champion().bundle_digest,
+        signer.key,
+    )
 
 
 def test_a_version_says_where_it_comes_from(trained):
@@ -219,8 +240,9 @@ def test_a_refresh_publishes_features_the_champion_understands(trained, tmp_path
     params = RefreshParams(symbols=PARAMS.symbols)
     outcome = run_refresh(trained.settings, params)
     lake = Lake(trained.settings.lake)
-    served = lake.served_features("default")
-    assert lake.served_id("default") == outcome.features
+    spec = trained.registry.specification(trained.registry.champion())
+    served = lake.served_features("default", spec.digest)
+    assert lake.served_id("default", spec.digest) == outcome.features
     assert outcome.snapshot == trained.outcome.snapshot == served.snapshot_id
     assert served.symbols == ("AAPL", "NVDA")
     assert served.last_bar.year == 2023
@@ -237,6 +259,36 @@ class Artifact:
     metadata: dict
 
 
+def test_the_champions_method_is_forecast_beside_the_candidates_unless_one_of_them_is_it(
+    trained, monkeypatch
+):
+    from components.evaluate.incumbent import incumbent_of
+    from forecasting.models.out_of_sample import OutOfSample
+
+    monkeypatch.setenv("BELLWETHER_REGISTRY_URL", trained.settings.registry_url)
+    monkeypatch.setenv("BELLWETHER_REGISTERED_MODEL", trained.settings.registered_model)
+    left = trained.outcome.report.parent.parent
+    table = Artifact(str(left / "features" / "table"), {})
+    walks = [OutOfSample.load(path) for path in left.rglob("out_of_sample") if path.is_file()]
+    forecasts = {walk.kind: walk for walk in walks}
+    champion, ridge = trained.registry.champion(), trained.registry.challenger()
+
+    def beside(version, candidates):
+        return incumbent_of(version, candidates, table, seed=PARAMS.seed)
+
+    assert beside(champion, forecasts) == ("random_walk", None)
+    assert beside(ridge, forecasts) == ("ridge", None)
+    name, walked = beside(ridge, {"random_walk": forecasts["random_walk"]})
+    assert name == "ridge"
+    assert walked.params == forecasts["ridge"].params
+    assert (walked.fold == forecasts["ridge"].fold).all()
+    searched = replace(forecasts["ridge"], params={"alpha": 12_345.0})
+    assert beside(ridge, {**forecasts, "ridge": searched})[0] == f"ridge_v{ridge.version}"
+    swapped = replace(ridge, tags={**ridge.tags, "bundle_digest": "0" * 64})
+    with pytest.raises(BundleRejected):
+        beside(swapped, forecasts)
+
+
 @pytest.fixture
 def registration(trained, monkeypatch, tmp_path):
     """The register step on what the training left, with the verdict the test wants."""
@@ -245,6 +297,9 @@ def registration(trained, monkeypatch, tmp_path):
     left = trained.outcome.report.parent.parent
     monkeypatch.setenv("BELLWETHER_STATE_DIR", str(tmp_path / "state"))
     monkeypatch.setenv("BELLWETHER_REGISTRY_URL", trained.settings.registry_url)
+    monkeypatch.setenv(
+        "BELLWETHER_LAKE_URL", str(shutil.copytree(trained.settings.lake, tmp_path / "lake"))
+    )
     facts = {
         "snapshot": trained.outcome.snapshot,
         "source": "sample",
@@ -253,14 +308,16 @@ def registration(trained, monkeypatch, tmp_path):
         "interval": "1d",
     }
 
-    def register(model, *, word, champion):
+    def register(model, *, word, champion, digest=None):
         monkeypatch.setenv("BELLWETHER_REGISTERED_MODEL", model)
         evidence = tmp_path / f"evidence-{time.monotonic_ns()}"
         shutil.copytree(left / "evaluate" / "evidence", evidence)
         decision = json.loads((evidence / "decision.json").read_text())
         decision |= {"word": word, "champion": champion, "reasons": ["it was better"]}
         (evidence / "decision.json").write_text(json.dumps(decision))
-        bundles = [Artifact(str(path), {}) for path in sorted(left.glob("for-loop-*/train/bundle"))]
+        words = {"digest": digest} if digest else {}
+        folders = sorted(left.glob("for-loop-*/train/bundle"))
+        bundles = [Artifact(str(path), words) for path in folders]
         assert len(bundles) == 2
         return json.loads(
             run(
@@ -304,6 +361,24 @@ def test_a_candidate_that_passes_the_gates_becomes_champion_after_the_random_wal
     assert again["promoted"]
     assert len(registry.ledger.history("promoting")) == 2
     assert len(registry.versions()) == 2
+
+
+def test_a_training_that_cannot_sign_where_versions_are_signed_registers_nothing(
+    trained, registration, tmp_path
+):
+    register, open_registry = registration
+    make_keys(tmp_path / "state" / "keys")
+    (tmp_path / "state" / "keys" / "signing.pem").unlink()
+    with pytest.raises(InvalidSettings, match="Set BELLWETHER_SIGNING_KEY"):
+        register("unsigned", word="promote", champion="")
+    assert open_registry("unsigned").versions() == []
+
+
+def test_a_bundle_that_its_training_step_did_not_write_is_not_registered(registration):
+    register, open_registry = registration
+    with pytest.raises(BundleRejected, match="must be the one the registry holds"):
+        register("swapped", word="promote", champion="", digest="e" * 64)
+    assert open_registry("swapped").versions() == []
 
 
 def test_mlflow_leads_to_the_pipeline_run_and_the_pipelines_page_to_mlflow(
@@ -420,3 +495,33 @@ def _read(path):
         return path.read_bytes()
     except OSError:
         return b""
+
+
+def test_a_training_with_other_symbols_takes_nothing_from_the_versions_in_use(trained):
+    """The outage of one pointer a data set: every pod that started after this refresh was not ready."""
+    from forecasting.adapters.lake.lake import Lake
+    from serving.loader import Loader
+    from serving.state import ServingState
+
+    lake, registry = Lake(trained.settings.lake), trained.registry
+    champion = registry.champion()
+    spec = registry.specification(champion)
+    held = lake.served_id("default", spec.digest)
+    others = replace(PARAMS, symbols=("NVDA",), combinatorial=0)
+    outcome = run_training(trained.settings, others)
+    assert outcome.champion == champion.version
+    assert lake.served_id("default", spec.digest) == held
+    own = registry.specification(registry.version(outcome.challenger))
+    untold = lake.served_features("default", own.digest)
+    assert (untold.symbols, untold.last_bar.year) == (("NVDA",), 2023)
+    run_refresh(trained.settings, RefreshParams(symbols=("NVDA",)))
+    served = lake.served_features("default", spec.digest)
+    assert served.id != held
+    assert served.symbols == ("AAPL", "NVDA")
+    assert lake.differing_symbols("default") == 1
+    fresh_pod = Loader(trained.settings, lambda *_: None)
+    state = fresh_pod.next_state(ServingState())
+    fresh_pod.close()
+    for number, symbols in ((champion.version, spec.symbols), (outcome.challenger, ("NVDA",))):
+        _, features = state.find(number).fitted()
+        assert features.served.symbols == symbols

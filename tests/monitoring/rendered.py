@@ -20,7 +20,8 @@ def rendered(*settings: str, runbooks: str = RUNBOOKS, namespace: str = "bellwet
     """The objects of templates/monitoring; `settings` are key=value, of JSON or plain text."""
     helm = program("helm")
     command = [helm, "template", "bellwether", str(CHART), "--namespace", namespace]
-    for setting in (f"monitoring.runbookBase={runbooks}", *settings):
+    given = ("images.registry=registry.example.org", f"monitoring.runbookBase={runbooks}")
+    for setting in (*given, *settings):
         key, value = setting.split("=", 1)
         command += ["--set-json", f"{key}={_as_json(value)}"]
     done = subprocess.run(command, check=False, capture_output=True, text=True)

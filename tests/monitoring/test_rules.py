@@ -15,7 +15,8 @@ from tests.programs import program
 CASES = Path(__file__).parent / "cases"
 ALERTS = sorted(path.stem for path in (CHART / "alerts").glob("*.yaml"))
 HEADINGS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
-OTHERS = {"bellwether_reader"}
+OTHERS = {"bellwether_reader", "envoy_cluster_upstream_rq_time_bucket"}
+"""Of Grafana's data source, and of Envoy."""
 
 
 def table_of_metrics():
@@ -47,7 +48,10 @@ def test_prometheus_takes_every_rule(rules_file):
 
 @pytest.mark.parametrize("alert", ALERTS)
 def test_an_alert_fires_when_it_should_and_is_silent_when_it_should(alert, rules_file, tmp_path):
-    (tmp_path / "rules.yaml").write_text(rules_file.read_text())
+    groups = yaml.safe_load(rules_file.read_text())["groups"]
+    for group in groups:  # promtool judges the case's own alert; the others would only take time
+        group["rules"] = [rule for rule in group["rules"] if rule.get("alert", alert) == alert]
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": groups}, sort_keys=False))
     case = tmp_path / "case.yaml"
     case.write_text((CASES / f"{alert}.yaml").read_text())
     done = promtool("test", "rules", str(case))

@@ -90,29 +90,58 @@ volumes:
     name: {{ include "bellwether.fullname" . }}-settings
 {{- end -}}
 
+{{/* Name of the Secret with an account's keys. (dict "root" $ "account" "page"); account "": the owner's. */}}
+{{- define "bellwether.objectStore.secret" -}}
+{{- $store := .root.Values.objectStore -}}
+{{- get $store.accounts .account | default $store.existingSecret -}}
+{{- end -}}
+
+{{/* (dict "root" $ "account" "page"), as above. */}}
 {{- define "bellwether.env.objectStore" -}}
-{{- $secret := .Values.objectStore.existingSecret -}}
+{{- $secret := include "bellwether.objectStore.secret" . -}}
+{{- $store := .root.Values.objectStore -}}
 - name: AWS_ACCESS_KEY_ID
   valueFrom: {secretKeyRef: {name: {{ $secret }}, key: AWS_ACCESS_KEY_ID}}
 - name: AWS_SECRET_ACCESS_KEY
   valueFrom: {secretKeyRef: {name: {{ $secret }}, key: AWS_SECRET_ACCESS_KEY}}
 - name: AWS_ENDPOINT_URL
-  value: {{ .Values.objectStore.endpoint }}
+  value: {{ $store.endpoint }}
 - name: AWS_REGION
-  value: {{ .Values.objectStore.region }}
+  value: {{ $store.region }}
 - name: AWS_DEFAULT_REGION
-  value: {{ .Values.objectStore.region }}
+  value: {{ $store.region }}
 {{- end -}}
 
-{{/* The password stands before the URL that names it: Kubernetes expands in this order. */}}
-{{- define "bellwether.env.database" -}}
-{{- $secret := .Values.database.existingSecret -}}
+{{/* The login stands before the URLs that name it: Kubernetes expands in this order. (dict "root" $ "account" "page"), as above. */}}
+{{- define "bellwether.env.login" -}}
+{{- $database := .root.Values.database -}}
+{{- $secret := get $database.accounts .account | default $database.existingSecret -}}
 - name: DATABASE_USERNAME
   valueFrom: {secretKeyRef: {name: {{ $secret }}, key: username}}
 - name: DATABASE_PASSWORD
   valueFrom: {secretKeyRef: {name: {{ $secret }}, key: password}}
+{{- end -}}
+
+{{/* Prediction log and promotions ledger. (dict "root" $ "account" "page"), as above. */}}
+{{- define "bellwether.env.database" -}}
+{{ include "bellwether.env.login" . }}
 - name: BELLWETHER_PREDICTION_LOG_URL
-  value: {{ include "bellwether.database.url" (dict "root" . "name" .Values.database.logName) }}
+  value: {{ include "bellwether.database.url" (dict "root" .root "name" .root.Values.database.logName) }}
+{{- end -}}
+
+{{/* The roles that `bellwether prepare` makes, each with the password that its component has. */}}
+{{- define "bellwether.env.roles" }}
+{{- $database := .Values.database -}}
+{{- range $account, $secret := $database.accounts -}}
+{{- if $secret }}
+- name: BELLWETHER_ROLE_{{ upper $account }}
+  valueFrom: {secretKeyRef: {name: {{ $secret }}, key: username}}
+- name: BELLWETHER_ROLE_{{ upper $account }}_PASSWORD
+  valueFrom: {secretKeyRef: {name: {{ $secret }}, key: password}}
+{{- end -}}
+{{- end }}
+- name: BELLWETHER_READER_PASSWORD
+  valueFrom: {secretKeyRef: {name: {{ $database.existingSecret }}, key: readerPassword, optional: true}}
 {{- end -}}
 
 {{- define "bellwether.database.url" -}}
@@ -120,7 +149,27 @@ volumes:
 {{- printf "postgresql+psycopg://$(DATABASE_USERNAME):$(DATABASE_PASSWORD)@%s:%v/%s?sslmode=%s" $database.host $database.port .name $database.sslMode | quote -}}
 {{- end -}}
 
-{{/* A container of the pipeline image. (dict "root" $ "name" "drift" "command" (list ...) "resources" ...) */}}
+{{/* Of the prediction log and the ledger, without a login. */}}
+{{- define "bellwether.database.logAddress" -}}
+{{- $database := .Values.database -}}
+{{- printf "postgresql+psycopg://%s:%v/%s?sslmode=%s" $database.host $database.port $database.logName $database.sslMode -}}
+{{- end -}}
+
+{{/* What the container that registers versions signs and compares with; no other container gets the private key. */}}
+{{- define "bellwether.env.signing" -}}
+{{- with .Values.signing.existingSecret }}
+- name: BELLWETHER_SIGNING_KEY
+  valueFrom: {secretKeyRef: {name: {{ . }}, key: signing.pem}}
+{{- end }}
+{{- with include "bellwether.signing.trustedKeys" . }}
+- name: BELLWETHER_TRUSTED_KEYS
+  value: {{ toJson . }}
+{{- end }}
+{{- end -}}
+
+{{/* A container of the pipeline image. (dict "root" $ "name" "drift" "arguments" (list ...) "resources" ...); "store" and
+     "database" name its accounts: without one it gets no key of the object store, or no login of the database. "registers"
+     true: it registers versions. */}}
 {{- define "bellwether.container.pipeline" -}}
 name: {{ .name }}
 image: {{ include "bellwether.image" (dict "root" .root "image" .root.Values.images.pipeline) }}
@@ -131,13 +180,20 @@ args:
 envFrom:
   {{- include "bellwether.env.settings" .root | nindent 2 }}
 env:
-  {{- include "bellwether.env.objectStore" .root | nindent 2 }}
-  {{- include "bellwether.env.database" .root | nindent 2 }}
+  {{- with .store }}
+  {{- include "bellwether.env.objectStore" (dict "root" $.root "account" .) | nindent 2 }}
+  {{- end }}
+  {{- with .database }}
+  {{- include "bellwether.env.database" (dict "root" $.root "account" .) | nindent 2 }}
+  {{- end }}
   {{- with .root.Values.providers.existingSecret }}
   - name: BELLWETHER_TIINGO_TOKEN
     valueFrom: {secretKeyRef: {name: {{ . }}, key: tiingoToken, optional: true}}
   - name: BELLWETHER_TINVEST_TOKEN
     valueFrom: {secretKeyRef: {name: {{ . }}, key: tinvestToken, optional: true}}
+  {{- end }}
+  {{- if .registers }}
+  {{- include "bellwether.env.signing" .root | nindent 2 }}
   {{- end }}
   - name: MLFLOW_DISABLE_TELEMETRY
     value: "true"

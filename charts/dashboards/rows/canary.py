@@ -30,20 +30,33 @@ PANELS: Final = [
     ),
     time_series(
         "Error ratio",
-        "Share of each InferenceService's requests with a 5xx status, 5 minutes. The line is"
-        " the threshold of a version that shares the traffic.",
-        Query(f"{_PER_SERVICE}_errors:ratio_rate5m{_HERE}", "{{inferenceservice}}"),
+        "Shares of each InferenceService's requests with a 5xx and with a 4xx status, 5 minutes."
+        " The line is the threshold of a version that shares the traffic; of 4xx it holds for the"
+        " difference to the version beside it.",
+        Query(f"{_PER_SERVICE}_errors:ratio_rate5m{_HERE}", "{{inferenceservice}} 5xx"),
+        Query(f"{_PER_SERVICE}_refusals:ratio_rate5m{_HERE}", "{{inferenceservice}} 4xx"),
         unit="percentunit",
         steps=((GREEN, None), (RED, "=@canaryErrorRatio@")),
-        runbooks=["BellwetherCanaryFailing"],
+        overrides=[dashed(".* 4xx")],
+        runbooks=[
+            "BellwetherCanaryFailing",
+            "BellwetherCanaryRefusing",
+            "BellwetherRefusalRatioHigh",
+        ],
     ),
     time_series(
         "99th percentile of latency",
-        "By InferenceService, 5 minutes.",
+        "By InferenceService in the model server, and by version at the gateway (dashed), 5 minutes."
+        " While traffic is shared, the gateway's figure is of requests that name their version.",
         Query(f"{_PER_SERVICE}_duration_seconds:p99_rate5m{_HERE}", "{{inferenceservice}}"),
+        Query(
+            f"model_version:bellwether_gateway_request_duration_seconds:p99_rate5m{_HERE}",
+            "v{{model_version}} gateway",
+        ),
         unit="s",
         steps=((GREEN, None), (RED, "=@latencyP99Seconds@")),
-        runbooks=["BellwetherLatencyHigh"],
+        overrides=[dashed(".* gateway")],
+        runbooks=["BellwetherLatencyHigh", "BellwetherGatewayLatencyHigh"],
     ),
     time_series(
         "Ready pods",

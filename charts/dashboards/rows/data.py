@@ -68,8 +68,18 @@ PANELS: Final = [
         runbooks=["BellwetherBundleRejected", "BellwetherReloadFailing"],
     ),
     time_series(
+        "Symbols that differ",
+        "Symbols that the newest refresh was asked for and the champion does not know, or the"
+        " reverse, and feature specifications of versions in use, by data set.",
+        Query("max by (dataset) (bellwether_symbols_differing)", "{{dataset}}"),
+        Query("max by (dataset) (bellwether_feature_specifications)", "{{dataset}} specifications"),
+        runbooks=["BellwetherSymbolsDiffer", "BellwetherSpecificationsDiffer"],
+    ),
+    time_series(
         "Prediction log",
-        "Rows written to the log, and lost because its queue was full, per second.",
+        "Rows written to the log, lost because its queue was full (dropped) or because the database"
+        " refused them (rejected), and not kept because the caller brought the bars (own_bars), per"
+        " second.",
         Query(
             "sum by (outcome)"
             f" (rate(bellwether_prediction_log_rows_total{{{PODS}}}[$__rate_interval]))",

@@ -21,12 +21,11 @@ SELECT
   stale AS "stale",
   source AS "source",
   replay AS "replay",
-  own_bars AS "own bars",
   protocol AS "protocol",
   processing_seconds AS "processing time",
   request_id AS "request"
 FROM predictions
-WHERE symbol IN (${symbol:sqlstring}) OR own_bars
+WHERE symbol IN (${symbol:sqlstring}) AND NOT own_bars AND shadow IS NOT TRUE
 ORDER BY made_at DESC, id
 LIMIT 100"""
 
@@ -56,7 +55,7 @@ _TABLE: Final = panel(
         field("processing time", unit="s", custom__cellOptions={"type": "gauge", "mode": "basic"}),
         field("P(rise)", unit="percentunit", decimals=1),
         *(field(name, **_PRICE) for name in ("last close", "p05", "p50", "p95")),
-        *(field(name, custom__width=80) for name in ("stale", "replay", "own bars")),
+        *(field(name, custom__width=80) for name in ("stale", "replay")),
     ],
     options={
         "showHeader": True,

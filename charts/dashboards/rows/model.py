@@ -110,6 +110,19 @@ PANELS: Final = [
         runbooks=["BellwetherCoverageOff"],
     ),
     time_series(
+        "Evidence of degradation",
+        "Evidence since its promotion that what users get has degraded, against the version before;"
+        " from the dashed limit on it steps back.",
+        Query("max by (model_version) (bellwether_quality_evidence)", "v{{model_version}}"),
+        Query("max(bellwether_quality_evidence_limit)", "limit"),
+        Query(
+            "max by (model_version) (bellwether_quality_degraded)",
+            "v{{model_version}}: 1 is degraded",
+        ),
+        overrides=[dashed("limit")],
+        runbooks=["BellwetherChampionDegraded"],
+    ),
+    time_series(
         "Matured forecasts",
         "Forecasts whose horizon has elapsed: the sample behind error, skill and coverage.",
         Query(

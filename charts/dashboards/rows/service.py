@@ -92,4 +92,14 @@ PANELS: Final = [
         stacked=True,
         runbooks=["BellwetherErrorRatioHigh"],
     ),
+    time_series(
+        "Refused unread",
+        "Requests refused and connections closed before any handler saw them, by reason, per second.",
+        Query(
+            f"sum by (reason) (rate(bellwether_refusals_total{{{PODS}}}[$__rate_interval]))"
+            ' or label_replace(vector(0), "reason", "none", "", "")',
+            "{{reason}}",
+        ),
+        unit="ops",
+    ),
 ]

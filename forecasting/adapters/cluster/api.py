@@ -48,10 +48,10 @@ class KubernetesApi:
             ClusterUnavailable: the cluster cannot be reached, or does not let us.
         """
         try:
-            found: Object = json.loads(self._call("GET", path))
+            content: Object = json.loads(self._call("GET", path))
         except _Missing:
             return None
-        return found
+        return content
 
     def items(self, path: str, **query: str) -> list[Object]:
         """The objects of a list; errors as `get`."""

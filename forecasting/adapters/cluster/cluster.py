@@ -13,14 +13,15 @@ from forecasting.adapters.cluster.manifests import (
     MODEL_VERSION,
     Object,
     RolloutConfig,
-    Wanted,
+    VersionSpec,
     disruption_budget,
     inference_service,
     service_name,
 )
-from forecasting.adapters.cluster.readiness import Seen, Trouble, trouble
+from forecasting.adapters.cluster.readiness import Trouble, VersionState, trouble
 from forecasting.adapters.cluster.routes import Routes
 from forecasting.errors import ClusterUnavailable, InvalidSettings, NotReady
+from forecasting.path_names import is_number
 
 _KSERVE: Final = "apis/serving.kserve.io/v1beta1"
 
@@ -51,45 +52,46 @@ class Cluster(Routes):
             ClusterUnavailable: the cluster cannot be reached.
         """
         name = f"{self.fullname}-rollout"
-        found = self.get(f"api/v1/namespaces/{self.namespace}/configmaps/{name}")
-        if found is None:
+        config_map = self.get(f"api/v1/namespaces/{self.namespace}/configmaps/{name}")
+        if config_map is None:
             raise InvalidSettings(
                 "the release must be installed",
                 f"namespace {self.namespace} has no ConfigMap {name}",
                 "Install the chart, or name the release with --namespace and --release",
             )
-        return RolloutConfig.parse(name, found.get("data") or {})
+        return RolloutConfig.parse(name, config_map.get("data") or {})
 
     def services(self, config: RolloutConfig) -> dict[int, Object]:
-        """The InferenceService of every version, by number."""
+        """The InferenceService of every version, by number; one that names none is not ours."""
         selector = f"{MODEL}={config.model},{MODEL_VERSION}"
-        found = self.items(self._isvcs, labelSelector=selector)
-        return {int(service["metadata"]["labels"][MODEL_VERSION]): service for service in found}
+        services = self.items(self._isvcs, labelSelector=selector)
+        numbered = [(service["metadata"]["labels"][MODEL_VERSION], service) for service in services]
+        return {int(number): service for number, service in numbered if is_number(number)}
 
     def ready(self, config: RolloutConfig) -> dict[int, int]:
         """How many ready endpoints every version has."""
         return {
-            version: self._seen(config, version, service).ready_endpoints
+            version: self._state_of(config, version, service).ready_endpoints
             for version, service in self.services(config).items()
         }
 
-    def seen(self, config: RolloutConfig, version: int) -> Seen | None:
+    def version_state(self, config: RolloutConfig, version: int) -> VersionState | None:
         """What the cluster has of a version; None when it has no InferenceService."""
         service = self.get(f"{self._isvcs}/{service_name(config.model, version)}")
-        return None if service is None else self._seen(config, version, service)
+        return None if service is None else self._state_of(config, version, service)
 
-    def trouble(self, seen: Seen) -> Trouble:
+    def trouble(self, version_state: VersionState) -> Trouble:
         """Why it is not ready."""
-        return trouble(seen, self._log)
+        return trouble(version_state, self._log)
 
-    def apply_version(self, config: RolloutConfig, wanted: Wanted) -> None:
+    def apply_version(self, config: RolloutConfig, version_spec: VersionSpec) -> None:
         """Make a version run as the template says; what belongs to it goes with it.
 
         Raises:
             InvalidSettings: the cluster refuses it, e.g. KServe's webhook does.
             ClusterUnavailable: the cluster cannot be reached, or does not let us.
         """
-        made = inference_service(config, wanted, self.namespace)
+        made = inference_service(config, version_spec, self.namespace)
         name = made["metadata"]["name"]
         service = self.apply(f"{self._isvcs}/{name}", made)
         if budget := disruption_budget(config, service):
@@ -126,12 +128,12 @@ class Cluster(Routes):
     def _isvcs(self) -> str:
         return f"{_KSERVE}/namespaces/{self.namespace}/inferenceservices"
 
-    def _seen(self, config: RolloutConfig, version: int, service: Object) -> Seen:
+    def _state_of(self, config: RolloutConfig, version: int, service: Object) -> VersionState:
         name = service_name(config.model, version)
         core = f"api/v1/namespaces/{self.namespace}"
         apps = f"apis/apps/v1/namespaces/{self.namespace}"
         slices = f"apis/discovery.k8s.io/v1/namespaces/{self.namespace}/endpointslices"
-        return Seen(
+        return VersionState(
             service=service,
             deployment=self.get(f"{apps}/deployments/{name}-predictor"),
             pods=self.items(f"{core}/pods", labelSelector=f"{INFERENCE_SERVICE}={name}"),

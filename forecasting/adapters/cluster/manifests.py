@@ -1,4 +1,4 @@
-"""What a rollout writes, as plain Kubernetes objects: one version's, and the rules of the routes.
+"""What a rollout writes of a version, as plain Kubernetes objects.
 
 How a version runs (the templates) is Helm's; which one runs and who gets it is decided here.
 """
@@ -6,12 +6,13 @@ How a version runs (the templates) is Helm's; which one runs and who gets it is 
 import copy
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from forecasting.errors import InvalidSettings
-from forecasting.rollout.traffic import Traffic
+from forecasting.path_names import is_plain_name, require_digest
+from forecasting.rollout.asked import ALL_PRICES, AskedPrices
 
 Object = dict[str, Any]
 """A Kubernetes object, or a part of one."""
@@ -19,12 +20,10 @@ Object = dict[str, Any]
 MODEL_VERSION: Final = "bellwether.io/model-version"
 MODEL: Final = "bellwether.io/model"
 BUNDLE_DIGEST: Final = "bellwether.io/bundle-digest"
+SIGNATURE: Final = "bellwether.io/bundle-signature"
 KIND: Final = "bellwether.io/kind"
 TEMPLATE: Final = "bellwether.io/template"
-HELD: Final = "bellwether.io/held"
-CHANGED: Final = "bellwether.io/changed"
 INFERENCE_SERVICE: Final = "serving.kserve.io/inferenceservice"
-VERSION_HEADER: Final = "bellwether-model-version"
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,12 @@ class RolloutConfig:
         service_port, grpc_port: of the Services KServe makes.
         registry_service, registry_port: the registry's Service.
         inference_service, disruption_budget: the templates; the latter may be empty.
+        asked: symbols and data set that the values name for trainings and refreshes.
+        trusted_keys: public keys whose versions may run, PEM; "" where signatures are not asked for.
+        ledger_url: the ledger's database as pods reach it, without a login.
+        ledger_secret: Secret with username and password of it.
+        approval_required: whether a version gets its first requests after a person approved it.
+        keep_versions, keep_days: what of versions without requests is not retired.
     """
 
     route: str
@@ -56,6 +61,13 @@ class RolloutConfig:
     registry_port: int
     inference_service: Object
     disruption_budget: Object
+    trusted_keys: str = ""
+    ledger_url: str = ""
+    ledger_secret: str = ""
+    asked: AskedPrices = ALL_PRICES
+    approval_required: bool = False
+    keep_versions: int = 3
+    keep_days: float = 7.0
 
     @classmethod
     def parse(cls, name: str, data: Mapping[str, str]) -> "RolloutConfig":
@@ -85,6 +97,13 @@ class RolloutConfig:
                 disruption_budget=_mapping(
                     yaml.safe_load(data.get("poddisruptionbudget.yaml") or "{}")
                 ),
+                trusted_keys=data.get("trusted-keys.pem") or "",
+                ledger_url=str(settings.get("ledgerUrl", "")),
+                ledger_secret=str(settings.get("ledgerSecret", "")),
+                asked=AskedPrices.of(settings.get("training") or {}),
+                approval_required=settings.get("approvalRequired") is True,
+                keep_versions=int(settings.get("keepVersions", 3)),
+                keep_days=float(settings.get("keepDays", 7.0)),
             )
         except (KeyError, TypeError, ValueError, yaml.YAMLError) as error:
             raise InvalidSettings(
@@ -95,7 +114,7 @@ class RolloutConfig:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class VersionSpec:
     """A version that should run.
 
     Attributes:
@@ -103,12 +122,14 @@ class Wanted:
         storage_uri: where its bundle lies, as KServe reads it.
         digest: SHA-256 of the bundle's manifest.
         kind: kind of model.
+        signature: who trained it, for the pods to verify; "" where signatures are not asked for.
     """
 
     version: int
     storage_uri: str
     digest: str
     kind: str
+    signature: str = ""
 
 
 def service_name(model: str, version: int) -> str:
@@ -119,68 +140,104 @@ def service_name(model: str, version: int) -> str:
 def storage_uri(artifact_uri: str, artifact_store: str) -> str:
     """Where a run's bundle lies, from the run's artifact address in the registry.
 
+    Args:
+        artifact_uri: as the registry says; whoever can write there chooses it.
+        artifact_store: the folder of the object store that holds artifacts, and nothing else.
+
     Raises:
-        InvalidSettings: the cluster cannot read it from there.
+        InvalidSettings: it does not lie in the artifact store.
     """
     scheme, _, path = artifact_uri.partition(":")
-    if scheme == "s3":
-        return f"{artifact_uri.rstrip('/')}/bundle"
     if scheme == "mlflow-artifacts":
         # mlflow-artifacts:/1/abc/artifacts, or with a host: mlflow-artifacts://host:port/1/...
-        if path.startswith("//"):
-            path = path[2:].partition("/")[2]
-        return f"{artifact_store}/{path.strip('/')}/bundle"
-    raise InvalidSettings(
-        "a version's bundle must lie in the object store",
-        artifact_uri,
-        "Train it against the cluster's registry, which keeps artifacts there",
-    )
+        inside = path[2:].partition("/")[2] if path.startswith("//") else path
+    elif artifact_uri.startswith(f"{artifact_store}/"):
+        inside = artifact_uri.removeprefix(f"{artifact_store}/")
+    else:
+        inside = ""
+    names = inside.strip("/").split("/")
+    if not all(is_plain_name(name) for name in names):
+        raise InvalidSettings(
+            f"a version's bundle must lie in the artifact store {artifact_store}",
+            artifact_uri[:200],
+            "Train it against the cluster's registry, which keeps artifacts there",
+        )
+    return f"{artifact_store}/{'/'.join(names)}/bundle"
 
 
-def inference_service(config: RolloutConfig, wanted: Wanted, namespace: str) -> Object:
-    """The InferenceService of a version: the template, and what makes it this version."""
+def inference_service(config: RolloutConfig, version_spec: VersionSpec, namespace: str) -> Object:
+    """The InferenceService of a version: the template, and what makes it this version.
+
+    Raises:
+        BundleRejected: its digest is none; pods would not know which bundle to accept.
+    """
+    require_digest(version_spec.digest, f"that of version {version_spec.version}")
     made = copy.deepcopy(config.inference_service)
     made.setdefault("apiVersion", "serving.kserve.io/v1beta1")
     made.setdefault("kind", "InferenceService")
-    number = str(wanted.version)
+    number = str(version_spec.version)
     labels = {MODEL_VERSION: number, MODEL: config.model, "app.kubernetes.io/component": "model"}
-    digest = hashlib.sha256(
-        json.dumps(
-            [config.inference_service, wanted.storage_uri, wanted.digest], sort_keys=True
-        ).encode()
-    )
+    signed = _signed(config, version_spec)
+    parts = [
+        config.inference_service,
+        version_spec.storage_uri,
+        version_spec.digest,
+        *([signed] * bool(signed)),
+    ]
+    digest = hashlib.sha256(json.dumps(parts, sort_keys=True).encode())
     metadata = made.setdefault("metadata", {})
-    metadata["name"] = service_name(config.model, wanted.version)
+    metadata["name"] = service_name(config.model, version_spec.version)
     metadata["namespace"] = namespace
     metadata["labels"] = {**metadata.get("labels", {}), **labels}
     template = digest.hexdigest()[:16]
     metadata["annotations"] = {
         **metadata.get("annotations", {}),
-        BUNDLE_DIGEST: wanted.digest,
-        KIND: wanted.kind,
+        BUNDLE_DIGEST: version_spec.digest,
+        KIND: version_spec.kind,
         TEMPLATE: template,
+        **({SIGNATURE: version_spec.signature} if signed else {}),
     }
     predictor = made.setdefault("spec", {}).setdefault("predictor", {})
     predictor["labels"] = {**predictor.get("labels", {}), **labels}
     # Pods carry the template's digest, so that it can be seen which of them KServe has renewed.
     predictor["annotations"] = {**predictor.get("annotations", {}), TEMPLATE: template}
     model = predictor.setdefault("model", {})
-    model["storageUri"] = wanted.storage_uri
-    ours = {"BELLWETHER_MODEL_VERSION": number, "BELLWETHER_BUNDLE_DIGEST": wanted.digest}
-    given = [variable for variable in model.get("env", []) if variable.get("name") not in ours]
-    model["env"] = [*given, *({"name": name, "value": value} for name, value in ours.items())]
+    model["storageUri"] = version_spec.storage_uri
+    version_env = {
+        "BELLWETHER_MODEL_VERSION": number,
+        "BELLWETHER_BUNDLE_DIGEST": version_spec.digest,
+        **signed,
+    }
+    other_env = [
+        variable for variable in model.get("env", []) if variable.get("name") not in version_env
+    ]
+    model["env"] = [
+        *other_env,
+        *({"name": name, "value": value} for name, value in version_env.items()),
+    ]
     return made
 
 
-def read_wanted(service: Mapping[str, Any]) -> Wanted:
+def _signed(config: RolloutConfig, version_spec: VersionSpec) -> dict[str, str]:
+    """Variables by which a pod verifies for itself who trained its bundle."""
+    if not config.trusted_keys:
+        return {}
+    return {
+        "BELLWETHER_BUNDLE_SIGNATURE": version_spec.signature,
+        "BELLWETHER_TRUSTED_KEYS": config.trusted_keys,
+    }
+
+
+def read_version_spec(service: Mapping[str, Any]) -> VersionSpec:
     """What an InferenceService of ours says it runs."""
     metadata = service["metadata"]
     notes = metadata.get("annotations", {})
-    return Wanted(
+    return VersionSpec(
         version=int(metadata["labels"][MODEL_VERSION]),
         storage_uri=str(service["spec"]["predictor"]["model"].get("storageUri", "")),
         digest=str(notes.get(BUNDLE_DIGEST, "")),
         kind=str(notes.get(KIND, "")),
+        signature=str(notes.get(SIGNATURE, "")),
     )
 
 
@@ -216,68 +273,6 @@ def disruption_budget(config: RolloutConfig, service: Mapping[str, Any]) -> Obje
             "selector": {"matchLabels": {INFERENCE_SERVICE: owner["name"]}},
         },
     }
-
-
-def http_rules(traffic: Traffic, model: str, port: int) -> list[Object]:
-    """Rules of the HTTPRoute: the split, then every version by its number, the oldest first.
-
-    Envoy Gateway names its clusters by a rule's place. So the split never moves: a rule whose
-    place changes answers 503 for some milliseconds, until its new cluster is known.
-    """
-    # The longest path decides before any header does: a pin with "/" would lose to the split.
-    everything = {"path": {"type": "PathPrefix", "value": "/v2"}}
-    rules = [{"matches": [everything], "backendRefs": _split(traffic, model, port)}]
-    for version in sorted(traffic.weights):
-        path = f"/v2/models/{model}/versions/{version}"
-        header = {"type": "Exact", "name": VERSION_HEADER, "value": str(version)}
-        rules.append(
-            {
-                "matches": [
-                    {**everything, "headers": [header]},
-                    {"path": {"type": "PathPrefix", "value": path}},
-                ],
-                "backendRefs": [_backend(model, version, port, 1)],
-            }
-        )
-    return rules
-
-
-def grpc_rules(traffic: Traffic, model: str, port: int) -> list[Object]:
-    """Rules of the GRPCRoute: the split, then every version by the header."""
-    rules: list[Object] = [{"backendRefs": _split(traffic, model, port)}]
-    for version in sorted(traffic.weights):
-        header = {"type": "Exact", "name": VERSION_HEADER, "value": str(version)}
-        backend = _backend(model, version, port, 1)
-        rules.append({"matches": [{"headers": [header]}], "backendRefs": [backend]})
-    return rules
-
-
-def read_traffic(route: Mapping[str, Any], model: str) -> Traffic:
-    """The split an HTTPRoute holds; of rules that are not ours, nothing."""
-    prefix, suffix = f"{model}-v", "-predictor"
-    weights: dict[int, int] = {}
-    rules: Sequence[Mapping[str, Any]] = route.get("spec", {}).get("rules") or []
-    for backend in (rules[0].get("backendRefs") or []) if rules else []:
-        name = str(backend.get("name", ""))
-        number = name.removeprefix(prefix).removesuffix(suffix)
-        if name == f"{prefix}{number}{suffix}" and number.isdigit():
-            weights[int(number)] = int(backend.get("weight", 1))
-    annotation = route.get("metadata", {}).get("annotations", {}).get(HELD, "")
-    held = tuple(int(version) for version in annotation.split(",") if version.strip().isdigit())
-    return Traffic(weights, tuple(version for version in held if version in weights))
-
-
-def _split(traffic: Traffic, model: str, port: int) -> list[Object]:
-    return [
-        _backend(model, version, port, traffic.weights[version])
-        for version in sorted(traffic.weights, reverse=True)
-    ]
-
-
-def _backend(model: str, version: int, port: int, weight: int) -> Object:
-    # What the API server would fill in is written out, so that nothing differs when read again.
-    name = f"{service_name(model, version)}-predictor"
-    return {"group": "", "kind": "Service", "name": name, "port": port, "weight": weight}
 
 
 def _mapping(value: Any) -> Object:

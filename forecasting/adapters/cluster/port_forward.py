@@ -1,9 +1,12 @@
 """A Service of the cluster on a free local port, through `kubectl port-forward`."""
 
+import os
 import re
 import selectors
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
@@ -14,7 +17,15 @@ from forecasting.errors import Unavailable
 
 START_SECONDS: Final = 20.0
 POD_SECONDS: Final = 5
-_SAID: Final = re.compile(rb"Forwarding from 127\.0\.0\.1:(\d+)")
+_WITH_US: Final = """
+import os, subprocess, sys, threading
+child = subprocess.Popen(sys.argv[1:], stdin=subprocess.DEVNULL)
+threading.Thread(target=lambda: (os.read(0, 1), child.terminate()), daemon=True).start()
+sys.exit(child.wait())
+"""
+"""Runs a command that ends when our side of its standard input closes: also when we are killed."""
+
+_FORWARDING: Final = re.compile(rb"Forwarding from 127\.0\.0\.1:(\d+)")
 
 
 @dataclass
@@ -55,11 +66,12 @@ class PortForward(Closing):
         process, self._process = self._process, None
         if process is None:
             return
-        process.terminate()
+        if process.stdin is not None:
+            process.stdin.close()
         try:
             process.wait(timeout=5)
         except subprocess.TimeoutExpired:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)  # kubectl, too
             process.wait()
         if process.stdout is not None:
             process.stdout.close()
@@ -69,6 +81,7 @@ class PortForward(Closing):
         if kubectl is None:
             raise self._failed("kubectl is not on the PATH")
         command = [
+            *(sys.executable, "-I", "-S", "-c", _WITH_US),
             *(kubectl, *(("--context", self.context) if self.context else ())),
             *("--namespace", self.namespace, "port-forward", "--address", "127.0.0.1"),
             # kubectl waits in silence, a minute by default, for a pod to forward to.
@@ -78,18 +91,22 @@ class PortForward(Closing):
         with tempfile.TemporaryFile() as complaints:
             # A session of its own: Ctrl-C must reach us first, who may still need the forward.
             process = subprocess.Popen(  # noqa: S603 - a list, no shell
-                command, stdout=subprocess.PIPE, stderr=complaints, start_new_session=True
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=complaints,
+                start_new_session=True,
             )
             self._process = process
             first = _first_line(process, time.monotonic() + START_SECONDS)
-            match = _SAID.match(first)
+            match = _FORWARDING.match(first)
             if match is None:
                 self.close()
                 complaints.seek(0)
-                words = complaints.read(2_000).decode(errors="replace").strip()
-                if words.endswith("timed out waiting for the condition"):
-                    words = f"no pod behind it runs, waited {POD_SECONDS} s"
-                raise self._failed(words or first.decode(errors="replace") or "it said nothing")
+                complaint = complaints.read(2_000).decode(errors="replace").strip()
+                if complaint.endswith("timed out waiting for the condition"):
+                    complaint = f"no pod behind it runs, waited {POD_SECONDS} s"
+                raise self._failed(complaint or first.decode(errors="replace") or "it said nothing")
             self._local = int(match[1])
 
     def _failed(self, found: str) -> Unavailable:

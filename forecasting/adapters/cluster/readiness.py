@@ -41,7 +41,7 @@ class Trouble:
 
 
 @dataclass(frozen=True)
-class Seen:
+class VersionState:
     """What the cluster has of one version.
 
     Attributes:
@@ -112,30 +112,30 @@ def condition(status: Object, kind: str) -> Object:
     return next((entry for entry in conditions if entry.get("type") == kind), {})
 
 
-def trouble(seen: Seen, read_log: ReadLog) -> Trouble:
+def trouble(state: VersionState, read_log: ReadLog) -> Trouble:
     """The most telling thing that keeps a version from being ready."""
-    return (_pods_trouble(seen.pods, read_log) or [_makers_trouble(seen)])[0]
+    return (_pods_trouble(state.pods, read_log) or [_makers_trouble(state)])[0]
 
 
-def _makers_trouble(seen: Seen) -> Trouble:
+def _makers_trouble(state: VersionState) -> Trouble:
     """What KServe and the Deployment say, when no pod says anything."""
-    status = seen.service.get("status", {})
+    status = state.service.get("status", {})
     failure = status.get("modelStatus", {}).get("lastFailureInfo") or {}
     if failure.get("reason") in _SPEC:
         return Trouble(f"KServe says {failure['reason']}: {failure.get('message', '')}", True)
-    deployment = seen.deployment
+    deployment = state.deployment
     if deployment is not None:
         refused = condition(deployment.get("status", {}), "ReplicaFailure")
         if refused.get("status") == "True":
             return Trouble(f"no pod may be made: {refused.get('message', '')}", True)
     for kind in ("PredictorReady", "IngressReady", "Ready"):
-        found = condition(status, kind)
+        reported = condition(status, kind)
         # That too few replicas are there yet is no reason, it is what we ask the reason of.
-        telling = found.get("reason") != "MinimumReplicasUnavailable"
-        if found.get("status") == "False" and found.get("message") and telling:
-            return Trouble(f"KServe says {found.get('reason', kind)}: {found['message']}")
+        telling = reported.get("reason") != "MinimumReplicasUnavailable"
+        if reported.get("status") == "False" and reported.get("message") and telling:
+            return Trouble(f"KServe says {reported.get('reason', kind)}: {reported['message']}")
     missing = "KServe has made no Deployment yet" if deployment is None else "it has no pods yet"
-    return Trouble("its pods are starting" if seen.pods else missing)
+    return Trouble("its pods are starting" if state.pods else missing)
 
 
 def _pods_trouble(pods: Sequence[Object], read_log: ReadLog) -> list[Trouble]:
@@ -143,7 +143,7 @@ def _pods_trouble(pods: Sequence[Object], read_log: ReadLog) -> list[Trouble]:
     by_age = sorted(
         pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp")), reverse=True
     )
-    found = []
+    reasons = []
     for pod in by_age:
         if (
             pod["metadata"].get("deletionTimestamp")
@@ -152,8 +152,8 @@ def _pods_trouble(pods: Sequence[Object], read_log: ReadLog) -> list[Trouble]:
             continue
         reason = _pod_trouble(pod, read_log)
         if reason is not None:
-            found.append(reason)
-    return sorted(found, key=lambda reason: not reason.hopeless)
+            reasons.append(reason)
+    return sorted(reasons, key=lambda reason: not reason.hopeless)
 
 
 def _pod_trouble(pod: Object, read_log: ReadLog) -> Trouble | None:
@@ -162,9 +162,9 @@ def _pod_trouble(pod: Object, read_log: ReadLog) -> Trouble | None:
     scheduled = condition(pod.get("status", {}), "PodScheduled")
     if scheduled.get("status") == "False":
         return Trouble(f"pod {name} cannot be scheduled: {scheduled.get('message', '')}")
-    found = [_failing(name, container, read_log) for container in _statuses(pod)]
-    found += [_at_work(name, container, read_log) for container in _statuses(pod)]
-    return next((reason for reason in found if reason is not None), None)
+    reasons = [_failing(name, container, read_log) for container in _statuses(pod)]
+    reasons += [_at_work(name, container, read_log) for container in _statuses(pod)]
+    return next((reason for reason in reasons if reason is not None), None)
 
 
 def _failing(pod: str, container: Object, read_log: ReadLog) -> Trouble | None:
@@ -176,9 +176,9 @@ def _failing(pod: str, container: Object, read_log: ReadLog) -> Trouble | None:
     ended = state.get("terminated") or container.get("lastState", {}).get("terminated") or {}
     if not ended.get("exitCode"):
         return None
-    words = str(ended.get("message") or "").strip() or read_log(pod, name)
+    text = str(ended.get("message") or "").strip() or read_log(pod, name)
     how = f"{ended.get('reason', 'ended')} with exit code {ended['exitCode']}"
-    reason = f"pod {pod}, {name} {how}: {_tail(words)}"
+    reason = f"pod {pod}, {name} {how}: {_tail(text)}"
     return Trouble(reason, int(container.get("restartCount", 0)) > 0, _about_bundle(reason))
 
 
@@ -186,11 +186,11 @@ def _at_work(pod: str, container: Object, read_log: ReadLog) -> Trouble | None:
     name, state = container["name"], container.get("state", {})
     if "running" not in state:
         return None
-    words = _complaint(read_log(pod, name)) if name == _SERVER else ""
-    if not words:
+    text = _complaint(read_log(pod, name)) if name == _SERVER else ""
+    if not text:
         return Trouble(f"pod {pod}, {name} runs and is not done yet")
-    corrupted = _about_bundle(words)
-    return Trouble(f"pod {pod} says: {words}", corrupted, corrupted)
+    corrupted = _about_bundle(text)
+    return Trouble(f"pod {pod} says: {text}", corrupted, corrupted)
 
 
 def _restarts(pod: Object) -> int:
@@ -210,19 +210,19 @@ def _complaint(log: str) -> str:
     warning = [line for line in log.splitlines() if " WARNING " in line or " ERROR " in line]
     if not warning:
         return ""
-    _, _, words = warning[-1].partition("] ")
-    return (words or warning[-1]).strip()
+    _, _, text = warning[-1].partition("] ")
+    return (text or warning[-1]).strip()
 
 
-def _about_bundle(words: str) -> bool:
-    lowered = words.lower()
+def _about_bundle(text: str) -> bool:
+    lowered = text.lower()
     return "bundle" in lowered and any(
         word in lowered
         for word in ("digest", "sha-256", "manifest", "format", "parity", "damaged", "model.onnx")
     )
 
 
-def _tail(words: str, length: int = 300) -> str:
-    lines = [line.strip() for line in words.splitlines() if line.strip()]
+def _tail(text: str, length: int = 300) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
     tail = " / ".join(lines[-3:])
     return f"...{tail[-length:]}" if len(tail) > length else tail or "it said nothing"

@@ -11,17 +11,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from forecasting.adapters.cluster.api import KubernetesApi
-from forecasting.adapters.cluster.manifests import (
+from forecasting.adapters.cluster.manifests import Object, RolloutConfig, service_name
+from forecasting.adapters.cluster.readiness import condition
+from forecasting.adapters.cluster.route_rules import (
     CHANGED,
-    HELD,
-    Object,
-    RolloutConfig,
+    annotations,
     grpc_rules,
     http_rules,
     read_traffic,
-    service_name,
 )
-from forecasting.adapters.cluster.readiness import condition
 from forecasting.errors import InvalidSettings, NotReady, RolloutConflict
 from forecasting.rollout.traffic import Traffic
 
@@ -35,7 +33,7 @@ class Route:
     """The HTTPRoute as it was read.
 
     Attributes:
-        traffic: the split in its rules.
+        traffic: the split in its rules, and who gets copies.
         changed: when and why it was last written, e.g. {"at": ..., "why": ...}.
         hosts: names it answers to.
         gateway: namespace, name and listener of its gateway; the listener may be "".
@@ -70,8 +68,8 @@ class Routes(KubernetesApi):
         Raises:
             InvalidSettings: there is none.
         """
-        found = self._route(config.route)
-        metadata, spec = found["metadata"], found["spec"]
+        route = self._route(config.route)
+        metadata, spec = route["metadata"], route["spec"]
         try:
             changed = json.loads(metadata.get("annotations", {}).get(CHANGED, "{}"))
         except ValueError:
@@ -83,7 +81,7 @@ class Routes(KubernetesApi):
             str(parent.get("sectionName", "")),
         )
         hosts = tuple(map(str, spec.get("hostnames") or ()))
-        traffic = read_traffic(found, config.model)
+        traffic = read_traffic(route, config.model)
         return Route(traffic, changed, hosts, gateway, str(metadata["resourceVersion"]))
 
     def write_route(
@@ -124,8 +122,8 @@ class Routes(KubernetesApi):
         """
         deadline = time.monotonic() + patience
         while True:
-            found = self._route(config.route)
-            reason = _not_taken(found)
+            route = self._route(config.route)
+            reason = _pending_reason(route)
             if not reason:
                 return
             if time.monotonic() > deadline:
@@ -154,15 +152,15 @@ class Routes(KubernetesApi):
             None,
         )
         selector = f"{_OWNER}-name={name},{_OWNER}-namespace={namespace}"
-        found = self.items("api/v1/services", labelSelector=selector)
-        if port is None or not found:
+        services = self.items("api/v1/services", labelSelector=selector)
+        if port is None or not services:
             raise NotReady(
                 "the gateway's own Service must be found",
                 f"Gateway {namespace}/{name} has "
                 f"{'no HTTP listener' if port is None else 'no Service labelled by Envoy Gateway'}",
                 "Set BELLWETHER_INFERENCE_URL to an address that leads to the route",
             )
-        metadata = found[0]["metadata"]
+        metadata = services[0]["metadata"]
         return ServicePort(str(metadata["namespace"]), str(metadata["name"]), port)
 
     def has_service(self, namespace: str, name: str) -> bool:
@@ -170,20 +168,20 @@ class Routes(KubernetesApi):
         return self.get(f"api/v1/namespaces/{namespace}/services/{name}") is not None
 
     def _route(self, name: str) -> Object:
-        found = self.get(f"{_GATEWAY}/namespaces/{self.namespace}/httproutes/{name}")
-        if found is None:
+        route = self.get(f"{_GATEWAY}/namespaces/{self.namespace}/httproutes/{name}")
+        if route is None:
             raise InvalidSettings(
                 "the chart must have made the route",
                 f"namespace {self.namespace} has no HTTPRoute {name}",
                 "Install or upgrade the chart",
             )
-        return found
+        return route
 
     def _service_ports(self, config: RolloutConfig, version: int) -> set[int]:
         """Ports of the Service that KServe makes for a version."""
         name = f"{service_name(config.model, version)}-predictor"
-        found = self.get(f"api/v1/namespaces/{self.namespace}/services/{name}")
-        return {int(port["port"]) for port in (found or {}).get("spec", {}).get("ports", [])}
+        service = self.get(f"api/v1/namespaces/{self.namespace}/services/{name}")
+        return {int(port["port"]) for port in (service or {}).get("spec", {}).get("ports", [])}
 
     def _write_rules(
         self,
@@ -197,10 +195,7 @@ class Routes(KubernetesApi):
         metadata: Object = {
             "name": name,
             "namespace": self.namespace,
-            "annotations": {
-                HELD: ",".join(map(str, traffic.held)),
-                CHANGED: json.dumps(changed, sort_keys=True),
-            },
+            "annotations": annotations(traffic, changed),
         }
         if revision:
             metadata["resourceVersion"] = revision
@@ -224,7 +219,7 @@ class Routes(KubernetesApi):
         return f"no gRPC port {config.grpc_port} at version {numbers}" if lacking else ""
 
 
-def _not_taken(route: Object) -> str:
+def _pending_reason(route: Object) -> str:
     """Why the gateway has not taken the newest rules; "" when it has."""
     generation = route["metadata"].get("generation")
     parents = route.get("status", {}).get("parents") or []
@@ -232,9 +227,9 @@ def _not_taken(route: Object) -> str:
         return "no gateway has looked at it"
     for parent in parents:
         for kind in ("Accepted", "ResolvedRefs"):
-            found = condition(parent, kind)
-            if found.get("observedGeneration") != generation:
+            reported = condition(parent, kind)
+            if reported.get("observedGeneration") != generation:
                 return "the gateway has not read the newest rules yet"
-            if found.get("status") != "True":
-                return f"{found.get('reason', kind)}: {found.get('message', '')}"
+            if reported.get("status") != "True":
+                return f"{reported.get('reason', kind)}: {reported.get('message', '')}"
     return ""

@@ -23,6 +23,7 @@ from forecasting.adapters.lake.blobs import Blobs
 from forecasting.drift.summary import DriftSummary
 from forecasting.errors import InvalidInput, Unavailable
 from forecasting.live.scores import RealisedPoint
+from forecasting.path_names import is_plain_name
 
 FOLDER: Final = "drift"
 SUMMARY: Final = "summary.json"
@@ -94,15 +95,15 @@ class DriftHistory:
             newest: only so many of the newest runs.
         """
         runs = self._runs()
-        found = []
+        summaries = []
         for run in runs if newest is None else runs[max(0, len(runs) - newest) :]:
             plain = self._read(run, SUMMARY)
             try:
                 if plain is not None:
-                    found.append(DriftSummary.from_dict(plain))
+                    summaries.append(DriftSummary.from_dict(plain))
             except InvalidInput as error:
                 _LOG.warning("The drift run %s is damaged and left out: %s", run, error)
-        return found
+        return summaries
 
     def by_instant(self) -> list[RealisedPoint]:
         """Realised loss and coverage by as-of instant, as the newest whole run saw them."""
@@ -118,7 +119,7 @@ class DriftHistory:
 
     def report(self, name: str = "report.html") -> bytes | None:
         """A file of the newest whole run: report.html, report.json, predictions.html; or None."""
-        if "/" in name or "\\" in name:
+        if not is_plain_name(name):
             return None
         for run in reversed(self._runs()):
             if self._blobs.exists(f"{FOLDER}/{run}/{SUMMARY}"):

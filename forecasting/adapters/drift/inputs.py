@@ -10,10 +10,12 @@ import numpy as np
 from forecasting.adapters.drift.reference import fetch_reference
 from forecasting.adapters.lake.lake import Lake
 from forecasting.adapters.prediction_log.log import PredictionLog
-from forecasting.adapters.registry.reader import ModelVersion, RegistryReader
+from forecasting.adapters.prediction_log.rows import for_outcomes
+from forecasting.adapters.registry.reader import RegistryReader
+from forecasting.adapters.registry.records import ModelVersion
 from forecasting.errors import BundleRejected, NotReady, UnknownVersion
-from forecasting.instants import to_nanoseconds
 from forecasting.live.outcomes import Matured, forecast_rows, mature, price_paths
+from forecasting.path_names import is_number
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,10 +33,10 @@ class DriftInputs:
     Attributes:
         champion: the version whose training features are the reference.
         snapshot: the newest prices.
-        served: the features the model server answers from.
+        served: the features the champion answers from.
         reference: the champion's training features: timestamp, symbol, features.
         answers: logged forecasts, oldest first, as `forecast_rows` takes them.
-        matured: those whose day has come, per horizon.
+        matured: those whose horizon has elapsed, per horizon.
         bundles: by version, the verified bundles of champion and answers.
         notes: what a reader should know; the job adds to them.
     """
@@ -91,18 +93,17 @@ def _gather(
     lake = Lake(settings.lake)
     champion = _champion(reader)
     dataset = dataset or champion.dataset
-    snapshot, served = lake.latest(dataset), lake.served_features(dataset)
+    snapshot = lake.latest(dataset)
     reference = fetch_reference(settings.registry_url, champion.run_id)
     answers = _answers(settings.prediction_log, log_rows, snapshot.source, notes)
     versions = {str(one["model_version"]) for one in answers}
     bundles = _bundles(reader, champion, versions, work, notes)
-    if served.spec_digest != bundles[champion.version].spec.digest:
-        notes.append("the served features were made by another specification than the champion's")
+    served = lake.served_features(dataset, bundles[champion.version].spec.digest)
     rows, damaged = forecast_rows(answers, horizons)
     if damaged:
         notes.append(f"{damaged} logged forecasts hold no positive prices and are left out")
-    asked = sorted(set(np.unique(rows.symbols).tolist()) & set(snapshot.symbols))
-    paths = price_paths(lake.read(snapshot, symbols=asked)) if asked else {}
+    symbols = sorted(set(np.unique(rows.symbols).tolist()) & set(snapshot.symbols))
+    paths = price_paths(lake.read(snapshot, symbols=symbols)) if symbols else {}
     return DriftInputs(
         champion, snapshot, served, reference, answers, mature(rows, paths), bundles, notes
     )
@@ -123,29 +124,18 @@ def _answers(url: str, log_rows: int, source: str, notes: list[str]) -> list[dic
     """The newest logged forecasts of a source, instants as unix nanoseconds."""
     log = PredictionLog(url)
     try:
-        found = log.recent(log_rows)
+        logged = log.recent(log_rows)
     finally:
         log.close()
-    if len(found) == log_rows:
+    if len(logged) == log_rows:
         notes.append(f"only the newest {log_rows} rows of the prediction log were read")
-    matching = [
-        forecast for forecast in found if forecast.source == source and not forecast.own_bars
-    ]
-    if len(matching) < len(found):
+    matching = [forecast for forecast in logged if forecast.source == source]
+    if len(matching) < len(logged):
         notes.append(
-            f"{len(found) - len(matching)} logged forecasts of other sources or of callers' own bars "
-            "are left out"
+            f"{len(logged) - len(matching)} logged forecasts of other sources are left out"
         )
     return [
-        {
-            "symbol": forecast.symbol,
-            "model_version": forecast.model_version,
-            "as_of": to_nanoseconds(forecast.as_of),
-            "last_close": forecast.last_close,
-            "quantiles": forecast.quantiles,
-            "target_times": [to_nanoseconds(instant) for instant in forecast.target_times],
-            "probability_of_rise": forecast.probability_of_rise,
-        }
+        {**for_outcomes(forecast), "probability_of_rise": forecast.probability_of_rise}
         for forecast in reversed(matching)
     ]
 
@@ -166,13 +156,13 @@ def _bundles(
 
     bundles = {}
     for version in sorted({champion.version, *versions}):
-        if not version.isdigit():  # a server can be given a bundle that no registry knows
+        if not is_number(version):  # a server can be given a bundle that no registry knows
             notes.append(f"the skill of {version!r} is not known: no version of the registry")
             continue
         try:
             record = champion if version == champion.version else reader.version(version)
             folder = reader.download_bundle(record, work / "bundles" / version)
-            bundles[version] = load_bundle(folder, expected_digest=record.bundle_digest or None)
+            bundles[version] = load_bundle(folder, expected_digest=record.checked_digest)
         except (UnknownVersion, BundleRejected) as error:
             if version == champion.version:
                 raise

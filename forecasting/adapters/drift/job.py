@@ -100,8 +100,8 @@ def run_drift(
     the last few of them against those just before, of the symbols both hold. *predictions*: the
     same of the champion's logged forecasts, against its earlier ones (they say that its answers
     change, not that they differ from training, where a model that has seen its rows is too sure
-    of itself). *error* and *coverage*: the champion's forecasts whose day has come, against the
-    random walk's and against what its intervals promise.
+    of itself). *error* and *coverage*: the champion's forecasts whose horizon has elapsed, against
+    the random walk's and against what its intervals promise.
 
     The run is kept in the lake first and published last, so a job that fails has neither a half
     of a run nor a time of success.
@@ -122,7 +122,7 @@ def run_drift(
     now = now or utc_now()
     with TemporaryDirectory(prefix="bellwether-drift-") as folder:
         work = Path(folder)
-        seen = gather(
+        inputs = gather(
             settings,
             work,
             dataset=options.dataset,
@@ -130,28 +130,28 @@ def run_drift(
             log_rows=options.log_rows,
         )
         reports: dict[str, Path] = {}
-        scopes, scores, points = _measure(seen, options, work, reports)
+        scopes, scores, points = _measure(inputs, options, work, reports)
         summary = DriftSummary(
             measured_at=now.astimezone(UTC).isoformat(),
-            data_now=seen.served.last_bar.astimezone(UTC).isoformat(),
-            model_version=seen.champion.version,
-            dataset=seen.snapshot.dataset,
-            snapshot=seen.snapshot.id,
-            source=seen.snapshot.source,
-            replay=seen.snapshot.replay,
-            synthetic=seen.snapshot.synthetic,
+            data_now=inputs.served.last_bar.astimezone(UTC).isoformat(),
+            model_version=inputs.champion.version,
+            dataset=inputs.snapshot.dataset,
+            snapshot=inputs.snapshot.id,
+            source=inputs.snapshot.source,
+            replay=inputs.snapshot.replay,
+            synthetic=inputs.snapshot.synthetic,
             scopes=scopes,
             realised=scores,
-            waiting=seen.matured.waiting,
-            unpriced=seen.matured.unpriced,
-            notes=tuple(seen.notes),
+            waiting=inputs.matured.waiting,
+            unpriced=inputs.matured.unpriced,
+            notes=tuple(inputs.notes),
         )
         history = DriftHistory(settings.lake)
         earlier = history.summaries(newest=_RUNS_REMEMBERED)
         why = reason_to_retrain([*earlier, summary], options.retraining, now=now)
         summary = replace(summary, retrain=why)
-        faults = Lake(settings.lake).quarantine(seen.snapshot)["fault"].value_counts()
-        kept = history.record(summary, points, reports, kept_reports=options.kept_reports)
+        faults = Lake(settings.lake).quarantine(inputs.snapshot)["fault"].value_counts()
+        folder_url = history.record(summary, points, reports, kept_reports=options.kept_reports)
     samples = list(summary_samples(summary))
     samples += [
         Sample(prometheus_metrics.QUARANTINED, (str(k),), float(n)) for k, n in faults.items()
@@ -163,7 +163,7 @@ def run_drift(
         file=settings.batch_metrics_file,
         succeeded_at=now.timestamp(),
     )
-    return DriftOutcome(summary, kept, published)
+    return DriftOutcome(summary, folder_url, published)
 
 
 def summary_samples(summary: DriftSummary) -> Iterable[Sample]:
@@ -187,35 +187,35 @@ def summary_samples(summary: DriftSummary) -> Iterable[Sample]:
 
 
 def _measure(
-    seen: DriftInputs, options: DriftOptions, work: Path, reports: dict[str, Path]
+    inputs: DriftInputs, options: DriftOptions, work: Path, reports: dict[str, Path]
 ) -> tuple[tuple[ScopeDrift, ...], tuple[RealisedScore, ...], tuple[RealisedPoint, ...]]:
     """Judge the four scopes; files to keep are added to `reports`, notes to `seen.notes`."""
-    rules, version = options.rules, seen.champion.version
+    rules, version = options.rules, inputs.champion.version
     looks = (rules.level, rules.change)
-    history, recent, notes = feature_panels(seen.reference, seen.served)
+    history, recent, notes = feature_panels(inputs.reference, inputs.served)
     views, more = feature_views(history, recent, looks)
-    seen.notes.extend((*notes, *more))
-    looked = [
+    inputs.notes.extend((*notes, *more))
+    feature_drift = [
         _looked(view, rules, work / name, reports, what="served features")
         for view, name in zip(views, FEATURE_PAGES, strict=True)
     ]
     answers = answer_panel(
-        [one for one in seen.answers if one["model_version"] == version],
-        horizon=seen.bundles[version].signal.horizon,
+        [one for one in inputs.answers if one["model_version"] == version],
+        horizon=inputs.bundles[version].signal.horizon,
     )
-    said = [
+    forecast_drift = [
         _looked_if_enough(view, rules, work / name, reports)
         for view, name in zip(answer_views(answers, looks), ANSWER_PAGES, strict=True)
     ]
-    baselines = {one: bundle.baseline.spread for one, bundle in seen.bundles.items()}
-    points = by_instant(seen.matured, baselines)
+    baselines = {one: bundle.baseline.spread for one, bundle in inputs.bundles.items()}
+    points = by_instant(inputs.matured, baselines)
     scopes = (
-        judge_looks("features", looked),
-        judge_looks("predictions", said),
+        judge_looks("features", feature_drift),
+        judge_looks("predictions", forecast_drift),
         judge_error(points, rules, model_version=version),
         judge_coverage(points, rules, model_version=version),
     )
-    return scopes, score(seen.matured, baselines), points
+    return scopes, score(inputs.matured, baselines), points
 
 
 def _looked(

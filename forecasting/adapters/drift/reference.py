@@ -77,7 +77,7 @@ def _download(url: str, run_id: str, timeout: float) -> bytes:
         raise RegistryUnavailable(
             "the MLflow server must be reachable",
             f"{url}: {error or type(error).__name__}",
-            "Start it, or correct BELLWETHER_REGISTRY_URL",
+            "Start one here (bellwether registry), or correct BELLWETHER_REGISTRY_URL",
         ) from error
     return bytes(data)
 

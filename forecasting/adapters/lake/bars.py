@@ -39,12 +39,12 @@ def in_order(prices: pd.DataFrame) -> pd.DataFrame:
 
 
 def new_and_restated(
-    held: pd.DataFrame, fetched: pd.DataFrame, interval: str
+    stored: pd.DataFrame, fetched: pd.DataFrame, interval: str
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Part fetched bars into those not held yet and those held with other values.
 
     Args:
-        held: bars of the lake, unique per symbol and close (and session if daily).
+        stored: bars of the lake, unique per symbol and close (and session if daily).
         fetched: bars just fetched, unique likewise.
         interval: daily bars are recognised by their session, others by their close.
 
@@ -54,9 +54,9 @@ def new_and_restated(
     Raises:
         InvalidPrices: so many bars of a symbol were restated that it is another history.
     """
-    if held.equals(fetched):
+    if stored.equals(fetched):
         return fetched.iloc[:0], pd.DataFrame(columns=list(QUARANTINE_COLUMNS))
-    both = pd.concat([held, fetched], ignore_index=True)
+    both = pd.concat([stored, fetched], ignore_index=True)
     codes, _ = pd.factorize(both[SYMBOL].to_numpy())
     keys = nanoseconds(both[SESSION if interval == "1d" else TIMESTAMP])
     rows = np.arange(len(both))
@@ -71,7 +71,7 @@ def new_and_restated(
     restated = changed.any(axis=1) | moved
 
     is_new = np.ones(len(both), dtype=bool)
-    is_new[: len(held)] = False
+    is_new[: len(stored)] = False
     is_new[again] = False
     quarantine = both.take(again[restated]).reset_index(drop=True)
     of_actions = changed[:, _ACTIONS].any(axis=1) & (
@@ -88,7 +88,7 @@ def new_and_restated(
         ],
         dtype=object,
     )
-    quarantine["row"] = again[restated] - len(held)
+    quarantine["row"] = again[restated] - len(stored)
     return both[is_new].reset_index(drop=True), quarantine
 
 
@@ -99,9 +99,9 @@ def not_among(bars: pd.DataFrame, others: pd.DataFrame, interval: str) -> pd.Dat
     return bars[~there].reset_index(drop=True)
 
 
-def new_faults(known: pd.DataFrame, found: list[pd.DataFrame]) -> pd.DataFrame:
+def new_faults(known: pd.DataFrame, others: list[pd.DataFrame]) -> pd.DataFrame:
     """Quarantine rows that were not met before; the place in their frame does not matter."""
-    frames = [frame for frame in (known, *found) if not frame.empty]
+    frames = [frame for frame in (known, *others) if not frame.empty]
     if not frames:
         return pd.DataFrame(columns=list(QUARANTINE_COLUMNS))
     rows = pd.concat(frames, ignore_index=True)

@@ -4,6 +4,7 @@ import os
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +26,9 @@ _S3_TRIES: Final = 2
 class Blobs:
     """A folder of small immutable files and a few pointers that are replaced.
 
+    A name is parts with slashes between them; one that would lead out of the folder, or that no
+    file can have, is refused with `InvalidSettings`.
+
     A file on a local disk is written under a temporary name and renamed; an object store puts an
     object as a whole by itself. Nothing is opened before the first call.
 
@@ -45,7 +49,7 @@ class Blobs:
         """
         files, root = self._open()
         with self._words():
-            return bytes(files.cat_file(f"{root}/{name}"))
+            return bytes(files.cat_file(f"{root}/{_inside(name)}"))
 
     def read_if_there(self, name: str) -> bytes | None:
         """Bytes of one file, or None when there is none."""
@@ -57,7 +61,7 @@ class Blobs:
     def write(self, name: str, data: bytes) -> None:
         """Create or replace one file as a whole."""
         files, root = self._open()
-        path = f"{root}/{name}"
+        path = f"{root}/{_inside(name)}"
         with self._words(missing_is_fatal=True):
             if "file" in _protocols(files):
                 _replace(Path(path), data)
@@ -69,16 +73,23 @@ class Blobs:
         files, root = self._open()
         try:
             with self._words():
-                files.rm_file(f"{root}/{name}")
+                files.rm_file(f"{root}/{_inside(name)}")
         except FileNotFoundError:
             return
 
     def remove_all(self, name: str) -> None:
         """Remove one file or folder with all that is in it, if it is there."""
         files, root = self._open()
+        path = f"{root}/{_inside(name)}"
         try:
             with self._words():
-                files.rm(f"{root}/{name}", recursive=True)
+                if "file" in _protocols(files):
+                    files.rm(path, recursive=True)
+                else:
+                    # One by one: where an account may write below one folder only, stores refuse
+                    # a request to delete many, which names the bucket alone.
+                    for found in files.find(path):
+                        files.rm_file(found)
         except FileNotFoundError:
             return
 
@@ -86,19 +97,36 @@ class Blobs:
         """Whether there is such a file."""
         files, root = self._open()
         with self._words():
-            return bool(files.exists(f"{root}/{name}"))
+            return bool(files.exists(f"{root}/{_inside(name)}"))
 
     def names(self, folder: str) -> tuple[str, ...]:
         """Names of the files and folders in a folder, sorted; none when it is not there."""
         files, root = self._open()
+        path = f"{root}/{_inside(folder)}" if folder else root
         files.invalidate_cache()
         try:
             with self._words():
-                found = files.ls(f"{root}/{folder}", detail=False)
+                found = files.ls(path, detail=False)
         except FileNotFoundError:
             return ()
         names = (str(path).rstrip("/").rpartition("/")[2] for path in found)
         return tuple(sorted(name for name in names if not name.startswith(".")))
+
+    def written(self, folder: str) -> dict[str, datetime]:
+        """When each file in a folder was written, by name; those whose store does not say are left out."""
+        files, root = self._open()
+        files.invalidate_cache()
+        try:
+            with self._words():
+                found = files.ls(f"{root}/{_inside(folder)}", detail=True)
+        except FileNotFoundError:
+            return {}
+        times = {}
+        for entry in found:
+            at = _written_at(entry)
+            if at is not None and entry.get("type") == "file":
+                times[str(entry["name"]).rpartition("/")[2]] = at
+        return times
 
     def make_root(self) -> bool:
         """Make the folder, or the bucket it is in, unless it is there; whether it was made.
@@ -172,10 +200,41 @@ class Blobs:
         )
 
 
+def _inside(name: str) -> str:
+    """The name, if it stays in the folder.
+
+    Raises:
+        InvalidSettings: a part of it is empty, "." or "..", or it holds a NUL.
+    """
+    if "\0" in name or not {"", ".", ".."}.isdisjoint(name.split("/")):
+        raise InvalidSettings(
+            "a file's name in a lake must lead to a file in the lake", repr(name[:120])
+        )
+    return name
+
+
 def _answered(error: BaseException) -> str:
     """The code an S3 store answered with, "" if it did not."""
     response = getattr(error.__cause__, "response", None) or {}
     return str(response.get("Error", {}).get("Code", ""))
+
+
+def _written_at(entry: dict[str, Any]) -> datetime | None:
+    """When a file was written, as its store says: a local disk, S3, or another."""
+    at = next(
+        (entry[key] for key in ("mtime", "LastModified", "updated", "created") if key in entry),
+        None,
+    )
+    if isinstance(at, int | float):
+        return datetime.fromtimestamp(at, UTC)
+    if isinstance(at, str):
+        try:
+            at = datetime.fromisoformat(at)
+        except ValueError:
+            return None
+    if not isinstance(at, datetime):
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
 
 
 def _protocols(files: Any) -> tuple[str, ...]:

@@ -5,18 +5,19 @@
     prices/<dataset>/snapshots/<id>-<fetch time>-<digest>.json   which parts make a snapshot
     prices/<dataset>/latest.json                   pointer to the newest manifest
     prices/<dataset>/fetch.json                    how the newest fetch went
-    features/<dataset>/<sha256>.npz                served features
-    features/<dataset>/latest.json                 pointer to the newest ones
+    features/<dataset>/...                         served features, see `feature_store`
 
 Files but the pointers never change, and a pointer is replaced last: a writer that dies leaves
-files nobody points to. Of two writers at once the later pointer wins; the other's snapshot stays
-whole beside it, and its bars come back with its next fetch.
+files nobody points to. Of two writers at once the later one adds its bars to what the other wrote;
+if they point in the same moment, the later pointer wins, the other's snapshot stays whole beside it,
+and its bars come back with its next fetch.
 """
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import orjson
 
@@ -41,6 +42,21 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from forecasting.prices.quality.judge import CleanedBars
+
+
+_TRIES: Final = 3
+"""How often an append begins again because another writer was faster."""
+
+
+@dataclass(frozen=True)
+class _Fetched:
+    """What a fetch says of its bars; as `Lake.append` takes it."""
+
+    origin: Origin
+    fetched_at: datetime
+    notes: tuple[str, ...]
+    provider: str
+    survivorship: Survivorship
 
 
 class Lake(FeatureStore):
@@ -76,6 +92,26 @@ class Lake(FeatureStore):
             InvalidSettings: the data set holds another source or interval.
             SnapshotCorrupted: the latest snapshot is damaged.
         """
+        origin = Origin(source, replay, synthetic, interval)
+        facts = _Fetched(origin, fetched_at, tuple(notes), provider, survivorship)
+        for _ in range(_TRIES):
+            previous = self._latest(dataset)
+            snapshot = self._grown(dataset, previous, judged, facts)
+            if snapshot is previous:
+                return snapshot
+            if self._latest(dataset) == previous:
+                break  # else another writer was faster: these bars go on top of its own
+        self._point(dataset, snapshot)
+        return snapshot
+
+    def _grown(
+        self,
+        dataset: str,
+        previous: Snapshot | None,
+        judged: "CleanedBars",
+        facts: "_Fetched",
+    ) -> Snapshot:
+        """The snapshot that a fetch makes of the one before, its parts written."""
         import pandas as pd
 
         from forecasting.adapters.lake.bars import (
@@ -86,9 +122,9 @@ class Lake(FeatureStore):
         )
         from forecasting.schema import SYMBOL, TIMESTAMP
 
-        origin = Origin(source, replay, synthetic, interval)
-        previous = self._latest(dataset)
-        fresh, faulty, held = judged.clean, judged.quarantine, judged.clean
+        origin, provider, fetched_at = facts.origin, facts.provider, facts.fetched_at
+        interval = origin.interval
+        fresh, faulty, prices = judged.clean, judged.quarantine, judged.clean
         parts: tuple[Part, ...] = ()
         quarantined: tuple[Part, ...] = ()
         if previous:
@@ -96,36 +132,34 @@ class Lake(FeatureStore):
             known = self.read(previous)
             parts, quarantined = previous.parts, previous.quarantined
             if previous.providers and not provider:
-                parts = self._given_way(previous, judged.clean)
+                parts = self._without_replaced(previous, judged.clean)
                 known = in_order(self._joined(previous, "parts", parts))
             fresh, restated = new_and_restated(known, judged.clean, interval)
             faulty = new_faults(self.quarantine(previous), [faulty, restated])
             nothing_new = fresh.empty and faulty.empty and parts == previous.parts
             if nothing_new and fetched_at <= previous.fetched_at:
                 return previous
-            held = in_order(pd.concat([known, fresh], ignore_index=True))
+            prices = in_order(pd.concat([known, fresh], ignore_index=True))
             fetched_at = max(fetched_at, previous.fetched_at)
         parts += self._put(dataset, "parts", fresh, provider)
         quarantined += self._put(dataset, "quarantine", faulty)
-        snapshot = Snapshot(
-            id=snapshot_id(held, origin),
+        return Snapshot(
+            id=snapshot_id(prices, origin),
             dataset=dataset,
-            source=source,
-            replay=replay,
-            synthetic=synthetic,
+            source=origin.source,
+            replay=origin.replay,
+            synthetic=origin.synthetic,
             interval=interval,
-            symbols=tuple(sorted(held[SYMBOL].unique())),
-            first=_instant(held[TIMESTAMP].min()),
-            last=_instant(held[TIMESTAMP].max()),
-            rows=len(held),
+            symbols=tuple(sorted(prices[SYMBOL].unique())),
+            first=_instant(prices[TIMESTAMP].min()),
+            last=_instant(prices[TIMESTAMP].max()),
+            rows=len(prices),
             fetched_at=fetched_at.astimezone(UTC),
-            notes=(*notes, *stand_in_notes(source, parts)),
+            notes=(*facts.notes, *stand_in_notes(origin.source, parts)),
             parts=parts,
             quarantined=quarantined,
-            survivorship=survivorship,
+            survivorship=facts.survivorship,
         )
-        self._point(dataset, snapshot)
-        return snapshot
 
     def latest(self, dataset: str) -> Snapshot:
         """The newest snapshot of a data set.
@@ -134,14 +168,14 @@ class Lake(FeatureStore):
             NotReady: nothing was ever fetched into it.
             SnapshotCorrupted: its pointer or manifest is damaged.
         """
-        found = self._latest(dataset)
-        if found is None:
+        snapshot = self._latest(dataset)
+        if snapshot is None:
             raise NotReady(
                 "a data set needs prices",
                 f"{dataset!r} in {self.url} has none",
                 "Fetch some first: bellwether ingest",
             )
-        return found
+        return snapshot
 
     def holds(self, dataset: str) -> bool:
         """Whether anything was ever fetched into a data set."""
@@ -180,23 +214,23 @@ class Lake(FeatureStore):
         from forecasting.schema import SYMBOL, validate_prices
 
         prices = in_order(self._joined(snapshot, "parts", snapshot.parts))
-        found = snapshot_id(prices, snapshot.origin)
-        if found != snapshot.id:
+        content_id = snapshot_id(prices, snapshot.origin)
+        if content_id != snapshot.id:
             raise SnapshotCorrupted(
                 "a snapshot's bars must be what its id promises",
-                f"{snapshot.id} of {snapshot.dataset!r} holds {found}",
+                f"{snapshot.id} of {snapshot.dataset!r} holds {content_id}",
                 RESTORE,
             )
-        asked = tuple(symbols)
-        missing = sorted(set(asked) - set(snapshot.symbols))
+        requested = tuple(symbols)
+        missing = sorted(set(requested) - set(snapshot.symbols))
         if missing:
             raise UnknownSymbol(
                 "the snapshot must hold every symbol asked for",
                 f"{', '.join(missing)} not among {', '.join(snapshot.symbols)}",
                 "Fetch the symbol first: bellwether ingest --symbols ...",
             )
-        if asked:
-            prices = prices[prices[SYMBOL].isin(asked)].reset_index(drop=True)
+        if requested:
+            prices = prices[prices[SYMBOL].isin(requested)].reset_index(drop=True)
         return validate_prices(prices)
 
     def own_bars(self, snapshot: Snapshot) -> "pd.DataFrame":
@@ -257,11 +291,12 @@ class Lake(FeatureStore):
         pointer = self._pointer(folder)
         if pointer is None:
             return None
-        manifest = self._blobs.read_if_there(f"{folder}/snapshots/{pointer.get('manifest')}")
+        name = pointer.get("manifest", "")
+        manifest = self._blobs.read_if_there(f"{folder}/snapshots/{name}") if name else None
         if manifest is None or hashlib.sha256(manifest).hexdigest() != pointer["sha256"]:
             raise SnapshotCorrupted(
                 "the latest manifest must be what its pointer promises",
-                f"{pointer.get('manifest')} {'is missing' if manifest is None else 'was changed'}",
+                f"{name or 'it'} {'is missing' if manifest is None else 'was changed'}",
                 RESTORE,
             )
         return Snapshot.from_bytes(manifest)
@@ -274,21 +309,21 @@ class Lake(FeatureStore):
         pointer = {"id": snapshot.id, "manifest": name, "sha256": digest}
         self._blobs.write(f"{folder}/latest.json", orjson.dumps(pointer))
 
-    def _given_way(self, held: Snapshot, own: "pd.DataFrame") -> tuple[Part, ...]:
+    def _without_replaced(self, previous: Snapshot, own: "pd.DataFrame") -> tuple[Part, ...]:
         """The parts that are left when the source's own bars take the place of a stand-in's."""
         from forecasting.adapters.lake.bars import not_among
 
         left: tuple[Part, ...] = ()
-        for part in held.parts:
+        for part in previous.parts:
             if not part.provider:
                 left += (part,)
                 continue
-            frame = self._part(held.dataset, "parts", part)
-            rest = not_among(frame, own, held.interval)
+            frame = self._part(previous.dataset, "parts", part)
+            rest = not_among(frame, own, previous.interval)
             if len(rest) == len(frame):
                 left += (part,)
             else:
-                left += self._put(held.dataset, "parts", rest, part.provider)
+                left += self._put(previous.dataset, "parts", rest, part.provider)
         return left
 
     def _put(
@@ -326,12 +361,12 @@ class Lake(FeatureStore):
         return frame
 
 
-def _refuse_mixture(held: Snapshot, origin: Origin) -> None:
+def _refuse_mixture(previous: Snapshot, origin: Origin) -> None:
     """Prices of two sources or intervals do not make one history."""
-    if held.origin != origin:
+    if previous.origin != origin:
         raise InvalidSettings(
             "a data set holds the bars of one source and interval",
-            f"{held.dataset!r} holds {held.origin}, and these are {origin}",
+            f"{previous.dataset!r} holds {previous.origin}, and these are {origin}",
             "Name another data set",
         )
 

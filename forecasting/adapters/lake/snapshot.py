@@ -12,6 +12,7 @@ from forecasting.adapters.market.source import UNDECLARED, Choice, Survivorship
 from forecasting.clock import DataClock
 from forecasting.errors import SnapshotCorrupted
 from forecasting.instants import nanoseconds
+from forecasting.path_names import is_digest, is_plain_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -144,13 +145,24 @@ class Snapshot:
                 read[names] = tuple(read[names])
             written = read.pop("survivorship", None)
             survivorship = Survivorship(**written) if written else _noted(read["notes"])
-            return cls(**read, survivorship=survivorship)
+            snapshot = cls(**read, survivorship=survivorship)
+            _check_names(snapshot)
         except (orjson.JSONDecodeError, AttributeError, KeyError, TypeError, ValueError) as error:
             raise SnapshotCorrupted(
                 "a snapshot's manifest must be readable",
                 f"{type(error).__name__}: {error}",
                 "Fetch the prices again into another data set, or restore the lake from its backup",
             ) from error
+        return snapshot
+
+
+def _check_names(snapshot: Snapshot) -> None:
+    """Refuse names that are no parts of a path: files are read by them."""
+    digests = [part.digest for part in (*snapshot.parts, *snapshot.quarantined)]
+    wrong = [name for name in (snapshot.dataset, snapshot.id) if not is_plain_name(name)]
+    wrong += [digest for digest in digests if not is_digest(digest)]
+    if wrong:
+        raise ValueError(f"{str(wrong[0])[:80]!r} names no data set, snapshot or part")
 
 
 def _noted(notes: Sequence[str]) -> Survivorship:

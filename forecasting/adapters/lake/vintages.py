@@ -35,46 +35,46 @@ def known_times(lake: "Lake", snapshot: Snapshot, prices: "pd.DataFrame") -> NDA
 
     known = nanoseconds(prices[TIMESTAMP])
     frames = lake.parts(snapshot)
-    held = pd.concat(frames, ignore_index=True)
+    stored = pd.concat(frames, ignore_index=True)
     part = np.repeat(np.arange(len(frames)), [len(frame) for frame in frames])
-    arrived = np.full(len(held), np.iinfo(np.int64).min)
-    late = np.zeros(len(held), dtype=np.bool_)
+    arrived = np.full(len(stored), np.iinfo(np.int64).min)
+    late = np.zeros(len(stored), dtype=np.bool_)
     if len(frames) > 1 and not snapshot.replay:
-        late = _filled_in(held, part)
+        late = _filled_in(stored, part)
     if late.any():
         fetches = _fetches(lake, snapshot.dataset)
         for number in np.unique(part[late]):
             arrived[late & (part == number)] = fetches[snapshot.parts[number].digest]
-    place = _places(held, prices)
+    place = _places(stored, prices)
     numbers = [*OHLCV, *ACTIONS]
-    first, used = (frame[numbers].to_numpy(dtype=np.float64) for frame in (held, prices))
+    first, used = (frame[numbers].to_numpy(dtype=np.float64) for frame in (stored, prices))
     same = (place >= 0) & (first[place] == used).all(axis=1)
     newest = int(snapshot.fetched_at.timestamp() * 1e6) * 1_000
     return np.maximum(known, np.where(same, arrived[place], newest))
 
 
-def _places(held: "pd.DataFrame", prices: "pd.DataFrame") -> NDArray[np.int64]:
-    """Row of `held` with each price's symbol and close; -1 where there is none."""
+def _places(stored: "pd.DataFrame", prices: "pd.DataFrame") -> NDArray[np.int64]:
+    """Row of `stored` with each price's symbol and close; -1 where there is none."""
     import pandas as pd
 
-    both = np.concatenate((held[SYMBOL].to_numpy(), prices[SYMBOL].to_numpy()))
-    times = np.concatenate((nanoseconds(held[TIMESTAMP]), nanoseconds(prices[TIMESTAMP])))
+    both = np.concatenate((stored[SYMBOL].to_numpy(), prices[SYMBOL].to_numpy()))
+    times = np.concatenate((nanoseconds(stored[TIMESTAMP]), nanoseconds(prices[TIMESTAMP])))
     codes, _ = pd.factorize(both)
     instants, rank = np.unique(times, return_inverse=True)
     keys = codes.astype(np.int64) * len(instants) + rank
-    order = np.argsort(keys[: len(held)], kind="stable")
-    held_keys, price_keys = keys[: len(held)][order], keys[len(held) :]
-    near = np.minimum(np.searchsorted(held_keys, price_keys), len(held_keys) - 1)
-    return np.where(held_keys[near] == price_keys, order[near], -1)
+    order = np.argsort(keys[: len(stored)], kind="stable")
+    stored_keys, price_keys = keys[: len(stored)][order], keys[len(stored) :]
+    near = np.minimum(np.searchsorted(stored_keys, price_keys), len(stored_keys) - 1)
+    return np.where(stored_keys[near] == price_keys, order[near], -1)
 
 
-def _filled_in(held: "pd.DataFrame", part: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _filled_in(stored: "pd.DataFrame", part: NDArray[np.int64]) -> NDArray[np.bool_]:
     """Bars that lie between bars of their symbol which an earlier part had brought."""
     import pandas as pd
 
-    codes, _ = pd.factorize(held[SYMBOL].to_numpy())
-    times = nanoseconds(held[TIMESTAMP])
-    late = np.zeros(len(held), dtype=np.bool_)
+    codes, _ = pd.factorize(stored[SYMBOL].to_numpy())
+    times = nanoseconds(stored[TIMESTAMP])
+    late = np.zeros(len(stored), dtype=np.bool_)
     first = np.full(codes.max() + 1, np.iinfo(np.int64).max)
     last = np.full(codes.max() + 1, np.iinfo(np.int64).min)
     for number in range(int(part.max()) + 1):

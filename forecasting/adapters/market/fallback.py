@@ -55,16 +55,16 @@ def fetch_or_last_good(
     except SourceUnavailable as failure:
         reasons: list[str] = []
         compared = None
-        found = f"{failure.rule}: {failure.found}"
+        failure_text = f"{failure.rule}: {failure.found}"
         try:
-            held = _fitting_snapshot(lake, dataset, source, symbols=symbols, interval=interval)
-            offered, compared = _offer_of(secondary, lake, held, symbols, reasons)
+            snapshot = _fitting_snapshot(lake, dataset, source, symbols=symbols, interval=interval)
+            offered, compared = _offer_of(secondary, lake, snapshot, symbols, reasons)
             if offered is None:
-                _refuse_age(held, moment, last_good_days)
-                failed = f"{source.name} failed ({found})"
-                fetched = _last_good(held, lake.read(held, symbols), failed, reasons)
+                _refuse_age(snapshot, moment, last_good_days)
+                failed = f"{source.name} failed ({failure_text})"
+                fetched = _last_good(snapshot, lake.read(snapshot, symbols), failed, reasons)
             else:
-                why = f"{source.name} failed ({found}), so {offered.provider} was asked."
+                why = f"{source.name} failed ({failure_text}), so {offered.provider} was asked."
                 fetched = replace(offered, notes=(why, *offered.notes))
         except (Corrupted, NotReady) as reason:
             why_not = " ".join([*reasons, f"No snapshot stands in: {reason}"])
@@ -76,7 +76,7 @@ def fetch_or_last_good(
             fallback="last_good" if fetched.fallback else "second_provider",
             prices_of=fetched.fetched_at,
             provider=fetched.provider,
-            reason=found,
+            reason=failure_text,
             compared=compared,
         )
     else:
@@ -89,7 +89,7 @@ def fetch_or_last_good(
 def _offer_of(
     secondary: Secondary | None,
     lake: Lake,
-    held: Snapshot,
+    snapshot: Snapshot,
     symbols: Sequence[str],
     reasons: list[str],
 ) -> tuple[FetchResult | None, Compared | None]:
@@ -97,7 +97,7 @@ def _offer_of(
     if secondary is None:
         return None, None
     try:
-        offer = secondary.offer(lake, held, symbols)
+        offer = secondary.offer(lake, snapshot, symbols)
     except BellwetherError as reason:
         reasons.append(f"{secondary.name} does not stand in: {reason}.")
         return None, None
@@ -107,18 +107,18 @@ def _offer_of(
 
 
 def _last_good(
-    held: Snapshot, bars: "pd.DataFrame", failed: str, reasons: list[str]
+    snapshot: Snapshot, bars: "pd.DataFrame", failed: str, reasons: list[str]
 ) -> FetchResult:
     note = (
-        f"{failed}, so these are the prices fetched at {held.fetched_at:%Y-%m-%d %H:%M} UTC, up to "
-        f"the bar that closed at {held.last:%Y-%m-%d %H:%M} UTC."
+        f"{failed}, so these are the prices fetched at {snapshot.fetched_at:%Y-%m-%d %H:%M} UTC, "
+        f"up to the bar that closed at {snapshot.last:%Y-%m-%d %H:%M} UTC."
     )
     return FetchResult(
         bars=bars,
-        fetched_at=held.fetched_at,
-        notes=(note, *reasons, *held.notes),
+        fetched_at=snapshot.fetched_at,
+        notes=(note, *reasons, *snapshot.notes),
         fallback=True,
-        survivorship=held.survivorship,
+        survivorship=snapshot.survivorship,
     )
 
 
@@ -154,21 +154,21 @@ def _fitting_snapshot(
     lake: Lake, dataset: str, source: PriceSource, *, symbols: Sequence[str], interval: str
 ) -> Snapshot:
     """The newest snapshot, if it holds what was asked for."""
-    held = lake.latest(dataset)
-    if (held.source, held.interval) != (source.name, interval):
+    snapshot = lake.latest(dataset)
+    if (snapshot.source, snapshot.interval) != (source.name, interval):
         raise NotReady(
             f"the last one must hold {interval} bars of {source.name}",
-            f"{dataset!r} holds {held.interval} bars of {held.source}",
+            f"{dataset!r} holds {snapshot.interval} bars of {snapshot.source}",
         )
-    missing = sorted(set(symbols) - set(held.symbols))
+    missing = sorted(set(symbols) - set(snapshot.symbols))
     if missing:
         raise NotReady(
             "the last one must hold every symbol", f"{', '.join(missing)} not in {dataset!r}"
         )
-    return held
+    return snapshot
 
 
-def _refuse_age(held: Snapshot, now: datetime, days: float) -> None:
-    age = (now - held.fetched_at) / timedelta(days=1)
+def _refuse_age(snapshot: Snapshot, now: datetime, days: float) -> None:
+    age = (now - snapshot.fetched_at) / timedelta(days=1)
     if age > days:
         raise NotReady(f"the last one must be at most {days:g} days old", f"it is {age:.1f}")

@@ -90,9 +90,9 @@ def _built(
     try:
         signature.bind(settings, **options)
     except TypeError as error:
-        taken = ", ".join(list(signature.parameters)[1:]) or "none"
+        accepted = ", ".join(list(signature.parameters)[1:]) or "none"
         raise InvalidSettings(
-            f"the source {name} takes the options: {taken}", str(error), "Leave the others out"
+            f"the source {name} takes the options: {accepted}", str(error), "Leave the others out"
         ) from error
     source = build(settings, **options)
     if not isinstance(source, PriceSource):

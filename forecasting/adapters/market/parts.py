@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import orjson
 
+from forecasting.adapters.market.kept import fetch_with_kept
 from forecasting.adapters.market.source import UNDECLARED, FetchResult, PriceSource, Survivorship
 from forecasting.clock import utc_now
 from forecasting.errors import Corrupted, InvalidSettings, SourceUnavailable
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 _BARS: Final = "bars.parquet"
-_WORDS: Final = "fetch.json"
+_METADATA: Final = "fetch.json"
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class FetchedPart:
 
     Attributes:
         shard: which one.
-        asked: all symbols that were shared out.
+        requested: all symbols that were shared out.
         symbols: this shard's.
         bars: price columns in types that can be stored, not judged; None if the shard had no
             symbols or the source failed.
@@ -85,7 +86,7 @@ class FetchedPart:
     """
 
     shard: Shard
-    asked: tuple[str, ...]
+    requested: tuple[str, ...]
     symbols: tuple[str, ...]
     bars: "pd.DataFrame | None"
     fetched_at: datetime
@@ -98,9 +99,9 @@ class FetchedPart:
         from forecasting.adapters.lake.bars import to_parquet
 
         folder.mkdir(parents=True, exist_ok=True)
-        words = {
+        metadata = {
             "shard": str(self.shard),
-            "asked": self.asked,
+            "asked": self.requested,
             "symbols": self.symbols,
             "fetched_at": self.fetched_at,
             "notes": self.notes,
@@ -109,7 +110,7 @@ class FetchedPart:
         }
         if self.bars is not None:
             (folder / _BARS).write_bytes(to_parquet(self.bars))
-        (folder / _WORDS).write_bytes(orjson.dumps(words))
+        (folder / _METADATA).write_bytes(orjson.dumps(metadata))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -121,25 +122,40 @@ class FetchedPart:
         from forecasting.adapters.lake.bars import from_parquet
 
         try:
-            words: dict[str, Any] = orjson.loads((folder / _WORDS).read_bytes())
+            metadata: dict[str, Any] = orjson.loads((folder / _METADATA).read_bytes())
             bars = folder / _BARS
             frame = from_parquet(bars.read_bytes()) if bars.is_file() else None
-            shard = Shard.parse(words["shard"])
-            fetched_at = datetime.fromisoformat(words["fetched_at"])
-            lists = {name: tuple(words[name]) for name in ("asked", "symbols", "notes", "failure")}
-            survivorship = Survivorship(**words["survivorship"])
+            shard = Shard.parse(metadata["shard"])
+            fetched_at = datetime.fromisoformat(metadata["fetched_at"])
+            lists = {
+                name: tuple(metadata[name]) for name in ("asked", "symbols", "notes", "failure")
+            }
+            survivorship = Survivorship(**metadata["survivorship"])
         except (OSError, orjson.JSONDecodeError, KeyError, TypeError, ValueError) as fault:
             raise _damaged(folder, fault) from fault
         answered = not lists["failure"] and (lists["symbols"] or not lists["asked"])
         if frame is None and answered:
             raise _damaged(folder, "its bars cannot be read")
         return cls(
-            shard=shard, bars=frame, fetched_at=fetched_at, survivorship=survivorship, **lists
+            shard=shard,
+            requested=lists["asked"],
+            symbols=lists["symbols"],
+            bars=frame,
+            fetched_at=fetched_at,
+            notes=lists["notes"],
+            failure=lists["failure"],
+            survivorship=survivorship,
         )
 
 
 def fetch_part(
-    source: PriceSource, shard: Shard, *, symbols: Sequence[str], interval: str, may_fail: bool
+    source: PriceSource,
+    shard: Shard,
+    *,
+    symbols: Sequence[str],
+    interval: str,
+    may_fail: bool,
+    kept: Sequence[str] = (),
 ) -> FetchedPart:
     """Ask a source for one shard's symbols.
 
@@ -149,6 +165,7 @@ def fetch_part(
         symbols: all symbols; none for the source's own choice, which cannot be shared out.
         interval: bar interval.
         may_fail: whether a source that fails is an answer too, because something may stand in.
+        kept: symbols besides, shared out with the others, that are fetched if they can be had.
 
     Raises:
         UnknownSymbol: the source does not know a symbol.
@@ -156,28 +173,32 @@ def fetch_part(
         InvalidPrices: the bars as a whole cannot be read.
         InvalidSettings: several shards and no symbols or of a replay, or it does not have such bars.
     """
-    from forecasting.prices.quality.parsing import read_bars
-
     if shard.count > 1 and source.replay:
         # The sample looks for one package that holds all the symbols.
         raise InvalidSettings(
             "history that is replayed is read at once, in one shard",
             f"{shard.count} shards of {source.name}",
         )
-    own = shard.of_symbols(symbols)
-    asked = tuple(symbols)
-    if symbols and not own:
-        return FetchedPart(shard, asked, own, None, utc_now())
+    requested = (*symbols, *kept)
+    own = shard.of_symbols(requested)
+    if requested and not own:
+        return FetchedPart(shard, requested, own, None, utc_now())
+    optional = set(kept)
+    asked = [symbol for symbol in own if symbol not in optional]
+    # History that is replayed does not grow, and a lone symbol may come from another package's.
+    besides = [] if source.replay else [symbol for symbol in own if symbol in optional]
     try:
-        got = source.fetch(own, None, None, interval)
+        got, missing = fetch_with_kept(source, asked, besides, interval)
     except SourceUnavailable as error:
         if not may_fail:
             raise
         failure = (error.rule, error.found, error.remedy)
-        return FetchedPart(shard, asked, own, None, utc_now(), failure=failure)
-    bars = read_bars(got.bars).frame
+        return FetchedPart(shard, requested, own, None, utc_now(), failure=failure)
+    if got is None:
+        return FetchedPart(shard, requested, (), None, utc_now(), missing)
+    notes = (*got.notes, *missing)
     return FetchedPart(
-        shard, asked, own, bars, got.fetched_at, got.notes, survivorship=got.survivorship
+        shard, requested, own, got.bars, got.fetched_at, notes, survivorship=got.survivorship
     )
 
 
@@ -197,7 +218,7 @@ class Gathered:
         self._parts = sorted(parts, key=lambda part: part.shard.number)
         count = max((part.shard.count for part in parts), default=1)
         whole = [Shard(number, count) for number in range(1, count + 1)]
-        if [part.shard for part in self._parts] != whole or len({p.asked for p in parts}) != 1:
+        if [part.shard for part in self._parts] != whole or len({p.requested for p in parts}) != 1:
             raise InvalidSettings(
                 "the shards of a fetch are of the same symbols, and each is there once",
                 f"{', '.join(str(part.shard) for part in self._parts) or 'none'}",
@@ -216,10 +237,10 @@ class Gathered:
         import pandas as pd
 
         del interval
-        if tuple(symbols) != self._parts[0].asked or start or end:
+        if tuple(symbols) != self._parts[0].requested or start or end:
             raise InvalidSettings(
                 "what was fetched in shards answers for its own symbols only",
-                f"{len(symbols)} symbols asked for, {len(self._parts[0].asked)} fetched",
+                f"{len(symbols)} symbols asked for, {len(self._parts[0].requested)} fetched",
             )
         failed = [part for part in self._parts if part.failure]
         if failed:
@@ -233,7 +254,7 @@ class Gathered:
         return FetchResult(
             bars=bars,
             fetched_at=max(part.fetched_at for part in answered),
-            notes=tuple(dict.fromkeys(note for part in answered for note in part.notes)),
+            notes=tuple(dict.fromkeys(note for part in self._parts for note in part.notes)),
             survivorship=_combined([part.survivorship for part in answered]),
         )
 

@@ -66,7 +66,7 @@ class Agreement:
         """Why the one may not stand in for the other; nothing when it may."""
         allowed = DIFFERING_SHARE * self.bars
         low, high = 1 / VOLUME_RATIO, VOLUME_RATIO
-        found = {
+        refusal_by_reason = {
             f"only {self.bars} common bars, {FEWEST_BARS} are needed": self.bars < FEWEST_BARS,
             f"{self.differing} of {self.bars} closes differ by more than {TOLERANCE:.1%}, at most "
             f"by {self.worst:.1%}": self.differing > allowed,
@@ -75,7 +75,9 @@ class Agreement:
             f"volumes differ by a factor of {self.volume_ratio:.2f}": np.isfinite(self.volume_ratio)
             and not low <= self.volume_ratio <= high,
         }
-        return tuple(f"{self.symbol}: {words}" for words, refused in found.items() if refused)
+        return tuple(
+            f"{self.symbol}: {reason}" for reason, refused in refusal_by_reason.items() if refused
+        )
 
 
 class Secondary:
@@ -102,42 +104,44 @@ class Secondary:
         newest = own.groupby("symbol", sort=False).tail(OVERLAP)
         since = newest["session"].min().date()
         symbols = tuple(sorted(set(newest["symbol"])))
-        theirs = self.provider.fetch(symbols, since, None, interval)
-        return compare(newest, theirs.bars, interval), theirs
+        fetched_bars = self.provider.fetch(symbols, since, None, interval)
+        return compare(newest, fetched_bars.bars, interval), fetched_bars
 
-    def offer(self, lake: "Lake", held: "Snapshot", symbols: Sequence[str]) -> "Offer":
+    def offer(self, lake: "Lake", snapshot: "Snapshot", symbols: Sequence[str]) -> "Offer":
         """What the provider has to offer after the bars that are held.
 
         Args:
             lake: where the snapshot is.
-            held: the newest snapshot of the data set.
+            snapshot: the newest snapshot of the data set.
             symbols: tickers asked for; all that are held when empty.
 
         Raises:
             BellwetherError: the provider failed.
         """
-        asked = tuple(symbols) or held.symbols
-        own = lake.own_bars(held)
-        agreements, theirs = self.agreements(own[own["symbol"].isin(asked)], held.interval)
-        refusals = [words for agreement in agreements for words in agreement.refusals]
-        last = lake.read(held, asked).groupby("symbol")["timestamp"].max()
-        newer = theirs.bars["timestamp"] > theirs.bars["symbol"].map(last)
-        bars = theirs.bars[newer].reset_index(drop=True)
+        requested = tuple(symbols) or snapshot.symbols
+        own = lake.own_bars(snapshot)
+        agreements, fetched_bars = self.agreements(
+            own[own["symbol"].isin(requested)], snapshot.interval
+        )
+        refusals = [refusal for agreement in agreements for refusal in agreement.refusals]
+        last = lake.read(snapshot, requested).groupby("symbol")["timestamp"].max()
+        newer = fetched_bars.bars["timestamp"] > fetched_bars.bars["symbol"].map(last)
+        bars = fetched_bars.bars[newer].reset_index(drop=True)
         if refusals:
             return Offer(agreements, f"it does not agree: {'; '.join(refusals[:5])}")
         if bars.empty:
-            return Offer(agreements, f"it has no bar after {held.last:%Y-%m-%d %H:%M} UTC")
+            return Offer(agreements, f"it has no bar after {snapshot.last:%Y-%m-%d %H:%M} UTC")
         notes = (
             f"{len(bars)} bars from {bars['session'].min():%Y-%m-%d} on are {self.name}'s.",
-            in_words(agreements, held.source, self.name),
-            *theirs.notes,
+            in_words(agreements, snapshot.source, self.name),
+            *fetched_bars.notes,
         )
         fetched = FetchResult(
             bars=bars,
-            fetched_at=theirs.fetched_at,
+            fetched_at=fetched_bars.fetched_at,
             notes=notes,
             provider=self.name,
-            survivorship=held.survivorship,
+            survivorship=snapshot.survivorship,
         )
         return Offer(agreements, "", fetched)
 
@@ -158,13 +162,13 @@ class Offer:
 
 
 def compare(
-    ours: "pd.DataFrame", theirs: "pd.DataFrame", interval: str, *, tolerance: float = TOLERANCE
+    primary: "pd.DataFrame", other: "pd.DataFrame", interval: str, *, tolerance: float = TOLERANCE
 ) -> list[Agreement]:
     """Hold two providers' bars against each other, symbol by symbol, sorted.
 
     Args:
-        ours: price columns of the provider that counts.
-        theirs: price columns of the other, not judged.
+        primary: price columns of the provider that counts.
+        other: price columns of the other, not judged.
         interval: daily bars are the same by session, others by close.
         tolerance: share of the price by which closes may differ.
     """
@@ -176,8 +180,8 @@ def compare(
         return bars[bars[SYMBOL] == symbol].drop_duplicates(key).set_index(key).sort_index()
 
     return [
-        _agreement(str(symbol), of_symbol(ours, symbol), of_symbol(theirs, symbol), tolerance)
-        for symbol in sorted(set(ours[SYMBOL]))
+        _agreement(str(symbol), of_symbol(primary, symbol), of_symbol(other, symbol), tolerance)
+        for symbol in sorted(set(primary[SYMBOL]))
     ]
 
 
@@ -188,59 +192,62 @@ def differing_share(agreements: list[Agreement]) -> float:
     return differing / bars if bars else float("nan")
 
 
-def in_words(agreements: list[Agreement], ours: str, theirs: str) -> str:
+def in_words(agreements: list[Agreement], primary: str, other: str) -> str:
     """What came of the comparison, as one sentence for the notes."""
     bars = sum(agreement.bars for agreement in agreements)
     if not bars:
-        return f"{ours} and {theirs} have no bar in common: nothing was compared."
+        return f"{primary} and {other} have no bar in common: nothing was compared."
     differing = sum(agreement.differing for agreement in agreements)
-    actions = [words for agreement in agreements for words in agreement.actions]
+    actions = [action for agreement in agreements for action in agreement.actions]
     sentence = (
-        f"{ours} and {theirs} have {bars} bars in common; {differing} closes differ by more than "
+        f"{primary} and {other} have {bars} bars in common; {differing} closes differ by more than "
         f"{TOLERANCE:.1%}, {len(actions)} dividends or splits differ"
     )
-    refused = [words for agreement in agreements for words in agreement.refusals]
+    refused = [refusal for agreement in agreements for refusal in agreement.refusals]
     return f"{sentence}: {'; '.join(refused[:5])}." if refused else f"{sentence}."
 
 
 def _agreement(
-    symbol: str, ours: "pd.DataFrame", theirs: "pd.DataFrame", tolerance: float
+    symbol: str, primary: "pd.DataFrame", other: "pd.DataFrame", tolerance: float
 ) -> Agreement:
-    both = ours.index.intersection(theirs.index)
+    both = primary.index.intersection(other.index)
     if both.empty:
         return Agreement(symbol, 0, 0, 0, (), float("nan"), float("nan"))
-    span = ours.loc[both[0] : both[-1]]
-    ours, theirs = span.loc[both], theirs.loc[both]
-    close, their_close = ours["close"].to_numpy(np.float64), theirs["close"].to_numpy(np.float64)
-    apart = np.abs(their_close - close) / close
+    span = primary.loc[both[0] : both[-1]]
+    primary, other = span.loc[both], other.loc[both]
+    close, other_close = primary["close"].to_numpy(np.float64), other["close"].to_numpy(np.float64)
+    apart = np.abs(other_close - close) / close
     apart = np.where(np.isfinite(apart), apart, np.inf)
     with np.errstate(divide="ignore", invalid="ignore"):
-        ratios = theirs["volume"].to_numpy(np.float64) / ours["volume"].to_numpy(np.float64)
+        ratios = other["volume"].to_numpy(np.float64) / primary["volume"].to_numpy(np.float64)
     ratios = ratios[np.isfinite(ratios) & (ratios > 0)]
     return Agreement(
         symbol=symbol,
         bars=len(both),
         differing=int(np.count_nonzero(apart > tolerance)),
         missing=len(span) - len(both),
-        actions=tuple(_differing_actions(symbol, ours, theirs)),
+        actions=tuple(_differing_actions(symbol, primary, other)),
         volume_ratio=float(np.median(ratios)) if len(ratios) else float("nan"),
         worst=float(apart.max()),
     )
 
 
-def _differing_actions(symbol: str, ours: "pd.DataFrame", theirs: "pd.DataFrame") -> list[str]:
+def _differing_actions(symbol: str, primary: "pd.DataFrame", other: "pd.DataFrame") -> list[str]:
     """Dividends and splits that differ between two frames of the same index, in words.
 
     A first bar's own action may be cut off on one side by how its provider counts, so it is left.
     """
-    words = []
+    differences = []
     for name in ("split", "dividend"):
-        own, other = (frame[name].to_numpy(np.float64) for frame in (ours, theirs))
-        allowed = 1e-6 if name == "split" else np.maximum(_CENT, 0.01 * np.abs(own))
-        differs = ~(np.abs(other - own) <= allowed)
+        primary_values, other_values = (
+            frame[name].to_numpy(np.float64) for frame in (primary, other)
+        )
+        allowed = 1e-6 if name == "split" else np.maximum(_CENT, 0.01 * np.abs(primary_values))
+        differs = ~(np.abs(other_values - primary_values) <= allowed)
         differs[0] = False
-        words += [
-            f"{symbol} {name} on {ours.index[row]:%Y-%m-%d}: {own[row]:g} and {other[row]:g}"
+        differences += [
+            f"{symbol} {name} on {primary.index[row]:%Y-%m-%d}: "
+            f"{primary_values[row]:g} and {other_values[row]:g}"
             for row in np.flatnonzero(differs).tolist()
         ]
-    return words
+    return differences

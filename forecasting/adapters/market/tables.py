@@ -141,8 +141,10 @@ def read_table(file: Path) -> Table:
             "(renamed_column)",
             "Rename its columns",
         )
-    ours = {header: column for column, header in headers.items()}
-    return Table(file, headers, rows[list(ours)].rename(columns=ours).reset_index(drop=True))
+    column_of = {header: column for column, header in headers.items()}
+    return Table(
+        file, headers, rows[list(column_of)].rename(columns=column_of).reset_index(drop=True)
+    )
 
 
 def _column_of(header: str) -> str:

@@ -25,12 +25,12 @@ class Prometheus(LazyClient):
         Raises:
             Unavailable: Prometheus cannot be reached, or refuses the query.
         """
-        found = {}
+        values = {}
         for series in self._vector(query):
             value = float(series["value"][1])
             if not isnan(value):
-                found[str(series["metric"].get(label, ""))] = value
-        return found
+                values[str(series["metric"].get(label, ""))] = value
+        return values
 
     def value(self, query: str) -> float | None:
         """The value of an instant query that has one series; None when it has none or NaN.
@@ -57,10 +57,10 @@ class Prometheus(LazyClient):
         except ValueError:
             answer = None
         if not isinstance(answer, dict) or answer.get("status") != "success":
-            said = answer.get("error") if isinstance(answer, dict) else None
+            message = answer.get("error") if isinstance(answer, dict) else None
             raise Unavailable(
                 "Prometheus must answer a query",
-                f"{self._url} answered {response.status_code}: {said or response.text[:200]!r}",
+                f"{self._url} answered {response.status_code}: {message or response.text[:200]!r}",
                 "Check that the address is Prometheus' own, and look into its log",
             )
         data = answer["data"]

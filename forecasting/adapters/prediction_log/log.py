@@ -1,18 +1,20 @@
 """The prediction log: one row per symbol answered, in SQLite here, PostgreSQL there.
 
 The server offers answers to a bounded queue and goes on; one writer thread turns them into rows
-and writes them in batches. What does not fit is dropped and counted, never waited for.
+and writes them in batches. What does not fit is dropped and counted, never waited for; so is a row
+that the database refuses. Forecasts of a caller's own bars are counted and not kept, unless asked.
 """
 
 import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from forecasting.adapters.databases import Database
+from forecasting.adapters.databases import Database, unanswered
+from forecasting.adapters.prediction_log.batches import REJECTED, BatchWriter
 from forecasting.adapters.prediction_log.rows import (
     Answered,
     LoggedForecast,
@@ -20,15 +22,16 @@ from forecasting.adapters.prediction_log.rows import (
     rows_of,
     table,
 )
-from forecasting.errors import InvalidSettings, Unavailable
 from forecasting.instants import to_milliseconds
 
 if TYPE_CHECKING:
-    from sqlalchemy import Select
+    from sqlalchemy import ColumnElement, RowMapping, Select
 
 __all__ = ["Answered", "LoggedForecast", "PredictionLog"]
 
 logger = logging.getLogger(__name__)
+
+READABLE: Final = "the prediction log must be readable"
 
 _BATCH_SECONDS: Final = 0.5
 _BATCH_ROWS: Final = 500
@@ -41,7 +44,10 @@ class PredictionLog:
     Args:
         url: SQLAlchemy URL, e.g. sqlite:///predictions.sqlite.
         capacity: rows that may wait to be written.
-        on_rows: told ("written" | "dropped", rows), from any thread.
+        own_bars: whether forecasts of a caller's own bars are kept, too.
+        on_rows: called with (outcome, rows), from any thread. The outcome is "written", "dropped"
+            (no room, or the database stayed away), "rejected" (the database refuses the row) or
+            "own_bars" (not kept).
     """
 
     def __init__(
@@ -49,10 +55,12 @@ class PredictionLog:
         url: str,
         *,
         capacity: int = 10_000,
+        own_bars: bool = False,
         on_rows: Callable[[str, int], None] | None = None,
     ) -> None:
         self._url = url
         self._capacity = capacity
+        self._keeps_own_bars = own_bars
         self._on_rows = on_rows or (lambda _outcome, _rows: None)
         self._queue: deque[Answered] = deque()
         self._waiting = 0
@@ -62,6 +70,7 @@ class PredictionLog:
         self._give_up = 0.0
         self._writer: threading.Thread | None = None
         self._database = Database(url, often=True)
+        self._batches = BatchWriter(self._database, self._on_rows)
 
     # writing
 
@@ -71,8 +80,11 @@ class PredictionLog:
         self._writer.start()
 
     def offer(self, answer: Answered) -> bool:
-        """Queue an answer to be logged; never blocks. False: no room, it was dropped."""
+        """Queue an answer to be logged; never blocks. False: it will not be."""
         rows = len(answer.symbols)
+        if answer.own_bars and not self._keeps_own_bars:
+            self._on_rows("own_bars", rows)
+            return False
         with self._lock:
             fits = self._waiting + rows <= self._capacity
             if fits:
@@ -121,40 +133,27 @@ class PredictionLog:
 
     def _drain(self, rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         """Write `rows`, then all that waits; return what the database would not take."""
-        while rows or (
-            rows := [row for answer in self._take(_BATCH_ROWS) for row in rows_of(answer)]
-        ):
-            if not self._insert(rows):
+        while True:
+            if rows := self._batches.write(rows):
                 return rows
-            self._on_rows("written", len(rows))
-            rows = []
-        return rows
+            answers = self._take(_BATCH_ROWS)
+            if not answers:
+                return []
+            for answer in answers:
+                rows += self._rows(answer)
 
-    def _insert(self, rows: list[tuple[Any, ...]]) -> bool:
-        from sqlalchemy.exc import SQLAlchemyError
-
+    def _rows(self, answer: Answered) -> list[tuple[Any, ...]]:
         try:
-            engine = self._database.engine(table())
-            with engine.begin() as connection:
-                # The driver's own executemany: SQLAlchemy's per-row parameter handling would
-                # cost more than the insert.
-                mark = "?" if engine.dialect.paramstyle == "qmark" else "%s"
-                names = [column.name for column in table().columns]
-                marks = ", ".join([mark] * len(names))
-                sentence = (
-                    f"INSERT INTO predictions ({', '.join(names)}) "  # noqa: S608 - our own names
-                    f"VALUES ({marks})"
-                )
-                connection.exec_driver_sql(sentence, rows)
-        except (SQLAlchemyError, OSError, InvalidSettings) as error:
-            logger.warning("the prediction log cannot be written: %s", error)
-            return False
-        return True
+            return list(rows_of(answer))
+        except Exception:  # one answer that cannot be written down must not end the log
+            logger.exception("an answer cannot be logged")
+            self._on_rows(REJECTED, len(answer.symbols))
+            return []
 
     # reading
 
     def recent(self, limit: int = 100) -> list[LoggedForecast]:
-        """The newest forecasts, newest first.
+        """The newest forecasts that users got of served symbols, newest first; none of own bars.
 
         Raises:
             Unavailable: the database cannot be read.
@@ -162,19 +161,22 @@ class PredictionLog:
         predictions = table()
         query = (
             predictions.select()
+            .where(predictions.c.own_bars.is_(False), _of_users())
             .order_by(predictions.c.made_at.desc(), predictions.c.id)
             .limit(limit)
         )
         return list(self._read(query))
 
     def since(self, instant: datetime, limit: int = 100_000) -> list[LoggedForecast]:
-        """Forecasts made at or after an instant, oldest first.
+        """Forecasts that users got at or after an instant, own bars included, oldest first.
 
         Raises:
             Unavailable: the database cannot be read.
         """
         predictions = table()
-        query = predictions.select().where(predictions.c.made_at >= to_milliseconds(instant))
+        query = predictions.select().where(
+            predictions.c.made_at >= to_milliseconds(instant), _of_users()
+        )
         return list(
             self._read(query.order_by(predictions.c.made_at, predictions.c.id).limit(limit))
         )
@@ -182,7 +184,9 @@ class PredictionLog:
     def matured(
         self, now: datetime, *, model_version: str | None = None, limit: int = 100_000
     ) -> list[LoggedForecast]:
-        """Forecasts of served symbols with at least one horizon whose day has come, oldest first.
+        """Forecasts that users got with at least one horizon that has elapsed, oldest first.
+
+        None of a caller's own bars: nobody here knows their outcomes.
 
         Args:
             now: the data's present (`DataClock.now`), which replayed data set in the past.
@@ -194,12 +198,81 @@ class PredictionLog:
         """
         predictions = table()
         query = predictions.select().where(
-            predictions.c.first_target <= to_milliseconds(now), predictions.c.own_bars.is_(False)
+            predictions.c.first_target <= to_milliseconds(now),
+            predictions.c.own_bars.is_(False),
+            _of_users(),
         )
         if model_version is not None:
             query = query.where(predictions.c.model_version == model_version)
         newest = query.order_by(predictions.c.made_at.desc(), predictions.c.id).limit(limit)
         return list(self._read(newest))[::-1]
+
+    def of_version(
+        self,
+        model_version: str,
+        symbols: Collection[str],
+        since: datetime,
+        *,
+        limit: int = 50_000,
+    ) -> Iterator[LoggedForecast]:
+        """A version's forecasts of served symbols, one of each symbol and bar: the longest, the first of these.
+
+        Args:
+            model_version: whose.
+            symbols: which.
+            since: made at or after this instant.
+            limit: only those of the newest bars.
+
+        Yields:
+            Forecasts, the newest bar first.
+
+        Raises:
+            Unavailable: the database cannot be read.
+        """
+        from sqlalchemy import func, select
+
+        predictions = table()
+        columns = predictions.c
+        own = (
+            columns.model_version == model_version,
+            columns.symbol.in_(symbols),
+            columns.made_at >= to_milliseconds(since),
+            columns.own_bars.is_(False),
+        )
+        place = func.row_number().over(
+            partition_by=(columns.symbol, columns.as_of),
+            order_by=(columns.horizon.desc(), columns.made_at, columns.id),
+        )
+        ranked = select(columns.id, place.label("place")).where(*own).subquery()
+        query = predictions.select().join(ranked, ranked.c.id == columns.id)
+        query = query.where(ranked.c.place == 1).order_by(columns.as_of.desc(), columns.symbol)
+        yield from self._read(query.limit(limit))
+
+    def mirrored(
+        self, since: datetime, until: datetime, *, limit: int = 200_000
+    ) -> list[LoggedForecast]:
+        """What was answered of requests that were copied, and of their copies; oldest first.
+
+        Args:
+            since: when the first answer was made.
+            until: when the last was.
+            limit: only the newest so many.
+
+        Raises:
+            Unavailable: the database cannot be read.
+        """
+        predictions = table()
+        query = (
+            predictions.select()
+            .where(
+                predictions.c.made_at.between(to_milliseconds(since), to_milliseconds(until)),
+                predictions.c.gateway_id.is_not(None),
+                predictions.c.own_bars.is_(False),
+            )
+            .order_by(predictions.c.made_at.desc(), predictions.c.id)
+            .limit(limit)
+        )
+        return list(self._read(query))[::-1]
 
     def count(self) -> int:
         """Rows in the log.
@@ -214,7 +287,25 @@ class PredictionLog:
             with self._database.engine(table()).connect() as connection:
                 return int(connection.scalar(select(func.count()).select_from(table())) or 0)
         except (SQLAlchemyError, OSError) as error:
-            raise _unreadable(error) from error
+            raise unanswered(READABLE, self._url, error) from error
+
+    def versions_since(self, instant: datetime) -> list[str]:
+        """Versions that answered at or after an instant, sorted.
+
+        Raises:
+            Unavailable: the database cannot be read.
+        """
+        from sqlalchemy import select
+        from sqlalchemy.exc import SQLAlchemyError
+
+        predictions = table()
+        query = select(predictions.c.model_version).distinct()
+        query = query.where(predictions.c.made_at >= to_milliseconds(instant))
+        try:
+            with self._database.engine(table()).connect() as connection:
+                return sorted(str(row[0]) for row in connection.execute(query))
+        except (SQLAlchemyError, OSError) as error:
+            raise unanswered(READABLE, self._url, error) from error
 
     def _read(self, query: "Select[Any]") -> Iterator[LoggedForecast]:
         from sqlalchemy.exc import SQLAlchemyError
@@ -223,13 +314,19 @@ class PredictionLog:
             with self._database.engine(table()).connect() as connection:
                 rows = connection.execute(query).mappings().all()
         except (SQLAlchemyError, OSError) as error:
-            raise _unreadable(error) from error
-        return map(forecast_of, rows)
+            raise unanswered(READABLE, self._url, error) from error
+        return filter(None, map(_readable, rows))
 
 
-def _unreadable(error: Exception) -> Unavailable:
-    return Unavailable(
-        "the prediction log must be readable",
-        str(error).splitlines()[0],
-        "Check BELLWETHER_PREDICTION_LOG_URL and that the database is up",
-    )
+def _of_users() -> "ColumnElement[bool]":
+    """Rows of users' requests: the answer to a copy went to nobody."""
+    return table().c.shadow.is_not(True)
+
+
+def _readable(row: "RowMapping") -> LoggedForecast | None:
+    """A row read back; one that is damaged is left out, so that it hides no other."""
+    try:
+        return forecast_of(row)
+    except (TypeError, ValueError, OverflowError) as error:
+        logger.warning("row %s of the prediction log is damaged: %s", row["id"], error)
+        return None

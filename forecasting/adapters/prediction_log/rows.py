@@ -16,7 +16,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from forecasting.instants import from_milliseconds
+from forecasting.instants import from_milliseconds, to_nanoseconds
 
 if TYPE_CHECKING:
     from sqlalchemy import RowMapping, Table
@@ -43,6 +43,8 @@ class Answered(NamedTuple):
         protocol: rest or grpc.
         own_bars: whether the caller brought the bars.
         renderings: a memory for the rows' JSON, of an answer that is given again; else None.
+        gateway_id: the gateway's id of a request, while a version gets copies of requests; else "".
+        shadow: whether the request was such a copy.
     """
 
     request_id: str
@@ -63,6 +65,8 @@ class Answered(NamedTuple):
     protocol: str
     own_bars: bool
     renderings: dict[Any, Any] | None = None
+    gateway_id: str = ""
+    shadow: bool = False
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,8 @@ class LoggedForecast:
         processing_seconds: from the request's last byte to the answer.
         protocol: rest or grpc.
         own_bars: whether the caller brought the bars.
+        gateway_id: the gateway's id of the request, while a version got copies of requests; else "".
+        shadow: whether the request was such a copy, whose answer nobody got.
     """
 
     id: str
@@ -109,6 +115,20 @@ class LoggedForecast:
     processing_seconds: float
     protocol: str
     own_bars: bool
+    gateway_id: str = ""
+    shadow: bool = False
+
+
+def for_outcomes(forecast: LoggedForecast) -> dict[str, Any]:
+    """A logged forecast as `forecasting.live.outcomes.forecast_rows` takes it."""
+    return {
+        "symbol": forecast.symbol,
+        "model_version": forecast.model_version,
+        "as_of": to_nanoseconds(forecast.as_of),
+        "last_close": forecast.last_close,
+        "quantiles": forecast.quantiles,
+        "target_times": [to_nanoseconds(instant) for instant in forecast.target_times],
+    }
 
 
 @cache
@@ -149,6 +169,9 @@ def table() -> "Table":
         Column("processing_seconds", Double, nullable=False),
         Column("protocol", String(8), nullable=False),
         Column("own_bars", Boolean, nullable=False),
+        # Added later: nullable, so that an earlier release still writes its rows.
+        Column("gateway_id", String(64)),
+        Column("shadow", Boolean),
     )
 
 
@@ -177,12 +200,16 @@ def rows_of(answer: Answered) -> Iterator[tuple[Any, ...]]:
             answer.processing_seconds,
             answer.protocol,
             answer.own_bars,
+            answer.gateway_id or None,
+            answer.shadow or None,
         )
 
 
 def forecast_of(row: "RowMapping") -> LoggedForecast:
     """A row of the table, read back."""
     fields = {key: value for key, value in row.items() if key != "first_target"}
+    fields["gateway_id"] = fields["gateway_id"] or ""
+    fields["shadow"] = bool(fields["shadow"])
     fields["as_of"] = from_milliseconds(fields["as_of"])
     fields["made_at"] = from_milliseconds(fields["made_at"])
     fields["quantiles"] = orjson.loads(fields["quantiles"])

@@ -12,18 +12,21 @@ pending row that the next one completes (`forecasting.adapters.registry.registry
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from forecasting.adapters.databases import Database
+from forecasting.adapters.registry.numbered_table import LEDGER_RULE, NumberedTable, numbered
 from forecasting.clock import utc_now
-from forecasting.errors import PromotionConflict, Unavailable
+from forecasting.errors import InvalidSettings, PromotionConflict
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine, Row, Table
+    from sqlalchemy import Table
 
 PENDING: Final = "pending"
 DONE: Final = "done"
 NO_VERSION: Final = ""
+
+QUALITY: Final = "quality"
+"""Who withdraws a version whose realised forecasts have degraded."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,9 @@ class Promotion:
         at: when it was decided, aware UTC.
         why: the reason, as shown to people.
         state: "pending" or "done".
+        bundle_digest: SHA-256 of the manifest of `to_version`'s bundle; "" in rows of before, and
+            where signatures are not asked for.
+        signer: id of the key that signed it; "" likewise.
     """
 
     number: int
@@ -49,6 +55,13 @@ class Promotion:
     at: datetime
     why: str
     state: str
+    bundle_digest: str = ""
+    signer: str = ""
+
+    @property
+    def for_quality(self) -> bool:
+        """Whether `from_version` was withdrawn because its realised forecasts had degraded."""
+        return self.who == QUALITY
 
 
 class Ledger:
@@ -59,8 +72,7 @@ class Ledger:
     """
 
     def __init__(self, url: str) -> None:
-        self._url = url
-        self._database = Database(url, often=False)
+        self._table = NumberedTable(url, _table, LEDGER_RULE)
 
     def head(self, model: str) -> Promotion | None:
         """The last promotion of a model, or None.
@@ -77,20 +89,19 @@ class Ledger:
         Raises:
             Unavailable: the database cannot be reached.
         """
-        from sqlalchemy import select
-        from sqlalchemy.exc import SQLAlchemyError
+        return [_promotion(row) for row in self._table.newest(model, last=last)]
 
-        engine, table = self._open()
-        query = (
-            select(table).where(table.c.model == model).order_by(table.c.number.desc()).limit(last)
-        )
-        try:
-            with engine.connect() as connection:
-                return [_promotion(row) for row in connection.execute(query)]
-        except SQLAlchemyError as error:
-            raise self._unavailable(error) from error
-
-    def claim(self, model: str, *, expected: str, to_version: str, who: str, why: str) -> Promotion:
+    def claim(
+        self,
+        model: str,
+        *,
+        expected: str,
+        to_version: str,
+        who: str,
+        why: str,
+        bundle_digest: str = "",
+        signer: str = "",
+    ) -> Promotion:
         """Write the next promotion as pending, if the champion is still the expected one.
 
         Args:
@@ -99,15 +110,18 @@ class Ledger:
             to_version: version that becomes champion.
             who: who promotes.
             why: the reason.
+            bundle_digest: digest of the version's bundle.
+            signer: id of the key that signed it.
 
         Raises:
             PromotionConflict: somebody else's promotion came first; nothing was written.
+            InvalidSettings: the database does not take these words; nothing was written.
             Unavailable: the database cannot be reached; nothing was written.
         """
         from sqlalchemy import func, insert, select
-        from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+        from sqlalchemy.exc import DataError, IntegrityError, SQLAlchemyError
 
-        engine, table = self._open()
+        engine, table = self._table.opened()
         of_model = table.c.model == model
         head_number = select(func.max(table.c.number)).where(of_model).scalar_subquery()
         head = select(table.c.number, table.c.to_version).where(
@@ -120,15 +134,24 @@ class Ledger:
                 if champion != expected:
                     raise _conflict(model, expected, champion)
                 promotion = Promotion(
-                    number + 1, model, champion, to_version, who, utc_now(), why, PENDING
+                    *(number + 1, model, champion, to_version, who, utc_now(), why, PENDING),
+                    bundle_digest=bundle_digest,
+                    signer=signer,
                 )
                 values = {**promotion.__dict__, "at": promotion.at.isoformat()}
                 connection.execute(insert(table).values(values))
         except IntegrityError as error:
             winner = self.head(model)
             raise _conflict(model, expected, winner.to_version if winner else "") from error
+        except (DataError, UnicodeError) as error:
+            # PostgreSQL takes no NUL, and no longer words than its columns are wide.
+            raise InvalidSettings(
+                "a promotion needs words that the ledger's database takes",
+                f"{who[:40]!r}, version {to_version[:40]!r}: {str(error).splitlines()[0]}",
+                "Give a shorter, printable name: --who",
+            ) from error
         except SQLAlchemyError as error:
-            raise self._unavailable(error) from error
+            raise self._table.unavailable(error) from error
         return promotion
 
     def settle(self, promotion: Promotion) -> None:
@@ -140,7 +163,7 @@ class Ledger:
         from sqlalchemy import update
         from sqlalchemy.exc import SQLAlchemyError
 
-        engine, table = self._open()
+        engine, table = self._table.opened()
         mark = update(table).where(
             table.c.model == promotion.model, table.c.number == promotion.number
         )
@@ -148,29 +171,11 @@ class Ledger:
             with engine.begin() as connection:
                 connection.execute(mark.values(state=DONE))
         except SQLAlchemyError as error:
-            raise self._unavailable(error) from error
+            raise self._table.unavailable(error) from error
 
     def close(self) -> None:
         """Give the database connections back."""
-        self._database.close()
-
-    def _open(self) -> tuple["Engine", "Table"]:
-        from sqlalchemy.exc import SQLAlchemyError
-
-        table = _table()
-        try:
-            return self._database.engine(table), table
-        except SQLAlchemyError as error:
-            raise self._unavailable(error) from error
-
-    def _unavailable(self, error: Exception) -> Unavailable:
-        from sqlalchemy.engine import make_url
-
-        return Unavailable(
-            "the promotion ledger's database must answer",
-            f"{make_url(self._url).render_as_string(hide_password=True)}: {error}",
-            "Check BELLWETHER_PREDICTION_LOG_URL and that the database is up",
-        )
+        self._table.close()
 
 
 def _conflict(model: str, expected: str, champion: str) -> PromotionConflict:
@@ -182,23 +187,23 @@ def _conflict(model: str, expected: str, champion: str) -> PromotionConflict:
     )
 
 
-def _promotion(row: "Row[tuple[object, ...]]") -> Promotion:
-    values = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's public name for a row's mapping
-    return Promotion(**{**values, "at": datetime.fromisoformat(values["at"])})
+def _promotion(values: dict[str, Any]) -> Promotion:
+    later = {name: values[name] or "" for name in ("bundle_digest", "signer")}
+    return Promotion(**{**values, **later, "at": datetime.fromisoformat(values["at"])})
 
 
 def _table() -> "Table":
-    from sqlalchemy import Column, Integer, MetaData, String, Table, Text
+    from sqlalchemy import Column, String, Text
 
-    return Table(
+    return numbered(
         "promotions",
-        MetaData(),
-        Column("model", String(200), primary_key=True),
-        Column("number", Integer, primary_key=True, autoincrement=False),
         Column("from_version", String(20), nullable=False),
         Column("to_version", String(20), nullable=False),
         Column("who", String(200), nullable=False),
         Column("at", String(40), nullable=False),
         Column("why", Text, nullable=False),
         Column("state", String(10), nullable=False),
+        # Added later: nullable, so that an earlier release still writes its rows.
+        Column("bundle_digest", String(64)),
+        Column("signer", String(64)),
     )

@@ -7,77 +7,38 @@ of a bundle here. A rollout writes its outcome back as tags. What trains, regist
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 from forecasting.adapters.http_client import LazyClient
-from forecasting.errors import BundleRejected, InvalidInput, RegistryUnavailable, UnknownVersion
+from forecasting.adapters.pages import pages
+from forecasting.adapters.registry.records import (
+    BUNDLE,
+    CHALLENGER,
+    CHAMPION,
+    ModelVersion,
+    RunRecord,
+    model_version,
+)
+from forecasting.errors import (
+    BundleRejected,
+    InvalidInput,
+    InvalidSettings,
+    RegistryUnavailable,
+    UnknownVersion,
+)
+from forecasting.path_names import is_number, is_plain_name
 
 if TYPE_CHECKING:
     from httpx import Response
 
-CHAMPION: Final = "champion"
-CHALLENGER: Final = "challenger"
-BUNDLE: Final = "bundle"
-"""Folder of a run's artifacts that holds the bundle."""
-REPORT: Final = "report/report.html"
-"""Artifact of a run that holds its walk-forward report."""
+    from forecasting.features.spec import FeatureSpec
 
 MAX_BUNDLE_BYTES: Final = 512 * 1024 * 1024
 MAX_BUNDLE_FILES: Final = 32
 MAX_REPORT_BYTES: Final = 32 * 1024 * 1024
 _PAGE: Final = 200
-
-
-@dataclass(frozen=True)
-class ModelVersion:
-    """A version of the registered model.
-
-    Attributes:
-        version: number as the registry writes it, e.g. "3".
-        run_id: MLflow run that made it.
-        tags: bundle_digest, kind, verdict, verdict_reason, data_snapshot, dataset, source, ...
-        aliases: champion, challenger, or none.
-        created_at: unix milliseconds.
-    """
-
-    version: str
-    run_id: str
-    tags: Mapping[str, str]
-    aliases: tuple[str, ...]
-    created_at: int
-
-    @property
-    def bundle_digest(self) -> str:
-        """SHA-256 of the bundle's manifest."""
-        return self.tags.get("bundle_digest", "")
-
-    @property
-    def kind(self) -> str:
-        """Kind of model: random_walk, ridge, random_forest, xgboost, ..."""
-        return self.tags.get("kind", "")
-
-    @property
-    def dataset(self) -> str:
-        """Data set in the lake whose features the version reads."""
-        return self.tags.get("dataset") or "default"
-
-
-@dataclass(frozen=True)
-class RunRecord:
-    """A run that made a version.
-
-    Attributes:
-        run_id: MLflow's id of it.
-        experiment_id: experiment it belongs to.
-        metrics: the newest value of each metric.
-    """
-
-    run_id: str
-    experiment_id: str
-    metrics: Mapping[str, float]
 
 
 class RegistryReader(LazyClient):
@@ -140,26 +101,23 @@ class RegistryReader(LazyClient):
         """Every version with its aliases, newest first.
 
         Raises:
-            RegistryUnavailable: the registry cannot be reached or answers with an error.
+            RegistryUnavailable: the registry cannot be reached, answers with an error or without end.
         """
         by_version: dict[str, list[str]] = {}
         for alias, version in self.aliases().items():
             by_version.setdefault(version, []).append(alias)
+        query = {"filter": f"name='{self.model}'", "max_results": str(_PAGE)}
+
+        def page(token: str) -> dict[str, Any]:
+            there = {"page_token": token} if token else {}
+            return self._get("/api/2.0/mlflow/model-versions/search", **query, **there) or {}
+
         records = []
-        token = ""
-        while True:
-            page = self._get(
-                "/api/2.0/mlflow/model-versions/search",
-                filter=f"name='{self.model}'",
-                max_results=str(_PAGE),
-                **({"page_token": token} if token else {}),
-            )
-            for entry in (page or {}).get("model_versions", []):
+        for answer in pages(page, RegistryUnavailable, f"the MLflow server at {self._url}"):
+            for entry in answer.get("model_versions", []):
                 aliases = by_version.get(str(entry["version"]), [])
-                records.append(_model_version({**entry, "aliases": aliases}))
-            token = (page or {}).get("next_page_token", "")
-            if not token:
-                return sorted(records, key=lambda record: int(record.version), reverse=True)
+                records.append(model_version({**entry, "aliases": aliases}))
+        return sorted(records, key=lambda record: int(record.version), reverse=True)
 
     def find(self, bundle_digest: str, snapshot: str) -> ModelVersion | None:
         """The version that already holds this bundle of this snapshot, or None.
@@ -209,6 +167,36 @@ class RegistryReader(LazyClient):
                     )
         return bytes(data)
 
+    def specification(self, record: ModelVersion) -> "FeatureSpec":
+        """Which features a version needs, as the manifest that its digest promises says.
+
+        Raises:
+            BundleRejected: the version has no digest, or the manifest is missing or another.
+            RegistryUnavailable: the registry cannot be reached or answers with an error.
+        """
+        from hashlib import sha256
+
+        from forecasting.bundle.files import MANIFEST, parse_manifest
+        from forecasting.features.spec import FeatureSpec
+
+        promised = record.checked_digest
+        data = self.artifact(record.run_id, f"{BUNDLE}/{MANIFEST}")
+        found = "nothing" if data is None else sha256(data).hexdigest()
+        if data is None or found != promised:
+            raise BundleRejected(
+                "a version's manifest must be what its digest promises",
+                f"version {record.version}: {found}, expected {promised}",
+                "Restore the registry's artifacts, or register the version again",
+            )
+        try:
+            return FeatureSpec.from_dict(parse_manifest(data)["feature_spec"])
+        except (TypeError, ValueError, InvalidSettings) as fault:
+            raise BundleRejected(
+                "feature_spec must be one this version knows",
+                f"version {record.version}: {fault}",
+                "Train again",
+            ) from fault
+
     def artifact_uri(self, run_id: str) -> str:
         """Where a run's artifacts lie, e.g. mlflow-artifacts:/1/<run>/artifacts.
 
@@ -239,6 +227,18 @@ class RegistryReader(LazyClient):
                 response = self.client.post(path, json=body)
             if response.status_code != 200:
                 raise self._failed(response)
+
+    def set_champion(self, version: str) -> None:
+        """Point the alias champion at a version; the ledger has decided so.
+
+        Raises:
+            RegistryUnavailable: the registry cannot be reached, or refuses.
+        """
+        body = {"name": self.model, "alias": CHAMPION, "version": version}
+        with self._reached():
+            response = self.client.post("/api/2.0/mlflow/registered-models/alias", json=body)
+        if response.status_code != 200:
+            raise self._failed(response)
 
     def download_bundle(self, record: ModelVersion, destination: Path) -> Path:
         """Copy a version's bundle into `destination`, whole or not at all; return it.
@@ -271,11 +271,11 @@ class RegistryReader(LazyClient):
         return None if version is None else self._version(version)
 
     def _version(self, version: str) -> ModelVersion | None:
-        if not version.isdecimal():
+        if not is_number(version):
             return None
         path = "/api/2.0/mlflow/model-versions/get"
         found = self._get(path, name=self.model, version=version)
-        return None if found is None else _model_version(found["model_version"])
+        return None if found is None else model_version(found["model_version"])
 
     def _bundle_files(self, run_id: str) -> list[str]:
         listing = self._get("/api/2.0/mlflow/artifacts/list", run_id=run_id, path=BUNDLE)
@@ -283,7 +283,7 @@ class RegistryReader(LazyClient):
         paths = [str(entry["path"]) for entry in files]
         names = [PurePosixPath(path).name for path in paths]
         plain = all(
-            not entry.get("is_dir") and path == f"{BUNDLE}/{name}" and name != ".."
+            not entry.get("is_dir") and path == f"{BUNDLE}/{name}" and is_plain_name(name)
             for entry, path, name in zip(files, paths, names, strict=True)
         )
         if not names or not plain or len(names) > MAX_BUNDLE_FILES:
@@ -349,7 +349,7 @@ class RegistryReader(LazyClient):
             raise RegistryUnavailable(
                 "the MLflow server must be reachable",
                 f"{self._url}: {error or type(error).__name__}",
-                "Start it, or correct BELLWETHER_REGISTRY_URL",
+                "Start one here (bellwether registry), or correct BELLWETHER_REGISTRY_URL",
             ) from error
 
     def _failed(self, response: "Response") -> RegistryUnavailable:
@@ -358,13 +358,3 @@ class RegistryReader(LazyClient):
             f"{self._url} answered {response.status_code}: {response.text[:200]!r}",
             "Look into its log; 403 means its allowed hosts lack this address",
         )
-
-
-def _model_version(made: Mapping[str, Any]) -> ModelVersion:
-    return ModelVersion(
-        version=str(made["version"]),
-        run_id=str(made.get("run_id", "")),
-        tags={str(tag["key"]): str(tag.get("value", "")) for tag in made.get("tags", [])},
-        aliases=tuple(str(alias) for alias in made.get("aliases", [])),
-        created_at=int(made.get("creation_timestamp", 0)),
-    )

@@ -11,15 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from forecasting.adapters.registry.ledger import DONE, NO_VERSION, Ledger, Promotion
-from forecasting.adapters.registry.reader import (
+from forecasting.adapters.registry.reader import RegistryReader
+from forecasting.adapters.registry.records import (
     BUNDLE,
     CHALLENGER,
     CHAMPION,
+    SIGNATURE,
     ModelVersion,
-    RegistryReader,
 )
 from forecasting.adapters.registry.server import MlflowServer
-from forecasting.errors import PromotionConflict
+from forecasting.bundle.signature import ADOPT, Signed, Signer, Statement, TrustedKeys
+from forecasting.errors import BundleRejected, PromotionConflict
+from forecasting.path_names import is_digest
 
 _REPAIRS = 5
 
@@ -58,15 +61,27 @@ class Registry(RegistryReader):
         model: name of the registered model.
         ledger: the promotions' ledger.
         timeout_seconds: longest wait for one answer to a question; MLflow limits what is written.
+        signer: what signs versions; without one they are registered unsigned.
+        keys: the keys whose versions may become champion; without any, and without a signer, every
+            version may.
 
     Nothing is contacted, and MLflow is not imported, before the first call.
     """
 
     def __init__(
-        self, url: str, model: str, *, ledger: Ledger, timeout_seconds: float = 10.0
+        self,
+        url: str,
+        model: str,
+        *,
+        ledger: Ledger,
+        timeout_seconds: float = 10.0,
+        signer: Signer | None = None,
+        keys: TrustedKeys | None = None,
     ) -> None:
         super().__init__(url, model, timeout_seconds=timeout_seconds)
         self.ledger = ledger
+        self._signer = signer
+        self._keys = keys or (TrustedKeys(signer.public_pem()) if signer else None)
         self._server = MlflowServer(url)
 
     def log_candidate(self, experiment: str, candidate: CandidateRun) -> str:
@@ -146,6 +161,46 @@ class Registry(RegistryReader):
             )
         return self.version(str(made.version))
 
+    def sign(
+        self, record: ModelVersion, *, bundle_digest: str, dataset: str, snapshot: str
+    ) -> ModelVersion:
+        """Sign a registered version; the version with its signature. Without a key it stays as it is.
+
+        Args:
+            record: the version.
+            bundle_digest: of the bundle that was trained, not what the registry says of it.
+            dataset: data set in the lake whose features it reads.
+            snapshot: snapshot of the prices it learned from.
+
+        Raises:
+            RegistryUnavailable: the server cannot be reached; the version stays unsigned.
+        """
+        if self._signer is None:
+            return record
+        statement = Statement(
+            self.model, record.version, bundle_digest, dataset, snapshot, record.run_id
+        )
+        signed = self._signer.sign(statement).to_text()
+        if record.signature != signed:
+            self.tag(record.version, {SIGNATURE: signed, "signed_by": self._signer.key})
+        return self.version(record.version)
+
+    def signed_digest(self, record: ModelVersion) -> tuple[str, str]:
+        """Digest of a version's bundle and the key that signed it; the key is "" without keys.
+
+        Raises:
+            BundleRejected: there are keys, and none of them signed this version.
+        """
+        if self._keys is None:
+            return (record.bundle_digest if is_digest(record.bundle_digest) else ""), ""
+        statement = self._keys.verified(
+            record.signature,
+            model=self.model,
+            version=record.version,
+            digest=record.checked_digest,
+        )
+        return statement.bundle_digest, Signed.from_text(record.signature, "").key
+
     def set_challenger(self, version: str) -> None:
         """Point the alias challenger at a version.
 
@@ -168,15 +223,22 @@ class Registry(RegistryReader):
 
         Raises:
             PromotionConflict: another promotion came first; nothing changed.
+            BundleRejected: there are keys, and the version is not signed by one of them, or the
+                alias champion is not the ledger's; nothing changed.
             UnknownVersion: the version is not registered; nothing changed.
             RegistryUnavailable: the server cannot be reached. If the ledger had already decided,
                 the next call of `promote` or `repair` moves the alias.
         """
-        self.version(version)
+        digest, key = self.signed_digest(self.version(version))
         self.repair()
-        expected = expected_champion or NO_VERSION
         claimed = self.ledger.claim(
-            self.model, expected=expected, to_version=version, who=who, why=why
+            self.model,
+            expected=expected_champion or NO_VERSION,
+            to_version=version,
+            who=who,
+            why=why,
+            bundle_digest=digest,
+            signer=key,
         )
         self._follow()
         return claimed
@@ -185,10 +247,12 @@ class Registry(RegistryReader):
         """Make the alias champion say what the ledger says, after a promoter died in between.
 
         A champion that the ledger has never heard of (a new ledger) is adopted into it; a champion
-        that the registry has lost (a new registry) is written off. Both leave a row.
+        that the registry has lost (a new registry) is written off. Both leave a row. Where versions
+        are signed, nobody but an operator adopts: whoever writes to the registry could choose.
 
         Raises:
             RegistryUnavailable: the server cannot be reached.
+            BundleRejected: there are keys, and the ledger does not know the alias's version.
         """
         head = self.ledger.head(self.model)
         alias = self.champion()
@@ -198,10 +262,17 @@ class Registry(RegistryReader):
         try:
             unknown = head is None or head.to_version == NO_VERSION
             if unknown and alias is not None:
+                if self._keys is not None:
+                    raise BundleRejected(
+                        "the registry's champion must be one that the ledger knows",
+                        f"the alias names version {aliased} of {self.model}, the ledger none",
+                        ADOPT,
+                    )
                 self._adopt(NO_VERSION, aliased, "champion found in the registry")
             elif head is not None and head.to_version != NO_VERSION:
                 if self._version(head.to_version) is None:
-                    self._adopt(head.to_version, aliased, "the registry has lost its champion")
+                    successor = aliased if self._keys is None else NO_VERSION
+                    self._adopt(head.to_version, successor, "the registry has lost its champion")
                 else:
                     self._follow()
         except PromotionConflict:

@@ -127,7 +127,7 @@ def _unavailable(url: str, found: str) -> RegistryUnavailable:
     return RegistryUnavailable(
         "the MLflow server must answer",
         f"{url}: {found}",
-        "Start it, or set BELLWETHER_REGISTRY_URL to where it is",
+        "Start one here (bellwether registry), or set BELLWETHER_REGISTRY_URL to where it is",
     )
 
 

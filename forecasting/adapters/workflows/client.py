@@ -159,8 +159,8 @@ class Workflows(Closing):
             WorkflowsUnavailable: the server fails or is not there.
         """
         pipeline_id = self._pipeline(pipeline) or self._made_pipeline(pipeline, description)
-        if found := self._version(pipeline, pipeline_id, name):
-            return found, False
+        if version := self._version(pipeline, pipeline_id, name):
+            return version, False
         try:
             made = self.api.upload(
                 "/pipelines/upload_version",
@@ -171,8 +171,8 @@ class Workflows(Closing):
                 pipelineid=pipeline_id,
             )
         except NameTaken:
-            if found := self._version(pipeline, pipeline_id, name):
-                return found, False
+            if version := self._version(pipeline, pipeline_id, name):
+                return version, False
             raise
         return PipelineVersion.read(pipeline, made), True
 
@@ -184,15 +184,15 @@ class Workflows(Closing):
             WorkflowsUnavailable: the server fails or is not there.
         """
         pipeline_id = self._pipeline(pipeline)
-        found = self._version(pipeline, pipeline_id, name) if pipeline_id else None
-        if found is None:
+        version = self._version(pipeline, pipeline_id, name) if pipeline_id else None
+        if version is None:
             what = f"{pipeline} {name}".strip()
             raise UnknownWorkflow(
                 "what runs on the cluster was uploaded there before",
                 f"{self.api.url} has no {what}",
                 "Upload it: bellwether pipeline submit",
             )
-        return found
+        return version
 
     # runs
 
@@ -336,8 +336,8 @@ class Workflows(Closing):
     def _named(self, name: str) -> list[WorkflowRun]:
         """Runs of a name, the first by time, then by id, first."""
         answers = self.api.every("/runs", "runs", equal={"display_name": name})
-        found = [run for run in map(WorkflowRun.read, answers) if run.name == name]
-        return sorted(found, key=lambda run: (run.created_at, run.id))
+        runs = [run for run in map(WorkflowRun.read, answers) if run.name == name]
+        return sorted(runs, key=lambda run: (run.created_at, run.id))
 
     def _pipeline(self, name: str) -> str:
         """The id of the pipeline of a name; "" when there is none."""
@@ -351,8 +351,8 @@ class Workflows(Closing):
         try:
             return str(self.api.post("/pipelines", body)["pipeline_id"])
         except NameTaken:
-            if found := self._pipeline(name):
-                return found
+            if pipeline := self._pipeline(name):
+                return pipeline
             raise
 
     def _version(self, pipeline: str, pipeline_id: str, name: str) -> PipelineVersion | None:

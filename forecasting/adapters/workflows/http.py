@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from forecasting.adapters.http_client import LazyClient
+from forecasting.adapters.pages import pages
 from forecasting.errors import (
     BellwetherError,
     InvalidRequest,
@@ -92,21 +93,21 @@ class WorkflowApi(LazyClient):
             newest_first: whether the newest comes first; the oldest else.
 
         Raises:
-            As `get`.
+            As `get`; WorkflowsUnavailable, too, when the list has no end.
         """
-        asked = {
+        parameters = {
             "page_size": str(PAGE),
             "sort_by": f"created_at {'desc' if newest_first else 'asc'}",
         }
         if equal:
             # The server decodes this once more than it decodes other parameters.
-            asked["filter"] = quote(json.dumps({"predicates": _predicates(equal)}))
-        while True:
-            answer = self.get(path, **asked)
+            parameters["filter"] = quote(json.dumps({"predicates": _predicates(equal)}))
+
+        def page(token: str) -> dict[str, Any]:
+            return self.get(path, **parameters, **({"page_token": token} if token else {}))
+
+        for answer in pages(page, WorkflowsUnavailable, f"{_WHAT} at {self.url}"):
             yield from answer.get(key) or []
-            if not answer.get("next_page_token"):
-                return
-            asked["page_token"] = str(answer["next_page_token"])
 
     def _ask(self, method: str, path: str, **content: Any) -> dict[str, Any]:
         from httpx import HTTPError, InvalidURL, TimeoutException
@@ -128,7 +129,7 @@ class WorkflowApi(LazyClient):
             ) from error
         return self._read(response, f"{method} {path}")
 
-    def _read(self, response: "Response", asked: str) -> dict[str, Any]:
+    def _read(self, response: "Response", request: str) -> dict[str, Any]:
         try:
             answer = response.json() if response.content else {}
         except ValueError:
@@ -137,13 +138,13 @@ class WorkflowApi(LazyClient):
         if not isinstance(answer, dict):
             raise WorkflowsUnavailable(
                 f"the address must be that of {_WHAT}' API",
-                f"{self.url} answered {asked} with status {status} and {response.text[:120]!r}",
+                f"{self.url} answered {request} with status {status} and {response.text[:120]!r}",
                 "Correct BELLWETHER_PIPELINES_URL: the API is the Service ml-pipeline, port 8888",
             )
         if response.is_success:
             return answer
         message = answer.get("message") or answer.get("error_message") or response.text[:400]
-        raise _error(status, f"{asked} was answered with {status}: {message}", str(message))
+        raise _error(status, f"{request} was answered with {status}: {message}", str(message))
 
 
 def _predicates(equal: Mapping[str, str]) -> list[dict[str, str]]:

@@ -94,7 +94,7 @@ class WorkflowRun:
         return self.state in _ENDED_WELL
 
     @property
-    def doing(self) -> str:
+    def running_steps(self) -> str:
         """Names of the steps that run, separated by commas."""
         return ", ".join(step.name for step in self.steps if step.state == "RUNNING")
 
@@ -179,8 +179,8 @@ def instant(text: str | None) -> datetime | None:
     """An ISO-8601 instant, aware; None for none, which the server writes as 1970, too."""
     if not text:
         return None
-    found = datetime.fromisoformat(text).astimezone(UTC)
-    return None if found == EPOCH else found
+    moment = datetime.fromisoformat(text).astimezone(UTC)
+    return None if moment == EPOCH else moment
 
 
 def _steps(tasks: list[Mapping[str, Any]]) -> tuple[StepState, ...]:

@@ -97,7 +97,7 @@ def judge_stillness(marks: FaultMarks, bars: RawBars, order: Codes, closes: Inst
     fresh = marks.sound[order[again]]
     marks.mark("stale_repeat", bad)
     for row, source in zip(order[again[fresh]].tolist(), order[before[fresh]], strict=True):
-        marks.words[row] = {"close": pd.Timestamp(int(closes[source]), tz="UTC")}
+        marks.details[row] = {"close": pd.Timestamp(int(closes[source]), tz="UTC")}
 
 
 def _copied(numbers: Floats, owner: Codes) -> tuple[Codes, Codes]:

@@ -98,9 +98,9 @@ def calendars_that_ended(bars: RawBars, beyond: Mask) -> list[FaultCount]:
         exchange = exchange_of(bars.names[symbol])
         table = sessions_of(exchange)
         last = _dates(table.days[table.known - 1 : table.known])
-        words = {"count": beyond_bars[symbol], "last": last, "exchange": exchange}
+        details = {"count": beyond_bars[symbol], "last": last, "exchange": exchange}
         counts.append(
-            fault_count("calendar_ended", bars.names[symbol], int(beyond_bars[symbol]), **words)
+            fault_count("calendar_ended", bars.names[symbol], int(beyond_bars[symbol]), **details)
         )
     return counts
 

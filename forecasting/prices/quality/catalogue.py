@@ -264,9 +264,9 @@ class FaultCount:
     found: str
 
 
-def fault_count(fault: str, symbol: str, bars: int, /, **words: object) -> FaultCount:
+def fault_count(fault: str, symbol: str, bars: int, /, **details: object) -> FaultCount:
     """A count whose words fill the fault's message; `symbol` is one of them."""
-    return FaultCount(fault, symbol, bars, FAULTS[fault].message.format(symbol=symbol, **words))
+    return FaultCount(fault, symbol, bars, FAULTS[fault].message.format(symbol=symbol, **details))
 
 
 def sentences(counts: Sequence[FaultCount]) -> tuple[str, ...]:
@@ -277,9 +277,9 @@ def sentences(counts: Sequence[FaultCount]) -> tuple[str, ...]:
     )
 
 
-def refused(fault: str, remedy: str = "", **words: object) -> InvalidPrices:
+def refused(fault: str, remedy: str = "", **details: object) -> InvalidPrices:
     """The error of one fault of the whole set, the message filled in and the name behind it."""
-    found = FAULTS[fault].message.format(**words)
+    found = FAULTS[fault].message.format(**details)
     return InvalidPrices(FAULTS[fault].rule, f"{found} ({fault})", remedy)
 
 

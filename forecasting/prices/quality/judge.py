@@ -79,7 +79,7 @@ def judge(
     now: datetime,
     interval: str = "1d",
     max_fault_share: float = 0.05,
-    held: pd.DataFrame | None = None,
+    stored: pd.DataFrame | None = None,
 ) -> CleanedBars:
     """Separate the bars that keep the price contract from those that do not.
 
@@ -89,8 +89,8 @@ def judge(
         interval: interval of the bars; daily ones are unique per session as well.
         max_fault_share: share of its bars a symbol may lose; `FEW_BARS` are always allowed,
             unless it is 0. Identical copies do not count as lost.
-        held: clean bars of earlier fetches, if there are: what lies before the new bars, and which
-            symbols there were. Whether held bars were restated is found where bars are appended.
+        stored: clean bars of earlier fetches, if there are: what lies before the new bars, and
+            which symbols there were. Whether they were restated is found where bars are appended.
 
     Raises:
         InvalidPrices: a fault of the whole set, or a symbol that lost too many bars.
@@ -111,7 +111,7 @@ def judge(
     findings = [
         *calendar.findings,
         *calendars_that_ended(bars, calendar.beyond & marks.sound),
-        *_judge_series(marks, bars, order, held, interval),
+        *_judge_series(marks, bars, order, stored, interval),
     ]
     findings += _losses(marks, copies, bars, max_fault_share)
     refusing = [count for count in findings if FAULTS[count.fault].action == "refuse"]
@@ -160,40 +160,40 @@ def _judge_series(
     marks: FaultMarks,
     bars: RawBars,
     order: Codes,
-    held: pd.DataFrame | None,
+    stored: pd.DataFrame | None,
     interval: str,
 ) -> list[FaultCount]:
-    """Jumps between bars, and symbols that end, with what is held before them."""
+    """Jumps between bars, and symbols that end, with the stored bars before them."""
     fresh = np.ones(len(order), dtype=bool)
     series = Series(bars.codes[order], bars.days[order], bars.numbers[order], fresh)
     rows, names = order, bars.names
-    if held is not None and len(held) and len(order):
-        series, rows, names = _after_held(series, bars, order, held)
+    if stored is not None and len(stored) and len(order):
+        series, rows, names = _after_stored(series, bars, order, stored)
     jumps = judge_jumps(series, names, interval)
     bad = np.zeros(len(bars.codes), dtype=bool)
     for place, factor in jumps.spikes.items():
         row = int(rows[place])
         bad[row] = True
-        marks.words[row] = {"factor": f"{factor:.4g}"}
+        marks.details[row] = {"factor": f"{factor:.4g}"}
     marks.mark("price_spike", bad)
     return [*jumps.findings, *judge_life(series, names)]
 
 
-def _after_held(
-    series: Series, bars: RawBars, order: Codes, held: pd.DataFrame
+def _after_stored(
+    series: Series, bars: RawBars, order: Codes, stored: pd.DataFrame
 ) -> tuple[Series, Codes, tuple[str, ...]]:
-    """The series with the held bars that lie before it, their rows (-1 if held), and all names."""
-    names = tuple(sorted({*bars.names, *map(str, held[SYMBOL].unique())}))
+    """The series with the stored bars before it, their rows (-1 if stored), and all names."""
+    names = tuple(sorted({*bars.names, *map(str, stored[SYMBOL].unique())}))
     place = {name: i for i, name in enumerate(names)}
     owner = np.array([place[name] for name in bars.names], dtype=np.int64)[series.owner]
-    codes, symbols = pd.factorize(held[SYMBOL].to_numpy())
-    held_owner = np.array([place[str(name)] for name in symbols], dtype=np.int64)[codes]
-    times, days = nanoseconds(held[TIMESTAMP]), nanoseconds(held[SESSION])
+    codes, symbols = pd.factorize(stored[SYMBOL].to_numpy())
+    stored_owner = np.array([place[str(name)] for name in symbols], dtype=np.int64)[codes]
+    times, days = nanoseconds(stored[TIMESTAMP]), nanoseconds(stored[SESSION])
     first = np.full(len(names), np.iinfo(np.int64).max)
     np.minimum.at(first, owner, series.days)
-    before = days < first[held_owner]
-    numbers = held[[*OHLCV, *ACTIONS]].to_numpy(dtype=np.float64)[before]
-    owner = np.concatenate([held_owner[before], owner])
+    before = days < first[stored_owner]
+    numbers = stored[[*OHLCV, *ACTIONS]].to_numpy(dtype=np.float64)[before]
+    owner = np.concatenate([stored_owner[before], owner])
     sort = np.lexsort((np.concatenate([times[before], bars.times[order]]), owner))
     joined = Series(
         owner[sort],

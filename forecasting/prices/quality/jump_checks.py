@@ -208,7 +208,7 @@ def _named(
     split = float(series.numbers[row, 6])
     opened, before = float(series.numbers[row, 0]), float(series.numbers[row - 1, 3])
     symbol = names[int(series.owner[row])]
-    words: dict[str, object] = {
+    details: dict[str, object] = {
         "session": date_text(series.days[row]),
         "factor": f"{opened / before:.4g}",
     }
@@ -216,11 +216,11 @@ def _named(
     if split != 1:
         recorded = abs(np.log(split))
         if abs(abs(size) - recorded) <= max(near, 0.15 * recorded):
-            return fault_count("doubled_split", symbol, 1, ratio=f"{split:g}:1", **words)
+            return fault_count("doubled_split", symbol, 1, ratio=f"{split:g}:1", **details)
     if min(abs(abs(size) - np.log(unit)) for unit in _UNITS) <= 2 * _NEAR:
-        return fault_count("unit_jump", symbol, 1, **words)
+        return fault_count("unit_jump", symbol, 1, **details)
     if heavy:
-        return fault_count("news_jump", symbol, 1, **words)
+        return fault_count("news_jump", symbol, 1, **details)
     ratio, distance = min(
         ((name, abs(abs(size) - np.log(value))) for name, value in _RATIOS.items()),
         key=lambda named: named[1],
@@ -228,5 +228,5 @@ def _named(
     paused = series.days[row] - series.days[row - 1] > ENDED_DAYS * DAY
     if distance <= near and not paused:
         ratio = ratio if size < 0 else ":".join(reversed(ratio.split(":")))
-        return fault_count("missed_split", symbol, 1, ratio=ratio, **words)
-    return fault_count("level_shift", symbol, 1, **words)
+        return fault_count("missed_split", symbol, 1, ratio=ratio, **details)
+    return fault_count("level_shift", symbol, 1, **details)

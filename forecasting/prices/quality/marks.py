@@ -47,11 +47,11 @@ class FaultMarks:
 
     Attributes:
         codes: 0 while a bar is sound, else the fault's place in `NAMES` + 1 [n].
-        words: words for a row's fault that the bar alone does not show.
+        details: words for a row's fault that the bar alone does not show.
     """
 
     codes: NDArray[np.int16]
-    words: dict[int, dict[str, object]] = field(default_factory=dict)
+    details: dict[int, dict[str, object]] = field(default_factory=dict)
 
     @property
     def sound(self) -> Mask:
@@ -73,7 +73,7 @@ def quarantine(marks: FaultMarks, bars: RawBars, raw: pd.DataFrame, now: datetim
     found = bars.frame.take(rows).reset_index(drop=True)
     faults = [marks.name(row) for row in rows.tolist()]
     details = [
-        _detail(fault, raw, row, now, marks.words.get(row, {}))
+        _detail(fault, raw, row, now, marks.details.get(row, {}))
         for fault, row in zip(faults, rows.tolist(), strict=True)
     ]
     found["fault"] = pd.Series(faults, dtype=object)
@@ -83,7 +83,7 @@ def quarantine(marks: FaultMarks, bars: RawBars, raw: pd.DataFrame, now: datetim
 
 
 def _detail(
-    fault: str, raw: pd.DataFrame, row: int, now: datetime, words: dict[str, object]
+    fault: str, raw: pd.DataFrame, row: int, now: datetime, details: dict[str, object]
 ) -> str:
     """What was found in one bar, in words."""
     bar = raw.iloc[row]
@@ -107,8 +107,8 @@ def _detail(
             close=bar[TIMESTAMP],
             expected=expected,
         )
-    if words:
-        return message.format(**words)
+    if details:
+        return message.format(**details)
     return message.format(
         the_bar=", ".join(f"{name} {bar[name]}" for name in shown if name not in (SYMBOL, SESSION))
     )

@@ -4,6 +4,7 @@ import pytest
 
 from bellwether import bootstrap
 from forecasting.errors import Unavailable
+from forecasting.settings import Settings
 
 
 @pytest.fixture(autouse=True)
@@ -38,3 +39,14 @@ def test_another_error_is_not_waited_for():
 
     with pytest.raises(ValueError, match="not an address"):
         bootstrap._retried(broken, 60.0, "the database")
+
+
+def test_on_a_laptop_the_lake_and_the_log_are_made_once_and_nothing_else(tmp_path, capsys):
+    settings = Settings(state_dir=tmp_path)
+    for word in ("was made", "is ready"):
+        bootstrap.prepare(settings, mlflow_url="", wait_seconds=5.0)
+        lake, database, log = capsys.readouterr().out.splitlines()
+        assert lake.endswith(word)
+        assert database == "✓ The database of the prediction log is ready"
+        assert log == "✓ The prediction log with its promotions and approvals is ready"
+    assert list(tmp_path.glob("*.sqlite")) != []

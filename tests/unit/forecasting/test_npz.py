@@ -9,11 +9,11 @@ import pytest
 from forecasting.npz import (
     load_npy,
     load_npz,
-    load_with_words,
+    load_with_metadata,
     npy_bytes,
     npz_bytes,
     read_arrays,
-    save_with_words,
+    save_with_metadata,
     unpacked_size,
     write_arrays,
 )
@@ -109,14 +109,14 @@ def test_damaged_or_missing_arrays_are_value_errors():
 
 def test_words_stand_beside_the_arrays_and_a_draft_is_never_left(tmp_path):
     path = tmp_path / "table.npz"
-    save_with_words(path, ARRAYS, {"names": ["a", "b"]})
-    arrays, words = load_with_words(path, ARRAYS)
-    assert words == {"names": ["a", "b"]}
+    save_with_metadata(path, ARRAYS, {"names": ["a", "b"]})
+    arrays, metadata = load_with_metadata(path, ARRAYS)
+    assert metadata == {"names": ["a", "b"]}
     assert list(arrays) == list(ARRAYS)
     np.testing.assert_array_equal(arrays["times"], ARRAYS["times"])
     assert [entry.name for entry in tmp_path.iterdir()] == ["table.npz"]
     with pytest.raises(FileNotFoundError):
-        load_with_words(tmp_path / "none.npz", ARRAYS)
+        load_with_metadata(tmp_path / "none.npz", ARRAYS)
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(ValueError, match=r".+"):
-        load_with_words(path, ARRAYS)
+        load_with_metadata(path, ARRAYS)

@@ -26,11 +26,27 @@ def test_a_metric_is_named_by_the_conventions(metric):
 def test_the_names_that_dashboards_and_alerts_read_stay():
     names = {metric.name.removeprefix("bellwether_") for metric in ALL}
     assert names == {
-        *("requests_total", "request_duration_seconds", "predictions_total", "signals_total"),
+        *(
+            "requests_total",
+            "shadow_requests_total",
+            "refusals_total",
+            "refused_symbols_total",
+            "request_duration_seconds",
+            "shadow_request_duration_seconds",
+            "predictions_total",
+            "signals_total",
+        ),
         *("feature_age_seconds", "last_price_timestamp_seconds", "bars_held", "model_info"),
         *("stale_answers_total", "reloads_total", "prediction_log_rows_total"),
         *("drift_share", "drift_detected", "drift_score", "drift_threshold", "retraining_due"),
+        *("quality_evidence", "quality_evidence_limit", "quality_degraded"),
         *("realised_pinball_loss", "realised_skill", "realised_coverage", "matured_forecasts"),
         *("job_last_success_timestamp_seconds", "quarantined_bars", "prices_fallback"),
-        *("provider_disagreement_share", "provider_differing_actions", "route_weight"),
+        *(
+            "provider_disagreement_share",
+            "provider_differing_actions",
+            "route_weight",
+            "route_rule",
+        ),
+        *("symbols_differing", "feature_specifications"),
     }

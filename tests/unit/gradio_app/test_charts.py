@@ -69,3 +69,12 @@ def test_versions_differ_by_dash_as_well_as_by_colour():
     first, second = charts.error_chart(shown).data
     assert first.line.dash != second.line.dash
     assert first.line.color != second.line.color
+
+
+def test_versions_are_told_apart_by_colour_and_dash_in_a_comparison():
+    said = [forecast(3, model_version=str(n)) for n in range(3)]
+    figure = charts.comparison_chart(history(), said)
+    medians = {line.name: line.line for line in figure.data if line.line.width == 2.2}
+    assert set(medians) == {"v0", "v1", "v2"}
+    assert len({(line.color, line.dash) for line in medians.values()}) == 3
+    assert charts.comparison_chart(None, said).layout.xaxis.range[0] == said[0].as_of

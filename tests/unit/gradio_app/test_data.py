@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from forecasting.adapters.registry.reader import ModelVersion
+from forecasting.adapters.registry.records import ModelVersion
 from forecasting.errors import (
     InvalidSettings,
     NotReady,
@@ -15,6 +15,7 @@ from forecasting.errors import (
     UnknownSymbol,
 )
 from forecasting.evaluation.promotion_outcome import PromotionOutcome
+from forecasting.features.spec import FeatureSpec
 from forecasting.settings import Settings
 from gradio_app.data import PageData, split_adjusted
 from gradio_app.status import DataSource
@@ -22,6 +23,7 @@ from tests.unit.gradio_app.page_records import AS_OF, forecast
 
 DEFAULT = {"kind": "random_walk", "verdict": "default", "kfp_run_id": "run-1", "dataset": "usual"}
 REFUSED = {"kind": "ridge", "verdict": "refuse", "verdict_reason": "p 0.7", "kfp_run_id": "run-1"}
+SPEC = FeatureSpec(symbols=("A", "B"))
 
 
 class Registry:
@@ -44,6 +46,11 @@ class Registry:
 
     def run(self, _):
         return None
+
+    def specification(self, _):
+        if self.error:
+            raise self.error
+        return SPEC
 
 
 class Client:
@@ -77,10 +84,10 @@ class Lake:
     def __init__(self):
         self.reads = 0
 
-    def served_id(self, dataset):
-        return "9f" if dataset == "usual" else None
+    def served_id(self, dataset, specification):
+        return "9f" if (dataset, specification) == ("usual", SPEC.digest) else None
 
-    def served_features(self, _):
+    def served_features(self, *_):
         self.reads += 1
         return self.served
 

@@ -2,7 +2,9 @@
 
 from types import SimpleNamespace
 
+import gradio as gr
 import pytest
+from starlette.datastructures import Headers
 
 from forecasting.errors import (
     NotReady,
@@ -11,6 +13,8 @@ from forecasting.errors import (
     Unavailable,
     UnknownSymbol,
 )
+from gradio_app import formatting
+from gradio_app.access import Access, Role
 from gradio_app.handlers import Page, scored_horizon
 from gradio_app.retraining import Training
 from gradio_app.status import Status
@@ -61,8 +65,24 @@ class Data:
         return answer
 
 
+ACCESS = Access(
+    "page",
+    Role.NOBODY,
+    "x-user",
+    {
+        Role.READER: frozenset({"*"}),
+        Role.TRAINER: frozenset({"tom"}),
+        Role.OPERATOR: frozenset({"olga"}),
+    },
+)
+
+
 def page(retraining=None, **answers):
-    return Page(Data(**answers), retraining, "make it so")
+    return Page(Data(**answers), retraining, ACCESS, "make it so")
+
+
+def asked_by(name):
+    return gr.Request(headers=Headers({"x-user": name} if name else {}))
 
 
 def opened(shown, **query):
@@ -95,17 +115,30 @@ def test_a_page_without_servers_opens_with_the_champion_to_choose():
 
 
 def test_a_server_that_comes_back_is_asked_for_the_forecast_again():
-    _, ready, revived, fill = page().watch(False, 4, None)
+    _, ready, revived, fill, old = page().watch(False, 4, None, "yesterday")
     assert (ready, revived, fill["value"]) == (True, 5, "AAPL")
-    assert page().watch(True, 4, "AAPL")[2] != 5
+    assert "yesterday" not in str(old)
+    assert page().watch(True, 4, "AAPL", "")[2] != 5
+
+
+def test_while_a_server_is_away_the_header_says_so_and_the_forecast_is_called_old():
+    shown = page(status=Status(False, "the model server does not answer"))
+    header, ready, *_, old = shown.watch(True, 4, "AAPL", "yesterday")
+    assert "Not serving" in header
+    assert not ready
+    assert "This forecast was made at yesterday" in text_of(old["value"])
+    assert shown.watch(True, 4, "AAPL", "")[-1]["visible"] is False
 
 
 # the forecast
 
 
-def test_a_forecast_fills_every_part_of_its_tab():
+def test_a_forecast_fills_every_part_of_its_tab(clock):
     shown = page()
-    banner, trouble, answer, legend, figure, panel, table = shown.forecast("AAPL", 3.0, "champion")
+    banner, trouble, answer, legend, figure, panel, table, old, asked_at = shown.forecast(
+        "AAPL", 3.0, "champion"
+    )
+    assert (old["visible"], asked_at) == (False, formatting.instant(clock.now))
     assert "Historical replay" in banner
     assert (trouble["visible"], answer["visible"]) == (False, True)
     assert "AAPL" in legend
@@ -113,6 +146,26 @@ def test_a_forecast_fills_every_part_of_its_tab():
     assert "(challenger)" in panel
     assert table.count("<tr>") == 4
     assert ("forecast", "AAPL", 3, "") in shown.data.asked
+
+
+@pytest.mark.parametrize("error", [ServerUnavailable("gone"), NotReady("no bundle yet")])
+def test_while_nobody_answers_the_last_forecast_stays_and_is_called_old(error):
+    banner, trouble, *kept, old, asked_at = page(forecast=error).forecast(
+        "A", 3, "champion", "yesterday"
+    )
+    assert "This forecast was made at yesterday" in text_of(old["value"])
+    assert "goes on by itself" in trouble["value"]
+    assert all(part == gr.skip() for part in (banner, *kept))
+    assert asked_at == "yesterday"
+    nothing_yet = page(forecast=error).forecast("A", 3, "champion")
+    assert (nothing_yet[2]["visible"], nothing_yet[-1]) == (False, "")
+
+
+def test_a_question_that_has_no_answer_leaves_no_other_forecast_standing():
+    _, _, answer, *_, asked_at = page(forecast=UnknownSymbol("no such symbol")).forecast(
+        "TSLA", 3, "champion", "yesterday"
+    )
+    assert (answer["visible"], asked_at) == (False, "")
 
 
 def test_the_challenger_is_asked_for_by_its_version():
@@ -196,15 +249,15 @@ def test_the_drawn_horizon_is_the_due_one_nearest_to_a_week():
 class Retraining:
     """Something that trains, as a test says."""
 
-    sources = ("sample",)
+    sources = ("sample", "yahoo")
 
     def __init__(self, state="running", error=None):
         self.state, self.error, self.started = state, error, []
 
-    def start(self, symbols, source):
+    def start(self, symbols, source, who):
         if self.error:
             raise self.error
-        self.started.append((symbols, source))
+        self.started.append((symbols, source, who))
 
     def current(self):
         return Training(self.state, "sample", (), AS_OF, 3.0, ("fetching",))
@@ -212,8 +265,8 @@ class Retraining:
 
 def test_a_running_training_is_looked_at_again_and_another_cannot_start():
     retraining = Retraining()
-    view, button, timer = page(retraining).start_training("AAPL; MSFT", "sample")
-    assert retraining.started == [(["AAPL", " MSFT"], "sample")]
+    view, button, timer = page(retraining).start_training("AAPL; MSFT", "sample", asked_by("olga"))
+    assert retraining.started == [(["AAPL", " MSFT"], "sample", "olga")]
     assert "Running for" in view
     assert (button["interactive"], timer["active"]) == (False, True)
 
@@ -226,8 +279,34 @@ def test_after_a_training_the_registry_is_asked_anew():
 
 
 def test_a_training_that_cannot_start_says_so_above_the_last_one():
-    view, *_ = page(Retraining(error=Unavailable("only one may run"))).start_training("", "sample")
+    shown = page(Retraining(error=Unavailable("only one may run")))
+    view, *_ = shown.start_training("", "sample", asked_by("tom"))
     assert view.index("Only one may run") < view.index("Running for")
+
+
+@pytest.mark.parametrize(
+    ("name", "symbols", "source", "starts"),
+    [("", "", "sample", False), ("rita", "", "sample", False),
+     ("tom", "", "sample", True), ("tom", " , ;", "sample", True),
+     ("tom", "AAPL", "sample", False), ("tom", "", "yahoo", False),
+     ("olga", "AAPL", "yahoo", True)],
+)  # fmt: skip
+def test_who_may_start_which_training_whatever_the_page_shows_him(name, symbols, source, starts):
+    retraining = Retraining()
+    view, *_ = page(retraining).start_training(symbols, source, asked_by(name))
+    assert [who for *_, who in retraining.started] == ([name] if starts else [])
+    assert ("You may not do this here" in view) is not starts
+
+
+@pytest.mark.parametrize(
+    ("name", "starts", "chooses"),
+    [("", False, False), ("rita", False, False), ("tom", True, False), ("olga", True, True)],
+)
+def test_everybody_is_shown_what_he_may_do(name, starts, chooses):
+    row, source, symbols, why_not = page(Retraining()).offer(asked_by(name))
+    assert row["visible"] is starts
+    assert source["visible"] is symbols["visible"] is chooses
+    assert ("start no trainings" in why_not) is not starts
 
 
 def test_a_page_that_does_not_train_says_what_does():

@@ -1,6 +1,6 @@
 """A version as the page shows it."""
 
-from forecasting.adapters.registry.reader import ModelVersion, RunRecord
+from forecasting.adapters.registry.records import ModelVersion, RunRecord
 from gradio_app.model_card import card_of, trained_on
 
 

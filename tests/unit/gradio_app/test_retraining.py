@@ -42,7 +42,7 @@ def test_the_exit_code_of_a_training_says_what_came_of_it(tmp_path, status, stat
         tmp_path, command(f"print('said'); raise SystemExit({status})")
     )
     assert retraining.current() is None
-    retraining.start(["AAPL"], "synthetic")
+    retraining.start(["AAPL"], "synthetic", "ann")
     ended = run_to_end(retraining)
     assert ended.state == state
     assert ended.lines == ("said",)
@@ -50,13 +50,21 @@ def test_the_exit_code_of_a_training_says_what_came_of_it(tmp_path, status, stat
 
 def test_a_training_is_started_with_the_chosen_source_and_symbols(tmp_path):
     retraining = SubprocessRetraining(tmp_path, command("import sys; print(*sys.argv[1:])"))
-    retraining.start([" AAPL", "BTC-USD", "AAPL", ""], "yahoo")
+    retraining.start([" AAPL", "BTC-USD", "AAPL", ""], "yahoo", "ann")
     (line,) = run_to_end(retraining).lines
     assert line.split() == [
+        "--who=ann",
         "--source=yahoo",
         f"--outcome-file={tmp_path}/outcome.json",
         "--symbols=AAPL,BTC-USD",
     ]
+
+
+def test_a_training_like_the_champions_names_no_source(tmp_path):
+    retraining = SubprocessRetraining(tmp_path, command("import sys; print(*sys.argv[1:])"))
+    retraining.start([], retraining.sources[0], "ann")
+    (line,) = run_to_end(retraining).lines
+    assert line.split() == ["--who=ann", f"--outcome-file={tmp_path}/outcome.json"]
 
 
 def test_only_one_training_runs_at_a_time_even_for_two_pages(tmp_path):
@@ -64,13 +72,13 @@ def test_only_one_training_runs_at_a_time_even_for_two_pages(tmp_path):
     wait = f"import os,time\nwhile not os.path.exists({str(go)!r}): time.sleep(0.01)"
     first = SubprocessRetraining(tmp_path, command(wait))
     second = SubprocessRetraining(tmp_path, command("pass"))
-    first.start([], "synthetic")
+    first.start([], "synthetic", "ann")
     for rival in (first, second):
         with pytest.raises(Unavailable, match="only one training may run"):
-            rival.start([], "synthetic")
+            rival.start([], "synthetic", "ann")
     go.touch()
     run_to_end(first)
-    second.start([], "synthetic")
+    second.start([], "synthetic", "ann")
     assert run_to_end(second).state == "promoted"
 
 
@@ -88,14 +96,14 @@ def test_real_tickers_pass_and_too_many_do_not():
 
 def test_a_training_from_an_unknown_source_is_refused(tmp_path):
     with pytest.raises(InvalidInput, match="known price source"):
-        SubprocessRetraining(tmp_path).start([], "files")
+        SubprocessRetraining(tmp_path).start([], "files", "ann")
 
 
 def test_a_command_that_does_not_exist_leaves_no_lock_behind(tmp_path):
     with pytest.raises(Unavailable, match="training command must start"):
-        SubprocessRetraining(tmp_path, (str(tmp_path / "none"),)).start([], "synthetic")
+        SubprocessRetraining(tmp_path, (str(tmp_path / "none"),)).start([], "synthetic", "ann")
     again = SubprocessRetraining(tmp_path, command("pass"))
-    again.start([], "synthetic")
+    again.start([], "synthetic", "ann")
     assert run_to_end(again).state == "promoted"
 
 
@@ -113,7 +121,7 @@ def test_the_page_says_why_whatever_the_terminal_says(tmp_path, terminal):
     REFUSED.write(tmp_path / "left.json")
     text = (tmp_path / "left.json").read_text()
     retraining = SubprocessRetraining(tmp_path, trains(text, terminal))
-    retraining.start([], "synthetic")
+    retraining.start([], "synthetic", "ann")
     ended = run_to_end(retraining)
     assert ended.outcome == REFUSED
     shown = text_of(training_state(ended))
@@ -123,7 +131,7 @@ def test_the_page_says_why_whatever_the_terminal_says(tmp_path, terminal):
 @pytest.mark.parametrize("text", [None, "", "{}", '{"outcome": "won"}', "[1]", "\x00"])
 def test_an_outcome_that_is_missing_or_damaged_leaves_the_state_and_says_so(tmp_path, text):
     retraining = SubprocessRetraining(tmp_path, trains(text, "Nothing was promoted:\n · p = 0.71"))
-    retraining.start([], "synthetic")
+    retraining.start([], "synthetic", "ann")
     ended = run_to_end(retraining)
     assert (ended.state, ended.outcome) == ("refused", None)
     shown = text_of(training_state(ended))
@@ -135,5 +143,5 @@ def test_an_outcome_that_is_missing_or_damaged_leaves_the_state_and_says_so(tmp_
 def test_the_outcome_of_the_training_before_is_never_shown(tmp_path):
     retraining = SubprocessRetraining(tmp_path, command("pass"))
     REFUSED.write(retraining.outcome_file)
-    retraining.start([], "synthetic")
+    retraining.start([], "synthetic", "ann")
     assert run_to_end(retraining).outcome is None

@@ -8,6 +8,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from forecasting.errors import RegistryUnavailable, UnknownVersion
+from forecasting.settings import Settings
+from gradio_app.access import Access
 from gradio_app.routes import REPORT_POLICY, build_server, without_prefix
 
 
@@ -48,7 +50,7 @@ def server():
     async def build():  # in an event loop: gradio opens one of its own elsewhere
         with gr.Blocks() as blocks:
             gr.HTML("the page")
-        return build_server(data, blocks)
+        return build_server(data, blocks, Access.of(Settings()))
 
     return TestClient(asyncio.run(build()), raise_server_exceptions=False)
 

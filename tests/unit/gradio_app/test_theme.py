@@ -26,3 +26,9 @@ def test_every_colour_the_theme_names_is_defined_by_the_style_sheet():
 
 def test_the_icon_is_an_svg():
     assert "<svg" in theme.ICON.read_text()
+
+
+def test_the_page_watches_its_own_server_under_the_prefix_it_is_reached_by():
+    assert 'fetch("/live"' in theme.head()
+    assert 'fetch("/demo/live"' in theme.head("/demo")
+    assert theme.head("</script>").count("</script>") == theme.head().count("</script>")

@@ -7,11 +7,15 @@ import shutil
 
 import pytest
 
+from forecasting.adapters.lake.lake import Lake
 from forecasting.errors import NotReady
+from forecasting.features.spec import FeatureSpec
 from forecasting.settings import Settings
 from serving.loader import Loader
 from serving.state import ServingState
-from tests.served_models import make_features, publish
+from tests.served_models import DATASET, SPEC, make_features, publish
+
+OTHER = FeatureSpec(symbols=("MSFT",))
 
 
 @pytest.fixture
@@ -69,6 +73,46 @@ def test_a_lake_that_is_gone_leaves_what_was_served(loader, folder):
     shutil.rmtree(folder / "lake")
     assert loader.next_state(state) is state
     assert loader.reports[-1] == ("features", "failed")
+
+
+def test_features_of_another_specification_take_nothing_away(loader, folder):
+    state = loader.next_state(ServingState())
+    publish(folder / "lake", make_features(spec=OTHER, snapshot_id="6" * 16))
+    assert loader.next_state(state) is state
+    fresh_pod = Loader(loader.settings, lambda *_: None)
+    fresh = fresh_pod.next_state(ServingState())
+    fresh_pod.close()
+    assert fresh.find().parameters["snapshot"] == "5" * 16
+
+
+def test_a_pointer_of_before_is_followed_while_its_features_fit(loader, folder):
+    lake = Lake(str(folder / "lake"))
+    lake.point_servers_of_before(DATASET, SPEC.digest)
+    lake.remove_specification(DATASET, SPEC.digest)
+    state = loader.next_state(ServingState())
+    assert state.find().fitted()
+    publish(folder / "lake", make_features(spec=OTHER, snapshot_id="6" * 16))
+    lake.point_servers_of_before(DATASET, OTHER.digest)
+    assert loader.next_state(state).find() is state.find()
+
+
+def test_a_version_without_features_says_which_it_needs_and_what_makes_them(folder, loader):
+    said = []
+    lake = Lake(str(folder / "lake"))
+    publish(folder / "lake", make_features(spec=OTHER))
+    lake.point_servers_of_before(DATASET, OTHER.digest)
+    lake.remove_specification(DATASET, SPEC.digest)
+    fresh_pod = Loader(loader.settings, lambda *what: said.append(what))
+    state = fresh_pod.next_state(ServingState())
+    assert state.find().problem
+    for _ in range(3):
+        assert fresh_pod.next_state(state) is state
+    fresh_pod.close()
+    (told,) = [sentence for what, _, sentence in said if what == "features" and sentence]
+    assert f"none of {SPEC.digest}; those of before are of {OTHER.digest}" in told
+    assert "bellwether refresh" in told
+    with pytest.raises(NotReady, match=f"no features of specification {SPEC.digest}"):
+        state.find().fitted()
 
 
 def test_a_bundle_with_another_digest_is_not_served(folder):

@@ -46,11 +46,14 @@ def test_a_version_needs_features_of_its_own_specification(served, version):
     assert version.fitted() == (served.bundle, served.features)
     assert version.parameters["model_kind"] == "random_walk"
     without = Version.of("1", "", "d", served.bundle, None)
-    with pytest.raises(NotReady, match="no features of data set 'd' yet"):
+    with pytest.raises(
+        NotReady,
+        match=f"no features of specification {served.bundle.spec.digest} of data set 'd' yet",
+    ):
         without.fitted()
     table = replace(served.features.served, spec_digest="x")
     other = Version.of("1", "", "d", served.bundle, replace(served.features, served=table))
-    with pytest.raises(NotReady, match="of specification x, the bundle needs"):
+    with pytest.raises(NotReady, match="features of x do not fit specification"):
         other.fitted()
 
 

@@ -66,6 +66,12 @@ def test_a_refusal_is_counted_with_its_status(telemetry, registry):
     assert counted(registry, prometheus_metrics.STALE_ANSWERS, "refused") == 1
 
 
+def test_who_is_turned_away_is_counted_by_reason(telemetry, registry):
+    telemetry.turned_away("too_slow")
+    telemetry.turned_away("too_slow")
+    assert counted(registry, prometheus_metrics.REFUSALS, "too_slow") == 2
+
+
 def test_the_gauges_follow_what_is_served(telemetry, registry, served, version):
     telemetry.show(ServingState({"1": version}, "1", ""))
     info = prometheus_metrics.MODEL_INFO

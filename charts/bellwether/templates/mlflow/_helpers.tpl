@@ -11,11 +11,13 @@
 {{- join "," (concat $hosts .Values.mlflow.extraAllowedHosts) -}}
 {{- end -}}
 
+{{/* (dict "root" $ "account" "mlflow"): which account of the object store and of the database. */}}
 {{- define "bellwether.mlflow.env" -}}
 {{- include "bellwether.env.objectStore" . }}
+{{- with .root }}
 - name: MLFLOW_S3_ENDPOINT_URL
   value: {{ .Values.objectStore.endpoint }}
-{{ include "bellwether.env.database" . }}
+{{ include "bellwether.env.login" $ }}
 - name: MLFLOW_BACKEND_STORE_URI
   value: {{ include "bellwether.database.url" (dict "root" . "name" .Values.database.registryName) }}
 - name: MLFLOW_SERVER_ENABLE_JOB_EXECUTION
@@ -24,4 +26,5 @@
   value: "true"
 - name: PYTHONUNBUFFERED
   value: "1"
+{{- end }}
 {{- end -}}

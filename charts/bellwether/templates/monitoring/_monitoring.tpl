@@ -6,6 +6,7 @@
 {{- $domain := printf "%s%s" $root.Values.gateway.domain (include "bellwether.publicPort" $root) -}}
 {{- $facts := dict
   "namespace" $root.Release.Namespace
+  "route" (printf "%s-forecast" (include "bellwether.fullname" $root))
   "podJob" (printf "%s/%s" $root.Release.Namespace (include "bellwether.monitoring.podMonitor" $root))
   "runbooks" ($root.Values.monitoring.runbookBase | default "/d/bellwether-runbooks")
   "page" ($links.page | default (printf "http://%s" $domain))
@@ -47,4 +48,10 @@ the N-th of them.
 
 {{- define "bellwether.monitoring.podMonitor" -}}
 {{- include "bellwether.fullname" . }}-models
+{{- end -}}
+
+{{/* "true" when the alerts have a receiver. */}}
+{{- define "bellwether.monitoring.receives" -}}
+{{- $receivers := .Values.monitoring.receivers -}}
+{{- if or $receivers.email.to $receivers.slack.existingSecret $receivers.webhook.existingSecret }}true{{ end -}}
 {{- end -}}

@@ -11,12 +11,11 @@ matchLabels:
 
 {{/* Components of this release, which depend on the engine, as JSON. */}}
 {{- define "bellwether.network.components" -}}
-{{- $components := list "page" "mlflow" "model" "drift" "test" -}}
+{{- $components := list "page" "mlflow" "model" "rollout" "drift" "test" -}}
 {{- if eq .Values.training.engine "job" -}}
 {{- $components = concat $components (list "training" "refresh") -}}
 {{- else -}}
 {{- $components = append $components "submit" -}}
-{{- if .Values.training.rollout }}{{ $components = append $components "rollout" }}{{ end -}}
 {{- end -}}
 {{- toJson $components -}}
 {{- end -}}

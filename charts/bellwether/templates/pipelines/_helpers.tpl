@@ -42,7 +42,8 @@ labels:
   | replace "blank-settings" (include "bellwether.pipelines.settings" .root)
   | replace "blank-object-store" $names.objectStoreSecret
   | replace "blank-database" $names.databaseSecret
-  | replace "blank-providers" $names.providersSecret -}}
+  | replace "blank-providers" $names.providersSecret
+  | replace "blank-signing" $names.signingSecret -}}
 {{- end -}}
 
 {{/* The name of that version: `pipelines.contents.content_hash`. */}}
@@ -68,6 +69,7 @@ env:
   {{- with $values.providersSecret }}
   - {name: BELLWETHER_STEP_PROVIDERS, value: {{ . }}}
   {{- end }}
+  - {name: BELLWETHER_STEP_SIGNING, value: {{ $values.signingSecret }}}
   - {name: PYTHONUNBUFFERED, value: "1"}
 securityContext:
   {{- include "bellwether.container.security" .root | nindent 2 }}

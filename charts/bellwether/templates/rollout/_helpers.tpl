@@ -52,6 +52,21 @@ spec:
   minAvailable: {{ .Values.serving.podDisruptionBudget.minAvailable }}
 {{- end -}}
 
+{{/* Public keys as they are written everywhere, byte for byte alike; "" where signatures are not asked for. */}}
+{{- define "bellwether.signing.trustedKeys" -}}
+{{- with trim .Values.signing.trustedKeys }}{{ . }}{{ "\n" }}{{ end -}}
+{{- end -}}
+
+{{/* Whether a person has to approve a version, "true" or "false"; values of a release before have no such key. */}}
+{{- define "bellwether.rollout.approval" -}}
+{{- get (.Values.rollout.approval | default dict) "required" | default false -}}
+{{- end -}}
+
+{{/* Whether a job of its own checks for a new champion: Kubeflow Pipelines' trainings may not, and an approval comes later. */}}
+{{- define "bellwether.rollout.checks" -}}
+{{- if and .Values.training.rollout (or (eq .Values.training.engine "kfp") (eq (include "bellwether.rollout.approval" .) "true")) }}true{{ end -}}
+{{- end -}}
+
 {{- define "bellwether.rollout.json" -}}
 {{- $fullname := include "bellwether.fullname" . -}}
 {{- dict
@@ -60,12 +75,18 @@ spec:
   "model" .Values.model.name
   "artifactStore" (printf "s3://%s/mlflow" .Values.objectStore.bucket)
   "steps" .Values.rollout.steps
+  "approvalRequired" (eq (include "bellwether.rollout.approval" .) "true")
   "minutesPerStep" .Values.rollout.minutesPerStep
+  "keepVersions" .Values.rollout.keepVersions
+  "keepDays" .Values.rollout.keepDays
+  "training" (dict "symbols" .Values.training.symbols "dataset" (.Values.training.dataset | default (printf "%s-%s" .Values.training.source .Values.training.interval)))
   "prometheusUrl" .Values.rollout.prometheusUrl
   "pushgatewayUrl" .Values.pushgateway.url
   "servicePort" 80
   "grpcPort" 8081
   "registryService" (printf "%s-mlflow" $fullname)
   "registryPort" 5000
+  "ledgerUrl" (include "bellwether.database.logAddress" .)
+  "ledgerSecret" .Values.database.existingSecret
   | toPrettyJson -}}
 {{- end -}}

@@ -13,7 +13,13 @@ BELLWETHER_PUSHGATEWAY_URL: {{ .Values.pushgateway.url }}
 BELLWETHER_PAGE_HOST: 0.0.0.0
 BELLWETHER_PAGE_PORT: "7860"
 BELLWETHER_PAGE_ROOT_PATH: {{ .Values.page.rootPath | quote }}
+BELLWETHER_PAGE_LOGIN: {{ include "bellwether.login.page" . | quote }}
+BELLWETHER_PAGE_USER_HEADER: {{ include "bellwether.login.userHeader" . | quote }}
+BELLWETHER_PAGE_READERS: {{ join "," .Values.page.roles.readers | default "-" | quote }}
+BELLWETHER_PAGE_TRAINERS: {{ join "," .Values.page.roles.trainers | default "-" | quote }}
+BELLWETHER_PAGE_OPERATORS: {{ join "," .Values.page.roles.operators | default "-" | quote }}
 BELLWETHER_PAGE_TRAINS: {{ .Values.page.trains | quote }}
+BELLWETHER_PAGE_APPROVALS: {{ include "bellwether.rollout.approval" . | quote }}
 BELLWETHER_PIPELINES_URL: {{ include "bellwether.pipelines.url" . | quote }}
 BELLWETHER_PIPELINES_PUBLIC_URL: {{ eq .Values.training.engine "kfp" | ternary (include "bellwether.pipelines.publicUrl" .) "" | quote }}
 {{- include "bellwether.settings.free" . }}

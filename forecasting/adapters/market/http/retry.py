@@ -41,13 +41,18 @@ def with_retries(
         jitter: takes up to half of every delay away, so that clients do not come back together.
 
     Raises:
-        SourceUnavailable: the last failure, when no attempt or no time is left.
+        SourceUnavailable: the last failure, when no attempt or no time is left; the one before it
+            when the deadline cut the last attempt short, which says nothing of the provider.
     """
     chance = jitter or random.Random()  # noqa: S311 - jitter, not a secret
+    before: SourceUnavailable | None = None
     for attempt in range(1, attempts + 1):
         try:
             return call()
         except SourceUnavailable as failure:
+            if before is not None and clock() >= deadline:
+                raise before from failure
+            before = failure
             delay = _delay(failure, attempt) * (1 - chance.random() / 2)
             if isinstance(failure, RateLimited) and failure.retry_after is not None:
                 delay = failure.retry_after

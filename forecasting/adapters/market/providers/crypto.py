@@ -80,7 +80,7 @@ class CryptoSource:
                 f"{self.exchange} has candles of {', '.join(exchange.timeframes or {})}",
                 f"{interval!r} was asked for",
             )
-        _asked(exchange, partial(exchange.load_markets), "its markets", until)
+        _call_with_retries(exchange, partial(exchange.load_markets), "its markets", until)
         markets = [_market(exchange, symbol) for symbol in tickers]
         frames, notes = [], [f"Candles of {self.exchange} by ccxt, volume in the first currency."]
         for symbol, market in zip(tickers, markets, strict=True):
@@ -124,12 +124,12 @@ def _open(name: str, base_url: str, until: float, processes: int) -> Any:
         raise InvalidSettings(
             "exchange is one that ccxt knows", f"{name!r} was given", f"Perhaps {near}"
         )
-    theirs: Any = getattr(ccxt, name)
+    exchange_class: Any = getattr(ccxt, name)
 
-    class Listening(theirs):  # type: ignore[misc]
+    class ObservedExchange(exchange_class):  # type: ignore[misc]
         """An exchange that hears every answer before ccxt makes something of it."""
 
-        heard_at: datetime | None = None
+        answered_at: datetime | None = None
 
         def throttle(self, cost: float | None = None) -> None:
             weight = 1.0 if cost is None else float(cost)
@@ -141,7 +141,7 @@ def _open(name: str, base_url: str, until: float, processes: int) -> Any:
         ) -> str:
             del reason, method
             lower = {str(key).lower(): str(value) for key, value in headers.items()}
-            self.heard_at = _date_of(lower)
+            self.answered_at = _date_of(lower)
             about = urlsplit(url).path
             try:
                 data_of(Reply(name, about, code, lower, body.encode()))
@@ -160,7 +160,7 @@ def _open(name: str, base_url: str, until: float, processes: int) -> Any:
                 )
             return candle
 
-    exchange = Listening(
+    exchange = ObservedExchange(
         {
             "enableRateLimit": True,
             "options": {"defaultType": "spot", "fetchMarkets": {"types": ["spot"]}},
@@ -185,11 +185,11 @@ def _redirected(address: Any, base_url: str) -> Any:
     """An address of ccxt, or a tree of them, with another host in front of each path."""
     if isinstance(address, dict):
         return {name: _redirected(part, base_url) for name, part in address.items()}
-    ours, theirs = urlsplit(base_url), urlsplit(str(address))
-    return urlunsplit((ours.scheme, ours.netloc, ours.path + theirs.path, theirs.query, ""))
+    base, original = urlsplit(base_url), urlsplit(str(address))
+    return urlunsplit((base.scheme, base.netloc, base.path + original.path, original.query, ""))
 
 
-def _asked(exchange: Any, call: Any, about: str, until: float) -> Any:
+def _call_with_retries(exchange: Any, call: Any, about: str, until: float) -> Any:
     """What a call of ccxt gives, tried again; its errors and its stumbles as ours."""
     import ccxt
 
@@ -268,9 +268,9 @@ def _candles(
         after = datetime(end.year, end.month, end.day, tzinfo=UTC) + timedelta(days=1)
         last = min(last, int(after.timestamp() * 1_000) - 1)
     size = int(exchange.feature_value(market, "fetchOHLCV", "limit") or PAGE)
-    found: dict[tuple[float | None, ...], None] = {}
+    candles: dict[tuple[float | None, ...], None] = {}
     while since <= last:
-        page = _asked(
+        page = _call_with_retries(
             exchange,
             partial(exchange.fetch_ohlcv, market, interval, since, size),
             f"{market} from {datetime.fromtimestamp(since / 1_000, UTC):%Y-%m-%d %H:%M}",
@@ -278,9 +278,9 @@ def _candles(
         )
         times = [candle[0] for candle in page]
         newest = max(times, default=0)
-        found |= dict.fromkeys(tuple(candle[:6]) for candle in page if candle[0] <= last)
+        candles |= dict.fromkeys(tuple(candle[:6]) for candle in page if candle[0] <= last)
         since = newest + step if newest >= since else since + size * step
-    return sorted((list(candle) for candle in found), key=lambda candle: candle[0] or 0)
+    return sorted((list(candle) for candle in candles), key=lambda candle: candle[0] or 0)
 
 
 def _bars(
@@ -315,7 +315,7 @@ def _bars(
         closes = session_closes(symbol, sessions)
     else:
         closes, sessions = bar_closes(symbol, starts, interval)
-    now = min(filter(None, (utc_now(), exchange.heard_at)))
+    now = min(filter(None, (utc_now(), exchange.answered_at)))
     bars = pd.DataFrame(
         {
             "symbol": np.full(len(table), symbol, dtype=object),

@@ -67,7 +67,7 @@ class FilesSource:
         import pandas as pd
 
         check_interval(self.name, interval)
-        files = _found(self.paths)
+        files = _matching_files(self.paths)
         frames = [self._read(file, interval) for file in files]
         bars = pd.concat(frames, ignore_index=True)
         there = set(bars["symbol"].dropna())
@@ -164,7 +164,7 @@ class FilesSource:
         return zoned
 
 
-def _found(paths: Sequence[str | Path]) -> list[Path]:
+def _matching_files(paths: Sequence[str | Path]) -> list[Path]:
     files: list[Path] = []
     for path in paths:
         place = Path(path).expanduser()

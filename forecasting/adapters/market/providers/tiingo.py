@@ -147,14 +147,14 @@ def _history(
     """Final bars of one symbol, and what there is to say about them."""
     import pandas as pd
 
-    asked = {"startDate": str(start or EARLIEST), "format": "json", "resampleFreq": "daily"}
+    parameters = {"startDate": str(start or EARLIEST), "format": "json", "resampleFreq": "daily"}
     if end:
-        asked["endDate"] = str(end)
+        parameters["endDate"] = str(end)
     status, rows = web.ask(
         f"/tiingo/daily/{quote(symbol, safe='')}/prices",
         about=symbol,
         budget=budget,
-        params=asked,
+        params=parameters,
     )
     _refuse_status(symbol, status, rows)
     bars = within(_bars(symbol, rows), start, end)
@@ -195,21 +195,21 @@ def _last_date(web: Web, budget: Budget, symbol: str) -> str:
 def _refuse_status(symbol: str, status: int, content: Any) -> None:
     if status == 200:
         return
-    said = content.get("detail", content) if isinstance(content, dict) else content
+    message = content.get("detail", content) if isinstance(content, dict) else content
     if status == 404:
         raise UnknownSymbol(
             FAULTS["unknown_symbol"].rule,
-            f"{symbol}, and Tiingo says {said!r} (unknown_symbol)",
+            f"{symbol}, and Tiingo says {message!r} (unknown_symbol)",
             "Check its spelling on tiingo.com; share classes have a dash: BRK-B",
         )
     if status in {401, 403}:
         raise InvalidSettings(
             "Tiingo must accept the token",
-            f"it says {said!r}, HTTP {status}",
+            f"it says {message!r}, HTTP {status}",
             "Check BELLWETHER_TIINGO_TOKEN and what the account's plan allows",
         )
     raise SourceUnavailable(
-        "Tiingo must answer with prices", f"{symbol}: {said!r}, HTTP {status}", LATER
+        "Tiingo must answer with prices", f"{symbol}: {message!r}, HTTP {status}", LATER
     )
 
 
@@ -235,10 +235,10 @@ def _bars(symbol: str, rows: Any) -> "pd.DataFrame":
         ) from error
     sessions = pd.DatetimeIndex(dates).as_unit("ns")
     numbers = {
-        ours: pd.to_numeric(
-            pd.Series([row[theirs] for row in rows], dtype=object), errors="coerce"
+        column: pd.to_numeric(
+            pd.Series([row[field] for row in rows], dtype=object), errors="coerce"
         ).to_numpy(dtype=np.float64)
-        for ours, theirs in FIELDS.items()
+        for column, field in FIELDS.items()
     }
     return pd.DataFrame(
         {

@@ -193,8 +193,8 @@ class _Asking:
         self, instrument: Instrument, since: datetime, until: datetime, interval: str
     ) -> list[dict[str, Any]]:
         """Candles of all windows, in order; those on the edge of two windows come once."""
-        theirs, longest = INTERVALS[interval]
-        found: dict[str, dict[str, Any]] = {}
+        candle_interval, longest = INTERVALS[interval]
+        candles: dict[str, dict[str, Any]] = {}
         while since < until:
             edge = min(since + longest, until)
             answer = self._post(
@@ -203,7 +203,7 @@ class _Asking:
                     "instrumentId": instrument.uid,
                     "from": f"{since:%Y-%m-%dT%H:%M:%SZ}",
                     "to": f"{edge:%Y-%m-%dT%H:%M:%SZ}",
-                    "interval": theirs,
+                    "interval": candle_interval,
                     "candleSourceType": "CANDLE_SOURCE_EXCHANGE",
                 },
                 instrument.symbol,
@@ -214,9 +214,9 @@ class _Asking:
                     candle, instrument.symbol,
                     "time", "open", "high", "low", "close", "volume", "isComplete",
                 )  # fmt: skip
-                found[str(candle["time"])] = candle
+                candles[str(candle["time"])] = candle
             since = edge
-        return list(found.values())
+        return list(candles.values())
 
     def _dividends(
         self, instrument: Instrument, since: datetime, until: datetime
@@ -241,20 +241,20 @@ class _Asking:
         status, answer = self._web.ask(_SERVICE + method, about=about, budget=budget, body=body)
         if status == 200:
             return answer
-        said = answer.get("message", answer) if isinstance(answer, dict) else answer
+        message = answer.get("message", answer) if isinstance(answer, dict) else answer
         if status == 404:
             raise UnknownSymbol(
                 FAULTS["unknown_symbol"].rule,
-                f"{about} in section {self._class_code}, and T-Invest says {said!r} "
+                f"{about} in section {self._class_code}, and T-Invest says {message!r} "
                 "(unknown_symbol)",
                 "Check the ticker and its class_code",
             )
         if status in {401, 403}:
             raise InvalidSettings(
                 "T-Invest must accept the token",
-                f"it says {said!r}, HTTP {status}",
+                f"it says {message!r}, HTTP {status}",
                 "Check BELLWETHER_TINVEST_TOKEN",
             )
         raise SourceUnavailable(
-            "T-Invest must answer with prices", f"{about}: {said!r}, HTTP {status}", LATER
+            "T-Invest must answer with prices", f"{about}: {message!r}, HTTP {status}", LATER
         )

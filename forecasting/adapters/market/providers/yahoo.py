@@ -82,14 +82,14 @@ class YahooSource:
             closed = bars["timestamp"].isna() | (bars["timestamp"] <= fetched_at)
             if not closed.all():
                 running.append(symbol)
-            asked_for = within(bars[closed], start, end)
-            if asked_for.empty:
+            requested = within(bars[closed], start, end)
+            if requested.empty:
                 raise SourceUnavailable(
                     "an answer must have bars",
                     f"Yahoo has none of {symbol} from {start or 'the start'} to {end or 'now'}",
                     "Ask for other dates",
                 )
-            frames.append(asked_for)
+            frames.append(requested)
         notes = ["Yahoo Finance by yfinance: unofficial, and for personal use."]
         notes.append("Yahoo adjusts prices for later splits; that was undone, splits are kept.")
         if running:

@@ -37,7 +37,7 @@ COLUMNS: Final = {
 _CHART: Final = "/v8/finance/chart/"
 
 
-class Said:
+class LastResponse:
     """What Yahoo said to the requests of one attempt."""
 
     def __init__(self) -> None:
@@ -45,12 +45,12 @@ class Said:
         self.error: dict[str, str] = {}
         self.retry_after: float | None = None
 
-    def hear(self, response: Any) -> None:
+    def record(self, response: Any) -> None:
         """Remember an answer of the chart service."""
         self.status = int(response.status_code)
         if self.status == 429:
             waiting = response.headers.get("Retry-After") or ""
-            self.retry_after = float(waiting) if waiting.isdigit() else None
+            self.retry_after = float(waiting) if waiting.isdecimal() else None
         try:
             self.error = (response.json().get("chart") or {}).get("error") or {}
         except (ValueError, AttributeError):
@@ -81,19 +81,21 @@ def _session(base_url: str, until: float) -> Any:
     plain: Any = type(new_session())
 
     class Session(plain):  # type: ignore[misc]
-        said = Said()
+        last_response = LastResponse()
 
         def request(self, method: str, url: str, **options: Any) -> Any:
             if base_url:
-                ours, theirs = urlsplit(base_url), urlsplit(url)
-                path = ours.path + theirs.path
-                url = urlunsplit((ours.scheme, ours.netloc, path, theirs.query, ""))
-            asked = options.get("timeout")
+                base, requested = urlsplit(base_url), urlsplit(url)
+                path = base.path + requested.path
+                url = urlunsplit((base.scheme, base.netloc, path, requested.query, ""))
+            timeout = options.get("timeout")
             bounds = [REQUEST_SECONDS, max(0.1, until - time.monotonic())]
-            options["timeout"] = min([asked, *bounds] if isinstance(asked, int | float) else bounds)
+            options["timeout"] = min(
+                [timeout, *bounds] if isinstance(timeout, int | float) else bounds
+            )
             response = super().request(method=method, url=url, **options)
             if _CHART in url:
-                self.said.hear(response)
+                self.last_response.record(response)
             return response
 
     return Session(impersonate="chrome") if HAS_CURL_CFFI else Session()
@@ -109,7 +111,7 @@ def _history(
     YfData.cache_get.cache_clear()  # it keeps failures too
     yfinance.config.debug.hide_exceptions = False
     yfinance.set_tz_cache_location(cache)
-    session.said = Said()
+    session.last_response = LastResponse()
     period = {"start": date.fromisoformat(start)} if start else {"period": "max"}
     try:
         frame = yfinance.Ticker(symbol, session=session).history(
@@ -121,12 +123,12 @@ def _history(
             timeout=REQUEST_SECONDS,
         )
     except Exception as error:
-        raise _failure(symbol, session.said, f"{type(error).__name__}: {error}") from error
+        raise _failure(symbol, session.last_response, f"{type(error).__name__}: {error}") from error
     if frame.empty:
-        raise _failure(symbol, session.said, "the answer was empty")
+        raise _failure(symbol, session.last_response, "the answer was empty")
     if "Capital Gains" in frame:
         frame["Dividends"] = frame["Dividends"] + frame["Capital Gains"]
-    numbers = {ours: frame[theirs].astype(float).tolist() for ours, theirs in COLUMNS.items()}
+    numbers = {column: frame[header].astype(float).tolist() for column, header in COLUMNS.items()}
     return {
         "zone": str(frame.index.tz),
         "starts": nanoseconds(frame.index).tolist(),
@@ -135,20 +137,22 @@ def _history(
     }
 
 
-def _failure(symbol: str, heard: Said, found: str) -> BellwetherError:
+def _failure(symbol: str, response: LastResponse, found: str) -> BellwetherError:
     """What went wrong, by what Yahoo said rather than by what yfinance made of it."""
-    description = heard.error.get("description", "")
-    if heard.status == 429:
+    description = response.error.get("description", "")
+    if response.status == 429:
         wait = (
-            f"asks us to wait {heard.retry_after:g} s" if heard.retry_after else "limits our rate"
+            f"asks us to wait {response.retry_after:g} s"
+            if response.retry_after
+            else "limits our rate"
         )
         return RateLimited(
             "a price source may be asked only so often",
             f"Yahoo {wait} ({symbol})",
             "Wait a few minutes, ask for fewer symbols, or take SOURCE=sample",
-            retry_after=heard.retry_after,
+            retry_after=response.retry_after,
         )
-    if heard.error.get("code") == "Not Found" or heard.status == 404:
+    if response.error.get("code") == "Not Found" or response.status == 404:
         return UnknownSymbol(
             "Yahoo must know the symbol",
             f"{symbol}: {description or 'not found'}",
@@ -162,7 +166,8 @@ def _failure(symbol: str, heard: Said, found: str) -> BellwetherError:
         )
     return SourceUnavailable(
         "Yahoo must answer with bars",
-        f"{symbol}: {description or found}" + (f" (HTTP {heard.status})" if heard.status else ""),
+        f"{symbol}: {description or found}"
+        + (f" (HTTP {response.status})" if response.status else ""),
         "Try again later, or take SOURCE=sample",
     )
 

@@ -9,8 +9,9 @@ import json, sys
 from pathlib import Path
 folder = Path({folder!r})
 line = " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])
+given = sys.stdin.read() if "-" in sys.argv else ""
 with (folder / "calls").open("a") as calls:
-    calls.write(json.dumps(line) + chr(10))
+    calls.write(json.dumps([line, given]) + chr(10))
 for words, out, err, code in reversed(json.loads((folder / "answers").read_text())):
     if all(word in line for word in words):
         sys.stdout.write(out)
@@ -39,9 +40,22 @@ class Programs:
 
     def calls(self, *words):
         """Command lines with all these words in them, in order."""
+        return [line for line, _ in self._noted() if all(word in line for word in words)]
+
+    def read(self, *words):
+        """What the one call with all these words in it was given as standard input."""
+        (given,) = self.given(*words)
+        return given
+
+    def given(self, *words):
+        """What each call with all these words in it was given as standard input."""
+        return [given for line, given in self._noted() if all(word in line for word in words)]
+
+    def _noted(self):
         noted = self._folder / "calls"
-        lines = map(json.loads, noted.read_text().splitlines()) if noted.exists() else ()
-        return [line for line in lines if all(word in line for word in words)]
+        return (
+            [json.loads(line) for line in noted.read_text().splitlines()] if noted.exists() else []
+        )
 
 
 @pytest.fixture

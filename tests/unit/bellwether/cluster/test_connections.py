@@ -1,13 +1,16 @@
 """Which Service an address names, whatever form pods write it in."""
 
+import base64
 import string
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bellwether.cluster.connections import service_of
+from bellwether.cluster.connections import Connections, service_of, with_login
 from forecasting.adapters.cluster.routes import ServicePort
+from forecasting.errors import InvalidSettings
 
 LABELS = st.text(string.ascii_lowercase, min_size=1, max_size=12).filter(
     lambda label: label not in {"svc", "localhost"}
@@ -77,3 +80,23 @@ def test_loopback_numeric_and_empty_hosts_are_no_services_and_nobody_is_asked(ur
 def test_the_port_follows_from_the_scheme_where_none_is_given():
     assert service_of("http://a.b.svc", "own", never_asked) == ServicePort("b", "a", 80)
     assert service_of("https://a.b.svc", "own", never_asked) == ServicePort("b", "a", 443)
+
+
+def test_the_ledgers_address_gets_the_owners_login_and_a_way_there():
+    secret = {"username": base64.b64encode(b"ada"), "password": base64.b64encode(b"p/w")}
+    url = "postgresql+psycopg://postgresql.data:5432/bellwether?sslmode=prefer"
+    assert with_login(url, secret, "") == (
+        "postgresql+psycopg://ada:p%2Fw@postgresql.data:5432/bellwether?sslmode=prefer"
+    )
+    # The name stays, as a certificate may be for it.
+    assert with_login(url, secret, "http://127.0.0.1:40123") == (
+        "postgresql+psycopg://ada:p%2Fw@postgresql.data:40123/bellwether"
+        "?sslmode=prefer&hostaddr=127.0.0.1"
+    )
+
+
+def test_a_release_that_does_not_say_where_its_ledger_is_is_told_so():
+    config = SimpleNamespace(ledger_url="", ledger_secret="")
+    cluster = SimpleNamespace(namespace="bw", release="bellwether", config=lambda: config)
+    with pytest.raises(InvalidSettings, match="known where the ledger's database is"):
+        Connections(cluster).ledger()

@@ -8,7 +8,7 @@ from bellwether.cluster.doctor import (
     judge_autoscalers,
     judge_drift,
     judge_gateway,
-    judge_models,
+    judge_login,
     results_in,
     service_proxy,
 )
@@ -53,16 +53,6 @@ def conditions(name, **states):
     return {"metadata": {"name": name}, "status": {"conditions": entries}}
 
 
-def test_models_must_be_there_and_ready():
-    assert judge_models({"items": [conditions("bellwether-v1", Ready="True")]}) == (
-        "bellwether-v1 ready"
-    )
-    with pytest.raises(BellwetherError, match="no InferenceService"):
-        judge_models({"items": []})
-    with pytest.raises(BellwetherError, match="bellwether-v2"):
-        judge_models({"items": [conditions("bellwether-v2", Ready="Unknown")]})
-
-
 def test_a_gateway_that_does_not_listen_is_a_fault_though_its_routes_are_accepted():
     accepted = {"conditions": [{"type": "Accepted", "status": "True"}]}
     routes = {"items": [{"metadata": {"name": "r"}, "status": {"parents": [accepted]}}]}
@@ -73,6 +63,23 @@ def test_a_gateway_that_does_not_listen_is_a_fault_though_its_routes_are_accepte
         judge_gateway({"items": [conditions("g", Programmed="False")]}, routes)
     with pytest.raises(BellwetherError, match="r: no gateway accepts it"):
         judge_gateway({"items": []}, {"items": [{"metadata": {"name": "r"}}]})
+
+
+def test_a_login_that_the_gateway_does_not_take_is_a_fault():
+    def policy(*accepted):
+        ancestors = [
+            {"conditions": [{"type": "Accepted", "status": status, "message": "no Secret"}]}
+            for status in accepted
+        ]
+        made = {"metadata": {"name": "login"}, "spec": {"targetRefs": [{}, {}]}}
+        return {"items": [{**made, "status": {"ancestors": ancestors}}]}
+
+    assert judge_login(policy("True")) == "asked for on 2 routes"
+    assert judge_login({"items": []}) == "asked for nowhere"
+    with pytest.raises(BellwetherError, match="login: no Secret"):
+        judge_login(policy("True", "False"))
+    with pytest.raises(BellwetherError, match="login: no gateway has looked at it"):
+        judge_login(policy())
 
 
 def test_an_autoscaler_without_metrics_is_a_fault():

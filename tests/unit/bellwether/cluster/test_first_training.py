@@ -1,13 +1,21 @@
+from types import SimpleNamespace
+from typing import ClassVar
+
 import pytest
 
 from bellwether.cluster.first_training import (
     container_started,
+    restoring,
     running_job,
     serves_already,
     train,
+    train_on_pipelines,
+    wait_restored,
 )
 from bellwether.cluster.installation import Installation
 from bellwether.cluster.kubectl import Kubectl
+from forecasting.adapters.workflows.client import REFRESH, TRAINING
+from forecasting.adapters.workflows.records import WorkflowRun
 from forecasting.errors import Unavailable
 
 
@@ -22,6 +30,15 @@ def test_a_training_under_way_is_followed_rather_than_doubled():
     jobs = [job("a", Complete="True"), job("b", "bellwether-drift"), job("c")]
     assert running_job({"items": jobs}, "bellwether-training") == "c"
     assert running_job({"items": jobs[:2]}, "bellwether-training") == ""
+
+
+def test_what_served_before_is_waited_for_before_anything_is_trained(programs, step):
+    jobs = [job("bellwether-restore-1"), job("bellwether-training-9"), job("other-restore-1")]
+    assert restoring({"items": jobs}, "bellwether") == ["bellwether-restore-1"]
+    ended = [job("bellwether-restore-1", Failed="True")]
+    assert restoring({"items": ended}, "bellwether") == []
+    programs.answer("get jobs", out={"items": ended})
+    wait_restored(HERE, step)
 
 
 def test_a_container_has_a_log_once_it_runs_or_has_run():
@@ -82,3 +99,42 @@ def test_a_job_that_fails_is_an_error_with_the_way_to_its_log(programs, step):
     with pytest.raises(Unavailable, match="job now failed"):
         train(HERE, step)
     assert programs.calls("create job") == []
+
+
+class Workflows:
+    """Kubeflow Pipelines with a training under way and no refresh yet; every run succeeds."""
+
+    started: ClassVar[list] = []
+
+    def __init__(self, url):
+        self.url = url
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *raised):
+        pass
+
+    def wait(self, seconds, show):
+        show("it starts")
+
+    def runs(self, count, *, pipeline):
+        running = {"run_id": "under-way", "display_name": TRAINING, "state": "RUNNING"}
+        return [WorkflowRun.read(running)] if pipeline == TRAINING else []
+
+    def start_as_scheduled(self, pipeline, *, key):
+        self.started.append((pipeline, key))
+        return SimpleNamespace(run=WorkflowRun.read({"run_id": "made", "state": "PENDING"}))
+
+    def run(self, run_id):
+        return WorkflowRun.read({"run_id": run_id, "state": "SUCCEEDED"})
+
+    def link(self, run_id):
+        return ""
+
+
+def test_on_pipelines_what_is_under_way_is_followed_and_the_rest_is_started(step, monkeypatch):
+    monkeypatch.setattr("forecasting.adapters.workflows.client.Workflows", Workflows)
+    monkeypatch.setattr(Workflows, "started", [])
+    assert train_on_pipelines(HERE, "http://127.0.0.1:8888", step) == "under-way"
+    assert Workflows.started == [(REFRESH, "first-after-none")]

@@ -1,6 +1,12 @@
 """The kind cluster is made once, made anew when it is broken, and removed when it is there."""
 
+from types import SimpleNamespace
+
+import pytest
+
 from bellwether.cluster import kind
+from bellwether.console import Steps
+from bellwether.doctor import CheckResult
 
 
 def test_the_gateways_ports_are_those_of_the_configuration():
@@ -44,3 +50,32 @@ def test_another_cluster_is_not_taken_for_it(programs, step):
 def test_images_are_loaded_into_the_cluster_of_that_name(programs, step):
     kind.load(["bellwether/ui:dev"], step)
     assert programs.calls(f"kind load docker-image --name {kind.name()} bellwether/ui:dev")
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_port_may_be_held_by_the_cluster_that_is_there(monkeypatch, there):
+    checks, plans = [], []
+    well = [
+        CheckResult("kind", ok=True, detail="0.30.0"),
+        CheckResult("docker", ok=True, detail="28"),
+    ]
+
+    def check_machine(profile, port, *, own):
+        checks.append((profile, port, own))
+        return well
+
+    images = SimpleNamespace(image="bellwether/ui:dev")
+    monkeypatch.setattr(kind, "check_machine", check_machine)
+    monkeypatch.setattr(kind, "exists", lambda: there)
+    monkeypatch.setattr(kind, "create", lambda step: None)
+    monkeypatch.setattr(kind, "load", lambda built, step: None)
+    monkeypatch.setattr(kind, "bring_up", lambda plan, steps: plans.append(plan))
+    monkeypatch.setattr("bellwether.cluster.images.build_images", lambda **_: [images])
+    kind.bring_up_kind("default", (), (), ("b=2",), Steps(), training=False)
+    assert checks == [("default", 8080, False), ("default", 8080, True)][: 1 + there]
+    (plan,) = plans
+    assert plan.settings == (
+        *("images.registry=", "images.ui.repository=bellwether/ui", "images.ui.tag=dev"),
+        "b=2",
+    )
+    assert (plan.port, plan.training) == (8080, False)

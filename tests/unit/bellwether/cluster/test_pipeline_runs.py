@@ -1,10 +1,11 @@
-"""Parameters as a command gives them. Following a run: tests/contract/test_pipeline_commands.py."""
+"""Parameters as a command gives them, and a run that is watched to its end."""
 
 import pytest
 
-from bellwether.cluster.pipeline_runs import changed, full_name
+from bellwether.cluster.pipeline_runs import changed, follow, full_name
 from forecasting.adapters.workflows.client import REFRESH, TRAINING
-from forecasting.errors import InvalidSettings
+from forecasting.adapters.workflows.records import WorkflowRun
+from forecasting.errors import BellwetherError, InvalidSettings, WorkflowsUnavailable
 
 
 def test_a_pipeline_has_a_short_name_and_a_long_one():
@@ -36,3 +37,46 @@ def test_parameters_that_are_unknown_or_of_another_type_are_refused(text):
 def test_a_refresh_has_no_parameters_of_a_training():
     with pytest.raises(InvalidSettings, match="is one of the pipeline's"):
         changed(REFRESH, ["folds=4"])
+
+
+class Workflows:
+    """Answers with these states in turn, the last one again and again; None is no answer."""
+
+    def __init__(self, *states):
+        self.states = list(states)
+
+    def run(self, run_id):
+        state = self.states.pop(0) if len(self.states) > 1 else self.states[0]
+        if state is None:
+            raise WorkflowsUnavailable("Kubeflow Pipelines must answer", "it is away")
+        return WorkflowRun.read({"run_id": run_id, "display_name": "training k", "state": state})
+
+    def link(self, run_id):
+        return f"http://pipelines/{run_id}"
+
+
+def followed(*states, timeout=60.0, patience=60.0, monkeypatch):
+    monkeypatch.setattr("bellwether.cluster.pipeline_runs._PATIENCE_SECONDS", patience)
+    shown = []
+    run = follow(Workflows(*states), "r", shown.append, timeout=timeout, poll_seconds=0.001)
+    return run.state, [run.state for run in shown]
+
+
+def test_a_run_is_watched_to_its_end_though_the_server_is_away_for_a_moment(monkeypatch):
+    assert followed("PENDING", None, "RUNNING", "SUCCEEDED", monkeypatch=monkeypatch) == (
+        "SUCCEEDED",
+        ["PENDING", "RUNNING", "SUCCEEDED"],
+    )
+
+
+def test_a_run_that_fails_is_an_error_with_the_way_to_its_logs(monkeypatch):
+    with pytest.raises(BellwetherError, match="training k is failed") as ended:
+        followed("RUNNING", "FAILED", monkeypatch=monkeypatch)
+    assert "http://pipelines/r" in str(ended.value)
+
+
+def test_watching_ends_when_the_server_stays_away_or_the_time_is_over(monkeypatch):
+    with pytest.raises(WorkflowsUnavailable, match="it is away"):
+        followed(None, patience=0.0, monkeypatch=monkeypatch)
+    with pytest.raises(WorkflowsUnavailable, match="must end within 0 s"):
+        followed("RUNNING", timeout=0.0, monkeypatch=monkeypatch)

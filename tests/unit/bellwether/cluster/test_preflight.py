@@ -10,6 +10,7 @@ from bellwether.cluster.preflight import (
     judge_inotify,
     judge_memory,
     judge_port,
+    judge_time_zones,
     judge_tool,
     refuse,
     version_in,
@@ -146,3 +147,12 @@ def test_a_refusal_names_everything_that_is_wrong_at_once():
 
 def test_nothing_wrong_is_no_refusal():
     refuse([CheckResult("helm", ok=True, detail="3.22.0")])
+
+
+def test_a_time_zone_that_does_not_exist_is_refused_before_anything_is_installed():
+    values = {"training": {"timeZone": "Europe/Berlin"}, "drift": {"timeZone": "Europe/Berln"}}
+    settings = {"refresh.timeZone": "Local", "kubeflowPipelines.timeZone": "../etc/passwd"}
+    results = {result.what: result for result in judge_time_zones(values, settings)}
+    assert {what for what, result in results.items() if result.ok} == {"training.timeZone"}
+    assert results["drift.timeZone"].detail.startswith("'Europe/Berln' is no time zone. Give one")
+    assert all(result.ok for result in judge_time_zones({}, {}))

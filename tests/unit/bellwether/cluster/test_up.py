@@ -3,6 +3,7 @@
 What the platform's releases are told of a run is tested in tests/chart/test_platform.py.
 """
 
+import json
 from pathlib import Path
 
 import pytest
@@ -74,14 +75,72 @@ def test_bellwether_is_installed_with_the_values_of_the_run(
     monkeypatch.setattr("bellwether.cluster.up._check_cluster", lambda *_: "")
     values = tmp_path / "values.yaml"
     values.write_text("a: 1\n")
-    programs.answer("helm list", out=[])
+    programs.answer("helm list", out=[{"status": "deployed", "chart": "x-1", "revision": "1"}])
+    programs.answer("helm get values", out={"a": 0})
     programs.answer("kubectl get", out={"items": []})
+    programs.answer("get secret bellwether-signing", err="not found", code=1)
     plan = Plan(HERE, skip=("all",), values=(values,), settings=("b=2",), training=False)
     bring_up(plan, Steps())
     (call,) = programs.calls("helm upgrade")
     assert call.startswith("helm upgrade --install bellwether")
     assert call.endswith(f"--values {values} --set b=2 --namespace bw")
+    printed = capsys.readouterr().out
+    assert "signatures of versions: not asked for" in printed
+    assert "docs/signing.md says how to begin: bellwether rollout adopt" in printed
     assert Path(call.split()[4]).name == "bellwether"
+
+
+def test_values_that_the_chart_refuses_are_refused_before_anything_is_installed(
+    programs, monkeypatch
+):
+    monkeypatch.setattr("bellwether.cluster.up._check_cluster", lambda *_: "")
+    said = "Error: execution error at (bellwether/templates/requirements.yaml:7:4): a must be b: found c."
+    programs.answer("kubectl version", out={"serverVersion": {"gitVersion": "v1.34.4"}})
+    programs.answer("helm template", err=f"{said}\n", code=1)
+    with pytest.raises(InvalidSettings, match="a must be b: found c") as refused:
+        bring_up(Plan(HERE, settings=("a=c",)), Steps())
+    assert "requirements.yaml" not in str(refused.value)
+    assert programs.calls("helm upgrade") == []
+    (call,) = programs.calls("helm template")
+    assert call.endswith("--set a=c --namespace bw")
+    assert "--kube-version v1.34.4" in call
+
+
+def test_on_the_loopback_a_login_is_drawn_before_the_chart_is_installed_and_printed_at_the_end(
+    programs, monkeypatch, capsys
+):
+    monkeypatch.setattr("bellwether.cluster.up._check_cluster", lambda *_: "")
+    programs.answer(out="{}")
+    programs.answer("helm list", out=[])
+    programs.answer("kubectl get", out={"items": []})
+    programs.answer("get secret", out="secret/there")
+    for secret in ("bellwether-login", "bellwether-signing"):
+        programs.answer(f"get secret {secret}", "--output name", err="not found", code=1)
+    programs.answer("get inferenceservices", "--output name", out="")
+    bring_up(Plan(HERE, skip=("all",), port=8080, training=False), Steps())
+    order = [call for call in programs.calls() if " create " in call or "helm upgrade" in call]
+    assert [call.split()[1] for call in order] == ["create", "create", "upgrade"]
+    assert "values/loopback/bellwether.yaml" in order[2]
+    made = [json.loads(text)["metadata"]["name"] for text in programs.given("create --filename")]
+    assert made == ["bellwether-login", "bellwether-signing"]
+    assert "password" not in "".join(programs.calls())
+    # The chart is told of the keys that a fresh installation signs with.
+    assert "--set signing.existingSecret=bellwether-signing" in order[2]
+    assert "--set signing.trustedKeys=-----BEGIN PUBLIC KEY-----" in order[2]
+    assert "PRIVATE" not in "".join(programs.calls()) + capsys.readouterr().out
+
+
+def test_the_login_is_printed_with_a_command_that_reads_it_again(programs, capsys):
+    programs.answer("kubectl get", out={"items": []})
+    programs.answer("get secret", out="secret/bellwether-login")
+    data = {"username": "dQ==", "password": "c2VjcmV0"}
+    programs.answer("get secret", "--output json", out={"data": data})
+    show_addresses(HERE, 8080, password=True)
+    printed = capsys.readouterr().out
+    assert "user u, password secret" in printed
+    assert "kubectl get secret bellwether-login" in printed
+    show_addresses(HERE, 8080)
+    assert "secret" not in capsys.readouterr().out.split("To read")[0]
 
 
 def test_addresses_are_printed_with_a_command_to_try(programs, capsys):

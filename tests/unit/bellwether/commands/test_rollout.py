@@ -8,9 +8,12 @@ from typer.testing import CliRunner
 from bellwether.cli import app
 from bellwether.console import console
 from forecasting.errors import EXIT_ROLLED_BACK, InvalidSettings
+from forecasting.live.quality import QualityRules, judge_quality
+from serving.rollout import quality
 from serving.rollout import rollout as rollouts
 from serving.rollout.rollout import RunResult
 from serving.rollout.status import Status, VersionStatus
+from tests.unit.forecasting.live.test_quality import year
 from tests.unit.serving.rollout.release import Connections
 
 HERE = ("--namespace", "bw", "--context", "here", "--release", "other")
@@ -45,7 +48,10 @@ def called(monkeypatch):
     noted("sync", [3, 2])
     noted("run", RunResult(3, False, "5xx"))
     version = VersionStatus(3, "ridge", "d" * 64, 1, 2, False, 10, 0.125, "champion", "no pods")
-    noted("status", Status((version,), 2, "3", {"at": "now", "why": "step"}, ("remark",)))
+    noted(
+        "status",
+        Status((version,), 2, "3", {"at": "now", "why": "step"}, ("remark",), "not asked for"),
+    )
     monkeypatch.setattr("bellwether.cluster.connections.Connections", Opened)
     return calls
 
@@ -97,7 +103,7 @@ def test_a_run_with_options_that_make_no_sense_is_refused(called, words):
 
 
 def test_the_status_is_a_table_with_remarks_or_json(called, monkeypatch):
-    monkeypatch.setattr(console, "width", 200)  # no cell is broken, whatever terminal there is
+    monkeypatch.setattr(console, "width", 40)  # no cell is broken, whatever terminal there is
     printed = run("status").output
     assert "not ready" in printed
     assert "12.5%" in printed
@@ -105,3 +111,91 @@ def test_the_status_is_a_table_with_remarks_or_json(called, monkeypatch):
     assert "Note: remark" in printed
     assert "Last change now: step" in printed
     assert json.loads(run("status", "--json").output)["versions"][0]["weight"] == 10
+
+
+@pytest.fixture
+def judged(monkeypatch, tmp_path):
+    """`rollout quality` of a release whose version 3 has this quality; what was done is noted."""
+    done = []
+
+    def make(outcome):
+        monkeypatch.setenv("BELLWETHER_PREDICTION_LOG_URL", f"sqlite:///{tmp_path / 'log.sqlite'}")
+        monkeypatch.setattr(
+            quality.QualityWatch, "state", lambda watch: done.append(watch.rules) or outcome
+        )
+        for name, result in (("ask", None), ("publish", None), ("step_back", 2)):
+            monkeypatch.setattr(
+                quality.QualityWatch,
+                name,
+                lambda _, state, n=name, r=result: done.append((n, state)) or r,
+            )
+        return done
+
+    return make
+
+
+def state_of(rows):
+    realised = judge_quality(rows)
+    return quality.QualityState(3, "version 2", None, realised, {})
+
+
+def test_a_degraded_champion_is_stepped_back_from_with_an_exit_code_of_its_own(called, judged):
+    state = state_of(year(0, width=0.6))
+    done = judged(state)
+    shown = run("quality", *HERE)
+    assert shown.exit_code == 0, shown.output
+    assert done == [QualityRules()]
+    assert "Version 3: intervals too narrow" in shown.output
+    stepped = run("quality", "--step-back", "--error-rate", "0.01", *HERE)
+    assert stepped.exit_code == EXIT_ROLLED_BACK
+    assert done[1:] == [
+        QualityRules(error_rate=0.01), ("ask", state), ("publish", state), ("step_back", state)
+    ]  # fmt: skip
+    assert "Version 2 serves in its place" in stepped.output
+
+
+def test_a_healthy_champion_is_shown_and_stays(called, judged):
+    state = state_of(year(0))
+    done = judged(state)
+    assert run("quality", "--step-back").exit_code == 0
+    assert done[1:] == [("ask", state), ("publish", state)]
+    told = json.loads(run("quality", "--json").stdout)
+    assert (told["version"], told["degraded_at"], told["bars"]) == (3, None, 60)
+
+
+def test_while_a_rollout_is_under_way_nothing_is_judged(called, judged):
+    done = judged("a rollout is under way")
+    told = run("quality", "--step-back")
+    assert told.exit_code == 0
+    assert "Nothing to judge: a rollout is under way" in told.output
+    assert done[1:] == [("publish", None)]
+
+
+def test_without_the_prediction_log_it_is_said_where_to_look(called, monkeypatch):
+    monkeypatch.delenv("BELLWETHER_PREDICTION_LOG_URL", raising=False)
+    refused = run("quality", *HERE)
+    assert refused.exit_code == 2
+    assert "kubectl -n bw create job --from=cronjob/other-quality" in " ".join(
+        refused.output.split()
+    )
+
+
+def test_an_error_rate_that_is_none_is_refused(called, judged):
+    judged("")
+    refused = run("quality", "--error-rate", "0")
+    assert refused.exit_code == 2
+    assert "between 0 and 1" in refused.output
+
+
+def test_a_scheduled_rollout_first_restores_what_served_before(called, monkeypatch):
+    monkeypatch.setattr("serving.rollout.shadow.Shadowing.end_overdue", lambda _: None)
+    monkeypatch.setattr("serving.rollout.restoration.restore", lambda _: "nothing to restore: x")
+    monkeypatch.setattr(
+        "serving.rollout.due.nothing_to_do", lambda _: "version 3 serves everything"
+    )
+    monkeypatch.setattr("serving.rollout.retirement.retire_old", lambda _: called.append("retired"))
+    done = run("run", "champion", "--when-due", *HERE)
+    assert done.output.splitlines() == [
+        "nothing to restore: x", "Nothing to do: version 3 serves everything",
+    ]  # fmt: skip
+    assert called == ["retired"]

@@ -39,3 +39,11 @@ def test_a_leak_of_one_candidate_fails_the_gate_and_names_it():
 def test_a_check_that_was_not_made_does_not_pass():
     gates = {gate.name: gate for gate in leak_gates(clean_table(), [artifact([], kind="ridge")])}
     assert not gates[OF_FORECASTS].passed
+
+
+def test_findings_that_went_through_ml_metadata_make_the_same_gates():
+    laptop = clean_table()
+    cluster = artifact([])
+    cluster.metadata["leaks"] = {"list": laptop.metadata["leaks"]}
+    assert leak_gates(cluster, []) == leak_gates(laptop, [])
+    assert leak_gates(cluster, []) != leak_gates(artifact([]), [])

@@ -1,4 +1,4 @@
-"""What the fetch step refuses before it asks a provider for anything."""
+"""The fetch step: what a shard holds, and what is refused before a provider is asked."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from components.fetch.step import run
+from forecasting.adapters.market.parts import FetchedPart
 from forecasting.errors import InvalidSettings
 
 
@@ -27,3 +28,27 @@ def test_a_second_provider_that_cannot_stand_in_is_refused_before_the_fetch(
             bars=part,
         )
     assert not Path(part.path).exists()
+
+
+def test_a_part_says_which_shard_it_is_and_how_much_it_holds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BELLWETHER_LAKE_URL", str(tmp_path / "lake"))
+    rows = []
+    for shard, symbols in (("1/2", 1), ("2/2", 1)):
+        part = SimpleNamespace(path=str(tmp_path / shard.replace("/", "-")), metadata={})
+        run(
+            symbols="AAA,BBB",
+            source="synthetic",
+            source_options='{"bars": 80}',
+            interval="1d",
+            dataset="default",
+            shard=shard,
+            bars=part,
+        )
+        loaded = FetchedPart.load(Path(part.path))
+        rows.append(len(loaded.bars))
+        assert part.metadata == {
+            "shard": shard, "symbols": symbols, "rows": rows[-1], "failure": "",
+        }  # fmt: skip
+    assert rows == [80, 80]

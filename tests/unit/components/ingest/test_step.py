@@ -34,7 +34,8 @@ def ingest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         }
         part = SimpleNamespace(path=str(tmp_path / "part"), metadata={})
         fetch(shard="1/1", bars=part, **asked)
-        run(fetched=[part], prices=prices, quality=quality, **asked)
+        given = run(fetched=[part], prices=prices, quality=quality, **asked)
+        assert given == Snapshot.from_bytes(Path(prices.path).read_bytes()).id
         return prices, Path(quality.path).read_text()
 
     return step

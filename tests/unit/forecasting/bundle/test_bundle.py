@@ -10,10 +10,11 @@ import numpy as np
 import onnx
 import orjson
 import pytest
+from hypothesis import HealthCheck, given, settings
 from onnx import TensorProto, helper
 
 from forecasting.bundle.bundle import load_bundle, read_manifest, write_bundle
-from forecasting.bundle.files import canonical_json, sha256
+from forecasting.bundle.files import canonical_json, parse_manifest, sha256
 from forecasting.bundle.onnx_allowlist import inspect_onnx
 from forecasting.bundle.onnx_writer import to_onnx
 from forecasting.errors import BundleRejected
@@ -25,6 +26,7 @@ from forecasting.models.training import TrainingConfig, train_on_examples
 from forecasting.models.training_set import Examples
 from forecasting.npz import npy_bytes, npz_bytes
 from forecasting.schema import MAX_HORIZON
+from tests.hostile_names import HOSTILE_NAMES
 from tests.unit.oracles import probability_above
 
 SPEC = FeatureSpec(symbols=("AAA", "BBB"))
@@ -198,6 +200,37 @@ def test_writing_again_replaces_the_bundle_and_leaves_nothing_else(tmp_path, tra
     assert first.digest != second.digest
     assert load_bundle(directory, expected_digest=second.digest).kind == "ridge"
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_a_folder_that_holds_something_else_is_never_replaced(tmp_path, trained):
+    directory = tmp_path / "bundle"
+    for folder in (directory, tmp_path / ".bundle.part", tmp_path / ".bundle.old"):
+        folder.mkdir()
+        (folder / "notes.txt").write_text("of somebody")
+    with pytest.raises(BundleRejected, match=r"holds notes\.txt"):
+        write(directory, trained["ridge"])
+    found = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*") if path.is_file()}
+    assert found == {f"{name}/notes.txt" for name in ("bundle", ".bundle.part", ".bundle.old")}
+
+
+@given(HOSTILE_NAMES)
+def test_an_expected_digest_that_is_none_is_refused_before_a_file_is_opened(name):
+    with pytest.raises(BundleRejected, match="64 lower-case hexadecimal digits"):
+        read_manifest(Path("/nowhere"), expected_digest=name)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(HOSTILE_NAMES)
+def test_a_manifest_whose_names_lead_elsewhere_is_refused(bundle, name):
+    manifest = orjson.loads((bundle[0] / "manifest.json").read_bytes())
+    files = manifest["files"]
+    for change in (
+        {"kind": name},
+        {"files": {**files, name: files["model.onnx"]}},
+        {"files": {**files, "model.onnx": name}},
+    ):
+        with pytest.raises(BundleRejected):
+            parse_manifest(orjson.dumps({**manifest, **change}))
 
 
 def test_xgboosts_own_file_lies_beside_and_is_the_model_before_it_is_shrunk(bundle, trained):

@@ -14,6 +14,7 @@ from forecasting.inference_protocol.messages import (
     DEFAULT_OUTPUTS,
     INPUTS,
     MAX_BARS,
+    MAX_ID,
     MAX_SYMBOLS,
     OUTPUTS,
     parse_request,
@@ -75,10 +76,19 @@ def test_numbers_may_be_nested_like_their_shape():
     np.testing.assert_array_equal(nested, rows)
 
 
-def test_null_stands_for_an_optional_field_that_is_absent():
-    request = parse_request(body(symbols("AAPL"), id=None, parameters=None, outputs=None))
-    assert request.id == ""
-    assert request.outputs == DEFAULT_OUTPUTS
+def test_an_optional_field_may_be_absent_or_empty():
+    request = parse_request(body(symbols("AAPL", parameters={}), id="", parameters={}, outputs=[]))
+    assert request == parse_request(body(symbols("AAPL")))
+    assert (request.id, request.outputs) == ("", DEFAULT_OUTPUTS)
+
+
+@given(st.text(max_size=MAX_ID))
+def test_an_id_passes_unchanged_if_it_is_printable(text):
+    raw = orjson.dumps({"inputs": [symbols("A")], "id": text})
+    if text.isprintable():
+        assert parse_request(raw).id == text
+    else:
+        assert "'id' must be printable" in refusal(raw)
 
 
 @pytest.mark.parametrize(
@@ -130,6 +140,19 @@ def test_null_stands_for_an_optional_field_that_is_absent():
         (body(horizon(2**63)), "fit INT64"),
         (body(horizon(5, shape=[2], data=[5, 5])), "shape [1]"),
         (body(symbols("A"), symbols("B")), "'symbols' is sent twice"),
+        (body(symbols("A"), id=None), "'id' must be printable text"),
+        (body(symbols("A"), id=1), "'id' must be printable text"),
+        (body(symbols("A"), id="a\u0000"), "'id' must be printable text"),
+        (b'{"id":"\\ud800","inputs":[]}', "JSON"),
+        (body(symbols("A"), id="x" * (MAX_ID + 1)), "at most 256 characters"),
+        (body(symbols("A"), parameters=None), "'parameters' of the request"),
+        (body(symbols("A"), parameters={"x": [1]}), "'x' is [1]"),
+        (body(symbols("A"), parameters={"x": {}}), "text, a number, true or false"),
+        (body(symbols("A"), parameters={"x": None}), "text, a number, true or false"),
+        (body(symbols("A", parameters=None)), "'parameters' of input 'symbols'"),
+        (body(symbols("A", parameters={"x": []})), "a parameter of input 'symbols'"),
+        (body(symbols("A"), outputs=[{"name": "signal", "parameters": {"x": []}}]), "'x' is []"),
+        (body(symbols("A"), outputs=None), "'outputs'"),
         (body(symbols("A"), outputs={}), "'outputs'"),
         (body(symbols("A"), outputs=["quantiles"]), "an output must be an object"),
         (body(symbols("A"), outputs=[{}]), "Known: symbol, quantiles"),

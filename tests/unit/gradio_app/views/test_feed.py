@@ -5,9 +5,9 @@ from tests.unit.gradio_app.page_records import logged, text_of
 
 
 def test_the_feed_shows_parameters_and_processing_time():
-    shown = text_of(feed_table([logged(own_bars=True, stale=True)]))
+    shown = text_of(feed_table([logged(stale=True)]))
     for words in ("AAPL", "v2 ridge", "▼ SELL", "53 %", "169.00 to 180.00",
-                  "REST, sample, own bars, replay, stale", "0.4 ms"):  # fmt: skip
+                  "REST, sample, replay, stale", "0.4 ms"):  # fmt: skip
         assert words in shown
 
 

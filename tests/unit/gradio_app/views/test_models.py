@@ -29,3 +29,13 @@ def test_the_audit_trail_says_who_when_and_why():
     row = Promotion(1, "bellwether", "", "1", "pipeline", AS_OF, "the default", "pending")
     shown = text_of(promotions_table([row]))
     assert "2023-09-21 20:00 UTC none → v1 PENDING pipeline The default." in shown
+
+
+def test_a_champion_that_stands_in_for_one_that_has_degraded_is_said_with_the_reason():
+    why = "version 3 withdrawn: its realised forecasts have degraded: intervals too narrow"
+    row = Promotion(4, "bellwether", "3", "2", "quality", AS_OF, why, "done")
+    shown = text_of(promotions_table([row]))
+    assert shown.strip().startswith("Version 3 was withdrawn, users get version 2")
+    assert shown.count("intervals too narrow") == 2
+    later = Promotion(5, "bellwether", "2", "4", "pipeline", AS_OF, "better", "done")
+    assert "was withdrawn" not in text_of(promotions_table([later, row]))

@@ -19,6 +19,7 @@ def rollout(champion, weights, stable, tags=None):
         connections=SimpleNamespace(registry=lambda: registry),
         cluster=SimpleNamespace(route=lambda _: route),
         config=None,
+        gate=SimpleNamespace(concerns=lambda *_: False),
     )
 
 
@@ -32,7 +33,7 @@ def test_a_champion_that_does_not_serve_everything_is_rolled_out(champion, weigh
 
 
 @pytest.mark.parametrize(
-    ("seen", "why"),
+    ("observation", "why"),
     [
         (rollout("", {1: 100}, 1), "no model was promoted yet"),
         (rollout("2", {1: 0, 2: 100}, 2), "version 2 serves everything"),
@@ -40,5 +41,5 @@ def test_a_champion_that_does_not_serve_everything_is_rolled_out(champion, weigh
         (rollout("2", {1: 90, 3: 10}, 1), "another version is being rolled out"),
     ],
 )
-def test_otherwise_nothing_is_done_and_it_is_said_why(seen, why):
-    assert nothing_to_do(seen).startswith(why)
+def test_otherwise_nothing_is_done_and_it_is_said_why(observation, why):
+    assert nothing_to_do(observation).startswith(why)

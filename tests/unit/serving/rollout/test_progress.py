@@ -4,16 +4,19 @@ import pytest
 
 from forecasting.adapters.cluster.readiness import Trouble
 from forecasting.errors import BundleRejected, NotReady
-from forecasting.rollout.canary import Observation, Outcome, Policy, Probes
+from forecasting.rollout.canary import Observation, Routed
+from forecasting.rollout.pairs import Pairs
+from forecasting.rollout.rules import Outcome, Policy
+from forecasting.rollout.traffic import Traffic
 from serving.rollout.evidence import Evidence
-from serving.rollout.progress import GIVE_UP_SECONDS, Pace, Progress
+from serving.rollout.progress import GIVE_UP_SECONDS, Asking, Pace, Progress
 from serving.rollout.weights import RouteWeights
 from tests.unit.serving.rollout.release import Cluster, Connections
 
 
 @pytest.fixture
 def cluster():
-    cluster = Cluster(1, 2, weights={1: 90, 2: 10}, held=(1,))
+    cluster = Cluster(1, 2, weights={1: 90, 2: 10}, stable_history=(1,))
     cluster.states[2].settled = False
     return cluster
 
@@ -77,6 +80,20 @@ def test_a_bundle_that_is_not_what_was_promised_is_rejected(progress, cluster):
         progress.wait_ready(2)
 
 
+def test_of_a_version_with_requests_nobody_says_that_it_got_none_or_should_be_removed(
+    progress, cluster
+):
+    cluster.states[1].trouble = Trouble("crashed", hopeless=True)
+    cluster.states[1].settled = False
+    with pytest.raises(NotReady, match="version 1 must be ready: it has 90 % of the re") as caught:
+        progress.wait_ready(1)
+    assert "delete" not in caught.value.remedy
+    cluster.traffic = Traffic({1: 0, 2: 100}, (2, 1))
+    with pytest.raises(NotReady, match="it got none") as caught:
+        progress.wait_ready(1)
+    assert "bellwether rollout delete 1" in caught.value.remedy
+
+
 def test_a_version_that_is_gone_is_not_waited_for(progress, cluster):
     del cluster.states[2]
     with pytest.raises(NotReady, match="InferenceService is gone"):
@@ -98,21 +115,22 @@ def watched(progress, cluster, lines, monkeypatch):
 
     def watch(*observations, hold_seconds=20.0):
         left = list(observations)
-        monkeypatch.setattr(Evidence, "probe", lambda self, version, before: before)
+        monkeypatch.setattr(Evidence, "ask_both", lambda *_: [])
+        monkeypatch.setattr(Evidence, "split", lambda self, version, before: before)
         monkeypatch.setattr(
             Evidence, "observe", lambda self, *what: left.pop(0) if len(left) > 1 else left[0]
         )
         weights = RouteWeights(cluster, progress.connections, lines.append)
-        return progress.watch(2, 10, Pace((10, 100), 60.0, hold_seconds), Policy(), weights)
+        pace, asking = Pace((10, 100), 60.0, hold_seconds), Asking(1, iter(()), {1: 90, 2: 10})
+        return progress.watch(2, 10, pace, Policy(), weights, asking)
 
     return watch
 
 
-WELL = Observation(10, ready=True, restarts=0, probes=Probes(3, routed=200, to_canary=20))
-GONE = Observation(10, ready=False, restarts=0, probes=Probes(3, routed=200, to_canary=20))
-BLIND = Observation(
-    10, ready=True, restarts=0, probes=Probes(3, routed=200, to_canary=20), blind="no Prometheus"
-)
+SEEN = {"restarts": 0, "pairs": Pairs(asked=20), "routed": Routed(200, to_canary=20)}
+WELL = Observation(10, ready=True, **SEEN)
+GONE = Observation(10, ready=False, **SEEN)
+BLIND = Observation(10, ready=True, **SEEN, blind="no Prometheus")
 
 
 def test_a_step_that_goes_well_is_watched_to_its_end(watched, clock):

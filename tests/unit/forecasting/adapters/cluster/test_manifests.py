@@ -1,25 +1,23 @@
-"""What a rollout writes, from what Helm says: versions, disruption budgets, route rules."""
+"""What a rollout writes of a version, from what Helm says: its service and disruption budget."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import yaml
 from hypothesis import given
-from hypothesis import strategies as st
 
 from forecasting.adapters.cluster.manifests import (
     RolloutConfig,
-    Wanted,
+    VersionSpec,
     disruption_budget,
-    grpc_rules,
-    http_rules,
     inference_service,
-    read_traffic,
-    read_wanted,
+    read_version_spec,
     storage_uri,
 )
-from forecasting.errors import InvalidSettings
-from forecasting.rollout.traffic import Traffic
+from forecasting.errors import BundleRejected, InvalidSettings
+from forecasting.path_names import is_plain_name
+from tests.hostile_names import HOSTILE_NAMES
 
 SAID = {
     "route": "bellwether-forecast",
@@ -45,7 +43,7 @@ TEMPLATE = {
     },
 }
 BUDGET = {"spec": {"minAvailable": 1}}
-WANTED = Wanted(7, "s3://bellwether/mlflow/1/abc/artifacts/bundle", "d" * 64, "ridge")
+SPEC = VersionSpec(7, "s3://bellwether/mlflow/1/abc/artifacts/bundle", "d" * 64, "ridge")
 
 
 def data(**changes):
@@ -74,24 +72,57 @@ def test_a_config_map_that_lacks_a_part_is_refused_by_name():
             "mlflow-artifacts://host:5000/1/abc/artifacts",
             "s3://bellwether/mlflow/1/abc/artifacts/bundle",
         ),
-        ("s3://else/where/1/abc/artifacts", "s3://else/where/1/abc/artifacts/bundle"),
+        (
+            "s3://bellwether/mlflow/1/abc/artifacts/",
+            "s3://bellwether/mlflow/1/abc/artifacts/bundle",
+        ),
     ],
 )
 def test_a_bundle_is_found_where_the_registry_put_it(artifact_uri, found):
     assert storage_uri(artifact_uri, "s3://bellwether/mlflow") == found
 
 
-def test_a_bundle_on_somebodys_disk_is_refused():
-    with pytest.raises(InvalidSettings, match="must lie in the object store"):
-        storage_uri("/home/me/mlruns/1/abc/artifacts", "s3://bellwether/mlflow")
+@pytest.mark.parametrize(
+    "artifact_uri",
+    [
+        *("/home/me/mlruns/1/abc/artifacts", "file:///home/me", "", "s3://bellwether/lake"),
+        *(
+            "s3://else/where/1/abc/artifacts",
+            "s3://bellwether/mlflow",
+            "s3://bellwether/mlflow-2/1",
+        ),
+        *("s3://bellwether/mlflow/../lake", "mlflow-artifacts:/../lake", "mlflow-artifacts:/"),
+        *("s3://bellwether/mlflow/1//lake", "mlflow-artifacts://host:5000/1/%2e%2e/lake"),
+    ],
+)
+def test_a_bundle_outside_the_artifact_store_is_refused(artifact_uri):
+    with pytest.raises(InvalidSettings, match="must lie in the artifact store"):
+        storage_uri(artifact_uri, "s3://bellwether/mlflow")
+
+
+@given(HOSTILE_NAMES)
+def test_whatever_the_registry_answers_a_bundle_is_below_the_artifact_store(name):
+    store = "s3://bellwether/mlflow"
+    for artifact_uri in (name, f"mlflow-artifacts:/{name}", f"{store}/{name}"):
+        try:
+            found = storage_uri(artifact_uri, store)
+        except InvalidSettings:
+            continue
+        assert all(map(is_plain_name, found.removeprefix(f"{store}/").split("/")))
+
+
+@given(HOSTILE_NAMES)
+def test_a_version_without_a_digest_is_never_run(name):
+    with pytest.raises(BundleRejected, match="64 lower-case hexadecimal digits"):
+        inference_service(CONFIG, replace(SPEC, digest=name), "here")
 
 
 def test_a_version_is_the_template_and_what_makes_it_this_version():
-    made = inference_service(CONFIG, WANTED, "here")
+    made = inference_service(CONFIG, SPEC, "here")
     assert made["metadata"]["name"] == "bellwether-v7"
     assert made["metadata"]["labels"]["networking.kserve.io/visibility"] == "cluster-local"
     model = made["spec"]["predictor"]["model"]
-    assert model["storageUri"] == WANTED.storage_uri
+    assert model["storageUri"] == SPEC.storage_uri
     assert {one["name"]: one["value"] for one in model["env"]} == {
         "OTHER": "kept",
         "BELLWETHER_MODEL_VERSION": "7",
@@ -101,22 +132,48 @@ def test_a_version_is_the_template_and_what_makes_it_this_version():
 
 
 def test_a_running_version_can_be_read_back():
-    assert read_wanted(inference_service(CONFIG, WANTED, "here")) == WANTED
+    assert read_version_spec(inference_service(CONFIG, SPEC, "here")) == SPEC
+
+
+SIGNED = replace(SPEC, signature='{"key":"e"}')
+
+
+def test_where_versions_are_signed_a_pod_can_verify_its_own():
+    config = RolloutConfig.parse("x", {**data(), "trusted-keys.pem": "PEM"})
+    made = inference_service(config, SIGNED, "here")
+    variables = {one["name"]: one["value"] for one in made["spec"]["predictor"]["model"]["env"]}
+    assert variables["BELLWETHER_BUNDLE_SIGNATURE"] == SIGNED.signature
+    assert variables["BELLWETHER_TRUSTED_KEYS"] == "PEM"
+    assert read_version_spec(made) == SIGNED
+
+
+def test_another_signature_or_another_key_renews_the_pods():
+    key = "bellwether.io/template"
+    digests = set()
+    for pem, wanted in (("", SPEC), ("PEM", SPEC), ("PEM", SIGNED), ("OTHER", SIGNED)):
+        config = RolloutConfig.parse("x", {**data(), "trusted-keys.pem": pem})
+        digests.add(inference_service(config, wanted, "here")["metadata"]["annotations"][key])
+    assert len(digests) == 4
+
+
+def test_where_versions_are_not_signed_nothing_changes_for_running_pods():
+    config = RolloutConfig.parse("x", {**data(), "trusted-keys.pem": ""})
+    assert inference_service(config, SIGNED, "here") == inference_service(CONFIG, SPEC, "here")
 
 
 def test_pods_carry_the_templates_digest_and_it_changes_with_the_template():
     key = "bellwether.io/template"
-    one = inference_service(CONFIG, WANTED, "here")
+    one = inference_service(CONFIG, SPEC, "here")
     other = RolloutConfig.parse(
         "x", {**data(), "inferenceservice.yaml": "spec: {predictor: {minReplicas: 2}}"}
     )
-    two = inference_service(other, WANTED, "here")
+    two = inference_service(other, SPEC, "here")
     assert one["metadata"]["annotations"][key] == one["spec"]["predictor"]["annotations"][key]
     assert one["metadata"]["annotations"][key] != two["metadata"]["annotations"][key]
 
 
 def test_a_disruption_budget_goes_with_its_version():
-    service = inference_service(CONFIG, WANTED, "here")
+    service = inference_service(CONFIG, SPEC, "here")
     service["metadata"]["uid"] = "u-1"
     budget = disruption_budget(CONFIG, service)
     assert budget["metadata"]["name"] == "bellwether-v7"
@@ -127,47 +184,4 @@ def test_a_disruption_budget_goes_with_its_version():
 
 def test_without_a_template_no_budget_goes_with_a_version():
     config = RolloutConfig.parse("x", {**data(), "poddisruptionbudget.yaml": ""})
-    assert disruption_budget(config, inference_service(config, WANTED, "here")) is None
-
-
-def test_every_version_can_be_asked_by_its_number_and_the_first_rule_splits_and_never_moves():
-    rules = http_rules(Traffic({4: 10, 3: 90}, (3,)), "bellwether", 80)
-    pins = [rule["backendRefs"][0]["name"] for rule in rules[1:]]
-    assert pins == ["bellwether-v3-predictor", "bellwether-v4-predictor"]
-    header, path = rules[-1]["matches"]
-    assert header["headers"][0] == {
-        "type": "Exact",
-        "name": "bellwether-model-version",
-        "value": "4",
-    }
-    # As long as the split's path: a longer path would win over any header.
-    assert header["path"] == rules[0]["matches"][0]["path"]
-    assert path["path"]["value"] == "/v2/models/bellwether/versions/4"
-    assert {one["name"]: one["weight"] for one in rules[0]["backendRefs"]} == {
-        "bellwether-v4-predictor": 10,
-        "bellwether-v3-predictor": 90,
-    }
-
-
-def test_grpc_has_the_same_split_and_pins_by_header_alone():
-    rules = grpc_rules(Traffic({4: 10, 3: 90}, (3,)), "bellwether", 8081)
-    assert [one["weight"] for one in rules[0]["backendRefs"]] == [10, 90]
-    assert "matches" not in rules[0]
-    assert {one["port"] for rule in rules for one in rule["backendRefs"]} == {8081}
-
-
-@given(st.dictionaries(st.integers(1, 999), st.integers(0, 100), min_size=1), st.randoms())
-def test_what_is_written_is_what_is_read(weights, random):
-    held = random.sample(sorted(weights), k=random.randint(0, len(weights)))
-    traffic = Traffic(dict(sorted(weights.items(), reverse=True)), tuple(held))
-    route = {
-        "metadata": {"annotations": {"bellwether.io/held": ",".join(map(str, held))}},
-        "spec": {"rules": http_rules(traffic, "bellwether", 80)},
-    }
-    assert read_traffic(route, "bellwether") == traffic
-
-
-def test_a_route_as_the_api_server_makes_it_without_rules_holds_nothing():
-    defaulted = {"metadata": {}, "spec": {"rules": [{"matches": [{"path": {"value": "/"}}]}]}}
-    assert read_traffic(defaulted, "bellwether") == Traffic()
-    assert read_traffic({"metadata": {}, "spec": {}}, "bellwether") == Traffic()
+    assert disruption_budget(config, inference_service(config, SPEC, "here")) is None

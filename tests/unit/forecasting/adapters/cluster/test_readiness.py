@@ -2,7 +2,7 @@
 
 import pytest
 
-from forecasting.adapters.cluster.readiness import Seen, trouble
+from forecasting.adapters.cluster.readiness import VersionState, trouble
 
 TEMPLATE = "bellwether.io/template"
 
@@ -37,9 +37,9 @@ def ended(code, message="", **more):
     return {"state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": last, **more}
 
 
-def seen(*pods, service=None, deployment=None, endpoints=()):
+def version_state(*pods, service=None, deployment=None, endpoints=()):
     made = {"metadata": {"annotations": {TEMPLATE: "t1"}}, "status": service or {}}
-    return Seen(made, deployment, pods, endpoints)
+    return VersionState(made, deployment, pods, endpoints)
 
 
 def why(one, log=""):
@@ -47,27 +47,31 @@ def why(one, log=""):
 
 
 def test_an_image_that_is_missing_is_hopeless():
-    said = why(seen(pod(container(**waiting("ImagePullBackOff", "no such image x:1")))))
-    assert said.found == "pod p-1, kserve-container: ImagePullBackOff: no such image x:1"
-    assert said.hopeless
-    assert not said.corrupted
+    reported = why(
+        version_state(pod(container(**waiting("ImagePullBackOff", "no such image x:1"))))
+    )
+    assert reported.found == "pod p-1, kserve-container: ImagePullBackOff: no such image x:1"
+    assert reported.hopeless
+    assert not reported.corrupted
 
 
 def test_storage_that_is_missing_is_said_by_the_storage_initializer():
     init = container("storage-initializer", 2, **ended(1, "RuntimeError: no objects at s3://b/x"))
-    said = why(seen(pod(init=[init])))
-    assert "storage-initializer Error with exit code 1: RuntimeError: no objects" in said.found
-    assert said.hopeless
+    reported = why(version_state(pod(init=[init])))
+    assert "storage-initializer Error with exit code 1: RuntimeError: no objects" in reported.found
+    assert reported.hopeless
 
 
 def test_a_first_crash_may_still_mend_itself():
-    assert not why(seen(pod(container(restarts=0, **ended(1, "boom"))))).hopeless
-    assert why(seen(pod(container(restarts=1, **ended(1, "boom"))))).hopeless
+    assert not why(version_state(pod(container(restarts=0, **ended(1, "boom"))))).hopeless
+    assert why(version_state(pod(container(restarts=1, **ended(1, "boom"))))).hopeless
 
 
 def test_a_crash_without_a_message_is_told_from_the_log():
-    said = why(seen(pod(container(restarts=3, **ended(2)))), log="line 1\nTypeError: it broke\n")
-    assert "TypeError: it broke" in said.found
+    reported = why(
+        version_state(pod(container(restarts=3, **ended(2)))), log="line 1\nTypeError: it broke\n"
+    )
+    assert "TypeError: it broke" in reported.found
 
 
 def test_a_graph_that_cannot_be_parsed_is_a_rejected_bundle_too():
@@ -76,9 +80,9 @@ def test_a_graph_that_cannot_be_parsed_is_a_rejected_bundle_too():
         "onnxruntime must accept model.onnx: [ONNXRuntimeError] : 7 : INVALID_PROTOBUF : Protobuf "
         "parsing failed. Fetch the bundle again from the registry, or train again\n"
     )
-    said = why(seen(pod(container(state={"running": {}}))), log)
-    assert said.corrupted
-    assert said.hopeless
+    reported = why(version_state(pod(container(state={"running": {}}))), log)
+    assert reported.corrupted
+    assert reported.hopeless
 
 
 def test_a_bundle_that_is_rejected_is_corrupted_and_hopeless():
@@ -87,38 +91,40 @@ def test_a_bundle_that_is_rejected_is_corrupted_and_hopeless():
         "a bundle's manifest must have the promised digest: abc. Register it again\n"
         "2026-11-21 15:00:01.000 1 bellwether.serving INFO [x.py:y():1] version 7: not loaded\n"
     )
-    said = why(seen(pod(container(state={"running": {}}))), log)
-    assert said.found.startswith("pod p-1 says: a bundle's manifest must have the promised digest")
-    assert said.corrupted
-    assert said.hopeless
+    reported = why(version_state(pod(container(state={"running": {}}))), log)
+    assert reported.found.startswith(
+        "pod p-1 says: a bundle's manifest must have the promised digest"
+    )
+    assert reported.corrupted
+    assert reported.hopeless
 
 
 def test_missing_features_are_said_and_may_still_come():
     log = (
         "t 1 bellwether.serving WARNING [p.py:r():1] the lake must hold features: none. Run refresh"
     )
-    said = why(seen(pod(container(state={"running": {}}))), log)
-    assert "the lake must hold features" in said.found
-    assert not said.hopeless
+    reported = why(version_state(pod(container(state={"running": {}}))), log)
+    assert "the lake must hold features" in reported.found
+    assert not reported.hopeless
 
 
 def test_a_pod_without_a_node_is_said_by_the_scheduler():
-    assert "Insufficient cpu" in why(seen(pod(scheduled=False))).found
+    assert "Insufficient cpu" in why(version_state(pod(scheduled=False))).found
 
 
 @pytest.mark.parametrize("reason", ["NoSupportingRuntime", "InvalidPredictorSpec"])
 def test_what_kserve_will_never_run_is_hopeless(reason):
     failure = {"modelStatus": {"lastFailureInfo": {"reason": reason, "message": "no runtime x"}}}
-    said = why(seen(service=failure))
-    assert said.found == f"KServe says {reason}: no runtime x"
-    assert said.hopeless
+    reported = why(version_state(service=failure))
+    assert reported.found == f"KServe says {reason}: no runtime x"
+    assert reported.hopeless
 
 
 def test_a_quota_is_said_by_the_deployment():
     failed = {"type": "ReplicaFailure", "status": "True", "message": "exceeded quota: pods=2"}
-    said = why(seen(deployment={"status": {"conditions": [failed]}}))
-    assert "exceeded quota: pods=2" in said.found
-    assert said.hopeless
+    reported = why(version_state(deployment={"status": {"conditions": [failed]}}))
+    assert "exceeded quota: pods=2" in reported.found
+    assert reported.hopeless
 
 
 def settled(**changes):
@@ -132,7 +138,7 @@ def settled(**changes):
     }
     endpoints = [{"endpoints": [{"conditions": {"ready": True}}]}]
     service = {"conditions": [{"type": "Ready", "status": "True"}]}
-    return seen(service=service, deployment=deployment, endpoints=endpoints).settled
+    return version_state(service=service, deployment=deployment, endpoints=endpoints).settled
 
 
 def test_a_version_is_settled_only_when_every_pod_is_of_the_newest_template():
@@ -149,11 +155,11 @@ def test_an_endpoint_that_is_ending_does_not_count_as_ready():
         {"endpoints": [{"conditions": {"ready": True, "terminating": True}}]},
         {"endpoints": None},
     ]
-    assert seen(endpoints=endpoints).ready_endpoints == 1
+    assert version_state(endpoints=endpoints).ready_endpoints == 1
 
 
 def test_failures_are_restarts_in_pods_that_are_not_ready():
     well = pod(container(restarts=4), ready=True)
     ill = pod(container(restarts=1), init=[container("storage-initializer", 2)])
     well["metadata"]["name"] = "p-2"
-    assert seen(well, ill).failures == {"p-1": 3}
+    assert version_state(well, ill).failures == {"p-1": 3}

@@ -18,7 +18,7 @@ from forecasting.adapters.cluster.cluster import Cluster
 from forecasting.adapters.cluster.manifests import MODEL_VERSION, RolloutConfig
 from forecasting.adapters.cluster.routes import ServicePort
 from forecasting.errors import ClusterUnavailable, InvalidSettings, NotReady, RolloutConflict
-from forecasting.rollout.traffic import Traffic
+from forecasting.rollout.traffic import Shadow, Traffic
 from tests.ports import free_port
 from tests.time_limits import expires
 
@@ -184,6 +184,22 @@ def test_a_split_is_written_against_the_version_that_was_read(
     assert cluster.route(CONFIG).traffic.weights == {1: 50, 2: 50}
 
 
+def test_a_shadow_is_written_with_the_split_and_a_rival_that_begins_another_is_told(
+    kubernetes: Kubernetes, cluster: Cluster
+) -> None:
+    kubernetes.objects[f"{ROUTES}/forecasts"] = route(v1=100, v2=0)
+    old = cluster.route(CONFIG)
+    shadowed = old.traffic.mirrored(Shadow(2, 25), {1, 2})
+    cluster.write_route(CONFIG, old, shadowed, CHANGED)
+    assert cluster.route(CONFIG).traffic == shadowed
+    with pytest.raises(RolloutConflict, match="has been modified"):
+        cluster.write_route(CONFIG, old, Traffic({1: 50, 2: 50}), CHANGED)
+    cluster.write_route(CONFIG, cluster.route(CONFIG), shadowed.unmirrored(), CHANGED)
+    written = kubernetes.objects[f"{ROUTES}/forecasts"]
+    assert "filters" not in written["spec"]["rules"][0]
+    assert cluster.route(CONFIG).traffic.shadow is None
+
+
 def test_a_new_status_of_the_route_is_no_rival(kubernetes: Kubernetes, cluster: Cluster) -> None:
     kubernetes.objects[f"{ROUTES}/forecasts"] = route(v1=100)
     old = cluster.route(CONFIG)
@@ -242,7 +258,7 @@ def test_versions_are_the_inference_services_of_the_model(
     kubernetes: Kubernetes, cluster: Cluster
 ) -> None:
     assert cluster.services(CONFIG) == {}
-    assert cluster.seen(CONFIG, 3) is None
+    assert cluster.version_state(CONFIG, 3) is None
     service = {"metadata": {"labels": {MODEL_VERSION: "3"}}}
     kubernetes.objects[SERVICES] = {"items": [service]}
     assert cluster.services(CONFIG) == {3: service}

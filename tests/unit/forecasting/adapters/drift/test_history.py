@@ -5,11 +5,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
 
 from forecasting.adapters.drift.history import DriftHistory
 from forecasting.drift.summary import SCOPES, DriftSummary, NotMeasured, ScopeDrift
 from forecasting.errors import InvalidInput, Unavailable
 from forecasting.live.scores import RealisedPoint
+from tests.hostile_names import HOSTILE_NAMES
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 POINT = RealisedPoint("3", 5, 10**18, 6, 0.01, None, 0.9)
@@ -57,13 +59,20 @@ def test_a_run_is_read_back_as_it_was(history, reports):
     assert history.summaries() == [a_summary()]
     assert history.by_instant() == [POINT]
     assert history.report() == b"<html></html>"
-    assert history.report("../../secret") is None
     assert sorted(path.name for path in Path(folder).iterdir()) == [
         "realised.json",
         "report.html",
         "report.json",
         "summary.json",
     ]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(HOSTILE_NAMES)
+def test_only_plain_names_are_looked_for_in_a_run(history, reports, name):
+    if not history.summaries():
+        history.record(a_summary(), (POINT,), reports)
+    assert history.report(name) is None
 
 
 def test_runs_come_oldest_first_whatever_order_they_were_kept_in(history, reports):

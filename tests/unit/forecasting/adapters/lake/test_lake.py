@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 import pandas as pd
 import pytest
+from hypothesis import HealthCheck, given, settings
 
 from forecasting.adapters.lake.lake import Lake
 from forecasting.adapters.lake.snapshot import Snapshot, content_digest
@@ -24,7 +26,8 @@ from forecasting.errors import (
 from forecasting.features.online import ServedFeatures
 from forecasting.prices.quality.catalogue import QUARANTINE_COLUMNS
 from forecasting.prices.quality.judge import CleanedBars, judge
-from tests.served_models import make_features
+from tests.hostile_names import HOSTILE_NAMES
+from tests.served_models import SPEC, make_features
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 
@@ -178,19 +181,39 @@ def test_an_empty_lake_says_what_to_do(lake: Lake) -> None:
     with pytest.raises(NotReady, match="bellwether ingest"):
         lake.latest("default")
     with pytest.raises(NotReady, match="refresh"):
-        lake.served_features("default")
-    assert lake.served_id("default") is None
+        lake.served_features("default", SPEC.digest)
+    assert lake.served_id("default", SPEC.digest) is None
     with pytest.raises(InvalidSettings, match="'0123'"):
         lake.snapshot("default", "0123")
     assert not Path(lake.url).exists()
 
 
-@pytest.mark.parametrize("name", ["", "../etc", "a/b", ".hidden", "x" * 101])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(HOSTILE_NAMES)
 def test_a_data_set_cannot_be_named_out_of_the_lake(lake: Lake, name: str) -> None:
     with pytest.raises(InvalidSettings):
         lake.latest(name)
     with pytest.raises(InvalidSettings):
-        lake.served_id(name)
+        lake.served_id(name, SPEC.digest)
+    with pytest.raises(InvalidSettings):
+        lake.served_id("default", name)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(HOSTILE_NAMES)
+def test_a_pointer_cannot_lead_out_of_the_lake(lake: Lake, name: str) -> None:
+    for kind, pointer in (
+        ("features", {"id": "1", "sha256": name}),
+        ("prices", {"id": "1", "sha256": name, "manifest": "1.json"}),
+        ("prices", {"id": "1", "sha256": "0" * 64, "manifest": name}),
+    ):
+        file = Path(lake.url, kind, "default", "latest.json")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(orjson.dumps(pointer))
+        with pytest.raises(SnapshotCorrupted, match="pointer must name"):
+            lake.served_features("default", SPEC.digest) if kind == "features" else lake.latest(
+                "default"
+            )
 
 
 def flip(file: Path) -> None:
@@ -278,22 +301,23 @@ def test_the_digest_sees_every_change_and_no_other(prices: pd.DataFrame) -> None
 def test_served_features_come_back_verified_and_polling_is_cheap(lake: Lake) -> None:
     served = make_features()
     published = lake.publish_features("default", served)
-    assert published == served.id == lake.served_id("default")
-    back = lake.served_features("default")
+    assert published == served.id == lake.served_id("default", SPEC.digest)
+    back = lake.served_features("default", SPEC.digest)
     assert isinstance(back, ServedFeatures)
     assert back.id == served.id
     flip(files(lake, "features/default")[0])
     with pytest.raises(SnapshotCorrupted, match="Publish them again"):
-        lake.served_features("default")
+        lake.served_features("default", SPEC.digest)
 
 
 def test_a_server_reads_features_without_pandas(lake: Lake) -> None:
     lake.publish_features("default", make_features())
     program = (
         "import sys\n"
+        f"spec = {SPEC.digest!r}\n"
         "from forecasting.adapters.lake.lake import Lake\n"
         f"lake = Lake({lake.url!r})\n"
-        "assert lake.served_features('default').id == lake.served_id('default')\n"
+        "assert lake.served_features('default', spec).id == lake.served_id('default', spec)\n"
         "print(*(name for name in ('pandas', 'pyarrow', 'exchange_calendars')"
         " if name in sys.modules))\n"
     )
@@ -305,3 +329,44 @@ def test_a_server_reads_features_without_pandas(lake: Lake) -> None:
         cwd=Path(__file__).parents[5],
     )
     assert run.stdout.split() == []
+
+
+def test_two_writers_at_once_lose_no_symbol(
+    lake: Lake, prices: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A training's prices of another symbol arrive while a refresh writes its own."""
+    apple = prices[prices["symbol"] == "AAPL"].reset_index(drop=True)
+    other = prices[prices["symbol"] == "MSFT"].reset_index(drop=True)
+    append(lake, apple.iloc[:-1])
+    grown = Lake._grown
+
+    def while_another_writes(self: Lake, *arguments: Any) -> Snapshot:
+        monkeypatch.setattr(Lake, "_grown", grown)
+        snapshot = grown(self, *arguments)
+        append(Lake(lake.url), other)
+        return snapshot
+
+    monkeypatch.setattr(Lake, "_grown", while_another_writes)
+    append(lake, apple)
+    snapshot = lake.latest("default")
+    assert snapshot.symbols == ("AAPL", "MSFT")
+    assert len(lake.read(snapshot)) == len(prices)
+
+
+def test_a_reader_whose_features_were_replaced_and_cleared_away_takes_the_newer(
+    lake: Lake, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older, newer = make_features(), make_features(snapshot_id="6" * 16)
+    lake.publish_features("default", older)
+    read = Lake._read
+
+    def after_a_refresh(self: Lake, dataset: str, digest: str) -> ServedFeatures:
+        if digest == older.id:
+            lake.publish_features("default", newer)
+            assert lake.remove_superseded("default", NOW + timedelta(days=36_500)) == 1
+        return read(self, dataset, digest)
+
+    monkeypatch.setattr(Lake, "_read", after_a_refresh)
+    assert lake.served_features("default", SPEC.digest).id == newer.id
+    monkeypatch.undo()
+    assert lake.remove_superseded("default", NOW + timedelta(days=36_500)) == 0

@@ -4,10 +4,12 @@ from datetime import UTC, datetime
 
 import orjson
 import pytest
+from hypothesis import given
 
 from forecasting.adapters.lake.snapshot import Part, Snapshot, stand_in_notes
 from forecasting.adapters.market.source import UNDECLARED, Survivorship
 from forecasting.errors import SnapshotCorrupted
+from tests.hostile_names import HOSTILE_NAMES
 
 CHOSEN = Survivorship("hindsight", "These six companies are there because they did well.")
 
@@ -41,6 +43,15 @@ def test_a_manifest_that_is_none_is_refused() -> None:
     for damaged in (b"{", b"{}", b"[]", b'{"format": "another/1"}'):
         with pytest.raises(SnapshotCorrupted):
             Snapshot.from_bytes(damaged)
+
+
+@given(HOSTILE_NAMES)
+def test_a_manifest_whose_names_lead_elsewhere_is_refused(name: str) -> None:
+    part = {"digest": name, "rows": 1}
+    for change in ({"dataset": name}, {"id": name}, {"parts": [part]}, {"quarantined": [part]}):
+        written = orjson.loads(snapshot().to_bytes()) | change
+        with pytest.raises(SnapshotCorrupted, match="names no data set, snapshot or part"):
+            Snapshot.from_bytes(orjson.dumps(written))
 
 
 EARLIER_NOTE = (

@@ -218,7 +218,7 @@ def test_a_part_comes_back_as_it_was_saved_and_a_damaged_one_is_refused(tmp_path
     assert back.bars is not None
     assert part.bars is not None
     pd.testing.assert_frame_equal(back.bars, part.bars, check_exact=True)
-    assert (back.shard, back.asked, back.notes) == (part.shard, part.asked, part.notes)
+    assert (back.shard, back.requested, back.notes) == (part.shard, part.requested, part.notes)
     assert back.survivorship == part.survivorship == Survivorship("none")
     assert back.fetched_at == part.fetched_at.astimezone(UTC)
     (tmp_path / "part" / "bars.parquet").write_bytes(b"cut")

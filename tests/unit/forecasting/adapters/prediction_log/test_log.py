@@ -1,13 +1,18 @@
 """The prediction log: bounded, off the caller's path, and nothing lost that was promised."""
 
+import sqlite3
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from forecasting.adapters.databases import Database
+from forecasting.adapters.prediction_log.batches import BatchWriter
 from forecasting.adapters.prediction_log.log import Answered, PredictionLog
+from forecasting.adapters.prediction_log.rows import rows_of
 from forecasting.errors import Unavailable
 from tests.time_limits import expires, seconds, wait_until
 
@@ -43,7 +48,7 @@ class Rows:
     """Counts what the log says about its rows."""
 
     def __init__(self):
-        self.written = self.dropped = 0
+        self.written = self.dropped = self.rejected = self.own_bars = 0
 
     def __call__(self, outcome, rows):
         setattr(self, outcome, getattr(self, outcome) + rows)
@@ -91,7 +96,7 @@ def test_the_newest_come_first_and_only_as_many_as_asked_for(url):
 
 
 def test_matured_forecasts_are_those_whose_first_day_has_come(url):
-    log = PredictionLog(url)
+    log = PredictionLog(url, own_bars=True)
     log.start()
     log.offer(answered("AAPL"))
     log.offer(answered("MSFT", model_version="4"))
@@ -102,6 +107,53 @@ def test_matured_forecasts_are_those_whose_first_day_has_come(url):
     after = before + timedelta(seconds=1)
     assert {row.symbol for row in log.matured(after)} == {"AAPL", "MSFT"}
     assert [row.symbol for row in log.matured(after, model_version="4")] == ["MSFT"]
+
+
+def test_of_each_symbol_and_bar_a_version_has_one_forecast_the_longest(url):
+    log = PredictionLog(url, own_bars=True)
+    log.start()
+    asked = [
+        answered("AAPL", horizon=1),
+        answered("AAPL", "MSFT", horizon=3, made_at=1_760_000_010.0, request_id="longest"),
+        answered("AAPL", horizon=3, made_at=1_760_000_020.0),
+        answered("AAPL", as_of=np.array([ORIGIN + DAY]), horizon=2),
+        answered("NFLX", horizon=5),
+        answered("AAPL", horizon=9, own_bars=True),
+        answered("AAPL", horizon=9, model_version="4"),
+        answered("AAPL", horizon=9, made_at=1_700_000_000.0),
+    ]
+    for one in asked:
+        assert log.offer(one)
+    log.close()
+    since = datetime.fromtimestamp(1_750_000_000, UTC)
+    found = list(log.of_version("3", ["AAPL", "MSFT"], since))
+    assert [(row.symbol, row.horizon) for row in found] == [("AAPL", 2), ("AAPL", 3), ("MSFT", 3)]
+    assert [row.request_id for row in found[1:]] == ["longest", "longest"]
+    assert len(list(log.of_version("3", ["AAPL", "MSFT"], since, limit=1))) == 1
+
+
+def test_forecasts_of_a_callers_own_bars_are_counted_and_not_kept(url):
+    rows = Rows()
+    log = PredictionLog(url, on_rows=rows)
+    log.start()
+    assert not log.offer(answered("OWN", own_bars=True))
+    assert log.offer(answered("AAPL"))
+    log.close()
+    assert (rows.own_bars, rows.written, rows.dropped) == (1, 1, 0)
+    assert [row.symbol for row in log.since(datetime.fromtimestamp(0, UTC))] == ["AAPL"]
+
+
+def test_own_bars_that_are_kept_are_not_among_the_newest_forecasts(url):
+    rows = Rows()
+    log = PredictionLog(url, own_bars=True, on_rows=rows)
+    log.start()
+    assert log.offer(answered("AAPL"))
+    for _ in range(3):
+        assert log.offer(answered("OWN", own_bars=True, made_at=1_770_000_000.0))
+    log.close()
+    assert (rows.own_bars, rows.written) == (0, 4)
+    assert [row.symbol for row in log.recent(2)] == ["AAPL"]
+    assert log.count() == 4
 
 
 def test_what_does_not_fit_is_dropped_and_counted_and_the_caller_never_waits(url):
@@ -142,6 +194,135 @@ def test_many_threads_may_offer_at_once(url):
         thread.join()
     log.close()
     assert rows.written == log.count() == 1_600
+
+
+def refuse(url, condition):
+    """Have the database refuse rows, as a database does that takes no such value."""
+    log = PredictionLog(url)
+    log.count()
+    log.close()
+    with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
+        connection.execute(
+            f"CREATE TRIGGER refusal BEFORE INSERT ON predictions WHEN {condition} "
+            "BEGIN SELECT RAISE(ABORT, 'not such a row'); END"
+        )
+    connection.close()
+
+
+@pytest.mark.parametrize("place", [0, 250, 499, 700])
+def test_a_row_that_the_database_refuses_holds_up_no_other(url, place):
+    refuse(url, "NEW.request_id = 'poison'")
+    rows = Rows()
+    log = PredictionLog(url, on_rows=rows)
+    for number in range(1_000):
+        log.offer(answered(f"S{number}", request_id="poison" if number == place else "r"))
+    log.start()
+    wait_until(lambda: rows.written == 999, 20)
+    assert log.offer(answered("LATER"))
+    log.close()
+    assert (rows.written, rows.rejected, rows.dropped) == (1_000, 1, 0)
+    missing = {f"S{n}" for n in range(1_000)} - {row.symbol for row in log.recent(2_000)}
+    assert missing == {f"S{place}"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"request_id": "\ud800"}, {"processing_seconds": 10**400}, {"signal": ["hold", None]}],
+)
+def test_a_value_that_no_driver_writes_is_rejected_and_ends_nothing(url, change):
+    rows = Rows()
+    log = PredictionLog(url, on_rows=rows)
+    log.start()
+    log.offer(answered("AAPL", "MSFT"))
+    log.offer(answered("AAPL", "MSFT", **change))
+    log.offer(answered("AAPL", "MSFT"))
+    log.close()
+    assert rows.rejected >= 1
+    assert rows.written + rows.rejected == 6
+    assert log.count() == rows.written
+
+
+def test_an_answer_that_cannot_be_made_rows_is_rejected_and_ends_nothing(url):
+    rows = Rows()
+    log = PredictionLog(url, on_rows=rows)
+    log.start()
+    log.offer(answered("AAPL", "MSFT", as_of=None))
+    log.offer(answered("AAPL"))
+    log.close()
+    assert (rows.written, rows.rejected, rows.dropped) == (1, 2, 0)
+
+
+def test_a_database_that_refuses_every_row_is_at_fault_itself_and_is_tried_again(url):
+    refuse(url, "1")
+    rows = Rows()
+    log = PredictionLog(url, on_rows=rows)
+    log.start()
+    for _ in range(20):
+        log.offer(answered("AAPL"))
+    time.sleep(1.0)
+    assert (rows.written, rows.rejected, rows.dropped) == (0, 0, 0)
+    with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
+        connection.execute("DROP TRIGGER refusal")
+    connection.close()
+    wait_until(lambda: rows.written == 20, 15)
+    log.close()
+    assert rows.rejected == 0
+
+
+@pytest.mark.parametrize("fault", ["locked", "table gone", "no database"])
+def test_a_database_that_cannot_be_written_for_a_while_loses_nothing(url, fault):
+    file = Path(url.removeprefix("sqlite:///"))
+    log = PredictionLog(url)
+    log.count()
+    log.close()
+    rows = Rows()
+    log = PredictionLog(f"{url}?timeout=0.1", on_rows=rows)
+    other = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    if fault == "locked":
+        other.execute("BEGIN EXCLUSIVE")
+    elif fault == "table gone":
+        log.count()
+        other.execute("DROP TABLE predictions")
+    else:
+        for path in file.parent.iterdir():
+            path.unlink()
+        file.write_bytes(b"no database, but words" * 100)
+    log.start()
+    for _ in range(20):
+        log.offer(answered("AAPL"))
+    time.sleep(1.0)
+    assert rows.rejected == rows.dropped == 0
+    if fault == "locked":
+        other.execute("COMMIT")
+    elif fault == "no database":
+        file.unlink()
+    wait_until(lambda: rows.written == 20, 30)
+    other.close()
+    log.close()
+    assert (log.count(), rows.rejected, rows.dropped) == (20, 0, 0)
+
+
+def test_a_batch_whose_commit_was_not_confirmed_is_not_written_twice(url):
+    rows = Rows()
+    database = Database(url, often=True)
+    batches = BatchWriter(database, rows)
+    batch = list(rows_of(answered("AAPL", "MSFT")))
+    assert batches.write(batch) == batches.write(batch) == []
+    database.close()
+    assert PredictionLog(url).count() == 2
+    assert rows.rejected == 0
+
+
+def test_a_damaged_row_hides_no_other(url):
+    log = PredictionLog(url)
+    log.start()
+    log.offer(answered("AAPL"))
+    log.offer(answered("MSFT"))
+    log.close()
+    with sqlite3.connect(url.removeprefix("sqlite:///")) as connection:
+        connection.execute("UPDATE predictions SET quantiles = '[[1,' WHERE symbol = 'AAPL'")
+    connection.close()
+    assert [row.symbol for row in log.recent()] == ["MSFT"]
 
 
 def test_a_database_that_is_down_is_tried_again_and_nothing_is_lost(tmp_path):

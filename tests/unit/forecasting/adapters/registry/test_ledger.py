@@ -2,7 +2,9 @@
 
 import itertools
 import multiprocessing
+import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
 
@@ -122,3 +124,53 @@ def test_of_a_hundred_promoters_in_four_processes_exactly_one_wins_each_round(ur
     assert all(
         newer.from_version == older.to_version for newer, older in itertools.pairwise(history)
     )
+
+
+OF_78929E3 = """
+CREATE TABLE promotions (
+    model VARCHAR(200) NOT NULL, number INTEGER NOT NULL, from_version VARCHAR(20) NOT NULL,
+    to_version VARCHAR(20) NOT NULL, who VARCHAR(200) NOT NULL, at VARCHAR(40) NOT NULL,
+    why TEXT NOT NULL, state VARCHAR(10) NOT NULL, PRIMARY KEY (model, number)
+)"""
+"""The table as commit 78929e3 made it."""
+ROW_OF_78929E3 = (
+    "INSERT INTO promotions (model, number, from_version, to_version, who, at, why, state) "
+    "VALUES ('bellwether', {number}, '', '1', 'ada', '2026-01-02T03:04:05+00:00', 'it is', 'done')"
+)
+
+
+def test_a_ledger_of_before_signatures_is_upgraded_when_it_is_opened(url, tmp_path):
+    (tmp_path / "deep").mkdir()
+    with closing(sqlite3.connect(tmp_path / "deep" / "ledger.sqlite")) as old:
+        old.execute(OF_78929E3)
+        old.execute(ROW_OF_78929E3.format(number=1))
+        old.commit()
+        with closing(Ledger(url)) as ledger:
+            head = ledger.head("bellwether")
+            assert (head.to_version, head.bundle_digest, head.signer) == ("1", "", "")
+            ledger.claim(
+                "bellwether", expected="1", to_version="2", who="ada", why="skill",
+                bundle_digest="d" * 64, signer="e" * 64,
+            )  # fmt: skip
+            head = ledger.head("bellwether")
+            assert (head.bundle_digest, head.signer) == ("d" * 64, "e" * 64)
+        # And an earlier release writes to it still.
+        old.execute(ROW_OF_78929E3.format(number=3))
+        old.commit()
+        with closing(Ledger(url)) as ledger:
+            assert ledger.head("bellwether").signer == ""
+
+
+def test_many_who_open_an_old_ledger_at_once_upgrade_it_once(url, tmp_path):
+    (tmp_path / "deep").mkdir()
+    with closing(sqlite3.connect(tmp_path / "deep" / "ledger.sqlite")) as old:
+        old.execute(OF_78929E3)
+        old.execute(ROW_OF_78929E3.format(number=1))
+        old.commit()
+
+    def read(_):
+        with closing(Ledger(url)) as ledger:
+            return ledger.head("bellwether").to_version
+
+    with ThreadPoolExecutor(8) as pool:
+        assert set(pool.map(read, range(16))) == {"1"}

@@ -15,8 +15,8 @@ def made(bars: int = 200) -> pd.DataFrame:
     return source.fetch(["AAPL", "FB", "MSFT"], None, date(2026, 5, 29), "1d").bars
 
 
-def told(bars: pd.DataFrame, held: pd.DataFrame | None = None) -> list[tuple[str, str]]:
-    return [(one.fault, one.found) for one in judge(bars, now=NOW, held=held).findings]
+def told(bars: pd.DataFrame, stored: pd.DataFrame | None = None) -> list[tuple[str, str]]:
+    return [(one.fault, one.found) for one in judge(bars, now=NOW, stored=stored).findings]
 
 
 def without_newest(bars: pd.DataFrame, symbol: str, count: int) -> pd.DataFrame:
@@ -53,11 +53,11 @@ def test_a_new_name_is_found_by_what_is_held_of_the_old_one() -> None:
     bars = made()
     newest = bars.groupby("symbol").cumcount(ascending=False)
     new = (bars["symbol"] == "FB") & (newest < 40)
-    held = judge(bars[~new], now=NOW).clean
+    stored = judge(bars[~new], now=NOW).clean
     fetched = bars.assign(symbol=bars["symbol"].mask(new, "META"))
     fetched = fetched[fetched["symbol"] != "FB"]
     assert told(fetched) == []
-    assert told(fetched, held) == [
+    assert told(fetched, stored) == [
         ("renamed_symbol", "FB ends on 2026-04-01, and META begins on 2026-04-02 at its price")
     ]
 

@@ -121,14 +121,14 @@ def test_a_crash_in_a_market_that_never_closes_is_no_fault() -> None:
 
 def test_a_jump_between_the_bars_held_and_the_new_ones_is_seen() -> None:
     bars = made()
-    held = judge(bars[:200], now=NOW).clean
+    stored = judge(bars[:200], now=NOW).clean
     fetched = bars[200:].reset_index(drop=True)
-    assert judge(fetched, now=NOW, held=held).findings == ()
+    assert judge(fetched, now=NOW, stored=stored).findings == ()
     fetched[list(OHLC)] /= 2
     fetched["volume"] *= 2
     assert judge(fetched, now=NOW).findings == ()
     with pytest.raises(InvalidPrices, match="missed_split"):
-        judge(fetched, now=NOW, held=held)
+        judge(fetched, now=NOW, stored=stored)
 
 
 def test_every_split_of_real_prices_taken_out_of_the_record_is_missed() -> None:

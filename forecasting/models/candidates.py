@@ -8,7 +8,9 @@ Shares (`max_features`, `max_samples`, `min_samples_leaf`, `subsample`) are of f
 """
 
 import os
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Protocol, Self
@@ -244,6 +246,23 @@ def _grow_ridge(
         return make_pipeline(StandardScaler(), ridge).fit(x.astype(np.float64), z)
 
 
+@contextmanager
+def _warning_filters_kept() -> Iterator[None]:
+    """Ignore warnings inside, and leave the process's filters as they were before.
+
+    Each of scikit-learn's threads sets the filters of the whole process and puts back what it found,
+    so they end up in another order or empty (1.9.1, findings/sklearn-forest-warning-filters.sh).
+    """
+    default = warnings.defaultaction  # type: ignore[attr-defined]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        warnings.defaultaction = "ignore"  # type: ignore[attr-defined]
+        try:
+            yield
+        finally:
+            warnings.defaultaction = default  # type: ignore[attr-defined]
+
+
 def _grow_random_forest(
     params: dict[str, Any], x: NDArray[np.float32], z: Floats, seed: int, threads: int
 ) -> Any:
@@ -252,7 +271,9 @@ def _grow_random_forest(
     drawn = max(min(int(len(x) * params["max_samples"]), _ROWS_PER_TREE), 1)
     leaf = max(int(drawn * params["min_samples_leaf"]), 1)
     settings = {**params, "max_samples": drawn, "min_samples_leaf": leaf}
-    forest = RandomForestRegressor(**settings, random_state=seed, n_jobs=threads).fit(x, z)
+    forest = RandomForestRegressor(**settings, random_state=seed, n_jobs=threads)
+    with _warning_filters_kept():
+        forest.fit(x, z)
     # Threads would add the trees up in the order they finish, and the last bit would change.
     return forest.set_params(n_jobs=1)
 

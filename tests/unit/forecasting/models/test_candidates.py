@@ -1,5 +1,7 @@
 """The candidates learn what is there, the same way every time, and export without a difference."""
 
+import warnings
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -62,6 +64,16 @@ def test_the_random_walk_expects_no_move(fitted):
 def test_threads_do_not_change_a_bit(kind, lesson, fitted):
     again = make_forecaster(kind, threads=1).fit(*lesson, seed=1)
     assert np.array_equal(again.locate(lesson[0]), fitted[kind].locate(lesson[0]))
+
+
+def test_several_threads_leave_the_warning_filters_alone(lesson):
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        warnings.simplefilter("error", RuntimeWarning)
+        before = list(warnings.filters)
+        make_forecaster("random_forest", threads=2).fit(*lesson, seed=1)
+        assert warnings.filters == before
+    assert [str(one.message) for one in told] == []
 
 
 @pytest.mark.parametrize("kind", ["random_forest", "xgboost"])

@@ -4,6 +4,8 @@ The number is part of the primary key, so of rivals who write at once each gets 
 SQLite and in PostgreSQL alike (test_approvals.py, test_rollout_history.py, test_ledger.py).
 """
 
+import random
+import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,7 +17,9 @@ if TYPE_CHECKING:
 
 LEDGER_RULE: Final = "the promotion ledger's database must answer"
 
-_TRIES: Final = 5
+_TRIES: Final = 30
+_PAUSE: Final = 0.05
+"""Longest pause before another try, seconds: rivals that go on at once would meet again."""
 
 
 class NumberedTable:
@@ -85,6 +89,7 @@ class NumberedTable:
                 # Somebody else took the number; the next is as good.
                 if left == 1:
                     raise self.unavailable(error) from error
+                time.sleep(random.uniform(0, _PAUSE))  # noqa: S311 - no secret
                 continue
             except (DataError, UnicodeError) as error:
                 raise refused(error) from error

@@ -1,6 +1,5 @@
 """Promotion experiment: how often the gate promotes without skill, and how often it misses it."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -16,11 +15,14 @@ from benchmarks.honesty.promotion_trials import (
     Judged,
     Planted,
     Trained,
+    by_gate,
+    counts,
     judge_planted,
     judge_trained,
+    promoted,
 )
 from benchmarks.honesty.random_walks import WALKS, correlation_at
-from benchmarks.honesty.shares import exact_interval, plot_shares, share
+from benchmarks.honesty.shares import at_most, plot_shares, share
 from forecasting.report.plots import MARKERS, Theme, styled_axes, styled_legend
 
 if TYPE_CHECKING:
@@ -38,19 +40,6 @@ STRENGTHS: Final = (0.0, 0.03, 0.05, 0.07, 0.10, 0.13)
 LEARNED: Final = (0.06, 0.10, 0.14, 0.18)
 LEARNABLE: Final = 0.18
 """Strength by which training, too, has to find what is there four times in five."""
-
-GATES: Final = {
-    "enough_evidence": "enough evidence",
-    "beats_random_walk": "beats the random walk",
-    "survives_selection": "survives selection",
-    "survives_trials": "survives trials",
-    "no_horizon_worse": "no horizon worse",
-    "not_worse_than_champion": "not worse than the champion",
-    "honest_intervals": "honest intervals",
-}
-
-_MANY = 200
-"""Runs from which a share is held against its limit as it is."""
 
 
 @dataclass(frozen=True)
@@ -102,10 +91,10 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
         _findings(judged),
         _story(plan, judged),
         {
-            "trained on random walks": _counts(judged.nothing),
-            "made up": {name: _counts(decisions) for name, decisions in judged.made_up.items()},
+            "trained on random walks": counts(judged.nothing),
+            "made up": {name: counts(decisions) for name, decisions in judged.made_up.items()},
             "trained on momentum": {
-                f"{s:g}": _counts(decisions) for s, decisions in momentum.items()
+                f"{s:g}": counts(decisions) for s, decisions in momentum.items()
             },
         },
     )
@@ -147,26 +136,25 @@ def _plan(seed: int, *, full: bool) -> Plan:
 def _findings(judged: Decisions) -> list[Finding]:
     realistic = judged.made_up[f"{REALISTIC:g}/1"]
     return [
-        _at_most(
-            "random walks on which candidates were trained: promoted", judged.nothing, MOST_FALSE
-        ),
-        _at_most("made-up forecasts without skill: promoted", judged.made_up["none"], MOST_FALSE),
-        _at_most(
-            "made-up forecasts in truth as good as the benchmark: promoted",
-            judged.made_up["ties"],
-            MOST_FALSE,
+        *(
+            at_most(f"{what}: promoted", promoted(decisions), len(decisions), MOST_FALSE)
+            for what, decisions in (
+                ("random walks on which candidates were trained", judged.nothing),
+                ("made-up forecasts without skill", judged.made_up["none"]),
+                ("made-up forecasts in truth as good as the benchmark", judged.made_up["ties"]),
+            )
         ),
         Finding(
             f"made-up forecasts that know a signal of {REALISTIC:g}: promoted",
-            share(_promoted(realistic), len(realistic)),
+            share(promoted(realistic), len(realistic)),
             f"at least {LEAST_FOUND:.0%}",
-            holds=_promoted(realistic) >= LEAST_FOUND * len(realistic),
+            holds=promoted(realistic) >= LEAST_FOUND * len(realistic),
         ),
         _learnable(judged.momentum),
         *(
             Finding(
                 f"ridge trained on prices with momentum of {strength:g}: promoted",
-                share(_promoted(decisions), len(decisions)),
+                share(promoted(decisions), len(decisions)),
             )
             for strength, decisions in judged.momentum.items()
         ),
@@ -205,7 +193,7 @@ def _story(plan: Plan, judged: Decisions) -> list[str | Table | Plot]:
             partial(_paint, _curves(plan.strengths, judged)),
         ),
         "**Which gate refused.** A refusal usually has several reasons.",
-        _by_gate(
+        by_gate(
             {
                 "random walks, trained": judged.nothing,
                 "as good as the benchmark": judged.made_up["ties"],
@@ -215,27 +203,10 @@ def _story(plan: Plan, judged: Decisions) -> list[str | Table | Plot]:
     ]
 
 
-def _promoted(judged: Sequence[Judged]) -> int:
-    return sum(decision.promoted for decision in judged)
-
-
-def _at_most(what: str, judged: Sequence[Judged], limit: float) -> Finding:
-    """A share that is kept low; of a few runs, one whose exact interval reaches so low."""
-    count = _promoted(judged)
-    low, _ = exact_interval(count, len(judged))
-    few = len(judged) < _MANY
-    return Finding(
-        what,
-        share(count, len(judged)),
-        f"at most {limit:.0%}",
-        holds=bool(low <= limit if few else count <= limit * len(judged)),
-    )
-
-
 def _learnable(learned: "Mapping[float, Sequence[Judged]]") -> Finding:
     """The least strength from which on training finds four signals in five."""
     enough_promoted = {
-        s: _promoted(decisions) >= LEAST_FOUND * len(decisions) for s, decisions in learned.items()
+        s: promoted(decisions) >= LEAST_FOUND * len(decisions) for s, decisions in learned.items()
     }
     least = min(
         (s for s in enough_promoted if all(enough_promoted[t] for t in enough_promoted if t >= s)),
@@ -259,11 +230,6 @@ def _strengths_in_words() -> str:
     )
 
 
-def _counts(judged: Sequence[Judged]) -> dict[str, Any]:
-    refused = Counter(name for decision in judged for name in decision.refused_by)
-    return {"promoted": _promoted(judged), "of": len(judged), "refused by": dict(refused)}
-
-
 def _by_kind(panels: Sequence[Trained], judged: Sequence[Judged]) -> Table:
     """Promotions of random walks, by how they were made and who was trained."""
     groups: dict[str, list[Judged]] = {}
@@ -276,27 +242,11 @@ def _by_kind(panels: Sequence[Trained], judged: Sequence[Judged]) -> Table:
         [
             [
                 name,
-                str(_promoted(decisions)),
+                str(promoted(decisions)),
                 str(len(decisions)),
                 f"{np.mean([decision.skill for decision in decisions]):+.2%}",
             ]
             for name, decisions in groups.items()
-        ],
-    )
-
-
-def _by_gate(groups: "Mapping[str, Sequence[Judged]]") -> Table:
-    return Table(
-        ["gate", *(f">{name}" for name in groups)],
-        [
-            [
-                label,
-                *(
-                    f"{sum(gate in decision.refused_by for decision in decisions)} of {len(decisions)}"
-                    for decisions in groups.values()
-                ),
-            ]
-            for gate, label in GATES.items()
         ],
     )
 
@@ -313,12 +263,12 @@ def _curves(strengths: Sequence[float], judged: Decisions) -> _Curve:
             points = {0.0: judged.made_up["none"], **points}
         if any(points.values()):
             curves[label] = {
-                s: (_promoted(decisions), len(decisions))
+                s: (promoted(decisions), len(decisions))
                 for s, decisions in points.items()
                 if decisions
             }
     curves["ridge, trained on prices"] = {
-        s: (_promoted(decisions), len(decisions)) for s, decisions in judged.momentum.items()
+        s: (promoted(decisions), len(decisions)) for s, decisions in judged.momentum.items()
     }
     return curves
 

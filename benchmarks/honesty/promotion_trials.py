@@ -1,10 +1,13 @@
-"""Decisions of the promotion gate on made-up prices and on made-up forecasts."""
+"""Decisions of the promotion gate on made-up prices and on made-up forecasts, and their counts."""
 
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from benchmarks.honesty.experiment import Table
 from benchmarks.honesty.random_walks import learnable
 
 if TYPE_CHECKING:
@@ -16,6 +19,16 @@ ALPHA: Final = 0.05
 PERIODS: Final = 1_500
 SYMBOLS: Final = 5
 """Size of a panel of made-up forecasts."""
+
+GATES: Final = {
+    "enough_evidence": "enough evidence",
+    "beats_random_walk": "beats the random walk",
+    "survives_selection": "survives selection",
+    "survives_trials": "survives trials",
+    "no_horizon_worse": "no horizon worse",
+    "not_worse_than_champion": "not worse than the champion",
+    "honest_intervals": "honest intervals",
+}
 
 
 @dataclass(frozen=True)
@@ -82,7 +95,7 @@ def judge_trained(panel: Trained) -> Judged:
     for kind in ("random_walk", *panel.kinds):
         trained = train_on_examples(kind, examples, config, threads=1)
         forecasts[kind], trials[kind] = trained.out_of_sample, trained.trials
-    return _judged(forecasts, trials)
+    return judged(forecasts, trials)
 
 
 def judge_planted(case: Planted) -> Judged:
@@ -99,10 +112,11 @@ def judge_planted(case: Planted) -> Judged:
     )
     if case.near_ties:
         forecasts["random_walk"] = replace(forecasts.pop("tie"), kind="random_walk")
-    return _judged(forecasts, dict.fromkeys(kinds, case.searched))
+    return judged(forecasts, dict.fromkeys(kinds, case.searched))
 
 
-def _judged(forecasts: "Mapping[str, OutOfSample]", trials: "Mapping[str, int]") -> Judged:
+def judged(forecasts: "Mapping[str, OutOfSample]", trials: "Mapping[str, int]") -> Judged:
+    """Evaluate forecasts of one panel by kind, with the settings tried for each, and decide."""
     from forecasting.evaluation.evaluate import evaluate
     from forecasting.evaluation.gates import PromotionPolicy, decide
 
@@ -110,3 +124,35 @@ def _judged(forecasts: "Mapping[str, OutOfSample]", trials: "Mapping[str, int]")
     verdict = decide(evaluation, policy=PromotionPolicy(alpha=ALPHA))
     refused = tuple(gate.name for gate in verdict.gates if not gate.passed)
     return Judged(verdict.promote, refused, verdict.skill)
+
+
+def promoted(decisions: Sequence[Judged]) -> int:
+    """How many were promoted."""
+    return sum(decision.promoted for decision in decisions)
+
+
+def counts(decisions: Sequence[Judged]) -> dict[str, Any]:
+    """Promotions and refusals, ready for JSON."""
+    refused = Counter(name for decision in decisions for name in decision.refused_by)
+    return {
+        "promoted": promoted(decisions),
+        "of": len(decisions),
+        "refused by": dict(refused),
+    }
+
+
+def by_gate(groups: "Mapping[str, Sequence[Judged]]") -> Table:
+    """Refusals of each gate, by group of decisions."""
+    return Table(
+        ["gate", *(f">{name}" for name in groups)],
+        [
+            [
+                label,
+                *(
+                    f"{sum(gate in decision.refused_by for decision in decisions)} of {len(decisions)}"
+                    for decisions in groups.values()
+                ),
+            ]
+            for gate, label in GATES.items()
+        ],
+    )

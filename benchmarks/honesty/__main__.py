@@ -19,6 +19,7 @@ NAMES: Final = (
     "coverage",
     "significance",
     "promotion",
+    "variance_promotion",
     "backtest",
     "drift",
     "reproducibility",

@@ -1,6 +1,7 @@
 """Fake walk-forward forecasts whose skill is known, to test evaluation and gates with."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -83,6 +84,31 @@ def planted_forecasts(
             realised=outcomes,
         )
     return result
+
+
+def with_wandering_volatility(
+    forecasts: OutOfSample, *, swing: float, seed: int = 0
+) -> OutOfSample:
+    """The same forecasts, of a volatility that wanders though that of the market does not.
+
+    The scale's logarithm follows an AR(1) with coefficient 0.98 and deviation 0.3. The quantiles
+    are normal ones without a location, their width right but for an error that wanders along.
+
+    Args:
+        forecasts: of `planted_forecasts` without a signal, symbol by symbol.
+        swing: deviation of the logarithm of the width; 0 makes all intervals honest.
+        seed: of the wandering.
+    """
+    from scipy.special import ndtri
+
+    symbols = len(forecasts.symbols)
+    shape = (len(forecasts) // symbols, symbols)
+    wander = _rows(_persistent(np.random.default_rng((seed, 1)), shape, 0.98, 0.4))
+    width = 0.01 * np.exp(swing * wander)[:, None] * np.sqrt(np.arange(1, MAX_HORIZON + 1))
+    quantiles = width[:, :, None] * ndtri(np.array(forecasts.levels))
+    return replace(
+        forecasts, scale=0.01 * np.exp(0.3 * wander), quantiles=quantiles.astype(np.float32)
+    )
 
 
 def _persistent(

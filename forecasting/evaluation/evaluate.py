@@ -10,6 +10,12 @@ from numpy.typing import NDArray
 from forecasting.arrays import Floats
 from forecasting.errors import InvalidInput
 from forecasting.evaluation.backtest import Backtest, buy_and_hold, run_backtest
+from forecasting.evaluation.conditional_coverage import (
+    ConditionalCoverage,
+    conditional_coverage,
+    scale_thirds,
+    sum_coverage,
+)
 from forecasting.evaluation.directional import (
     HitRate,
     RankCorrelation,
@@ -54,6 +60,7 @@ class CandidateEvaluation:
         by_symbol: over all horizons.
         skill_by_fold: overall skill in each walk-forward fold.
         coverage_by_fold: coverage of the 90 % interval in each fold.
+        conditional_coverage: the same per third of the volatility and reported horizon.
         levels: quantile levels.
         below: share of outcomes at or below each quantile, shape [H, Q]; `levels` if honest.
         hit_rate: directional accuracy per reported horizon and the signal's.
@@ -79,6 +86,7 @@ class CandidateEvaluation:
     by_symbol: dict[str, Score]
     skill_by_fold: dict[int, float]
     coverage_by_fold: dict[int, float]
+    conditional_coverage: ConditionalCoverage
     levels: tuple[float, ...]
     below: Floats
     hit_rate: dict[int, HitRate]
@@ -212,6 +220,7 @@ def evaluate(
     accounts = _accounts(
         candidates, challengers, trial_counts, threshold=threshold, slippage=slippage
     )
+    thirds = scale_thirds(null_forecasts.scale, panel.codes, null_forecasts.timestamps)
     null_direction = direction_of(null_forecasts, panel, ranks, threshold)
     evaluated: dict[str, CandidateEvaluation] = {}
     for name, forecasts in candidates.items():
@@ -225,6 +234,9 @@ def evaluate(
             trials=trial_counts[name],
             levels=tuple(forecasts.levels),
             **vars(scores),
+            conditional_coverage=conditional_coverage(
+                sum_coverage(forecasts, panel, thirds, reported), panel
+            ),
             **vars(direction),
             brier_skill=1 - ratio(direction.brier, null_direction.brier),
             confidence_set_p=tests.confidence_set_p[name],

@@ -19,7 +19,8 @@ class PromotionPolicy:
     Attributes:
         alpha: significance level of the tests against the random walk, one-sided.
         champion_alpha: level at which being worse than the champion, or than the random walk
-            at one of the reported horizons, refuses.
+            at one of the reported horizons, refuses; and intervals that hold too much or too
+            little in calm or storm.
         coverage: band the pooled coverage of the 90 % interval must lie in, ends included.
         min_periods: fewest out-of-sample periods (dates, for daily bars).
         min_spans: fewest stretches as long as the longest horizon that these periods must hold;
@@ -277,6 +278,44 @@ def _honest_intervals(evaluation: Evaluation, name: str, policy: PromotionPolicy
         f"the 90 % interval must hold {low:.0%} to {high:.0%} of outcomes",
         f"it held {coverage:.1%}",
     )
+
+
+def conditional_intervals(evaluation: Evaluation, name: str, policy: PromotionPolicy) -> GateResult:
+    """Whether the 90 % interval holds 90 % whatever the volatility is.
+
+    Not among the rules of `decide`: candidates whose interval has the width of the random walk's
+    share its faults, which are significant on all real prices tried.
+
+    Args:
+        evaluation: all candidates on the same forecasts.
+        name: the candidate judged.
+        policy: its `champion_alpha` is the level of the test.
+    """
+    found = evaluation.candidates[name].conditional_coverage
+    bad = [
+        f"{cell.coverage:.1%} in {cell.third} at {_bars(cell.horizon)} (p {_p(cell.adjusted_p)})"
+        for cell in found.cells
+        if cell.adjusted_p < policy.champion_alpha
+    ] + [
+        f"{100 * gap.gap:+.1f} points in storm over calm at {_bars(gap.horizon)} (p {_p(gap.adjusted_p)})"
+        for gap in found.gaps
+        if gap.adjusted_p < policy.champion_alpha
+    ]
+    asked = int(np.isfinite(found.adjusted).sum())
+    return GateResult(
+        "conditional_intervals",
+        asked > 0 and not bad,
+        "the 90 % interval must hold 90 % of outcomes in every third of its symbol's volatility "
+        "over a year, and as many in storm as in calm, at every reported horizon (t test of each "
+        f"with Holm's correction, p not below {policy.champion_alpha:g})",
+        f"it held {', '.join(bad)}"
+        if bad
+        else f"nothing deviates in {asked} tests, {len(found.adjusted) - asked} are too short to say",
+    )
+
+
+def _bars(horizon: int) -> str:
+    return "1 bar" if horizon == 1 else f"{horizon} bars"
 
 
 def _percent(share: float) -> str:

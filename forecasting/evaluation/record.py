@@ -67,6 +67,14 @@ def metrics(evaluation: Evaluation, name: str) -> dict[str, float]:
             f"directional_accuracy_high_h{horizon:02d}": hits.high,
             f"information_coefficient_h{horizon:02d}": rank.value,
         }
+    figures |= {
+        f"coverage_90_{cell.third}_h{cell.horizon:02d}": cell.coverage
+        for cell in candidate.conditional_coverage.cells
+    }
+    figures |= {
+        f"coverage_90_gap_h{gap.horizon:02d}": gap.gap
+        for gap in candidate.conditional_coverage.gaps
+    }
     account = candidate.backtests[JUDGED_DELAY]
     figures |= {
         "brier": candidate.brier,
@@ -115,6 +123,7 @@ def _candidate(candidate: CandidateEvaluation) -> dict[str, Any]:
     for name in _NESTED:
         values[name] = {key: asdict(item) for key, item in values[name].items()}
     values["overall"] = asdict(candidate.overall)
+    values["conditional_coverage"] = asdict(candidate.conditional_coverage)
     values["backtests"] = {delay: _account(item) for delay, item in candidate.backtests.items()}
     return values
 

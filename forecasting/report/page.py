@@ -5,7 +5,12 @@ from dataclasses import dataclass
 from html import escape
 
 from forecasting.evaluation.evaluate import Evaluation
-from forecasting.evaluation.gates import Decision, GateResult, PromotionPolicy
+from forecasting.evaluation.gates import (
+    Decision,
+    GateResult,
+    PromotionPolicy,
+    conditional_intervals,
+)
 from forecasting.instants import date_text
 from forecasting.models.candidates import NULL_MODEL
 from forecasting.models.out_of_sample import OutOfSample
@@ -15,6 +20,7 @@ from forecasting.report.tables import (
     account_sentence,
     backtest_table,
     candidates_table,
+    conditional_coverage_table,
     confusion_table,
     in_words,
     number_text,
@@ -131,6 +137,7 @@ def html_report(
                 plots.coverage_by_horizon(evaluation, policy.coverage), "Coverage per horizon"
             ),
         ),
+        _calm_and_storm(evaluation, judged, policy),
         _section(
             f"Calibration of {name}",
             "<p>Left: how often outcomes fell below each forecast quantile; on the dotted line "
@@ -225,6 +232,15 @@ def _facts(evaluation: Evaluation, verdict: Decision, meta: ReportMeta) -> str:
 
 def _section(title: str, content: str) -> str:
     return f"<section><h2>{escape(title)}</h2>{content}</section>"
+
+
+def _calm_and_storm(evaluation: Evaluation, judged: str, policy: PromotionPolicy) -> str:
+    finding = conditional_intervals(evaluation, judged, policy)
+    words = f"{in_words(judged)}: {finding.found}. No rule of the verdict looks at this yet."
+    return _section(
+        "Coverage in calm and storm",
+        f"<p>{escape(words)}</p>{conditional_coverage_table(evaluation, judged)}",
+    )
 
 
 def _forecasts(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from forecasting.evaluation.conditional_coverage import THIRDS
 from forecasting.evaluation.evaluate import Evaluation
 from forecasting.evaluation.multiple_testing import JUDGED_DELAY
 from forecasting.models.candidates import NULL_MODEL
@@ -226,6 +227,36 @@ def symbols_table(evaluation: Evaluation, judged: str) -> str:
         "symbol", "forecasts", "skill", "p", "CRPS", "MASE", "direction", "IC", "50 %", "90 %",
     )  # fmt: skip
     return _table(heads, rows) + note
+
+
+def conditional_coverage_table(evaluation: Evaluation, judged: str) -> str:
+    """Coverage of the 90 % interval in calm, middle and storm, the random walk's beside it."""
+    rows = []
+    for name in dict.fromkeys((judged, NULL_MODEL)):
+        found = evaluation.candidates[name].conditional_coverage
+        for third in THIRDS:
+            shares = [
+                f"{share_text(cell.coverage)} of {cell.forecasts:,}, p {p_text(cell.adjusted_p)}"
+                for cell in found.cells
+                if cell.third == third
+            ]
+            rows.append((f"{in_words(name)}, {third}", *shares))
+        gaps = [f"{_points(gap.gap)}, p {p_text(gap.adjusted_p)}" for gap in found.gaps]
+        rows.append((f"{in_words(name)}, storm less calm", *gaps))
+    heads = ("", *(f"{horizon} bar{'s'[: horizon > 1]}" for horizon in evaluation.horizons))
+    note = (
+        "<p>Outcomes inside the 90 % interval, by the rank of the volatility known at the "
+        "forecast among the 365 days of its symbol up to then: lowest, middle and highest third. "
+        "Rows in the first quarter of a year here are not ranked. p: chance of so large a "
+        "deviation from 90 %, either way, with overlap counted, symbols of a period as one "
+        "observation, and Holm's correction over all tests of a candidate. Storm less calm: the "
+        "difference of the shares; above 0, the width follows the volatility too far.</p>"
+    )
+    return _table(heads, rows) + note
+
+
+def _points(difference: float) -> str:
+    return f"{100 * difference:+.1f} points" if np.isfinite(difference) else "-"
 
 
 def in_words(name: str) -> str:

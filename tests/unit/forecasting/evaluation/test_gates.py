@@ -5,8 +5,18 @@ import numpy as np
 import pytest
 
 from forecasting.errors import InvalidSettings
+from forecasting.evaluation.conditional_coverage import (
+    ConditionalCoverage,
+    CoverageCell,
+    CoverageGap,
+)
 from forecasting.evaluation.evaluate import evaluate
-from forecasting.evaluation.gates import GateResult, PromotionPolicy, decide
+from forecasting.evaluation.gates import (
+    GateResult,
+    PromotionPolicy,
+    conditional_intervals,
+    decide,
+)
 from forecasting.testing import planted_forecasts
 
 
@@ -91,6 +101,41 @@ def test_intervals_out_of_band_are_refused(skilled, found, passed):
     verdict = decide(changed(skilled, skilled.best, coverage_90=found))
     assert gate(verdict, "honest_intervals").passed is passed
     assert verdict.promote is passed
+
+
+def cell(third, adjusted_p, coverage=0.85):
+    return CoverageCell(third, 5, coverage, 900, adjusted_p / 3, adjusted_p)
+
+
+@pytest.mark.parametrize(
+    ("cells", "gap", "passed", "found"),
+    [
+        ([cell("calm", 0.051, 0.70), cell("storm", 0.4)], 0.06, True, "nothing deviates in 3"),
+        (
+            [cell("calm", 0.049), cell("storm", 0.0001, 0.951), cell("middle", 0.9)],
+            0.3,
+            False,
+            "it held 85.0% in calm at 5 bars (p 0.049), 95.1% in storm at 5 bars (p below 0.001)",
+        ),
+        ([cell("calm", 0.9)], 0.002, False, "it held +6.6 points in storm over calm at 1 bar (p"),
+        (
+            [cell("calm", 0.4), cell("storm", np.nan)],
+            np.nan,
+            True,
+            "nothing deviates in 1 tests, 2",
+        ),
+        ([cell("calm", np.nan, np.nan)], np.nan, False, "nothing deviates in 0 tests, 2 are too"),
+    ],
+)
+def test_a_deviation_in_calm_or_storm_counts_if_it_is_significant(
+    skilled, cells, gap, passed, found
+):
+    coverage = ConditionalCoverage(tuple(cells), (CoverageGap(1, 0.066, gap / 4, gap),))
+    candidate = replace(skilled.candidates["ridge"], conditional_coverage=coverage)
+    evaluation = replace(skilled, candidates={**skilled.candidates, "ridge": candidate})
+    judged = conditional_intervals(evaluation, "ridge", PromotionPolicy())
+    assert judged.passed is passed
+    assert judged.found.startswith(found)
 
 
 def test_too_few_periods_are_refused_whatever_they_show(skilled):

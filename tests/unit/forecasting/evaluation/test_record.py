@@ -35,6 +35,11 @@ def test_the_record_is_json_with_null_for_what_is_unknown(evaluation):
         "horizon": 5, "cost": 0.001, "slippage": 0.0002, "threshold": 0.55,
     }  # fmt: skip
     assert "series" not in ridge
+    cells = ridge["conditional_coverage"]["cells"]
+    assert [(cell["third"], cell["horizon"]) for cell in cells][:6] == [
+        *(("calm", h) for h in (1, 5, 10, 20, 30)), ("middle", 1),
+    ]  # fmt: skip
+    assert cells[0]["coverage"] is None  # 90 days are too few to rank a row among its year
 
 
 def test_metrics_are_flat_and_finite(evaluation):
@@ -53,6 +58,10 @@ def test_metrics_hold_the_deflated_figures():
     assert {"deflated_p", "deflated_sharpe", "trials_of_all", "sharpe_delay_0"} <= set(figures)
     assert {"directional_accuracy_low_h05", "crps_h05", "mae_h05"} <= set(figures)
     assert "deflated_sharpe" not in metrics(evaluation, "random_walk")
+    for cell in evaluation.candidates["ridge"].conditional_coverage.cells[5:10]:
+        # The planted volatility never moves: every row is in the middle of its year.
+        assert figures[f"coverage_90_middle_h{cell.horizon:02d}"] == cell.coverage
+    assert "coverage_90_calm_h01" not in figures
 
 
 def test_arrays_become_lists_keys_texts_and_what_is_not_finite_null():

@@ -64,7 +64,13 @@ def test_the_page_stays_small(page):
 def test_the_verdict_stands_at_the_top_in_words(page):
     assert "<h1>Refuse: ridge does not replace random walk</h1>" in page
     assert page.index("<h1>") < page.index("Must beat the random walk") < page.index("<table")
-    for heading in ("Skill by horizon", "Coverage by horizon", "By symbol", "Methods and caveats"):
+    for heading in (
+        "Skill by horizon",
+        "Coverage by horizon",
+        "Coverage in calm and storm",
+        "By symbol",
+        "Methods and caveats",
+    ):
         assert f"<h2>{heading}</h2>" in page
 
 

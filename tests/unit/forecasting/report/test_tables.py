@@ -5,6 +5,7 @@ import pytest
 from forecasting.evaluation.evaluate import evaluate
 from forecasting.report.tables import (
     candidates_table,
+    conditional_coverage_table,
     confusion_table,
     in_words,
     interval_text,
@@ -43,6 +44,22 @@ def test_the_judged_candidate_is_marked_in_its_row(evaluation):
     assert table.count("<tr") == 3  # heads, ridge, the random walk
     assert "<tr class=judged><td>ridge</td>" in table
     assert f"<td>{skill_text(evaluation.candidates['ridge'].overall.skill)}</td>" in table
+
+
+def test_coverage_in_calm_and_storm_stands_beside_the_random_walks(evaluation):
+    table = conditional_coverage_table(evaluation, "ridge")
+    assert "<th>1 bar</th><th>5 bars</th>" in table
+    for name in ("ridge", "random walk"):
+        assert [f"<td>{name}, {third}</td>" in table for third in ("calm", "storm")] == [True] * 2
+    cell = evaluation.candidates["ridge"].conditional_coverage.cells[6]
+    assert (cell.third, cell.horizon) == ("middle", 5)
+    assert (
+        f"<td>{cell.coverage:.1%} of {cell.forecasts:,}, p {p_text(cell.adjusted_p)}</td>" in table
+    )
+    assert "<td>ridge, storm less calm</td><td>-, p -</td>" in table
+    assert "<td>- of 0, p -</td>" in table  # the planted volatility never moves
+    alone = conditional_coverage_table(evaluation, "random_walk")
+    assert alone.count("<tr>") == 5
 
 
 def test_the_confusion_table_counts_every_signal_once(evaluation):

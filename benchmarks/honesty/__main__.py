@@ -17,6 +17,7 @@ NAMES: Final = (
     "data_faults",
     "leakage",
     "coverage",
+    "conditional_coverage",
     "significance",
     "promotion",
     "variance_promotion",

@@ -30,6 +30,7 @@ from forecasting.evaluation.multiple_testing import (
     settings_tried,
 )
 from forecasting.evaluation.scores import Score, ratio, scores_of
+from forecasting.evaluation.value_at_risk import TailTest, tail_tests
 from forecasting.models.candidates import NULL_MODEL
 from forecasting.models.out_of_sample import OutOfSample
 from forecasting.stats.significance import (
@@ -61,6 +62,7 @@ class CandidateEvaluation:
         skill_by_fold: overall skill in each walk-forward fold.
         coverage_by_fold: coverage of the 90 % interval in each fold.
         conditional_coverage: the same per third of the volatility and reported horizon.
+        value_at_risk: backtests of each symbol's lowest quantiles one bar ahead, per level.
         levels: quantile levels.
         below: share of outcomes at or below each quantile, shape [H, Q]; `levels` if honest.
         hit_rate: directional accuracy per reported horizon and the signal's.
@@ -87,6 +89,7 @@ class CandidateEvaluation:
     skill_by_fold: dict[int, float]
     coverage_by_fold: dict[int, float]
     conditional_coverage: ConditionalCoverage
+    value_at_risk: dict[str, tuple[TailTest, ...]]
     levels: tuple[float, ...]
     below: Floats
     hit_rate: dict[int, HitRate]
@@ -238,6 +241,7 @@ def evaluate(
                 sum_coverage(forecasts, panel, thirds, reported), panel
             ),
             **vars(direction),
+            value_at_risk=tail_tests(forecasts, panel),
             brier_skill=1 - ratio(direction.brier, null_direction.brier),
             confidence_set_p=tests.confidence_set_p[name],
             deflated_p=deflated_p_value(scores.overall.p_value, tests.effective_trials),

@@ -122,6 +122,10 @@ def _candidate(candidate: CandidateEvaluation) -> dict[str, Any]:
     }
     for name in _NESTED:
         values[name] = {key: asdict(item) for key, item in values[name].items()}
+    values["value_at_risk"] = {
+        symbol: [asdict(test) for test in tests]
+        for symbol, tests in candidate.value_at_risk.items()
+    }
     values["overall"] = asdict(candidate.overall)
     values["conditional_coverage"] = asdict(candidate.conditional_coverage)
     values["backtests"] = {delay: _account(item) for delay, item in candidate.backtests.items()}

@@ -29,6 +29,7 @@ from forecasting.report.tables import (
     share_text,
     skill_text,
     symbols_table,
+    value_at_risk_table,
 )
 
 
@@ -151,6 +152,7 @@ def html_report(
         _section(f"Trading {name}'s signal", backtest_table(evaluation, judged)),
         _section("Signals said and come", confusion_table(evaluation, judged)),
         _section("By symbol", symbols_table(evaluation, judged)),
+        _section("Value at risk", value_at_risk_table(evaluation, judged)),
         _section("Methods and caveats", METHODS),
     ]
     body = "\n".join(parts)

@@ -255,6 +255,47 @@ def conditional_coverage_table(evaluation: Evaluation, judged: str) -> str:
     return _table(heads, rows) + note
 
 
+def value_at_risk_table(evaluation: Evaluation, judged: str) -> str:
+    """Backtests of the judged candidate's lowest quantiles, most doubtful symbols first."""
+    null = evaluation.benchmark.value_at_risk
+    tests = [
+        (symbol, test, walk)
+        for symbol, own in evaluation.candidates[judged].value_at_risk.items()
+        for test, walk in zip(own, null[symbol], strict=True)
+        if test.forecasts
+    ]
+    tests.sort(key=lambda row: (row[1].level, row[1].coverage_p))
+    rows = [
+        (
+            symbol,
+            f"{test.level:.0%}",
+            f"{test.forecasts:,}",
+            share_text(test.share),
+            p_text(test.coverage_p),
+            p_text(test.independence_p),
+            p_text(test.joint_p),
+            share_text(walk.share),
+            p_text(walk.joint_p),
+        )
+        for symbol, test, walk in tests[:_MOST_SYMBOLS]
+    ]
+    low = sum(test.joint_p < evaluation.alpha for _, test, _ in tests)
+    note = (
+        f"<p>{low} of {len(tests)} series have a joint p below {evaluation.alpha:g}; about "
+        f"{evaluation.alpha * len(tests):.1f} would by chance. Below: share of bars that ended "
+        "below the quantile of this level, one bar ahead. p of coverage: that share is the level "
+        "(Kupiec); of independence: bars below do not come in swarms; joint: both "
+        "(Christoffersen).</p>"
+    )
+    if len(tests) > _MOST_SYMBOLS:
+        note += f"<p>The first {_MOST_SYMBOLS} are listed.</p>"
+    heads = (
+        "symbol", "level", "bars", "below", "coverage p", "independence p", "joint p",
+        "random walk", "its joint p",
+    )  # fmt: skip
+    return _table(heads, rows) + note
+
+
 def _points(difference: float) -> str:
     return f"{100 * difference:+.1f} points" if np.isfinite(difference) else "-"
 

@@ -39,6 +39,9 @@ def test_the_record_is_json_with_null_for_what_is_unknown(evaluation):
     assert [(cell["third"], cell["horizon"]) for cell in cells][:6] == [
         *(("calm", h) for h in (1, 5, 10, 20, 30)), ("middle", 1),
     ]  # fmt: skip
+    (risk,) = ridge["value_at_risk"]["SYM000"]
+    assert risk["level"] == 0.05
+    assert risk["forecasts"] == 90
     assert cells[0]["coverage"] is None  # 90 days are too few to rank a row among its year
 
 

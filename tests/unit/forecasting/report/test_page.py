@@ -69,6 +69,7 @@ def test_the_verdict_stands_at_the_top_in_words(page):
         "Coverage by horizon",
         "Coverage in calm and storm",
         "By symbol",
+        "Value at risk",
         "Methods and caveats",
     ):
         assert f"<h2>{heading}</h2>" in page
@@ -152,7 +153,7 @@ def test_many_symbols_are_cut_to_the_best_and_the_worst():
     forecasts = planted_forecasts(signal=0, periods=60, symbols=45, candidates=("ridge",))
     evaluation = evaluate(forecasts, repetitions=50)
     page = html_report(evaluation, decide(evaluation), forecasts, ReportMeta("sample"))
-    assert page.count("<td>SYM0") == 40
+    assert page.count("<td>SYM0") == 80  # scores and value at risk, 40 each
     assert "The best and the worst 20 are listed." in page
 
 

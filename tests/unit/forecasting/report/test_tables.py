@@ -13,6 +13,7 @@ from forecasting.report.tables import (
     p_text,
     share_text,
     skill_text,
+    value_at_risk_table,
 )
 from forecasting.testing import planted_forecasts
 
@@ -60,6 +61,18 @@ def test_coverage_in_calm_and_storm_stands_beside_the_random_walks(evaluation):
     assert "<td>- of 0, p -</td>" in table  # the planted volatility never moves
     alone = conditional_coverage_table(evaluation, "random_walk")
     assert alone.count("<tr>") == 5
+
+
+def test_value_at_risk_is_listed_per_symbol_most_doubtful_first(evaluation):
+    table = value_at_risk_table(evaluation, "ridge")
+    tests = evaluation.candidates["ridge"].value_at_risk
+    places = []
+    for symbol, (test,) in sorted(tests.items(), key=lambda item: item[1][0].coverage_p):
+        start = f"<td>{symbol}</td><td>5%</td><td>300</td><td>{share_text(test.share)}</td>"
+        assert f"{start}<td>{p_text(test.coverage_p)}</td>" in table
+        places.append(table.index(start))
+    assert places == sorted(places)
+    assert "of 2 series" in table
 
 
 def test_the_confusion_table_counts_every_signal_once(evaluation):

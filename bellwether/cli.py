@@ -105,7 +105,11 @@ def train(
     interval: Interval = "1d",
     dataset: Dataset = "",
     candidates: Annotated[
-        str, typer.Option(help="Models to try; random_walk always runs.")
+        str,
+        typer.Option(
+            help="Models to try, of ridge, random_forest, xgboost, har, har_boosted, "
+            "har_combination, lightgbm and catboost; random_walk always runs."
+        ),
     ] = "random_walk,ridge,random_forest,xgboost",
     tuning_trials: Annotated[
         int, typer.Option(min=0, help="Optuna trials per candidate, inside the training window.")

@@ -88,6 +88,7 @@ def later(name: str, folder: Path) -> None:
             dataset="default",
             symbols="",
             train_until="",
+            candidates=["ridge"],
             table=table,
             reference=SimpleNamespace(path=str(folder / "reference"), metadata={}),
         )

@@ -1,4 +1,4 @@
-"""Average ranks, of a whole sample or within groups such as the symbols known at one instant."""
+"""Average ranks, of a whole sample or within groups, and means over the symbols of an instant."""
 
 from collections.abc import Iterator
 from typing import Final
@@ -82,6 +82,25 @@ class CrossSection:
             group = np.where(filled, values[rows], np.float32(np.nan))
             ranks[rows[filled]] = _rank_rows(group)[filled]
         return ranks
+
+    def mean(self, values: Singles) -> Singles:
+        """Mean over the finite values of every row's instant, whatever the order of the rows.
+
+        Args:
+            values: float32 [n], below 2^16 in size; NaN where unknown.
+
+        Returns:
+            float32 [n]; NaN where `values` is not finite.
+        """
+        known = np.isfinite(values)[self._order]
+        ordered = np.where(known, values[self._order], np.float32(0))
+        # Whole multiples of 2^-32 add up to the same sum in any order.
+        sums = np.add.reduceat(np.rint(ordered * 2.0**32).astype(np.int64), self._starts)
+        counts = np.add.reduceat(known.astype(np.int64), self._starts)
+        means = np.repeat(sums / (2.0**32 * np.maximum(counts, 1)), self._sizes)
+        result = np.full(values.size, np.nan, dtype=np.float32)
+        result[self._order[known]] = means[known]
+        return result
 
     def _groups(self) -> Iterator[tuple[NDArray[np.int32], NDArray[np.bool_]]]:
         """Rows of several instants at a time, one instant a line, and which cells are filled.

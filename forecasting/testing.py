@@ -79,6 +79,7 @@ def planted_forecasts(
             close=_rows(100 * np.exp(path[:periods])),
             scale=_rows(scale),
             loc=_rows(location[:, :, [knot - 1 for knot in KNOTS]]),
+            log_width=np.zeros((realised[..., 0].size, len(KNOTS))),
             quantiles=_rows(quantiles).astype(np.float32),
             probability_above_cost=_above_cost(location[:, :, 4], 0.01 * np.sqrt(5)),
             realised=outcomes,

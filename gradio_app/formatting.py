@@ -15,6 +15,9 @@ KINDS: Final = {
     "xgboost": "XGBoost",
     "lightgbm": "LightGBM",
     "catboost": "CatBoost",
+    "har": "HAR",
+    "har_boosted": "boosted HAR",
+    "har_combination": "HAR combination",
 }
 """Kinds of model whose written name differs from their identifier."""
 

@@ -76,6 +76,7 @@ def training(
         dataset=dataset,
         symbols=symbols,
         train_until=train_until,
+        candidates=candidates,
     )
     with dsl.ParallelFor(candidates) as candidate:
         trained = train(

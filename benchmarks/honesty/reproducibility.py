@@ -136,6 +136,7 @@ def by_the_steps(training: Training) -> dict[str, str]:
         dataset="default",
         symbols="",
         train_until=training.until,
+        candidates=training.kinds,
         table=table,
         reference=Artifact(str(folder / "reference")),
     )

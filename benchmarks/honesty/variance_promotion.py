@@ -14,7 +14,7 @@ from benchmarks.honesty.variance_trials import Panel, Trial, judge_panel
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-CANDIDATES: Final = ("ridge", "xgboost")
+CANDIDATES: Final = ("ridge", "har", "har_boosted", "har_combination")
 """Who is trained on every panel, besides the random walk."""
 
 NOTHING_TO_GAIN: Final = "ewma"

@@ -49,13 +49,18 @@ def judge_panel(panel: Panel) -> Trial:
     from forecasting.features.build import build_features
     from forecasting.features.spec import FeatureSpec
     from forecasting.features.targets import horizon_returns
+    from forecasting.features.variance import WINDOWS
     from forecasting.models.candidates import NULL_MODEL
     from forecasting.models.training import TrainingConfig, train_on_examples
     from forecasting.models.training_set import Examples
+    from forecasting.models.width import learns_width
     from forecasting.schema import MAX_HORIZON
 
     market = variance_market(panel.market, symbols=panel.symbols, bars=panel.bars, seed=panel.seed)
-    spec = FeatureSpec(symbols=tuple(market.prices["symbol"].unique()))
+    spec = FeatureSpec(
+        symbols=tuple(market.prices["symbol"].unique()),
+        variance=WINDOWS if any(map(learns_width, panel.candidates)) else (),
+    )
     table = build_features(market.prices, spec)
     returns = horizon_returns(market.prices, range(1, MAX_HORIZON + 1)).astype(np.float32)
     examples = Examples.of(table, returns)

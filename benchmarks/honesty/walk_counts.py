@@ -68,13 +68,15 @@ def real(item: Real) -> Counted:
     from forecasting.models.cross_validation import walk_forward
     from forecasting.models.shrinkage import shrink_walk
     from forecasting.models.training_set import at_knots
-    from forecasting.models.walk_forward import walk_locations
+    from forecasting.models.walk_forward import walk_predictions
+    from forecasting.models.width import columns_of
 
     examples = bundled.examples_of(item.universe)
     z = examples.standardised()
     steps = walk_forward(examples.timestamps, examples.codes)
     knots = at_knots(z)
-    loc = walk_locations(item.kind, examples.x, knots, steps, seed=SEED, threads=1)
+    x = examples.x[:, columns_of(item.kind, examples.names)]
+    loc = walk_predictions(item.kind, x, knots, steps, seed=SEED, threads=1)
     loc, _ = shrink_walk(loc, knots, examples.timestamps, steps)
     return _count(z, loc, examples.timestamps, examples.codes, steps, examples.symbols)
 

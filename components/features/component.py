@@ -1,5 +1,7 @@
 """Features: what was known at each bar's close, and what came after it."""
 
+from typing import List  # noqa: UP035
+
 from kfp import dsl
 
 from components.image import IMAGE
@@ -12,6 +14,7 @@ def features(
     dataset: str,
     symbols: str,
     train_until: str,
+    candidates: List[str],  # noqa: UP006
     table: dsl.Output[dsl.Dataset],
     reference: dsl.Output[dsl.Dataset],
 ) -> None:
@@ -22,6 +25,7 @@ def features(
         dataset: the data set the snapshot belongs to.
         symbols: tickers separated by commas; empty for all of the snapshot.
         train_until: ISO date or instant; later bars are left out. Empty for none.
+        candidates: kinds of models that will be trained; some learn from more features.
         table: features and horizon returns, one row per bar.
         reference: feature rows of whole histories, what drift is measured against later.
     """
@@ -32,6 +36,7 @@ def features(
         dataset=dataset,
         symbols=symbols,
         train_until=train_until,
+        candidates=candidates,
         table=table,
         reference=reference,
     )

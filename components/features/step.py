@@ -3,6 +3,7 @@
 Tested bit for bit against what is served, in tests/contract/test_parity.py.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,7 @@ def run(
     dataset: str,
     symbols: str,
     train_until: str,
+    candidates: Sequence[str],
     table: Artifact,
     reference: Artifact,
 ) -> None:
@@ -43,6 +45,8 @@ def run(
     from forecasting.adapters.lake.describe import describe_prices
     from forecasting.adapters.lake.lake import Lake
     from forecasting.features.spec import FeatureSpec
+    from forecasting.features.variance import WINDOWS
+    from forecasting.models.width import learns_width
     from forecasting.prices.quality.judge import require_history
 
     lake = Lake(Settings().lake)
@@ -50,7 +54,9 @@ def run(
     named = named_in(price_snapshot, symbols)
     prices = until(lake.read(price_snapshot, named), train_until)
     spec = FeatureSpec(
-        interval=price_snapshot.interval, symbols=tuple(sorted(named or price_snapshot.symbols))
+        interval=price_snapshot.interval,
+        symbols=tuple(sorted(named or price_snapshot.symbols)),
+        variance=WINDOWS if any(map(learns_width, candidates)) else (),
     )
     if named:
         require_history(prices, spec.warmup_bars)

@@ -22,7 +22,8 @@ def train(
     """Forecast every test span with a model that never saw it, then learn from everything.
 
     Args:
-        candidate: kind of model: random_walk, ridge, random_forest, xgboost, lightgbm, catboost.
+        candidate: kind of model: random_walk, ridge, random_forest, xgboost, har, har_boosted,
+            har_combination, lightgbm, catboost.
         table: features and horizon returns.
         seed: seed of everything random.
         folds: test spans of the walk.

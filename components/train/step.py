@@ -24,6 +24,8 @@ _FEW_TREES: Final[dict[str, dict[str, Any]]] = {
     "xgboost": {"n_estimators": 15},
     "lightgbm": {"n_estimators": 15},
     "catboost": {"iterations": 15},
+    "har_boosted": {"n_estimators": 15},
+    "har_combination": {"n_estimators": 15},
 }
 """A leak shows in few trees as well as in many."""
 

@@ -1,12 +1,13 @@
 """A trained model on disk: non-executable bytes, a manifest, and a digest for every file.
 
     manifest.json     what it is, how it was made, and the SHA-256 of every other file
-    model.onnx        features [n, k] -> locations [n, K] of the standardised return
+    model.onnx        features [n, k] -> locations [n, K] of the standardised return, and for a model
+                      that learns them logs [n, K] of its width
     model.ubj         the XGBoost booster in its own format, for that kind only, before its locations
                       are shrunk; never loaded here
     calibration.npy   float64 [H, 99] quantiles of the standardised residual
     baseline.npy      float64 [H, 99] the random walk's
-    selfcheck.npz     a few rows and the locations the exporter got for them
+    selfcheck.npz     a few rows and what the exporter got for them
 
 The bundle's digest is the SHA-256 of manifest.json. Loading needs NumPy and onnxruntime only.
 Nothing is parsed before its digest holds, every file is read once, and no pickle is ever read.
@@ -99,8 +100,16 @@ class Bundle:
 
     def locate(self, x: NDArray[np.float32]) -> Floats:
         """Locations [n, K] for features [n, k], columns as in the manifest's feature_names."""
-        located: Floats = self.session.run(None, {"features": x})[0].astype(np.float64)
-        return located
+        return self.predict(x)[0]
+
+    def predict(self, x: NDArray[np.float32]) -> tuple[Floats, Floats | None]:
+        """Locations [n, K], and logs of widths [n, K], None where the model learned none.
+
+        One run answers both.
+        """
+        outputs = self.session.run(None, {"features": x})
+        loc: Floats = outputs[0].astype(np.float64)
+        return loc, outputs[1].astype(np.float64) if len(outputs) > 1 else None
 
     def forecast(
         self, x: NDArray[np.float32], scale: Floats, close: Floats, horizon: int = MAX_HORIZON
@@ -113,12 +122,12 @@ class Bundle:
             close: float64 [n] last closes, raw.
             horizon: bars to look ahead, 1..30.
         """
-        loc = self.locate(x)
+        loc, log_width = self.predict(x)
         rule, table = self.signal, self.table
-        above, below = table.beyond(loc, scale, rule.cost, rule.horizon)
+        above, below = table.beyond(loc, scale, rule.cost, rule.horizon, log_width)
         return BundleForecast(
-            quantiles=table.prices(loc, scale, close, horizon),
-            probability_of_rise=table.rise(loc, horizon),
+            quantiles=table.prices(loc, scale, close, horizon, log_width),
+            probability_of_rise=table.rise(loc, horizon, log_width),
             signals=signals(above, below, rule.threshold),
         )
 
@@ -163,13 +172,16 @@ def write_bundle(
         )
     model = to_onnx(trained.forecaster, len(trained.feature_names), trained.columns)
     inspect_onnx(model)
-    exported = _open(model).run(None, {"features": trained.sample})[0]
-    form.check_parity(exported, trained.locate(trained.sample), "the export of the trained model")
+    exported = _open(model).run(None, {"features": trained.sample})
+    learned = (trained.locate(trained.sample), trained.log_width(trained.sample))
+    for found, expected in zip(exported, learned, strict=False):
+        form.check_parity(found, expected, "the export of the trained model")
+    selfcheck = dict(zip(("location", "log_width"), exported, strict=False))
     content = {
         "model.onnx": model,
         "calibration.npy": npy_bytes(trained.calibration),
         "baseline.npy": npy_bytes(trained.baseline),
-        "selfcheck.npz": npz_bytes({"features": trained.sample, "location": exported}),
+        "selfcheck.npz": npz_bytes({"features": trained.sample, **selfcheck}),
     }
     if isinstance(trained.forecaster, Learner) and trained.kind == "xgboost":
         content["model.ubj"] = bytes(trained.forecaster.estimator.get_booster().save_raw("ubj"))
@@ -237,10 +249,10 @@ def load_bundle(directory: Path, *, expected_digest: str | None = None) -> Bundl
     width = len(manifest["feature_names"])
     table = form.parse_calibration(content["calibration.npy"], "calibration.npy")
     baseline = form.parse_calibration(content["baseline.npy"], "baseline.npy")
-    features, location = form.parse_selfcheck(content["selfcheck.npz"], width)
     inspect_onnx(content["model.onnx"])
     session = _open(content["model.onnx"])
-    _check_signature(session, width)
+    outputs = _check_signature(session, width)
+    features, *answers = form.parse_selfcheck(content["selfcheck.npz"], width, outputs)
     bundle = Bundle(
         digest=digest,
         manifest=manifest,
@@ -251,7 +263,9 @@ def load_bundle(directory: Path, *, expected_digest: str | None = None) -> Bundl
         signal=rule,
         session=session,
     )
-    form.check_parity(bundle.locate(features), location, "the loaded model")
+    for found, expected in zip(bundle.predict(features), answers, strict=False):
+        if found is not None:
+            form.check_parity(found, expected, "the loaded model")
     return bundle
 
 
@@ -299,19 +313,23 @@ def _open(model: bytes) -> Any:
         ) from fault
 
 
-def _check_signature(session: Any, width: int) -> None:
+def _check_signature(session: Any, width: int) -> tuple[str, ...]:
+    """Names of the outputs: the location, and perhaps the log of the width."""
     inputs, outputs = session.get_inputs(), session.get_outputs()
     found = [(end.name, end.type, end.shape[1:]) for end in (*inputs, *outputs)]
+    names = ("location", "log_width")[: max(len(outputs), 1)]
     expected = [
         ("features", "tensor(float)", [width]),
-        ("location", "tensor(float)", [len(KNOTS)]),
+        *((name, "tensor(float)", [len(KNOTS)]) for name in names),
     ]
     if found != expected or len(inputs) != 1:
         raise BundleRejected(
-            f"model.onnx must take features [n, {width}] and give location [n, {len(KNOTS)}]",
+            f"model.onnx must take features [n, {width}] and give location [n, {len(KNOTS)}], "
+            "and perhaps log_width of the same shape",
             str(found),
             form.REMEDY,
         )
+    return names
 
 
 def _spec_and_rule(manifest: dict[str, Any]) -> tuple[FeatureSpec, SignalRule]:

@@ -6,6 +6,7 @@ Tested as part of whole bundles, in test_bundle.py, as are `onnx_writer` and `on
 import hashlib
 import io
 import platform
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -53,6 +54,9 @@ _PACKAGES: Final = {
     "xgboost": ("xgboost",),
     "lightgbm": ("lightgbm",),
     "catboost": ("catboost",),
+    "har": ("sklearn",),
+    "har_boosted": ("xgboost",),
+    "har_combination": ("sklearn", "xgboost"),
 }
 
 
@@ -187,8 +191,10 @@ def parse_calibration(content: bytes, name: str) -> Floats:
     return np.ascontiguousarray(array)
 
 
-def parse_selfcheck(content: bytes, width: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The rows [m, width] of the self-check and the locations [m, K] they must give.
+def parse_selfcheck(
+    content: bytes, width: int, outputs: Sequence[str] = ("location",)
+) -> tuple[NDArray[np.float32], ...]:
+    """The rows [m, width] of the self-check and what each output must give for them, [m, K].
 
     Raises:
         BundleRejected: the file holds something else.
@@ -196,25 +202,29 @@ def parse_selfcheck(content: bytes, width: int) -> tuple[NDArray[np.float32], ND
     try:
         if unpacked_size(content) > _LARGEST:
             raise BundleRejected("selfcheck.npz must be small", "it unpacks large", REMEDY)
-        arrays = load_npz(io.BytesIO(content), ("features", "location"))
+        arrays = load_npz(io.BytesIO(content), ("features", *outputs))
     except (ValueError, OSError) as fault:
         raise BundleRejected(
-            "selfcheck.npz must hold the plain arrays features and location", str(fault), REMEDY
+            f"selfcheck.npz must hold the plain arrays features, {', '.join(outputs)}",
+            str(fault),
+            REMEDY,
         ) from fault
-    features, location = arrays["features"], arrays["location"]
+    features, answers = arrays["features"], [arrays[name] for name in outputs]
     rows = len(features) if features.ndim else 0
-    shapes = features.shape == (rows, width) and location.shape == (rows, len(KNOTS))
-    if not rows or not shapes or {features.dtype, location.dtype} != {np.dtype(np.float32)}:
+    shapes = features.shape == (rows, width) and all(
+        answer.shape == (rows, len(KNOTS)) for answer in answers
+    )
+    if not rows or not shapes or {one.dtype for one in arrays.values()} != {np.dtype(np.float32)}:
         raise BundleRejected(
-            f"the self-check needs float32 rows [m, {width}] and locations [m, {len(KNOTS)}]",
-            f"{features.dtype} {features.shape} and {location.dtype} {location.shape}",
+            f"the self-check needs float32 rows [m, {width}] and answers [m, {len(KNOTS)}]",
+            ", ".join(f"{name} {one.dtype} {one.shape}" for name, one in arrays.items()),
             REMEDY,
         )
-    return features, location
+    return features, *answers
 
 
 def check_parity(found: NDArray[np.floating], expected: NDArray[np.floating], what: str) -> None:
-    """Refuse locations [m, K] that differ from the expected ones, or are not finite.
+    """Refuse answers [m, K] that differ from the expected ones, or are not finite.
 
     Raises:
         BundleRejected: the largest difference is above PARITY.
@@ -222,7 +232,7 @@ def check_parity(found: NDArray[np.floating], expected: NDArray[np.floating], wh
     difference = float(np.abs(found - expected).max(initial=0.0))
     if not difference <= PARITY:  # a NaN is refused too
         raise BundleRejected(
-            f"{what} must give the model's locations within {PARITY:g}",
+            f"{what} must give the model's answers within {PARITY:g}",
             f"they differ by {difference:g}",
             REMEDY,
         )

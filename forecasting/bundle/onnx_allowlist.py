@@ -11,7 +11,16 @@ from forecasting.errors import BundleRejected
 
 DOMAINS: Final = ("", "ai.onnx", "ai.onnx.ml")
 OPERATORS: Final = frozenset(
-    {"Concat", "Constant", "ConstantOfShape", "Gemm", "Shape", "Sub", "TreeEnsembleRegressor"}
+    {
+        "Concat",
+        "Constant",
+        "ConstantOfShape",
+        "Gemm",
+        "Mean",
+        "Shape",
+        "Sub",
+        "TreeEnsembleRegressor",
+    }
 )
 """The operators our exporter writes; none of them holds a graph of its own or reads a file."""
 

@@ -1,5 +1,7 @@
 """Writes a fitted candidate as one ONNX graph: features [n, k] in, knot locations [n, K] out.
 
+A candidate that learns widths gives their logs [n, K] as a second output of the same run.
+
 Every tree library's model is read into the same flat list of nodes and written as a single
 TreeEnsembleRegressor with K targets, so that a forecast is one call whatever grew the trees.
 Thresholds are compared in float32 as the features are: a float64 threshold `x <= t` becomes the
@@ -20,9 +22,11 @@ from forecasting.arrays import Floats
 from forecasting.errors import InvalidSettings
 from forecasting.models.candidates import Forecaster, Learner, RandomWalk
 from forecasting.models.quantiles import KNOTS
+from forecasting.models.width import WidthLearner
 
 INPUT: Final = "features"
 OUTPUT: Final = "location"
+WIDTH: Final = "log_width"
 IR_VERSION: Final = 9
 OPSETS: Final = {"": 17, "ai.onnx.ml": 3}
 
@@ -77,18 +81,48 @@ def to_onnx(forecaster: Forecaster, width: int, columns: Sequence[int]) -> bytes
     """
     if isinstance(forecaster, RandomWalk):
         return _model(_zeros(), [], width)
-    if not isinstance(forecaster, Learner) or forecaster.kind not in _READERS | {"ridge": None}:
+    if isinstance(forecaster, WidthLearner):
+        return _widths(forecaster, width, columns)
+    if not isinstance(forecaster, Learner):
         raise InvalidSettings("a candidate needs an ONNX export", forecaster.kind)
-    if forecaster.kind == "ridge":
-        return _linear(forecaster.estimator, forecaster.slopes, width, columns)
-    trees, base = _READERS[forecaster.kind](forecaster.estimator)
+    nodes, tensors = _estimator(
+        forecaster.kind, forecaster.estimator, forecaster.slopes, width, columns, OUTPUT
+    )
+    return _model(nodes, tensors, width)
+
+
+def _widths(learner: WidthLearner, width: int, columns: Sequence[int]) -> bytes:
+    """Locations of zero, and the mean of the estimators' logs of widths."""
+    from onnx import helper
+
+    nodes, tensors = _zeros(), list[Any]()
+    names = [f"{WIDTH}_{part}" for part in learner.estimators]
+    for (part, estimator), name in zip(learner.estimators.items(), names, strict=True):
+        own, held = _estimator(part, estimator, learner.slopes, width, columns, name)
+        nodes, tensors = nodes + own, tensors + held
+    nodes.append(helper.make_node("Mean", names, [WIDTH]))
+    return _model(nodes, tensors, width, WIDTH)
+
+
+def _estimator(
+    kind: str,
+    estimator: Any,
+    slopes: Sequence[float],
+    width: int,
+    columns: Sequence[int],
+    output: str,
+) -> tuple[list[Any], list[Any]]:
+    """Nodes and tensors that give a fitted estimator's predictions, times the slopes."""
+    if kind == "ridge":
+        return _linear(estimator, slopes, width, columns, output)
+    if kind not in _READERS:
+        raise InvalidSettings("a candidate needs an ONNX export", kind)
+    trees, base = _READERS[kind](estimator)
     trees.leaves = [
-        (tree, node, target, weight * forecaster.slopes[target])
-        for tree, node, target, weight in trees.leaves
+        (tree, node, target, weight * slopes[target]) for tree, node, target, weight in trees.leaves
     ]
-    base = base * np.array(forecaster.slopes)
     trees.featureids = [int(columns[feature]) for feature in trees.featureids]
-    return _ensemble(trees, base, width)
+    return [_ensemble(trees, base * np.array(slopes), output)], []
 
 
 def _zeros() -> list[Any]:
@@ -104,7 +138,9 @@ def _zeros() -> list[Any]:
     ]
 
 
-def _linear(pipeline: Any, slopes: Sequence[float], width: int, columns: Sequence[int]) -> bytes:
+def _linear(
+    pipeline: Any, slopes: Sequence[float], width: int, columns: Sequence[int], output: str
+) -> tuple[list[Any], list[Any]]:
     from onnx import helper, numpy_helper
 
     scaler, ridge = pipeline.steps[0][1], pipeline.steps[1][1]
@@ -120,19 +156,19 @@ def _linear(pipeline: Any, slopes: Sequence[float], width: int, columns: Sequenc
     ]
     nodes = [
         helper.make_node("Sub", [INPUT, "mean"], ["centred"]),
-        helper.make_node("Gemm", ["centred", "weights", "intercept"], [OUTPUT]),
+        helper.make_node("Gemm", ["centred", "weights", "intercept"], [output]),
     ]
-    return _model(nodes, tensors, width)
+    return nodes, tensors
 
 
-def _ensemble(trees: Trees, base: Floats, width: int) -> bytes:
+def _ensemble(trees: Trees, base: Floats, output: str) -> Any:
     from onnx import helper
 
     tree, node, target, weight = (list(column) for column in zip(*trees.leaves, strict=True))
-    ensemble = helper.make_node(
+    return helper.make_node(
         "TreeEnsembleRegressor",
         [INPUT],
-        [OUTPUT],
+        [output],
         domain="ai.onnx.ml",
         nodes_treeids=trees.treeids,
         nodes_nodeids=trees.nodeids,
@@ -151,17 +187,20 @@ def _ensemble(trees: Trees, base: Floats, width: int) -> bytes:
         aggregate_function="SUM",
         post_transform="NONE",
     )
-    return _model([ensemble], [], width)
 
 
-def _model(nodes: list[Any], tensors: list[Any], width: int) -> bytes:
+def _model(nodes: list[Any], tensors: list[Any], width: int, *further: str) -> bytes:
+    """The graph that gives locations, and further outputs [n, K] by name."""
     from onnx import TensorProto, checker, helper
 
     graph = helper.make_graph(
         nodes,
         "bellwether",
         [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [None, width])],
-        [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [None, len(KNOTS)])],
+        [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, len(KNOTS)])
+            for name in (OUTPUT, *further)
+        ],
         initializer=tensors,
     )
     opsets = [helper.make_opsetid(domain, version) for domain, version in OPSETS.items()]

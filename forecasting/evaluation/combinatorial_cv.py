@@ -21,9 +21,10 @@ from forecasting.evaluation.losses import mean_pinball
 from forecasting.models.candidates import make_forecaster
 from forecasting.models.conformal import Recalibrated, Schedule, recalibrate
 from forecasting.models.cross_validation import Fold, label_ends
-from forecasting.models.quantiles import KNOTS, grid_columns, interpolation_matrix
+from forecasting.models.quantiles import KNOTS, grid_columns, interpolation_matrix, widths_of
 from forecasting.models.shrinkage import shrink_walk
 from forecasting.models.training_set import Examples, at_knots
+from forecasting.models.width import columns_of, in_widths, learns_width
 from forecasting.schema import MAX_HORIZON, QUANTILE_LEVELS
 
 _NEVER = np.iinfo(np.int64).max
@@ -203,28 +204,33 @@ def skill_over_paths(
         ShortHistory: the history is too short for the spans.
     """
     combined = combinations(examples.timestamps, examples.codes, spans=spans, held_out=held_out)
-    z = examples.standardised()
-    knots = at_knots(z)
+    z, targets = examples.standardised(), examples.targets(kind)
+    wide = learns_width(kind)
+    x = examples.x[:, columns_of(kind, examples.names)]
     forecast: dict[tuple[int, int], Floats] = {}
     for number, split in enumerate(combined.splits):
         if progress:
             progress(f"{kind}: combination {number + 1} of {len(combined.splits)}")
         model = make_forecaster(kind, params, threads=threads)
-        model.fit(examples.x[split.train], knots[split.train], seed=seed)
+        model.fit(x[split.train], targets[split.train], seed=seed)
         for span in split.test_spans:
-            forecast[number, span] = model.locate(examples.x[combined.spans[span]])
+            forecast[number, span] = model.predict(x[combined.spans[span]])
     steps = _as_walk(examples, combined.spans)
     schedule = Schedule.of(examples.timestamps, examples.codes, steps, MAX_HORIZON)
     null = np.zeros((len(examples), len(KNOTS)))
     par = _loss(z, null, recalibrate(z, null, steps, schedule))
     skills = []
     for path in combined.paths:
-        loc = np.full((len(examples), len(KNOTS)), np.nan)
+        predicted = np.full((len(examples), len(KNOTS)), np.nan)
         for span, number in enumerate(path):
-            loc[combined.spans[span]] = forecast[int(number), span]
-        loc, _ = shrink_walk(loc, knots, examples.timestamps, steps)
-        own = recalibrate(z, loc, steps, schedule)
-        skills.append(1 - _loss(z, loc, own) / par)
+            predicted[combined.spans[span]] = forecast[int(number), span]
+        predicted, _ = shrink_walk(predicted, at_knots(z), examples.timestamps, steps, widths=wide)
+        if wide:
+            own = recalibrate(in_widths(z, predicted), null, steps, schedule)
+            skills.append(1 - _loss(z, null, own, predicted) / par)
+        else:
+            own = recalibrate(z, predicted, steps, schedule)
+            skills.append(1 - _loss(z, predicted, own) / par)
     return PathSkill(kind, np.array(skills), len(combined.splits))
 
 
@@ -240,7 +246,9 @@ def _as_walk(examples: Examples, spans: tuple[Rows, ...]) -> list[Fold]:
     return steps
 
 
-def _loss(z: NDArray[np.floating], loc: Floats, walked: Recalibrated) -> float:
+def _loss(
+    z: NDArray[np.floating], loc: Floats, walked: Recalibrated, log_width: Floats | None = None
+) -> float:
     """Mean pinball loss of standardised returns over rows and horizons, weighted 1/h."""
     weights, columns = interpolation_matrix(z.shape[1]), grid_columns(QUANTILE_LEVELS)
     evidence = 1.0 / np.arange(1.0, z.shape[1] + 1)
@@ -248,7 +256,10 @@ def _loss(z: NDArray[np.floating], loc: Floats, walked: Recalibrated) -> float:
     for rows, calibration in walked.spans:
         residual = z[rows] - loc[rows] @ weights
         known = np.isfinite(residual)
-        losses = np.asarray(mean_pinball(residual, calibration[:, columns]))
+        quantiles = calibration[:, columns]
+        if log_width is not None:
+            quantiles = widths_of(log_width[rows], weights)[:, :, None] * quantiles
+        losses = np.asarray(mean_pinball(residual, quantiles))
         total += float(np.where(known, losses, 0.0).sum(axis=0) @ evidence)
         count += float(known.sum(axis=0) @ evidence)
     return total / count

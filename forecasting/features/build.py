@@ -16,6 +16,7 @@ from forecasting.arrays import Floats, Instants, Singles
 from forecasting.errors import InvalidPrices, ShortHistory
 from forecasting.features.indicators import Bars, ewma_volatility, indicators, log_returns
 from forecasting.features.spec import MAX_ONE_HOT, FeatureSpec
+from forecasting.features.variance import bar_variance
 from forecasting.instants import nanoseconds, utc_index
 from forecasting.prices.adjustment import symbol_bounds
 from forecasting.ranks import CrossSection
@@ -48,6 +49,8 @@ class FeatureTable:
         sessions: trading dates, int64 ns since 1970 [n].
         close: raw closes in the quote currency, float64 [n].
         scale: volatility per bar known at the close, float64 [n]; NaN in a symbol's first row.
+        variance: variance of the bar itself, from its range and the gap before it, float64 [n];
+            NaN in a symbol's first row. What a learned width is to forecast.
         values: float32 [n, k], C order; NaN before a feature's warm-up.
         names: names of the k columns.
         usable: whether the warm-up is over, every value is finite and the price moves, bool [n].
@@ -59,6 +62,7 @@ class FeatureTable:
     sessions: Instants
     close: Floats
     scale: Floats
+    variance: Floats
     values: Singles
     names: tuple[str, ...]
     usable: NDArray[np.bool_] = field(repr=False)
@@ -69,7 +73,7 @@ class FeatureTable:
         return values, float(self.scale[number]), float(self.close[number])
 
     def to_frame(self) -> "pd.DataFrame":
-        """A frame with symbol, timestamp, session, close, scale, usable and the k features."""
+        """A frame with symbol, timestamp, session, close, scale, variance, usable and k features."""
         import pandas as pd
 
         frame = pd.DataFrame(self.values, columns=list(self.names), copy=False)
@@ -80,7 +84,8 @@ class FeatureTable:
         frame.insert(2, SESSION, self.sessions.view("datetime64[ns]"))
         frame.insert(3, "close", self.close)
         frame.insert(4, "scale", self.scale)
-        frame.insert(5, "usable", self.usable)
+        frame.insert(5, "variance", self.variance)
+        frame.insert(6, "usable", self.usable)
         return frame
 
     @classmethod
@@ -90,7 +95,7 @@ class FeatureTable:
         Raises:
             InvalidPrices: a column that every feature frame has is missing.
         """
-        fixed = (SYMBOL, TIMESTAMP, SESSION, "close", "scale", "usable")
+        fixed = (SYMBOL, TIMESTAMP, SESSION, "close", "scale", "variance", "usable")
         missing = [column for column in fixed if column not in frame.columns]
         if missing:
             raise InvalidPrices(
@@ -107,6 +112,7 @@ class FeatureTable:
             sessions=nanoseconds(frame[SESSION]),
             close=frame["close"].to_numpy(dtype=np.float64),
             scale=frame["scale"].to_numpy(dtype=np.float64),
+            variance=frame["variance"].to_numpy(dtype=np.float64),
             values=np.ascontiguousarray(frame[names].to_numpy(dtype=np.float32)),
             names=tuple(names),
             usable=frame["usable"].to_numpy(dtype=np.bool_),
@@ -200,7 +206,7 @@ def _describe(panel: _Panel, spec: FeatureSpec) -> FeatureTable:
     moment = CrossSection(timestamps)
     place = {name: column for column, name in enumerate(spec.names)}
     values = np.empty((rows, width), dtype=np.float32)
-    scale = np.empty(rows)
+    scale, variance = np.empty(rows), np.empty(rows)
     usable = np.zeros(rows, dtype=np.bool_)
     to_rank = np.empty((len(spec.ranked), rows), dtype=np.float32)
     # One symbol's features are written row-wise here, then turned into the matrix at once.
@@ -215,18 +221,23 @@ def _describe(panel: _Panel, spec: FeatureSpec) -> FeatureTable:
             *(columns[name][span] for name in ACTIONS),
         )
         scale[span] = ewma_volatility(log_returns(bars))
+        variance[span] = bar_variance(bars)
         block = scratch[:, : span.stop - span.start]
-        for name, series in indicators(bars, scale[span], spec):
+        for name, series in indicators(bars, scale[span], variance[span], spec):
             block[place[name]] = series
             if name in ranks:
                 to_rank[ranks[name], span] = block[place[name]]
                 block[place[f"rank_{name}"]] = 0.5
+        for name in spec.averaged:
+            block[place[f"market_{name}"]] = block[place[name]]
         block[width - len(spec.identity) :] = _identity(symbol, spec)[:, None]
         values[span] = block.T
         settled = np.isfinite(block).all(axis=0) & (scale[span] > MIN_SCALE)
         usable[span][spec.warmup_bars - 1 :] = settled[spec.warmup_bars - 1 :]
     for name, row in ranks.items():
         values[:, place[f"rank_{name}"]] = moment.rank(to_rank[row])
+    for name in spec.averaged:
+        values[:, place[f"market_{name}"]] = moment.mean(values[:, place[name]])
     return FeatureTable(
         symbols=panel.symbols,
         codes=_codes(bounds),
@@ -234,6 +245,7 @@ def _describe(panel: _Panel, spec: FeatureSpec) -> FeatureTable:
         sessions=panel.sessions,
         close=columns["close"].copy(),
         scale=scale,
+        variance=variance,
         values=values,
         names=spec.names,
         usable=usable,

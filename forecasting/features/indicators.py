@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecasting.arrays import Floats, Instants
+from forecasting.features.variance import variance_features
 from forecasting.instants import DAY, HOUR
 from forecasting.prices.adjustment import multipliers
 
@@ -99,7 +100,9 @@ def ewma_volatility(returns: Floats) -> Floats:
     return np.concatenate(([np.nan], np.sqrt(total / weights)))
 
 
-def indicators(bars: Bars, scale: Floats, spec: "FeatureSpec") -> Iterator[tuple[str, Floats]]:
+def indicators(
+    bars: Bars, scale: Floats, variance: Floats, spec: "FeatureSpec"
+) -> Iterator[tuple[str, Floats]]:
     """Every indicator of `spec` that needs one symbol only, as (name, float64 [t]).
 
     Values before an indicator's warm-up are NaN. Ranks and identity are not among them.
@@ -107,6 +110,7 @@ def indicators(bars: Bars, scale: Floats, spec: "FeatureSpec") -> Iterator[tuple
     Args:
         bars: adjusted bars of one symbol.
         scale: `ewma_volatility` of the same bars [t].
+        variance: `variance.bar_variance` of the same bars [t].
         spec: which windows to use.
     """
     import talib
@@ -119,6 +123,8 @@ def indicators(bars: Bars, scale: Floats, spec: "FeatureSpec") -> Iterator[tuple
     yield from _volume(talib, bars, spec)
     yield from _shape(bars, log_close)
     yield from _calendar(bars.timestamps, intraday=spec.intraday)
+    if spec.variance:
+        yield from variance_features(bars, scale, variance, spec.variance)
 
 
 def _trend(

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any, Final
 
 from forecasting.errors import InvalidSettings
+from forecasting.features import variance as variances
 from forecasting.schema import INTERVALS
 
 MAX_ONE_HOT: Final = 32
@@ -15,6 +16,9 @@ MAX_ONE_HOT: Final = 32
 
 _SETTLED: Final = 6
 """Windows after which a recursive average has forgotten its seed: (1 - 1/n)^(6n) < 0.3 %."""
+
+_LATER: Final = ("variance",)
+"""Parameters that older specifications lack, and which are empty for them."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,8 @@ class FeatureSpec:
         volatility: bars of realised volatility.
         volume: bars of the z-score of log volume.
         ranked: features that are also ranked among the symbols of the same instant.
+        variance: bars of the averages of a bar's variance that learned widths rest on, see
+            `forecasting.features.variance`; none for a model without.
     """
 
     interval: str = "1d"
@@ -49,6 +55,7 @@ class FeatureSpec:
     volatility: tuple[int, ...] = (5, 21, 63)
     volume: tuple[int, ...] = (21, 63)
     ranked: tuple[str, ...] = ("log_return_21", "realised_volatility_21", "volume_zscore_21")
+    variance: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.interval not in INTERVALS:
@@ -57,8 +64,12 @@ class FeatureSpec:
             )
         if len(set(self.symbols)) != len(self.symbols):
             raise InvalidSettings("a symbol is named once", f"got {', '.join(self.symbols)}")
-        if any(window < 1 for window in self.returns) or any(w < 2 for w in self._windows):
-            raise InvalidSettings("a window is at least 2 bars, that of a return 1", f"got {self}")
+        if any(window < 1 for window in (*self.returns, *self.variance)) or any(
+            w < 2 for w in self._windows
+        ):
+            raise InvalidSettings(
+                "a window is at least 2 bars, that of a return or a variance 1", f"got {self}"
+            )
         unknown = [name for name in self.ranked if name not in self._alone]
         if unknown:
             raise InvalidSettings(
@@ -75,7 +86,23 @@ class FeatureSpec:
     @cached_property
     def names(self) -> tuple[str, ...]:
         """Names of the feature columns, in their order."""
-        return (*self._alone, *(f"rank_{name}" for name in self.ranked), *self.identity)
+        ranks = (f"rank_{name}" for name in self.ranked)
+        market = (f"market_{name}" for name in self.averaged)
+        return (*self._alone, *ranks, *market, *self.identity)
+
+    @cached_property
+    def averaged(self) -> tuple[str, ...]:
+        """Features that are also averaged over the symbols of the same instant."""
+        windows = (window for window in variances.MARKET if window in self.variance)
+        return tuple(f"variance_ratio_{window}" for window in windows)
+
+    @cached_property
+    def of_variance(self) -> tuple[str, ...]:
+        """Names of the columns that a learned width rests on; none without `variance`."""
+        if not self.variance:
+            return ()
+        market = (f"market_{name}" for name in self.averaged)
+        return (*variances.feature_names(self.variance), *market)
 
     @cached_property
     def identity(self) -> tuple[str, ...]:
@@ -109,6 +136,7 @@ class FeatureSpec:
             "overnight_gap",
             "close_location",
             *(f"{circle}_{part}" for circle in circles for part in ("sin", "cos")),
+            *(variances.feature_names(self.variance) if self.variance else ()),
         )
 
     @property
@@ -123,14 +151,19 @@ class FeatureSpec:
     @property
     def warmup_bars(self) -> int:
         """Bars a symbol needs for its first usable row."""
-        windows = max((*self._windows, *self.returns))
+        windows = max((*self._windows, *self.returns, *self.variance))
         return max(windows + 1, _SETTLED * max(self._recursive, default=1) + 1)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain JSON values; `from_dict` is the inverse."""
+        """Plain JSON values; `from_dict` is the inverse.
+
+        Without `variance` they are those of a specification that was written before there was any,
+        so that its digest stays as it is.
+        """
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in asdict(self).items()
+            if name not in _LATER or value
         }
 
     @classmethod
@@ -140,6 +173,7 @@ class FeatureSpec:
         Raises:
             InvalidSettings: a key is unknown or missing.
         """
+        values = {**{name: [] for name in _LATER}, **values}
         expected = {field.name for field in fields(cls)}
         if set(values) != expected:
             raise InvalidSettings(

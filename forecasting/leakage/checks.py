@@ -213,6 +213,18 @@ def check_known_then(
     return finding("prices_as_known_then", wrong, looked)
 
 
+_FORECAST: Final = (
+    "codes",
+    "timestamps",
+    "fold",
+    "loc",
+    "log_width",
+    "quantiles",
+    "probability_above_cost",
+)
+"""What of a forecast must not move."""
+
+
 def check_forecasts(
     train: Train, examples: "Examples", *, seed: int = 0, rows: int = 1_400
 ) -> LeakFinding:
@@ -242,7 +254,7 @@ def check_forecasts(
     early, same = before.timestamps <= start, after.timestamps <= start
     wrong = [
         f"{each} of rows up to {minute_text(start)} changed"
-        for each in ("codes", "timestamps", "fold", "loc", "quantiles", "probability_above_cost")
+        for each in _FORECAST
         if not np.array_equal(getattr(before, each)[early], getattr(after, each)[same])
     ]
     if np.array_equal(before.quantiles[~early], after.quantiles[~same]):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from forecasting.arrays import Instants
 from forecasting.instants import minute_text
 from forecasting.models.cross_validation import label_ends
+from forecasting.models.quantiles import KNOTS
 from forecasting.schema import OHLC, SYMBOL, TIMESTAMP
 
 if TYPE_CHECKING:
@@ -143,12 +144,14 @@ def with_another_future(
     x[later] = 3.0 + 5.0 * random.standard_normal((count, x.shape[1])).astype(np.float32)
     scale[later] *= random.uniform(0.5, 2.0, count)
     close[later] *= random.uniform(0.5, 2.0, count)
-    returns = examples.returns.copy()
-    for column in range(returns.shape[1]):
-        unknown = label_ends(examples.timestamps, examples.codes, column + 1) > start
-        unknown &= np.isfinite(returns[:, column])
-        returns[unknown, column] = 0.2 * random.standard_normal(int(unknown.sum()))
-    return replace(examples, x=x, scale=scale, close=close, returns=returns)
+    returns, log_widths = examples.returns.copy(), examples.log_widths.copy()
+    columns = [(returns, column, column + 1) for column in range(returns.shape[1])]
+    columns += [(log_widths, column, horizon) for column, horizon in enumerate(KNOTS)]
+    for labels, column, horizon in columns:
+        unknown = label_ends(examples.timestamps, examples.codes, horizon) > start
+        unknown &= np.isfinite(labels[:, column])
+        labels[unknown, column] = 0.2 * random.standard_normal(int(unknown.sum()))
+    return replace(examples, x=x, scale=scale, close=close, returns=returns, log_widths=log_widths)
 
 
 def _rows(

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from forecasting.arrays import Floats
 from forecasting.errors import InvalidSettings, ShortHistory
+from forecasting.models import width
 from forecasting.models.quantiles import KNOTS
 
 NULL_MODEL: Final = "random_walk"
@@ -27,6 +28,8 @@ NULL_MODEL: Final = "random_walk"
 
 CANDIDATES: Final = (NULL_MODEL, "ridge", "random_forest", "xgboost")
 EXTRAS: Final = ("lightgbm", "catboost")
+WIDTHS: Final = tuple(width.PARTS)
+"""Candidates that learn a width and no direction, see `forecasting.models.width`."""
 
 WINSOR: Final = 4.0
 """Largest |z| a model learns from."""
@@ -69,6 +72,7 @@ DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
         "l2_leaf_reg": 50.0,
         "border_count": 64,
     },
+    **width.DEFAULTS,
 }
 
 MOST_ROWS: Final[Mapping[str, int]] = dict.fromkeys(
@@ -89,7 +93,7 @@ _OPENMP_ROWS: Final = 50_000
 
 
 class Forecaster(Protocol):
-    """Something that learns where the standardised return will lie."""
+    """Something that learns where the standardised return will lie, or how far from there."""
 
     @property
     def kind(self) -> str:
@@ -100,7 +104,7 @@ class Forecaster(Protocol):
         """Every parameter in force, defaults included."""
 
     def fit(self, x: NDArray[np.float32], z: Floats, *, seed: int) -> Self:
-        """Learn from features [n, k] and standardised returns [n, K] at the knots.
+        """Learn from features [n, k] and targets [n, K] at the knots; see `Examples.targets`.
 
         Rows with an unknown knot (NaN) are left out.
 
@@ -108,8 +112,14 @@ class Forecaster(Protocol):
             ShortHistory: no row has all its knots.
         """
 
+    def predict(self, x: NDArray[np.float32]) -> Floats:
+        """What it learned of the targets [n, K]."""
+
     def locate(self, x: NDArray[np.float32]) -> Floats:
         """Locations [n, K] of the standardised return at the knots."""
+
+    def log_width(self, x: NDArray[np.float32]) -> Floats:
+        """Logs [n, K] of the width over scale * sqrt(h) at the knots; zeros where none is learned."""
 
 
 @dataclass
@@ -125,9 +135,11 @@ class RandomWalk:
         del x, z, seed
         return self
 
-    def locate(self, x: NDArray[np.float32]) -> Floats:
+    def predict(self, x: NDArray[np.float32]) -> Floats:
         """Zeros [n, K]."""
         return np.zeros((len(x), len(KNOTS)))
+
+    locate = log_width = predict
 
 
 @dataclass
@@ -167,6 +179,14 @@ class Learner:
         )
         return self
 
+    def predict(self, x: NDArray[np.float32]) -> Floats:
+        """The same as `locate`."""
+        return self.locate(x)
+
+    def log_width(self, x: NDArray[np.float32]) -> Floats:
+        """Zeros [n, K]: the width is the scale's."""
+        return np.zeros((len(x), len(KNOTS)))
+
     def locate(self, x: NDArray[np.float32]) -> Floats:
         """See `Forecaster.locate`."""
         predicted = np.asarray(self.estimator.predict(x), dtype=np.float64)
@@ -180,7 +200,7 @@ def make_forecaster(
     """An unfitted candidate; `params` override its defaults.
 
     Args:
-        kind: one of CANDIDATES or EXTRAS.
+        kind: one of CANDIDATES, WIDTHS or EXTRAS.
         params: parameters of the candidate, see DEFAULTS.
         threads: threads its library may use; default: this container's share, or one for the
             libraries that spin while they wait.
@@ -190,7 +210,7 @@ def make_forecaster(
     """
     if kind not in DEFAULTS:
         raise InvalidSettings(
-            f"a candidate is one of {', '.join((*CANDIDATES, *EXTRAS))}", repr(kind)
+            f"a candidate is one of {', '.join((*CANDIDATES, *WIDTHS, *EXTRAS))}", repr(kind)
         )
     defaults = DEFAULTS[kind]
     unknown = sorted(set(params or {}) - set(defaults))
@@ -202,6 +222,8 @@ def make_forecaster(
     merged = {**defaults, **(params or {})}
     if kind == NULL_MODEL:
         return RandomWalk()
+    if width.learns_width(kind):
+        return width.WidthLearner(kind, merged, _GROWERS, threads or 1)
     if kind in EXTRAS:
         _require(kind)
     return Learner(kind, merged, _GROWERS[kind], threads or (1 if kind in _OPENMP else cpu_share()))

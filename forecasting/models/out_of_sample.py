@@ -30,6 +30,8 @@ class OutOfSample:
         close: float64 [n] last close, raw.
         scale: float64 [n] volatility of one bar's log return, known at the bar's close.
         loc: float64 [n, K] locations of the standardised return at the knots.
+        log_width: float64 [n, K] logs of the width over scale * sqrt(h) at the knots; zeros for a
+            candidate that learns none.
         quantiles: float32 [n, H, Q] log return quantiles, calibrated on outcomes known by then.
         probability_above_cost: float32 [n, 2] P(r > cost) and P(r > -cost) at the signal horizon;
             P(r < -cost) is one minus the second.
@@ -48,6 +50,7 @@ class OutOfSample:
     close: Floats
     scale: Floats
     loc: Floats
+    log_width: Floats
     quantiles: NDArray[np.float32]
     probability_above_cost: NDArray[np.float32]
     realised: NDArray[np.float32]
@@ -97,6 +100,7 @@ _ARRAYS = (
     "close",
     "scale",
     "loc",
+    "log_width",
     "quantiles",
     "probability_above_cost",
     "realised",

@@ -1,9 +1,10 @@
-"""Quantiles, probabilities and signals from a model's location of the standardised return.
+"""Quantiles, probabilities and signals from a model's location and width of the return.
 
 Everything here is NumPy on arrays that are already in hand: the walk-forward evaluation and the
 predictor's hot path run the same lines. Notation: n rows, K knot horizons, H horizons 1..H in
 bars, G levels of the calibration grid, Q published levels. The forecast log return at horizon h
-and level q is `scale * sqrt(h) * (loc_h + calibration[h - 1, q])`.
+and level q is `scale * sqrt(h) * (loc_h + width_h * calibration[h - 1, q])`; a model that learns no
+width leaves it at 1. Locations, and logs of widths, are linear in h between the knots.
 """
 
 from collections.abc import Sequence
@@ -25,6 +26,9 @@ GRID: Final = tuple(percent / 100 for percent in range(1, 100))
 
 SIGNALS: Final = ("sell", "hold", "buy")
 """Signals by `1 + side`, where side is -1, 0 or 1."""
+
+MOST_WIDTH: Final = 4.0
+"""Largest width over scale * sqrt(h), and one over the smallest, that a model is believed."""
 
 _GRID: Final = np.array(GRID)
 
@@ -65,6 +69,7 @@ class QuantileTable:
     Attributes:
         calibration: [H, G] quantiles of the standardised residual, rising along G.
         root: [H] square roots of the horizons 1..H.
+        weights: [K, H] interpolation weights of the knots.
         lift: [K, H] interpolation weights times `root`: knot location -> location of r / scale.
         spread: [H, Q] published calibration columns times `root`.
         levels: the Q published levels.
@@ -75,6 +80,7 @@ class QuantileTable:
 
     calibration: Floats
     root: Floats
+    weights: Floats
     lift: Floats
     spread: Floats
     levels: tuple[float, ...]
@@ -86,12 +92,14 @@ class QuantileTable:
     def of(cls, calibration: Floats, levels: Sequence[float] = QUANTILE_LEVELS) -> "QuantileTable":
         """Work the table out for a calibration [H, G]."""
         root = np.sqrt(np.arange(1.0, len(calibration) + 1))
+        weights = interpolation_matrix(len(calibration))
         stride = 2.0 ** np.ceil(np.log2(np.ptp(calibration) + 1.0))
         shift = stride * np.arange(len(calibration))
         return cls(
             calibration=np.ascontiguousarray(calibration, dtype=np.float64),
             root=root,
-            lift=interpolation_matrix(len(calibration)) * root,
+            weights=weights,
+            lift=weights * root,
             spread=calibration[:, grid_columns(levels)] * root[:, None],
             levels=tuple(levels),
             shift=shift,
@@ -99,36 +107,76 @@ class QuantileTable:
             chain_levels=np.tile(_GRID, len(calibration)),
         )
 
-    def returns(self, loc: Floats, scale: Floats, horizon: int = MAX_HORIZON) -> Floats:
-        """Quantiles [n, horizon, Q] of the log return for locations [n, K] and scales [n]."""
+    def returns(
+        self,
+        loc: Floats,
+        scale: Floats,
+        horizon: int = MAX_HORIZON,
+        log_width: Floats | None = None,
+    ) -> Floats:
+        """Quantiles [n, horizon, Q] of the log return for locations [n, K] and scales [n].
+
+        Args:
+            loc: locations [n, K] at the knots.
+            scale: volatility per bar [n].
+            horizon: bars to look ahead.
+            log_width: logs [n, K] of the widths at the knots; None where they are all 1.
+        """
         centre = loc @ self.lift[:, :horizon]
-        quantiles: Floats = centre[:, :, None] + self.spread[:horizon]
+        quantiles: Floats
+        if log_width is None:
+            quantiles = centre[:, :, None] + self.spread[:horizon]
+        else:
+            quantiles = self.widths(log_width, horizon)[:, :, None] * self.spread[:horizon]
+            quantiles += centre[:, :, None]
         quantiles *= scale[:, None, None]
         return quantiles
 
+    def widths(self, log_width: Floats, horizon: int = MAX_HORIZON) -> Floats:
+        """Widths [n, horizon] at every horizon, for their logs [n, K] at the knots."""
+        return widths_of(log_width, self.weights[:, :horizon])
+
     def prices(
-        self, loc: Floats, scale: Floats, close: Floats, horizon: int = MAX_HORIZON
+        self,
+        loc: Floats,
+        scale: Floats,
+        close: Floats,
+        horizon: int = MAX_HORIZON,
+        log_width: Floats | None = None,
     ) -> Floats:
-        """Quantiles [n, horizon, Q] of the price, for last closes [n]."""
-        quantiles = self.returns(loc, scale, horizon)
+        """Quantiles [n, horizon, Q] of the price, for last closes [n]; else as `returns`."""
+        quantiles = self.returns(loc, scale, horizon, log_width)
         np.exp(quantiles, out=quantiles)
         quantiles *= close[:, None, None]
         return quantiles
 
     def beyond(
-        self, loc: Floats, scale: Floats, cost: float, horizon: int
+        self,
+        loc: Floats,
+        scale: Floats,
+        cost: float,
+        horizon: int,
+        log_width: Floats | None = None,
     ) -> tuple[Floats, Floats]:
         """P(log return > cost) [n] and P(log return <= -cost) [n] at one horizon."""
         row = horizon - 1
         calibration, root = self.calibration[row], self.root[row]
         centre = (loc @ self.lift[:, row]) / root
         step = (cost / root) / scale
+        if log_width is not None:
+            width = widths_of(log_width, self.weights[:, row])
+            centre, step = centre / width, step / width
         above = 1.0 - np.interp(step - centre, calibration, _GRID)
         return above, np.interp(-step - centre, calibration, _GRID)
 
-    def rise(self, loc: Floats, horizon: int = MAX_HORIZON) -> Floats:
+    def rise(
+        self, loc: Floats, horizon: int = MAX_HORIZON, log_width: Floats | None = None
+    ) -> Floats:
         """P(log return > 0) [n, horizon]; the scale does not matter at zero."""
-        return 1.0 - self.distribution((loc @ self.lift[:, :horizon]) / -self.root[:horizon])
+        point = (loc @ self.lift[:, :horizon]) / -self.root[:horizon]
+        if log_width is not None:
+            point /= self.widths(log_width, horizon)
+        return 1.0 - self.distribution(point)
 
     def distribution(self, point: Floats) -> Floats:
         """P(standardised residual <= point) [n, h] for points [n, h] at horizons 1..h.
@@ -141,6 +189,13 @@ class QuantileTable:
         inside += self.shift[: point.shape[1]]
         level: Floats = np.interp(inside, self.chain, self.chain_levels)
         return level
+
+
+def widths_of(log_width: Floats, weights: Floats) -> Floats:
+    """Widths over scale * sqrt(h), for their logs [n, K] at the knots and weights [K, H] or [K]."""
+    limit = np.log(MOST_WIDTH)
+    widths: Floats = np.exp(np.clip(log_width, -limit, limit) @ weights)
+    return widths
 
 
 def sides(above: Floats, below: Floats, threshold: float) -> NDArray[np.int8]:

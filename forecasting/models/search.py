@@ -133,13 +133,13 @@ def permutation_importance(
         model = make_forecaster(kind, params, threads=threads)
         model.fit(window.x[fold.train], window.z[fold.train], seed=seed)
         x, z = window.x[fold.test].copy(), window.z[fold.test]
-        base = skill_loss(z, model.locate(x))
+        base = skill_loss(z, model.predict(x))
         shuffled = random.permutation(len(x))
         row = np.empty(x.shape[1])
         for column in range(x.shape[1]):
             values = x[:, column].copy()
             x[:, column] = values[shuffled]
-            row[column] = skill_loss(z, model.locate(x)) - base
+            row[column] = skill_loss(z, model.predict(x)) - base
             x[:, column] = values
         growth.append(row)
     return np.array(growth)
@@ -171,7 +171,7 @@ def _losses(
     for fold in folds:
         model = make_forecaster(kind, params, threads=threads)
         model.fit(window.x[fold.train], window.z[fold.train], seed=seed)
-        yield skill_loss(window.z[fold.test], model.locate(window.x[fold.test]))
+        yield skill_loss(window.z[fold.test], model.predict(window.x[fold.test]))
 
 
 def _ridge(trial: "Trial") -> dict[str, Any]:

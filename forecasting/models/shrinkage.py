@@ -1,4 +1,4 @@
-"""Shrinks predicted locations towards zero by how far earlier folds bear them out.
+"""Shrinks predicted locations and widths towards the random walk's by what earlier folds bear out.
 
 Thirty bars ahead a year holds eight outcomes that do not overlap, so a location learned from them
 is mostly luck, and costs more than it brings, though the one learned for the next bar may be good.
@@ -33,31 +33,38 @@ def shrink_factor(estimate: float, variance: float) -> float:
 
 
 def shrink_walk(
-    loc: Floats, knots: Floats, timestamps: Instants, steps: list[Fold]
+    predicted: Floats,
+    knots: Floats,
+    timestamps: Instants,
+    steps: list[Fold],
+    *,
+    widths: bool = False,
 ) -> tuple[Floats, Floats]:
-    """Locations of a walk, each fold's shrunk by the folds before it, and the slopes at the end.
+    """Predictions of a walk, each fold's shrunk by the folds before it, and the slopes at the end.
 
     A fold's slopes are estimated on the rows that calibrate it: those of earlier folds whose
     labels had closed when it began. The first fold has none; as it only feeds what comes after
     it, it takes the second's, so that the residuals that calibrate the second are of its kind.
 
     Args:
-        loc: [n, K] locations from each fold's own model; read in test spans only.
+        predicted: [n, K] locations from each fold's own model; read in test spans only.
         knots: [n, K] standardised returns at the knots, NaN where not known.
         timestamps: [n] bar closes.
         steps: the folds, at least two.
+        widths: whether logs of widths were predicted, see `width_slopes`.
 
     Returns:
-        Locations [n, K], and the slopes [K] after all folds: for the model that is served.
+        Predictions [n, K], and the slopes [K] after all folds: for the model that is served.
     """
-    tested = np.zeros(len(loc), dtype=np.intp)
+    tested = np.zeros(len(predicted), dtype=np.intp)
     for step in steps:
         tested[step.test] = step.number
 
     def slopes_on(rows: Rows) -> Floats:
-        return slopes(loc[rows], knots[rows], timestamps[rows])
+        estimate = width_slopes if widths else slopes
+        return estimate(predicted[rows], knots[rows], timestamps[rows])
 
-    shrunk = loc.copy()
+    shrunk = predicted.copy()
     for before, step in pairwise(steps):
         earlier = step.train
         factors = slopes_on(earlier[(tested[earlier] > 0) & (tested[earlier] < step.number)])
@@ -95,5 +102,41 @@ def slopes(loc: Floats, knots: Floats, timestamps: Instants) -> Floats:
         slope = product.sum() / size.sum()
         spread, _ = long_run_variance(product - slope * size, horizon)
         variance = spread * len(size) / size.sum() ** 2
+        shrunk[knot] = np.clip(slope * shrink_factor(slope, variance), 0.0, 1.0)
+    return shrunk
+
+
+def width_slopes(log_width: Floats, knots: Floats, timestamps: Instants) -> Floats:
+    """What to multiply logs of widths with, 0..1 [K], after how wide returns were that they foretold.
+
+    The slope b of |z| on the width (Mincer and Zarnowitz 1969, with the constant), both over their
+    means; 1 where returns are as much wider as was said, 0 where the width said nothing. It is
+    shrunk and bounded as `slopes` are. Ranges may tell of another volatility than returns have, or
+    be made up; only returns bear a width out.
+
+    Args:
+        log_width: [n, K] logs of widths of models that had not seen the rows.
+        knots: [n, K] standardised returns at the knots, NaN where not known.
+        timestamps: [n] bar closes.
+    """
+    shrunk = np.zeros(knots.shape[1])
+    _, place = np.unique(timestamps, return_inverse=True)
+    for knot, horizon in enumerate(KNOTS):
+        known = np.isfinite(knots[:, knot])
+        if not known.any():
+            continue
+        at = place[known]
+        size = np.abs(knots[known, knot])
+        width = np.exp(log_width[known, knot])
+        told = width / width.mean() - 1.0
+        came = size / max(size.mean(), 1e-12) - 1.0
+        spread = float(told @ told)
+        if not spread > 1e-12 * len(told):
+            continue
+        slope = float(told @ came) / spread
+        present = np.bincount(at) > 0
+        moments = np.bincount(at, told * (came - slope * told))[present].astype(np.float64)
+        noise, _ = long_run_variance(moments, horizon)
+        variance = noise * len(moments) / spread**2
         shrunk[knot] = np.clip(slope * shrink_factor(slope, variance), 0.0, 1.0)
     return shrunk

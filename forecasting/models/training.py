@@ -18,7 +18,8 @@ from forecasting.models.cross_validation import walk_forward
 from forecasting.models.out_of_sample import OutOfSample
 from forecasting.models.shrinkage import shrink_walk
 from forecasting.models.training_set import Examples, Window, at_knots
-from forecasting.models.walk_forward import forecasts_of, walk_locations
+from forecasting.models.walk_forward import forecasts_of, walk_predictions
+from forecasting.models.width import WidthLearner, columns_of, in_widths, learns_width
 from forecasting.schema import MAX_HORIZON
 
 _SAMPLE_ROWS: Final = 32
@@ -64,7 +65,8 @@ class TrainedCandidate:
         calibration: [H, G] what the walk's calibration had come to at the end of the data.
         baseline: [H, G] the random walk's, on the same rows.
         out_of_sample: walk-forward forecasts of the second fold on.
-        learned: [n, K] locations of its rows as the models gave them, before they were shrunk.
+        learned: [n, K] locations, or logs of widths, as the models gave them, before anything was
+            shrunk.
         trials: settings tried before these were chosen; 1 without a search.
         columns: columns of the feature table the forecaster takes.
         feature_names: all columns of the feature table.
@@ -98,6 +100,8 @@ class TrainedCandidate:
     @property
     def before_shrinkage(self) -> OutOfSample:
         """Its forecasts with unshrunk locations: a slope of zero would hide a leak from a check."""
+        if learns_width(self.kind):
+            return self.out_of_sample
         return replace(self.out_of_sample, loc=self.learned)
 
     @property
@@ -112,6 +116,10 @@ class TrainedCandidate:
     def locate(self, x: NDArray[np.float32]) -> Floats:
         """Locations [n, K] for rows with all features of the table."""
         return self.forecaster.locate(x[:, list(self.columns)])
+
+    def log_width(self, x: NDArray[np.float32]) -> Floats:
+        """Logs [n, K] of the width for rows with all features of the table."""
+        return self.forecaster.log_width(x[:, list(self.columns)])
 
 
 def train_on_examples(
@@ -147,26 +155,35 @@ def train_on_examples(
     begun = time.perf_counter()
     config, report = config or TrainingConfig(), progress or _silent
     steps = walk_forward(examples.timestamps, examples.codes, folds=config.folds)
-    z = examples.standardised()
-    knots = at_knots(z)
-    window = examples.window(steps[0].train, knots)
-    params, trials, columns = _choose(kind, window, config, threads=threads, report=report)
+    z, targets = examples.standardised(), examples.targets(kind)
+    own_columns = columns_of(kind, examples.names)
+    window = examples.window(steps[0].train, targets, own_columns)
+    params, trials, chosen = _choose(kind, window, config, threads=threads, report=report)
+    columns = own_columns[chosen]
     x = examples.x if len(columns) == len(examples.names) else examples.x[:, columns]
 
-    learned = walk_locations(
-        kind, x, knots, steps, params=params, seed=config.seed, threads=threads, progress=report
+    learned = walk_predictions(
+        kind, x, targets, steps, params=params, seed=config.seed, threads=threads, progress=report
     )
-    loc, slopes = shrink_walk(learned, knots, examples.timestamps, steps)
     report(f"{kind}: calibrating and refitting on all {len(examples)} bars")
     schedule = Schedule.of(examples.timestamps, examples.codes, steps, MAX_HORIZON)
-    null = recalibrate(z, np.zeros_like(loc), steps, schedule)
-    own = null if kind == NULL_MODEL else recalibrate(z, loc, steps, schedule)
-    forecasts = forecasts_of(
-        examples, schedule, own, loc, kind=kind, params=params, signal=config.signal
-    )
-    final = make_forecaster(kind, params, threads=threads).fit(x, knots, seed=config.seed)
-    if isinstance(final, Learner):
+    unmoved = np.zeros_like(learned)
+    null = recalibrate(z, unmoved, steps, schedule)
+    final = make_forecaster(kind, params, threads=threads).fit(x, targets, seed=config.seed)
+    loc, log_width, own = unmoved, None, null
+    if isinstance(final, WidthLearner):
+        log_width, slopes = shrink_walk(
+            learned, at_knots(z), examples.timestamps, steps, widths=True
+        )
+        own = recalibrate(in_widths(z, log_width), loc, steps, schedule)
         final.slopes = tuple(slopes.tolist())
+    elif isinstance(final, Learner):
+        loc, slopes = shrink_walk(learned, targets, examples.timestamps, steps)
+        own = recalibrate(z, loc, steps, schedule)
+        final.slopes = tuple(slopes.tolist())
+    forecasts = forecasts_of(
+        examples, schedule, own, loc, log_width, kind=kind, params=params, signal=config.signal
+    )
     spread = np.linspace(0, len(examples) - 1, min(_SAMPLE_ROWS, len(examples))).astype(np.intp)
     return TrainedCandidate(
         forecaster=final,
@@ -191,7 +208,7 @@ def _choose(
     threads: int | None,
     report: Callable[[str], None],
 ) -> tuple[dict[str, Any], int, NDArray[np.intp]]:
-    """Parameters, how many settings were tried for them, and feature columns, from the window."""
+    """Parameters, how many settings were tried for them, and columns of the window."""
     params, trials = make_forecaster(kind, config.params, threads=threads).params, 1
     columns: NDArray[np.intp] = np.arange(window.x.shape[1])
     if kind == NULL_MODEL:

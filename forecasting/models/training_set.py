@@ -1,15 +1,18 @@
 """The training set: features known at a bar's close beside the returns that followed."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from forecasting.arrays import Floats
+from forecasting.arrays import Floats, Rows
 from forecasting.errors import InvalidInput, ShortHistory
+from forecasting.features.variance import LEAST_RATIO
 from forecasting.models.cross_validation import Fold, walk_forward
 from forecasting.models.quantiles import KNOTS
+from forecasting.models.width import learns_width
 from forecasting.schema import MAX_HORIZON
 
 if TYPE_CHECKING:
@@ -28,7 +31,7 @@ class Window:
 
     Attributes:
         x: float32 [n, k] features.
-        z: float64 [n, K] standardised returns at the knots, NaN where unknown.
+        z: float64 [n, K] what is learned at the knots, see `Examples.targets`; NaN where unknown.
         timestamps: int64 [n] bar closes, ns.
         codes: int32 [n] symbol of each row.
     """
@@ -69,6 +72,8 @@ class Examples:
         scale: float64 [n] volatility of one bar's log return, positive.
         x: float32 [n, k] features, finite.
         returns: float32 [n, H] log total returns, NaN where the future is not known.
+        log_widths: float32 [n, K] logs of the realised volatility over the next h bars at the knot
+            horizons, over scale * sqrt(h); NaN where the future is not known.
     """
 
     symbols: tuple[str, ...]
@@ -79,6 +84,7 @@ class Examples:
     scale: Floats
     x: NDArray[np.float32]
     returns: NDArray[np.float32]
+    log_widths: NDArray[np.float32]
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -113,6 +119,7 @@ class Examples:
             scale=table.scale[rows],
             x=np.ascontiguousarray(table.values[rows], dtype=np.float32),
             returns=returns[rows].astype(np.float32, copy=False),
+            log_widths=_log_widths(table, rows),
         )
 
     def standardised(self) -> NDArray[np.float32]:
@@ -123,9 +130,38 @@ class Examples:
         np.divide(z, root, out=z, casting="same_kind")
         return z
 
-    def window(self, rows: NDArray[np.intp], z: Floats) -> Window:
-        """The part of the examples a search may look at."""
-        return Window(self.x[rows], z[rows], self.timestamps[rows], self.codes[rows])
+    def targets(self, kind: str) -> Floats:
+        """What a candidate is taught at the knots, float64 [n, K]; NaN where not known.
+
+        Logs of realised volatility for one that learns widths, else standardised returns.
+        """
+        if learns_width(kind):
+            return self.log_widths.astype(np.float64)
+        return at_knots(self.standardised())
+
+    def window(self, rows: NDArray[np.intp], targets: Floats, columns: NDArray[np.intp]) -> Window:
+        """The part of the examples a search may look at: rows, their targets, and columns."""
+        x = self.x[rows] if len(columns) == len(self.names) else self.x[np.ix_(rows, columns)]
+        return Window(x, targets[rows], self.timestamps[rows], self.codes[rows])
+
+
+def _log_widths(table: "FeatureTable", rows: Rows) -> NDArray[np.float32]:
+    """Logs of the root mean variance of the next h bars over the scale, float32 [rows, K].
+
+    A bar's variance is read from its range and the gap before it, see `features.variance`: over
+    few bars it tells far more of the volatility than the return does.
+    """
+    found = np.full((len(table.codes), len(KNOTS)), np.nan)
+    bounds = np.searchsorted(table.codes, np.arange(len(table.symbols) + 1))
+    for start, stop in pairwise(bounds.tolist()):
+        total = np.concatenate([[0.0], np.cumsum(np.nan_to_num(table.variance[start:stop]))])
+        for column, horizon in enumerate(KNOTS):
+            if horizon < stop - start:
+                ahead = total[1 + horizon :] - total[1:-horizon]
+                found[start : stop - horizon, column] = np.maximum(ahead, 0.0) / horizon
+    ratio = np.maximum(found[rows] / np.square(table.scale[rows])[:, None], LEAST_RATIO)
+    logs: NDArray[np.float32] = (0.5 * np.log(ratio)).astype(np.float32)
+    return logs
 
 
 def at_knots(z: NDArray[np.floating]) -> Floats:

@@ -12,17 +12,17 @@ from forecasting.models.candidates import make_forecaster
 from forecasting.models.conformal import Recalibrated, Schedule
 from forecasting.models.cross_validation import Fold
 from forecasting.models.out_of_sample import OutOfSample
-from forecasting.models.quantiles import QuantileTable
+from forecasting.models.quantiles import KNOTS, QuantileTable
 from forecasting.models.training_set import Examples
 from forecasting.schema import MAX_HORIZON, QUANTILE_LEVELS
 
 _CHUNK: Final = 65_536
 
 
-def walk_locations(
+def walk_predictions(
     kind: str,
     x: NDArray[np.float32],
-    knots: Floats,
+    targets: Floats,
     steps: list[Fold],
     *,
     params: Mapping[str, Any] | None = None,
@@ -30,26 +30,28 @@ def walk_locations(
     threads: int | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Floats:
-    """Locations [n, K] of every test row, each from the model of its own fold; NaN elsewhere.
+    """What is predicted [n, K] of every test row, by the model of its own fold; NaN elsewhere.
+
+    Those are locations, or logs of widths, after the candidate's kind.
 
     Args:
         kind: the candidate.
         x: float32 [n, k] features.
-        knots: float64 [n, K] standardised returns at the knots, NaN where unknown.
+        targets: float64 [n, K] what it is taught, see `Examples.targets`; NaN where unknown.
         steps: the folds.
         params: its parameters.
         seed: of everything random.
         threads: for the library.
         progress: called with a few words about what is being done.
     """
-    loc = np.full(knots.shape, np.nan)
+    predicted = np.full(targets.shape, np.nan)
     for step in steps:
         if progress:
             progress(f"{kind}: fold {step.number} of {len(steps)}")
         model = make_forecaster(kind, params, threads=threads)
-        model.fit(x[step.train], knots[step.train], seed=seed)
-        loc[step.test] = model.locate(x[step.test])
-    return loc
+        model.fit(x[step.train], targets[step.train], seed=seed)
+        predicted[step.test] = model.predict(x[step.test])
+    return predicted
 
 
 def forecasts_of(
@@ -57,6 +59,7 @@ def forecasts_of(
     schedule: Schedule,
     calibrated: Recalibrated,
     loc: Floats,
+    log_width: Floats | None = None,
     *,
     kind: str,
     params: Mapping[str, Any],
@@ -69,6 +72,7 @@ def forecasts_of(
         schedule: the recalibrations of the walk.
         calibrated: a calibration for each of them.
         loc: [n, K] locations at the knots; read in test spans only.
+        log_width: [n, K] logs of widths at the knots, likewise; None where none is learned.
         kind: the candidate.
         params: its parameters.
         signal: rule whose horizon and cost the probabilities refer to.
@@ -86,8 +90,9 @@ def forecasts_of(
         for start in range(0, len(test), _CHUNK):  # bounds the float64 working memory
             part = test[start : start + _CHUNK]
             at, scale = place[part], examples.scale[part]
-            quantiles[at] = table.returns(loc[part], scale)
-            above, below = table.beyond(loc[part], scale, signal.cost, signal.horizon)
+            wide = None if log_width is None else log_width[part]
+            quantiles[at] = table.returns(loc[part], scale, log_width=wide)
+            above, below = table.beyond(loc[part], scale, signal.cost, signal.horizon, wide)
             beyond[at, 0], beyond[at, 1] = above, 1.0 - below
     return OutOfSample(
         kind=kind,
@@ -99,6 +104,7 @@ def forecasts_of(
         close=examples.close[rows],
         scale=examples.scale[rows],
         loc=loc[rows],
+        log_width=np.zeros((len(rows), len(KNOTS))) if log_width is None else log_width[rows],
         quantiles=quantiles,
         probability_above_cost=beyond,
         realised=examples.returns[rows],

@@ -58,6 +58,7 @@ def describe(folder: Path, snapshot):
         dataset="default",
         symbols="",
         train_until="",
+        candidates=["ridge"],
         table=table,
         reference=Artifact(str(folder / "reference")),
     )

@@ -50,6 +50,7 @@ def features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             dataset="default",
             symbols=symbols,
             train_until="",
+            candidates=["ridge"],
             table=table,
             reference=reference,
         )

@@ -20,7 +20,8 @@ from forecasting.bundle.onnx_writer import to_onnx
 from forecasting.errors import BundleRejected
 from forecasting.features.build import FeatureSpec
 from forecasting.features.targets import SignalRule
-from forecasting.models.candidates import CANDIDATES, EXTRAS
+from forecasting.features.variance import WINDOWS
+from forecasting.models.candidates import CANDIDATES, EXTRAS, WIDTHS
 from forecasting.models.quantiles import KNOTS, QuantileTable
 from forecasting.models.training import TrainingConfig, train_on_examples
 from forecasting.models.training_set import Examples
@@ -40,19 +41,20 @@ SMALL = {
 }
 
 
-def examples_of(bars=300):
+def examples_of(spec=SPEC, bars=300):
     random = np.random.default_rng(0)
     rows = 2 * bars
     returns = random.normal(scale=0.02, size=(rows, MAX_HORIZON)).astype(np.float32)
     return Examples(
         symbols=("AAA", "BBB"),
-        names=tuple(SPEC.names),
+        names=tuple(spec.names),
         codes=np.repeat(np.arange(2, dtype=np.int32), bars),
         timestamps=np.tile(np.arange(bars, dtype=np.int64) * 86_400 * 10**9, 2),
         close=np.full(rows, 100.0),
         scale=np.full(rows, 0.02),
-        x=random.normal(size=(rows, len(SPEC.names))).astype(np.float32),
+        x=random.normal(size=(rows, len(spec.names))).astype(np.float32),
         returns=returns,
+        log_widths=random.normal(scale=0.3, size=(rows, len(KNOTS))).astype(np.float32),
     )
 
 
@@ -118,6 +120,43 @@ def test_a_bundle_forecasts_what_the_trained_candidate_forecasts(kind, tmp_path,
     }
 
 
+WIDE = FeatureSpec(symbols=("AAA", "BBB"), variance=WINDOWS)
+
+
+@pytest.mark.parametrize("kind", WIDTHS)
+def test_a_bundle_of_a_learned_width_forecasts_what_the_candidate_forecasts(kind, tmp_path):
+    params = {} if kind == "har" else {"n_estimators": 60}
+    examples = examples_of(WIDE)
+    model = train_on_examples(kind, examples, TrainingConfig(folds=2, params=params))
+    model.forecaster.slopes = (0.7,) * len(KNOTS)
+    info = write_bundle(tmp_path / "b", model, WIDE, training={}, signal=SignalRule())
+    loaded = load_bundle(tmp_path / "b", expected_digest=info.digest)
+    x, scale, close = examples.x[:50], np.full(50, 0.02), np.linspace(50, 150, 50)
+    log_width = model.log_width(x)
+    assert np.ptp(log_width) > 0.01
+    location, width = loaded.predict(x)
+    assert (location == 0).all()
+    assert np.allclose(width, log_width, atol=1e-5)
+    forecast = loaded.forecast(x, scale, close)
+    table = QuantileTable.of(model.calibration)
+    expected = table.prices(location, scale, close, log_width=log_width)
+    assert np.allclose(forecast.quantiles, expected, rtol=1e-5)
+    assert not np.allclose(forecast.quantiles, table.prices(location, scale, close), rtol=1e-3)
+    assert np.allclose(forecast.probability_of_rise, 0.5, atol=1e-6)
+
+
+def test_a_width_that_is_not_the_models_is_refused(tmp_path):
+    model = train_on_examples("har", examples_of(WIDE), TrainingConfig(folds=2))
+    write_bundle(tmp_path / "b", model, WIDE, training={}, signal=SignalRule())
+    path = tmp_path / "b" / "selfcheck.npz"
+    arrays = dict(np.load(path))
+    arrays["log_width"] = arrays["log_width"] + np.float32(0.01)
+    np.savez(path, **arrays)
+    sign(tmp_path / "b")
+    with pytest.raises(BundleRejected, match="answers"):
+        load_bundle(tmp_path / "b")
+
+
 def test_the_baseline_of_a_bundle_is_the_random_walk(bundle, trained, tmp_path):
     loaded = load_bundle(bundle[0])
     scale, close = np.array([0.02, 0.01]), np.array([100.0, 7.0])
@@ -132,7 +171,7 @@ def test_the_baseline_of_a_bundle_is_the_random_walk(bundle, trained, tmp_path):
 
 def test_a_bundle_of_selected_features_takes_them_all(tmp_path):
     chosen = train_on_examples(
-        "ridge", examples_of(420), TrainingConfig(folds=2, select_features=True)
+        "ridge", examples_of(bars=420), TrainingConfig(folds=2, select_features=True)
     )
     assert 0 < len(chosen.columns) < len(SPEC.names)
     info = write(tmp_path / "b", chosen)

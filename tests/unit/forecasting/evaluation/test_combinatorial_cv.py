@@ -8,6 +8,7 @@ import pytest
 import forecasting.evaluation.combinatorial_cv as combinatorial
 from forecasting.errors import InvalidSettings, ShortHistory
 from forecasting.evaluation.combinatorial_cv import combinations, skill_over_paths
+from forecasting.models.quantiles import KNOTS
 from forecasting.models.training_set import Examples
 from forecasting.schema import MAX_HORIZON
 
@@ -84,6 +85,7 @@ def examples_of(signal, seed=0, bars=1_200, symbols=2):
         scale=np.full(bars * symbols, 0.01),
         x=x.reshape(-1, 4),
         returns=returns.reshape(-1, MAX_HORIZON),
+        log_widths=np.zeros((bars * symbols, len(KNOTS)), dtype=np.float32),
     )
 
 

@@ -10,6 +10,7 @@ from components.evaluate.leak_gates import leak_gates
 from forecasting.errors import Corrupted
 from forecasting.features.build import FeatureSpec, build_features
 from forecasting.features.targets import horizon_returns
+from forecasting.features.variance import WINDOWS
 from forecasting.instants import nanoseconds
 from forecasting.leakage.checks import (
     check_echo,
@@ -41,10 +42,15 @@ def label(prices):
 TABLE = describe(PRICES)
 LONG = panel(bars=700)
 EXAMPLES = Examples.of(describe(LONG), label(LONG))
+OF_WIDTH = Examples.of(build_features(LONG, FeatureSpec(variance=WINDOWS)), label(LONG))
 
 
 def ridge(part):
     return train_on_examples("ridge", part, TrainingConfig(folds=3)).before_shrinkage
+
+
+def har(part):
+    return train_on_examples("har", part, TrainingConfig(folds=3)).before_shrinkage
 
 
 def with_column(name, leak):
@@ -178,6 +184,34 @@ def test_a_training_that_scales_by_the_whole_sample_is_caught(name):
         return ridge(replace(part, **{name: centred.astype(whole.dtype)}))
 
     assert check_forecasts(leaky, EXAMPLES).leaks
+
+
+def test_a_learned_width_ignores_the_future():
+    found = check_forecasts(har, OF_WIDTH)
+    assert not found.leaks, found.found
+
+
+@pytest.mark.parametrize("name", ["x", "log_widths", "scale"])
+def test_a_learned_width_that_knows_the_whole_sample_is_caught(name):
+    def leaky(part):
+        whole = getattr(part, name)
+        centred = whole * np.float32(1 + np.nanstd(whole))
+        return har(replace(part, **{name: centred.astype(whole.dtype)}))
+
+    assert check_forecasts(leaky, OF_WIDTH).leaks
+
+
+def test_the_range_of_the_next_bar_is_caught():
+    spec = FeatureSpec(variance=WINDOWS)
+
+    def leaky(prices):
+        table = build_features(prices, spec)
+        values = table.values.copy()
+        column = table.names.index("variance_ratio_1")
+        values[:-1, column] = values[1:, column]
+        return replace(table, values=values)
+
+    assert any(finding.leaks for finding in check_features(leaky, PRICES))
 
 
 def test_a_training_whose_labels_reach_into_the_test_span_is_caught(monkeypatch):

@@ -12,7 +12,7 @@ from forecasting.bundle.onnx_writer import to_onnx
 from forecasting.models.candidates import make_forecaster
 from forecasting.models.cross_validation import label_ends, walk_forward
 from forecasting.models.quantiles import KNOTS
-from forecasting.models.shrinkage import shrink_factor, shrink_walk, slopes
+from forecasting.models.shrinkage import shrink_factor, shrink_walk, slopes, width_slopes
 
 DAY = 86_400 * 10**9
 K = len(KNOTS)
@@ -159,3 +159,43 @@ def test_the_export_is_shrunk_as_the_model_is(kind):
     exported = session.run(None, {"features": x})[0]
     assert np.abs(exported - model.locate(x)).max() < 1e-5
     assert (exported[:, -1] == 0).all()
+
+
+def widths(truth, seed=0, bars=600, symbols=3):
+    """Logs of widths, and returns that are as much wider as `truth` times they say."""
+    random = np.random.default_rng(seed)
+    times = np.tile(np.arange(bars, dtype=np.int64) * DAY, symbols)
+    codes = np.repeat(np.arange(symbols, dtype=np.int32), bars)
+    log_width = random.normal(scale=0.35, size=(bars * symbols, K))
+    knots = np.exp(truth * log_width) * random.standard_t(6, size=log_width.shape)
+    return log_width, knots, times, codes
+
+
+def test_widths_that_returns_bear_out_are_believed_and_noise_is_not():
+    log_width, knots, times, _ = widths(1.0)
+    believed = width_slopes(log_width, knots, times)
+    assert (believed > 0.6).all()
+    for truth in (0.0, -1.0):
+        assert width_slopes(*widths(truth)[:3]).max() < 0.3
+    half = width_slopes(*widths(0.5)[:3])
+    assert (half < believed).all()
+    assert (half > 0.2).all()
+
+
+def test_a_width_that_never_changes_is_left_alone():
+    log_width, knots, times, _ = widths(1.0)
+    assert (width_slopes(log_width * 0, knots, times) == 0).all()
+    assert (width_slopes(log_width, knots * np.nan, times) == 0).all()
+
+
+def test_the_walks_widths_are_shrunk_by_earlier_folds_alone():
+    log_width, knots, times, codes = widths(1.0)
+    steps = walk_forward(times, codes, folds=4)
+    before, _ = shrink_walk(log_width, knots, times, steps, widths=True)
+    start = steps[-1].test_start
+    garbled = knots.copy()
+    for knot, horizon in enumerate(KNOTS):
+        garbled[label_ends(times, codes, horizon) >= start, knot] = 9.0
+    after, _ = shrink_walk(log_width, garbled, times, steps, widths=True)
+    assert np.array_equal(before, after)
+    assert not np.array_equal(before[steps[-1].test], log_width[steps[-1].test])

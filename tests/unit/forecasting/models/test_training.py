@@ -46,6 +46,7 @@ def examples_of(bars=420, symbols=3, signal=0.0, seed=0):
         scale=scale.ravel(),
         x=x.reshape(rows, WIDTH),
         returns=returns.reshape(rows, MAX_HORIZON),
+        log_widths=np.zeros((rows, len(KNOTS)), dtype=np.float32),
     )
 
 

@@ -38,6 +38,30 @@ def test_returns_are_standardised_by_volatility_and_the_root_of_the_horizon(tabl
     assert np.array_equal(at_knots(z), z[:, [knot - 1 for knot in KNOTS]], equal_nan=True)
 
 
+def test_the_volatility_to_come_is_that_of_the_next_bars_over_the_scale(table, returns):
+    examples = Examples.of(table, returns)
+    usable = np.flatnonzero(table.usable & (table.scale > 0))
+    for place in (0, 17, len(usable) - 5, len(usable) - 1):
+        row = usable[place]
+        for knot, horizon in enumerate(KNOTS):
+            ahead = slice(row + 1, row + 1 + horizon)
+            found = examples.log_widths[place, knot]
+            if set(table.codes[row : row + 1 + horizon]) != {table.codes[row]} or (
+                row + horizon >= len(table.codes)
+            ):
+                assert np.isnan(found)
+                continue
+            volatility = np.sqrt(table.variance[ahead].mean())
+            assert found == pytest.approx(np.log(volatility / table.scale[row]), abs=1e-5)
+
+
+def test_a_candidate_is_taught_returns_or_volatility(table, returns):
+    examples = Examples.of(table, returns)
+    z = examples.standardised()
+    assert np.array_equal(examples.targets("ridge"), at_knots(z), equal_nan=True)
+    assert np.array_equal(examples.targets("har"), examples.log_widths, equal_nan=True)
+
+
 def test_returns_of_other_rows_are_refused(table):
     with pytest.raises(InvalidInput, match="every row of the feature table"):
         Examples.of(table, np.zeros((5, MAX_HORIZON)))

@@ -8,7 +8,7 @@ from forecasting.models.conformal import Schedule, recalibrate
 from forecasting.models.cross_validation import walk_forward
 from forecasting.models.quantiles import QuantileTable
 from forecasting.models.training_set import at_knots
-from forecasting.models.walk_forward import forecasts_of, walk_locations
+from forecasting.models.walk_forward import forecasts_of, walk_predictions
 from forecasting.schema import MAX_HORIZON
 from tests.unit.forecasting.models.test_training import examples_of
 
@@ -18,7 +18,7 @@ def test_every_test_row_is_located_by_the_model_of_its_own_fold():
     knots = at_knots(examples.standardised())
     steps = walk_forward(examples.timestamps, examples.codes, folds=3)
     words = []
-    loc = walk_locations("ridge", examples.x, knots, steps, progress=words.append)
+    loc = walk_predictions("ridge", examples.x, knots, steps, progress=words.append)
     assert words == [f"ridge: fold {number} of 3" for number in (1, 2, 3)]
     for step in steps:
         model = make_forecaster("ridge").fit(examples.x[step.train], knots[step.train], seed=0)

@@ -1,0 +1,109 @@
+"""Training a candidate that learns widths: what it gains, and that its walk is the one described."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from forecasting.evaluation.evaluate import evaluate
+from forecasting.features.build import FeatureSpec, build_features
+from forecasting.features.targets import horizon_returns
+from forecasting.features.variance import WINDOWS
+from forecasting.models.candidates import make_forecaster
+from forecasting.models.conformal import Schedule, recalibrate
+from forecasting.models.cross_validation import walk_forward
+from forecasting.models.quantiles import KNOTS, MOST_WIDTH
+from forecasting.models.shrinkage import shrink_walk
+from forecasting.models.training import TrainingConfig, forecast_as_incumbent, train_on_examples
+from forecasting.models.training_set import Examples, at_knots
+from forecasting.models.width import columns_of, in_widths
+from forecasting.schema import MAX_HORIZON
+
+
+@pytest.fixture(scope="module")
+def stormy():
+    """A market whose volatility is high every other quarter of a year, which its bars' ranges tell."""
+    frames = []
+    for seed, symbol in enumerate(("AAA", "BBB", "CCC")):
+        random = np.random.default_rng(seed)
+        bars = 1_300
+        level = np.where(np.arange(bars) // 63 % 2 == 1, 0.025, 0.008)
+        steps = random.normal(scale=level[:, None] / np.sqrt(40), size=(bars, 40))
+        path = np.cumsum(steps.ravel()).reshape(bars, 40)
+        opening = np.concatenate([[0.0], path[:-1, -1]])
+        stamps = pd.bdate_range("2015-01-02", periods=bars) + pd.Timedelta(hours=21)
+        frames.append(
+            pd.DataFrame(
+                {
+                    "symbol": symbol,
+                    "timestamp": stamps.tz_localize("UTC"),
+                    "session": stamps.normalize(),
+                    "open": 50 * np.exp(opening),
+                    "high": 50 * np.exp(np.maximum(path.max(axis=1), opening)),
+                    "low": 50 * np.exp(np.minimum(path.min(axis=1), opening)),
+                    "close": 50 * np.exp(path[:, -1]),
+                    "volume": 1_000.0,
+                    "dividend": 0.0,
+                    "split": 1.0,
+                }
+            )
+        )
+    prices = pd.concat(frames, ignore_index=True)
+    table = build_features(prices, FeatureSpec(variance=WINDOWS))
+    return Examples.of(table, horizon_returns(prices, range(1, MAX_HORIZON + 1)))
+
+
+def test_a_learned_width_beats_the_scale_where_volatility_changes_faster(stormy):
+    candidates = {
+        kind: train_on_examples(kind, stormy, TrainingConfig(folds=4, params=params))
+        for kind, params in (("random_walk", {}), ("har_combination", {"n_estimators": 40}))
+    }
+    evaluation = evaluate({kind: one.out_of_sample for kind, one in candidates.items()})
+    score = evaluation.candidates["har_combination"].overall
+    assert score.skill > 0.01
+    assert score.p_value < 0.05
+    assert 0.87 <= score.coverage_90 <= 0.93
+    forecasts = candidates["har_combination"].out_of_sample
+    assert (forecasts.quantiles[:, :, 2] == 0).all()
+    assert np.array_equal(
+        candidates["har_combination"].baseline, candidates["random_walk"].calibration
+    )
+
+
+def test_quantiles_of_a_learned_width_are_those_of_each_recalibration(stormy):
+    """A slow twin of the walk: fit, shrink, divide by the width, recalibrate, multiply again."""
+    steps = walk_forward(stormy.timestamps, stormy.codes, folds=3)
+    columns = columns_of("har", stormy.names)
+    log_width = np.full(stormy.log_widths.shape, np.nan)
+    for step in steps:
+        model = make_forecaster("har").fit(
+            stormy.x[step.train][:, columns], stormy.targets("har")[step.train], seed=0
+        )
+        log_width[step.test] = model.log_width(stormy.x[step.test][:, columns])
+    z = stormy.standardised()
+    log_width, slopes_now = shrink_walk(
+        log_width, at_knots(z), stormy.timestamps, steps, widths=True
+    )
+    schedule = Schedule.of(stormy.timestamps, stormy.codes, steps, MAX_HORIZON)
+    walked = recalibrate(in_widths(z, log_width), np.zeros_like(log_width), steps, schedule)
+    trained = train_on_examples("har", stormy, TrainingConfig(folds=3))
+    assert trained.forecaster.slopes == pytest.approx(slopes_now)
+    assert np.array_equal(trained.calibration, walked.final)
+    forecasts = trained.out_of_sample
+    order = np.sort(np.concatenate([step.test for step in steps[1:]]))
+    assert np.array_equal(forecasts.log_width, log_width[order])
+    for rows, calibration in walked.spans[::10]:
+        at = np.searchsorted(order, rows)
+        for horizon in (1, 7, 30):
+            bounded = np.clip(log_width[rows], -np.log(MOST_WIDTH), np.log(MOST_WIDTH))
+            width = np.exp([np.interp(horizon, KNOTS, row) for row in bounded])
+            unit = stormy.scale[rows] * np.sqrt(horizon) * width
+            expected = unit[:, None] * calibration[horizon - 1, [4, 24, 49, 74, 94]]
+            assert np.allclose(forecasts.quantiles[at, horizon - 1], expected, rtol=1e-5)
+
+
+def test_a_champion_that_learns_widths_is_compared_on_the_same_folds(stormy):
+    trained = train_on_examples("har", stormy, TrainingConfig(folds=3, seed=5))
+    again = forecast_as_incumbent(
+        "har", trained.params, stormy, beside=trained.out_of_sample, seed=5
+    )
+    assert np.array_equal(again.quantiles, trained.out_of_sample.quantiles)

@@ -125,7 +125,7 @@ def small_examples(examples: "Examples", rows: int, bars: int = 700) -> "Example
         own = np.flatnonzero(examples.codes == code)
         newest.append(own[-bars:])
     place = np.concatenate(newest)
-    return _select_rows(examples, place)
+    return examples.rows(place)
 
 
 def with_another_future(
@@ -176,15 +176,3 @@ def _other_bits(one: NDArray[np.floating], two: NDArray[np.floating]) -> NDArray
     bits = np.ascontiguousarray(one).view(kind) != np.ascontiguousarray(two).view(kind)
     different: NDArray[np.bool_] = bits & ~(np.isnan(one) & np.isnan(two))
     return different
-
-
-def _select_rows(examples: "Examples", place: NDArray[np.intp]) -> "Examples":
-    return replace(
-        examples,
-        codes=examples.codes[place],
-        timestamps=examples.timestamps[place],
-        close=examples.close[place],
-        scale=examples.scale[place],
-        x=examples.x[place],
-        returns=examples.returns[place],
-    )

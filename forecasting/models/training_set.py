@@ -1,8 +1,8 @@
 """The training set: features known at a bar's close beside the returns that followed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -129,6 +129,16 @@ class Examples:
         np.divide(self.returns, self.scale[:, None], out=z, casting="same_kind")
         np.divide(z, root, out=z, casting="same_kind")
         return z
+
+    def rows(self, place: Rows) -> Self:
+        """The examples of these rows, in this order."""
+        columns = {field.name: getattr(self, field.name) for field in fields(self)}
+        chosen: dict[str, Any] = {
+            name: column[place]
+            for name, column in columns.items()
+            if isinstance(column, np.ndarray)
+        }
+        return replace(self, **chosen)
 
     def targets(self, kind: str) -> Floats:
         """What a candidate is taught at the knots, float64 [n, K]; NaN where not known.

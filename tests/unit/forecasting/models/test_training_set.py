@@ -1,5 +1,7 @@
 """The training set: which rows may be learned from, and in which units."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 
@@ -53,6 +55,19 @@ def test_the_volatility_to_come_is_that_of_the_next_bars_over_the_scale(table, r
                 continue
             volatility = np.sqrt(table.variance[ahead].mean())
             assert found == pytest.approx(np.log(volatility / table.scale[row]), abs=1e-5)
+
+
+def test_a_choice_of_rows_takes_every_column_of_them(table, returns):
+    examples = Examples.of(table, returns)
+    place = np.array([5, 2, 9])
+    some = examples.rows(place)
+    assert len(some) == 3
+    for field in fields(Examples):
+        whole, part = getattr(examples, field.name), getattr(some, field.name)
+        if isinstance(whole, np.ndarray):
+            assert np.array_equal(part, whole[place], equal_nan=True)
+        else:
+            assert part == whole
 
 
 def test_a_candidate_is_taught_returns_or_volatility(table, returns):

@@ -9,6 +9,7 @@ import pandas as pd
 from prometheus_client import CollectorRegistry
 
 from forecasting.adapters.lake.lake import Lake
+from forecasting.adapters.lake.publish import served_of
 from forecasting.adapters.lake.snapshot import Snapshot
 from forecasting.adapters.prediction_log.log import PredictionLog
 from forecasting.bundle.bundle import write_bundle
@@ -17,7 +18,6 @@ from forecasting.features.online import ServedFeatures, serve_features
 from forecasting.features.targets import SignalRule, horizon_returns
 from forecasting.models.training import TrainingConfig, train_on_examples
 from forecasting.models.training_set import Examples
-from forecasting.prices.calendar import horizon_times
 from forecasting.schema import MAX_HORIZON, OHLCV
 from forecasting.settings import Settings
 from serving.loader import Loader
@@ -99,19 +99,7 @@ def publish_snapshot(
     lake: Lake, snapshot: Snapshot, table: FeatureTable, spec: FeatureSpec
 ) -> None:
     """Publish the features of a price snapshot, as the pipeline's publish step does."""
-    served = serve_features(
-        table,
-        spec,
-        snapshot_id=snapshot.id,
-        dataset=snapshot.dataset,
-        source=snapshot.source,
-        replay=snapshot.replay,
-        synthetic=snapshot.synthetic,
-        fetched_at=snapshot.fetched_at,
-        created_at=machine_now(),
-        horizon_times=lambda symbol, last: horizon_times(symbol, last, snapshot.interval),
-    )
-    lake.publish_features(snapshot.dataset, served)
+    lake.publish_features(snapshot.dataset, served_of(lake, snapshot, table, spec))
 
 
 def make_predictor(settings: Settings) -> Predictor:

@@ -176,7 +176,7 @@ def write_bundle(
     learned = (trained.locate(trained.sample), trained.log_width(trained.sample))
     for found, expected in zip(exported, learned, strict=False):
         form.check_parity(found, expected, "the export of the trained model")
-    selfcheck = dict(zip(("location", "log_width"), exported, strict=False))
+    selfcheck = dict(zip(form.OUTPUTS, exported, strict=False))
     content = {
         "model.onnx": model,
         "calibration.npy": npy_bytes(trained.calibration),
@@ -317,7 +317,7 @@ def _check_signature(session: Any, width: int) -> tuple[str, ...]:
     """Names of the outputs: the location, and perhaps the log of the width."""
     inputs, outputs = session.get_inputs(), session.get_outputs()
     found = [(end.name, end.type, end.shape[1:]) for end in (*inputs, *outputs)]
-    names = ("location", "log_width")[: max(len(outputs), 1)]
+    names = form.OUTPUTS[: max(len(outputs), 1)]
     expected = [
         ("features", "tensor(float)", [width]),
         *((name, "tensor(float)", [len(KNOTS)]) for name in names),

@@ -27,6 +27,9 @@ FORMAT: Final = "bellwether-bundle/1"
 MANIFEST: Final = "manifest.json"
 REQUIRED: Final = frozenset({"model.onnx", "calibration.npy", "baseline.npy", "selfcheck.npz"})
 ALLOWED: Final = REQUIRED | {"model.ubj"}
+OUTPUTS: Final = ("location", "log_width")
+"""What a model's graph answers, each [n, K]; one that learns no width gives the first alone."""
+
 PARITY: Final = 1e-5
 """Largest difference, in standardised returns, between a model and its export."""
 
@@ -192,7 +195,7 @@ def parse_calibration(content: bytes, name: str) -> Floats:
 
 
 def parse_selfcheck(
-    content: bytes, width: int, outputs: Sequence[str] = ("location",)
+    content: bytes, width: int, outputs: Sequence[str] = OUTPUTS[:1]
 ) -> tuple[NDArray[np.float32], ...]:
     """The rows [m, width] of the self-check and what each output must give for them, [m, K].
 

@@ -19,14 +19,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecasting.arrays import Floats
+from forecasting.bundle.files import OUTPUTS
 from forecasting.errors import InvalidSettings
 from forecasting.models.candidates import Forecaster, Learner, RandomWalk
 from forecasting.models.quantiles import KNOTS
 from forecasting.models.width import WidthLearner
 
 INPUT: Final = "features"
-OUTPUT: Final = "location"
-WIDTH: Final = "log_width"
+OUTPUT, WIDTH = OUTPUTS
 IR_VERSION: Final = 9
 OPSETS: Final = {"": 17, "ai.onnx.ml": 3}
 

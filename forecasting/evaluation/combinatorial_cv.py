@@ -204,7 +204,8 @@ def skill_over_paths(
         ShortHistory: the history is too short for the spans.
     """
     combined = combinations(examples.timestamps, examples.codes, spans=spans, held_out=held_out)
-    z, targets = examples.standardised(), examples.targets(kind)
+    z = examples.standardised()
+    targets = examples.targets(kind, z)
     wide = learns_width(kind)
     x = examples.x[:, columns_of(kind, examples.names)]
     forecast: dict[tuple[int, int], Floats] = {}
@@ -225,12 +226,9 @@ def skill_over_paths(
         for span, number in enumerate(path):
             predicted[combined.spans[span]] = forecast[int(number), span]
         predicted, _ = shrink_walk(predicted, at_knots(z), examples.timestamps, steps, widths=wide)
-        if wide:
-            own = recalibrate(in_widths(z, predicted), null, steps, schedule)
-            skills.append(1 - _loss(z, null, own, predicted) / par)
-        else:
-            own = recalibrate(z, predicted, steps, schedule)
-            skills.append(1 - _loss(z, predicted, own) / par)
+        loc, log_width = (null, predicted) if wide else (predicted, None)
+        own = recalibrate(in_widths(z, log_width), loc, steps, schedule)
+        skills.append(1 - _loss(z, loc, own, log_width) / par)
     return PathSkill(kind, np.array(skills), len(combined.splits))
 
 

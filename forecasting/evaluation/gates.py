@@ -19,8 +19,7 @@ class PromotionPolicy:
     Attributes:
         alpha: significance level of the tests against the random walk, one-sided.
         champion_alpha: level at which being worse than the champion, or than the random walk
-            at one of the reported horizons, refuses; and intervals that hold too much or too
-            little in calm or storm.
+            at one of the reported horizons, refuses; `conditional_intervals` tests at it, too.
         coverage: band the pooled coverage of the 90 % interval must lie in, ends included.
         min_periods: fewest out-of-sample periods (dates, for daily bars).
         min_spans: fewest stretches as long as the longest horizon that these periods must hold;

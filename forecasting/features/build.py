@@ -50,7 +50,8 @@ class FeatureTable:
         close: raw closes in the quote currency, float64 [n].
         scale: volatility per bar known at the close, float64 [n]; NaN in a symbol's first row.
         variance: variance of the bar itself, from its range and the gap before it, float64 [n];
-            NaN in a symbol's first row. What a learned width is to forecast.
+            NaN in a symbol's first row, and in all where the specification has no features of it.
+            What a learned width is to forecast.
         values: float32 [n, k], C order; NaN before a feature's warm-up.
         names: names of the k columns.
         usable: whether the warm-up is over, every value is finite and the price moves, bool [n].
@@ -206,7 +207,7 @@ def _describe(panel: _Panel, spec: FeatureSpec) -> FeatureTable:
     moment = CrossSection(timestamps)
     place = {name: column for column, name in enumerate(spec.names)}
     values = np.empty((rows, width), dtype=np.float32)
-    scale, variance = np.empty(rows), np.empty(rows)
+    scale, variance = np.empty(rows), np.full(rows, np.nan)
     usable = np.zeros(rows, dtype=np.bool_)
     to_rank = np.empty((len(spec.ranked), rows), dtype=np.float32)
     # One symbol's features are written row-wise here, then turned into the matrix at once.
@@ -221,7 +222,8 @@ def _describe(panel: _Panel, spec: FeatureSpec) -> FeatureTable:
             *(columns[name][span] for name in ACTIONS),
         )
         scale[span] = ewma_volatility(log_returns(bars))
-        variance[span] = bar_variance(bars)
+        if spec.variance:
+            variance[span] = bar_variance(bars)
         block = scratch[:, : span.stop - span.start]
         for name, series in indicators(bars, scale[span], variance[span], spec):
             block[place[name]] = series

@@ -97,14 +97,6 @@ class FeatureSpec:
         return tuple(f"variance_ratio_{window}" for window in windows)
 
     @cached_property
-    def of_variance(self) -> tuple[str, ...]:
-        """Names of the columns that a learned width rests on; none without `variance`."""
-        if not self.variance:
-            return ()
-        market = (f"market_{name}" for name in self.averaged)
-        return (*variances.feature_names(self.variance), *market)
-
-    @cached_property
     def identity(self) -> tuple[str, ...]:
         """Names of the columns that say which symbol it is; the last ones."""
         if len(self.symbols) > MAX_ONE_HOT:

@@ -155,7 +155,8 @@ def train_on_examples(
     begun = time.perf_counter()
     config, report = config or TrainingConfig(), progress or _silent
     steps = walk_forward(examples.timestamps, examples.codes, folds=config.folds)
-    z, targets = examples.standardised(), examples.targets(kind)
+    z = examples.standardised()
+    targets = examples.targets(kind, z)
     own_columns = columns_of(kind, examples.names)
     window = examples.window(steps[0].train, targets, own_columns)
     params, trials, chosen = _choose(kind, window, config, threads=threads, report=report)
@@ -171,15 +172,11 @@ def train_on_examples(
     null = recalibrate(z, unmoved, steps, schedule)
     final = make_forecaster(kind, params, threads=threads).fit(x, targets, seed=config.seed)
     loc, log_width, own = unmoved, None, null
-    if isinstance(final, WidthLearner):
-        log_width, slopes = shrink_walk(
-            learned, at_knots(z), examples.timestamps, steps, widths=True
-        )
+    if isinstance(final, WidthLearner | Learner):
+        wide = learns_width(kind)
+        shrunk, slopes = shrink_walk(learned, at_knots(z), examples.timestamps, steps, widths=wide)
+        loc, log_width = (unmoved, shrunk) if wide else (shrunk, None)
         own = recalibrate(in_widths(z, log_width), loc, steps, schedule)
-        final.slopes = tuple(slopes.tolist())
-    elif isinstance(final, Learner):
-        loc, slopes = shrink_walk(learned, targets, examples.timestamps, steps)
-        own = recalibrate(z, loc, steps, schedule)
         final.slopes = tuple(slopes.tolist())
     forecasts = forecasts_of(
         examples, schedule, own, loc, log_width, kind=kind, params=params, signal=config.signal

@@ -73,7 +73,7 @@ class Examples:
         x: float32 [n, k] features, finite.
         returns: float32 [n, H] log total returns, NaN where the future is not known.
         log_widths: float32 [n, K] logs of the realised volatility over the next h bars at the knot
-            horizons, over scale * sqrt(h); NaN where the future is not known.
+            horizons, over scale * sqrt(h); NaN where the future, or the bars' variance, is not known.
     """
 
     symbols: tuple[str, ...]
@@ -140,14 +140,16 @@ class Examples:
         }
         return replace(self, **chosen)
 
-    def targets(self, kind: str) -> Floats:
+    def targets(self, kind: str, z: NDArray[np.floating]) -> Floats:
         """What a candidate is taught at the knots, float64 [n, K]; NaN where not known.
 
         Logs of realised volatility for one that learns widths, else standardised returns.
+
+        Args:
+            kind: the candidate.
+            z: the `standardised` returns [n, H].
         """
-        if learns_width(kind):
-            return self.log_widths.astype(np.float64)
-        return at_knots(self.standardised())
+        return self.log_widths.astype(np.float64) if learns_width(kind) else at_knots(z)
 
     def window(self, rows: NDArray[np.intp], targets: Floats, columns: NDArray[np.intp]) -> Window:
         """The part of the examples a search may look at: rows, their targets, and columns."""
@@ -164,10 +166,10 @@ def _log_widths(table: "FeatureTable", rows: Rows) -> NDArray[np.float32]:
     found = np.full((len(table.codes), len(KNOTS)), np.nan)
     bounds = np.searchsorted(table.codes, np.arange(len(table.symbols) + 1))
     for start, stop in pairwise(bounds.tolist()):
-        total = np.concatenate([[0.0], np.cumsum(np.nan_to_num(table.variance[start:stop]))])
+        total = np.concatenate([[0.0], np.cumsum(table.variance[start + 1 : stop])])
         for column, horizon in enumerate(KNOTS):
             if horizon < stop - start:
-                ahead = total[1 + horizon :] - total[1:-horizon]
+                ahead = total[horizon:] - total[:-horizon]
                 found[start : stop - horizon, column] = np.maximum(ahead, 0.0) / horizon
     ratio = np.maximum(found[rows] / np.square(table.scale[rows])[:, None], LEAST_RATIO)
     logs: NDArray[np.float32] = (0.5 * np.log(ratio)).astype(np.float32)

@@ -76,8 +76,13 @@ def columns_of(kind: str, names: Sequence[str]) -> NDArray[np.intp]:
     return np.flatnonzero(of_variance | calendar)
 
 
-def in_widths(z: NDArray[np.floating], log_width: Floats) -> NDArray[np.floating]:
-    """Standardised returns [n, H] over the width of their horizon, for its logs [n, K] at the knots."""
+def in_widths(z: NDArray[np.floating], log_width: Floats | None) -> NDArray[np.floating]:
+    """Standardised returns [n, H] over the width of their horizon, for its logs [n, K] at the knots.
+
+    As they are where no width is learned.
+    """
+    if log_width is None:
+        return z
     divided: NDArray[np.floating] = z / widths_of(log_width, interpolation_matrix(z.shape[1]))
     return divided
 

@@ -128,12 +128,13 @@ def test_a_feature_of_variance_equals_its_slow_twin(name):
 
 def test_without_windows_there_are_none_and_the_digest_is_that_of_older_specifications():
     plain = FeatureSpec()
-    assert plain.of_variance == ()
+    assert plain.averaged == ()
     assert "variance" not in plain.to_dict()
     assert not any(name.startswith(FEATURE_PREFIXES) for name in plain.names)
     assert FeatureSpec.from_dict(plain.to_dict()) == plain
     assert FeatureSpec.from_dict(SPEC.to_dict()) == SPEC
-    assert set(SPEC.of_variance) == {
+    market = [f"market_{name}" for name in SPEC.averaged]
+    assert {*feature_names(WINDOWS), *market} == {
         name for name in SPEC.names if name.startswith(FEATURE_PREFIXES)
     }
     wide = FeatureSpec(symbols=tuple(f"S{number}" for number in range(MAX_ONE_HOT + 1)))

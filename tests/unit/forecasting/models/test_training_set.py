@@ -8,6 +8,7 @@ import pytest
 from forecasting.errors import InvalidInput, ShortHistory
 from forecasting.features.build import FeatureSpec, build_features
 from forecasting.features.targets import horizon_returns
+from forecasting.features.variance import WINDOWS
 from forecasting.models.quantiles import KNOTS
 from forecasting.models.training_set import INNER_FOLDS, Examples, Window, at_knots
 from forecasting.schema import MAX_HORIZON
@@ -16,7 +17,8 @@ from tests.unit.panels import panel
 
 @pytest.fixture(scope="module")
 def table():
-    return build_features(panel(("AAA", "BBB"), 400), FeatureSpec(symbols=("AAA", "BBB")))
+    spec = FeatureSpec(symbols=("AAA", "BBB"), variance=WINDOWS)
+    return build_features(panel(("AAA", "BBB"), 400), spec)
 
 
 @pytest.fixture(scope="module")
@@ -73,8 +75,8 @@ def test_a_choice_of_rows_takes_every_column_of_them(table, returns):
 def test_a_candidate_is_taught_returns_or_volatility(table, returns):
     examples = Examples.of(table, returns)
     z = examples.standardised()
-    assert np.array_equal(examples.targets("ridge"), at_knots(z), equal_nan=True)
-    assert np.array_equal(examples.targets("har"), examples.log_widths, equal_nan=True)
+    assert np.array_equal(examples.targets("ridge", z), at_knots(z), equal_nan=True)
+    assert np.array_equal(examples.targets("har", z), examples.log_widths, equal_nan=True)
 
 
 def test_returns_of_other_rows_are_refused(table):

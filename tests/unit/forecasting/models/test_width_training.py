@@ -76,7 +76,9 @@ def test_quantiles_of_a_learned_width_are_those_of_each_recalibration(stormy):
     log_width = np.full(stormy.log_widths.shape, np.nan)
     for step in steps:
         model = make_forecaster("har").fit(
-            stormy.x[step.train][:, columns], stormy.targets("har")[step.train], seed=0
+            stormy.x[step.train][:, columns],
+            stormy.targets("har", stormy.standardised())[step.train],
+            seed=0,
         )
         log_width[step.test] = model.log_width(stormy.x[step.test][:, columns])
     z = stormy.standardised()

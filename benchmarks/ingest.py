@@ -89,6 +89,7 @@ def later(name: str, folder: Path) -> None:
             symbols="",
             train_until="",
             candidates=["ridge"],
+            width="ewma",
             table=table,
             reference=SimpleNamespace(path=str(folder / "reference"), metadata={}),
         )
@@ -99,6 +100,7 @@ def later(name: str, folder: Path) -> None:
         candidate="ridge",
         table=table,
         seed=7,
+        width="ewma",
         folds=6,
         tuning_trials=0,
         select_features=False,

@@ -137,6 +137,7 @@ def by_the_steps(training: Training) -> dict[str, str]:
         symbols="",
         train_until=training.until,
         candidates=training.kinds,
+        width="har",
         table=table,
         reference=Artifact(str(folder / "reference")),
     )
@@ -147,6 +148,7 @@ def by_the_steps(training: Training) -> dict[str, str]:
             candidate=kind,
             table=table,
             seed=training.seed,
+            width="har",
             folds=training.folds,
             tuning_trials=3 if training.searched else 0,
             select_features=training.searched,

@@ -163,6 +163,7 @@ def write_bundle(
     """
     from forecasting.bundle.onnx_writer import to_onnx
     from forecasting.models.candidates import Learner
+    from forecasting.models.parts import LocationAndWidth, parts_of
 
     if tuple(spec.names) != trained.feature_names:
         raise BundleRejected(
@@ -183,8 +184,10 @@ def write_bundle(
         "baseline.npy": npy_bytes(trained.baseline),
         "selfcheck.npz": npz_bytes({"features": trained.sample, **selfcheck}),
     }
-    if isinstance(trained.forecaster, Learner) and trained.kind == "xgboost":
-        content["model.ubj"] = bytes(trained.forecaster.estimator.get_booster().save_raw("ubj"))
+    fitted = trained.forecaster
+    location = fitted.location if isinstance(fitted, LocationAndWidth) else fitted
+    if isinstance(location, Learner) and location.kind == "xgboost":
+        content["model.ubj"] = bytes(location.estimator.get_booster().save_raw("ubj"))
     manifest = {
         "format": form.FORMAT,
         "kind": trained.kind,
@@ -198,7 +201,7 @@ def write_bundle(
         "quantile_levels": QUANTILE_LEVELS,
         "signal": asdict(signal),
         "training": {"seed": trained.seed, "trials": trained.trials, **training},
-        "versions": form.versions(trained.kind),
+        "versions": form.versions(part.kind for part in parts_of(trained.kind, trained.params)),
         "files": {name: form.sha256(data) for name, data in content.items()},
     }
     content[form.MANIFEST] = form.canonical_json(manifest)

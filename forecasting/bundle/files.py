@@ -6,7 +6,7 @@ Tested as part of whole bundles, in test_bundle.py, as are `onnx_writer` and `on
 import hashlib
 import io
 import platform
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Final
@@ -73,9 +73,10 @@ def canonical_json(value: Any) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2)
 
 
-def versions(kind: str) -> dict[str, str]:
-    """Versions of what made a model of this kind."""
-    modules = ("numpy", "onnx", "onnxruntime", *_PACKAGES.get(kind, ()))
+def versions(kinds: Iterable[str]) -> dict[str, str]:
+    """Versions of what made a model of these kinds."""
+    packages = [package for kind in kinds for package in _PACKAGES.get(kind, ())]
+    modules = ("numpy", "onnx", "onnxruntime", *packages)
     found = {module: str(import_module(module).__version__) for module in modules}
     return {"python": platform.python_version(), **found}
 

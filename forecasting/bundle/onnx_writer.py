@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from forecasting.arrays import Floats
 from forecasting.bundle.files import OUTPUTS
 from forecasting.errors import InvalidSettings
-from forecasting.models.candidates import Forecaster, Learner, RandomWalk
+from forecasting.models.candidates import Fitted, Learner, RandomWalk
+from forecasting.models.parts import LocationAndWidth
 from forecasting.models.quantiles import KNOTS
 from forecasting.models.width import WidthLearner
 
@@ -68,7 +69,7 @@ class Trees:
         self.count += 1
 
 
-def to_onnx(forecaster: Forecaster, width: int, columns: Sequence[int]) -> bytes:
+def to_onnx(forecaster: Fitted, width: int, columns: Sequence[int]) -> bytes:
     """The ONNX model of a fitted candidate.
 
     Args:
@@ -79,29 +80,45 @@ def to_onnx(forecaster: Forecaster, width: int, columns: Sequence[int]) -> bytes
     Raises:
         InvalidSettings: the candidate's kind has no export.
     """
-    if isinstance(forecaster, RandomWalk):
-        return _model(_zeros(), [], width)
+    if isinstance(forecaster, LocationAndWidth):
+        place = np.asarray(columns)
+        own = place[forecaster.location_columns].tolist()
+        nodes, tensors = _locations(forecaster.location, width, own)
+        wide = place[forecaster.width_columns].tolist()
+        more, held = _widths(forecaster.width, width, wide)
+        return _model(nodes + more, tensors + held, width, WIDTH)
     if isinstance(forecaster, WidthLearner):
-        return _widths(forecaster, width, columns)
+        nodes, tensors = _widths(forecaster, width, columns)
+        return _model(_zeros() + nodes, tensors, width, WIDTH)
+    return _model(*_locations(forecaster, width, columns), width)
+
+
+def _locations(
+    forecaster: Fitted, width: int, columns: Sequence[int]
+) -> tuple[list[Any], list[Any]]:
+    """Nodes and tensors that give the locations."""
+    if isinstance(forecaster, RandomWalk):
+        return _zeros(), []
     if not isinstance(forecaster, Learner):
         raise InvalidSettings("a candidate needs an ONNX export", forecaster.kind)
-    nodes, tensors = _estimator(
+    return _estimator(
         forecaster.kind, forecaster.estimator, forecaster.slopes, width, columns, OUTPUT
     )
-    return _model(nodes, tensors, width)
 
 
-def _widths(learner: WidthLearner, width: int, columns: Sequence[int]) -> bytes:
-    """Locations of zero, and the mean of the estimators' logs of widths."""
+def _widths(learner: Fitted, width: int, columns: Sequence[int]) -> tuple[list[Any], list[Any]]:
+    """Nodes and tensors that give the mean of the estimators' logs of widths."""
     from onnx import helper
 
-    nodes, tensors = _zeros(), list[Any]()
+    if not isinstance(learner, WidthLearner):
+        raise InvalidSettings("a width needs an ONNX export", learner.kind)
+    nodes, tensors = list[Any](), list[Any]()
     names = [f"{WIDTH}_{part}" for part in learner.estimators]
     for (part, estimator), name in zip(learner.estimators.items(), names, strict=True):
         own, held = _estimator(part, estimator, learner.slopes, width, columns, name)
         nodes, tensors = nodes + own, tensors + held
     nodes.append(helper.make_node("Mean", names, [WIDTH]))
-    return _model(nodes, tensors, width, WIDTH)
+    return nodes, tensors
 
 
 def _estimator(
@@ -149,14 +166,17 @@ def _linear(
     mean[list(columns)] = scaler.mean_
     weights[list(columns)] = (ridge.coef_ / scaler.scale_).T * np.array(slopes)
     intercept = ridge.intercept_ * np.array(slopes)
+    # A graph may hold two of these; the location's keep the names they have in older bundles.
+    prefix = "" if output == OUTPUT else f"{output}_"
     tensors = [
-        numpy_helper.from_array(mean.astype(np.float32), "mean"),
-        numpy_helper.from_array(weights.astype(np.float32), "weights"),
-        numpy_helper.from_array(intercept.astype(np.float32), "intercept"),
+        numpy_helper.from_array(mean.astype(np.float32), f"{prefix}mean"),
+        numpy_helper.from_array(weights.astype(np.float32), f"{prefix}weights"),
+        numpy_helper.from_array(intercept.astype(np.float32), f"{prefix}intercept"),
     ]
+    taken = [f"{prefix}{name}" for name in ("centred", "weights", "intercept")]
     nodes = [
-        helper.make_node("Sub", [INPUT, "mean"], ["centred"]),
-        helper.make_node("Gemm", ["centred", "weights", "intercept"], [output]),
+        helper.make_node("Sub", [INPUT, f"{prefix}mean"], taken[:1]),
+        helper.make_node("Gemm", taken, [output]),
     ]
     return nodes, tensors
 

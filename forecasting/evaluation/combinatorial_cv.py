@@ -21,10 +21,11 @@ from forecasting.evaluation.losses import mean_pinball
 from forecasting.models.candidates import make_forecaster
 from forecasting.models.conformal import Recalibrated, Schedule, recalibrate
 from forecasting.models.cross_validation import Fold, label_ends
+from forecasting.models.parts import Part, parts_of
 from forecasting.models.quantiles import KNOTS, grid_columns, interpolation_matrix, widths_of
 from forecasting.models.shrinkage import shrink_walk
 from forecasting.models.training_set import Examples, at_knots
-from forecasting.models.width import columns_of, in_widths, learns_width
+from forecasting.models.width import columns_of
 from forecasting.schema import MAX_HORIZON, QUANTILE_LEVELS
 
 _NEVER = np.iinfo(np.int64).max
@@ -205,31 +206,53 @@ def skill_over_paths(
     """
     combined = combinations(examples.timestamps, examples.codes, spans=spans, held_out=held_out)
     z = examples.standardised()
-    targets = examples.targets(kind, z)
-    wide = learns_width(kind)
-    x = examples.x[:, columns_of(kind, examples.names)]
-    forecast: dict[tuple[int, int], Floats] = {}
-    for number, split in enumerate(combined.splits):
-        if progress:
-            progress(f"{kind}: combination {number + 1} of {len(combined.splits)}")
-        model = make_forecaster(kind, params, threads=threads)
-        model.fit(x[split.train], targets[split.train], seed=seed)
-        for span in split.test_spans:
-            forecast[number, span] = model.predict(x[combined.spans[span]])
+    parts = parts_of(kind, params or {})
+    forecasts = [
+        _forecast_spans(part, examples, z, combined, seed=seed, threads=threads, progress=progress)
+        for part in parts
+    ]
     steps = _as_walk(examples, combined.spans)
     schedule = Schedule.of(examples.timestamps, examples.codes, steps, MAX_HORIZON)
     null = np.zeros((len(examples), len(KNOTS)))
     par = _loss(z, null, recalibrate(z, null, steps, schedule))
     skills = []
     for path in combined.paths:
-        predicted = np.full((len(examples), len(KNOTS)), np.nan)
-        for span, number in enumerate(path):
-            predicted[combined.spans[span]] = forecast[int(number), span]
-        predicted, _ = shrink_walk(predicted, at_knots(z), examples.timestamps, steps, widths=wide)
-        loc, log_width = (null, predicted) if wide else (predicted, None)
-        own = recalibrate(in_widths(z, log_width), loc, steps, schedule)
+        loc, log_width = null, None
+        for part, forecast in zip(parts, forecasts, strict=True):
+            predicted = np.full((len(examples), len(KNOTS)), np.nan)
+            for span, number in enumerate(path):
+                predicted[combined.spans[span]] = forecast[int(number), span]
+            shrunk, _ = shrink_walk(
+                predicted, at_knots(z), examples.timestamps, steps, widths=part.widths
+            )
+            loc, log_width = (loc, shrunk) if part.widths else (shrunk, log_width)
+        own = recalibrate(z, loc, steps, schedule, log_width)
         skills.append(1 - _loss(z, loc, own, log_width) / par)
     return PathSkill(kind, np.array(skills), len(combined.splits))
+
+
+def _forecast_spans(
+    part: Part,
+    examples: Examples,
+    z: NDArray[np.floating],
+    combined: Combinations,
+    *,
+    seed: int,
+    threads: int | None,
+    progress: Callable[[str], None] | None,
+) -> dict[tuple[int, int], Floats]:
+    """What the model of each combination predicts of the spans it was not given."""
+    targets = examples.targets(part.kind, z)
+    x = examples.x[:, columns_of(part.kind, examples.names)]
+    forecast: dict[tuple[int, int], Floats] = {}
+    for number, split in enumerate(combined.splits):
+        if progress:
+            progress(f"{part.kind}: combination {number + 1} of {len(combined.splits)}")
+        model = make_forecaster(part.kind, part.given, threads=threads)
+        model.fit(x[split.train], targets[split.train], seed=seed)
+        for span in split.test_spans:
+            forecast[number, span] = model.predict(x[combined.spans[span]])
+    return forecast
 
 
 def _as_walk(examples: Examples, spans: tuple[Rows, ...]) -> list[Fold]:

@@ -34,15 +34,21 @@ WIDTHS: Final = tuple(width.PARTS)
 WINSOR: Final = 4.0
 """Largest |z| a model learns from."""
 
+WIDTH_PARAMETER: Final = "width"
+"""Parameter of a candidate that learns locations: the candidate whose learned width it takes."""
+
+_NO_WIDTH: Final = {WIDTH_PARAMETER: width.EWMA}
+
 DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     NULL_MODEL: {},
-    "ridge": {"alpha": 1.0},
+    "ridge": {"alpha": 1.0, **_NO_WIDTH},
     "random_forest": {
         "n_estimators": 100,
         "max_depth": 5,
         "max_features": 0.25,
         "max_samples": 0.25,
         "min_samples_leaf": 0.03,
+        **_NO_WIDTH,
     },
     "xgboost": {
         "n_estimators": 120,
@@ -53,6 +59,7 @@ DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
         "min_child_weight": 100.0,
         "reg_lambda": 50.0,
         "max_bin": 64,
+        **_NO_WIDTH,
     },
     "lightgbm": {
         "n_estimators": 100,
@@ -63,6 +70,7 @@ DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
         "min_child_samples": 100,
         "reg_lambda": 50.0,
         "max_bin": 63,
+        **_NO_WIDTH,
     },
     "catboost": {
         "iterations": 120,
@@ -71,6 +79,7 @@ DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
         "subsample": 0.5,
         "l2_leaf_reg": 50.0,
         "border_count": 64,
+        **_NO_WIDTH,
     },
     **width.DEFAULTS,
 }
@@ -92,8 +101,8 @@ _OPENMP_ROWS: Final = 50_000
 """Rows below which even then one thread is used: a small panel is learned in a second anyway."""
 
 
-class Forecaster(Protocol):
-    """Something that learns where the standardised return will lie, or how far from there."""
+class Fitted(Protocol):
+    """What says where the standardised return will lie, and how far from there."""
 
     @property
     def kind(self) -> str:
@@ -102,6 +111,16 @@ class Forecaster(Protocol):
     @property
     def params(self) -> dict[str, Any]:
         """Every parameter in force, defaults included."""
+
+    def locate(self, x: NDArray[np.float32]) -> Floats:
+        """Locations [n, K] of the standardised return at the knots."""
+
+    def log_width(self, x: NDArray[np.float32]) -> Floats:
+        """Logs [n, K] of the width over scale * sqrt(h) at the knots; zeros where none is learned."""
+
+
+class Forecaster(Fitted, Protocol):
+    """Something that learns one of the two."""
 
     def fit(self, x: NDArray[np.float32], z: Floats, *, seed: int) -> Self:
         """Learn from features [n, k] and targets [n, K] at the knots; see `Examples.targets`.
@@ -114,12 +133,6 @@ class Forecaster(Protocol):
 
     def predict(self, x: NDArray[np.float32]) -> Floats:
         """What it learned of the targets [n, K]."""
-
-    def locate(self, x: NDArray[np.float32]) -> Floats:
-        """Locations [n, K] of the standardised return at the knots."""
-
-    def log_width(self, x: NDArray[np.float32]) -> Floats:
-        """Logs [n, K] of the width over scale * sqrt(h) at the knots; zeros where none is learned."""
 
 
 @dataclass
@@ -174,8 +187,9 @@ class Learner:
         most = MOST_ROWS.get(self.kind, len(known))
         if len(known) > most:
             known = known[np.linspace(0, len(known) - 1, most).astype(np.intp)]
+        own = {name: value for name, value in self.params.items() if name != WIDTH_PARAMETER}
         self.estimator = self.grow(
-            self.params, x[known], np.clip(z[known], -WINSOR, WINSOR), seed, self.threads
+            own, x[known], np.clip(z[known], -WINSOR, WINSOR), seed, self.threads
         )
         return self
 
@@ -220,6 +234,11 @@ def make_forecaster(
             f"unknown {', '.join(unknown)}",
         )
     merged = {**defaults, **(params or {})}
+    taken = merged.get(WIDTH_PARAMETER, width.EWMA)
+    if taken not in (width.EWMA, *WIDTHS):
+        raise InvalidSettings(
+            f"the width of {kind} is one of {', '.join((width.EWMA, *WIDTHS))}", repr(taken)
+        )
     if kind == NULL_MODEL:
         return RandomWalk()
     if width.learns_width(kind):

@@ -18,7 +18,7 @@ from forecasting.arrays import Floats, Instants, Rows
 from forecasting.errors import ShortHistory
 from forecasting.instants import DAY
 from forecasting.models.cross_validation import Fold, label_ends
-from forecasting.models.quantiles import GRID, grid_columns, interpolation_matrix
+from forecasting.models.quantiles import GRID, grid_columns, interpolation_matrix, widths_of
 from forecasting.schema import QUANTILE_LEVELS
 
 FEWEST_RESIDUALS: Final = 100
@@ -151,12 +151,14 @@ def recalibrate(
     loc: Floats,
     steps: list[Fold],
     schedule: Schedule,
+    log_width: Floats | None = None,
     *,
     step_size: float = STEP,
 ) -> Recalibrated:
     """Recalibrate a walk step by step, from outcomes that were known at each step.
 
-    A fold's base calibration are quantiles of the earlier folds' residuals (see `quantiles_of`).
+    A residual is what is left of a return less its location, over its width. A fold's base
+    calibration are quantiles of the earlier folds' residuals (see `quantiles_of`).
     At every recalibration the log stretch s moves by
 
         s <- s + step_size / sqrt(h) * (misses / 2 - 0.05 * outcomes) / breadth
@@ -175,6 +177,7 @@ def recalibrate(
         loc: [n, K] locations at the knots from each fold's own model; read in test spans only.
         steps: the walk.
         schedule: its recalibrations.
+        log_width: [n, K] logs of the widths at the knots, likewise; None where none is learned.
         step_size: of the feedback; 0 keeps the base calibrations as they are.
 
     Raises:
@@ -191,9 +194,12 @@ def recalibrate(
         recalibration_of[rows] = number
     fold_of = np.where(recalibration_of >= 0, np.array(schedule.folds)[recalibration_of], 0)
 
+    def residuals_of(rows: Rows) -> NDArray[np.floating]:
+        residuals: NDArray[np.floating] = z[rows] - loc[rows] @ weights
+        return residuals if log_width is None else residuals / widths_of(log_width[rows], weights)
+
     def base_on(rows: Rows) -> Floats:
-        residuals = z[rows] - loc[rows] @ weights
-        return quantiles_of(residuals / np.exp(stretch)[recalibration_of[rows]])
+        return quantiles_of(residuals_of(rows) / np.exp(stretch)[recalibration_of[rows]])
 
     spans: list[tuple[Rows, Floats]] = []
     base, fold = np.empty(0), 1
@@ -212,7 +218,7 @@ def recalibrate(
         calibration = base * np.exp(log_stretch)[:, None]
         rows = schedule.recalibrations[number]
         spans.append((rows, calibration))
-        residuals = z[rows] - loc[rows] @ weights
+        residuals = residuals_of(rows)
         at, column = np.nonzero((schedule.known[rows] >= 0) & np.isfinite(residuals))
         place = schedule.known[rows[at], column] * horizons + column
         np.add.at(outcomes.reshape(-1), place, 1.0)

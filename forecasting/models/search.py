@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from forecasting.arrays import Floats
 from forecasting.errors import InvalidSettings
-from forecasting.models.candidates import WINSOR, make_forecaster
+from forecasting.models.candidates import WIDTH_PARAMETER, WINSOR, make_forecaster
 from forecasting.models.cross_validation import Fold
 from forecasting.models.training_set import Window
 
@@ -85,7 +85,10 @@ def tune(
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
-        study.enqueue_trial({name: value for name, value in defaults.items() if name not in fixed})
+        varied = {name: value for name, value in defaults.items() if name not in fixed}
+        study.enqueue_trial(
+            {name: value for name, value in varied.items() if name != WIDTH_PARAMETER}
+        )
         study.optimize(objective, n_trials=trials)
     finally:
         optuna.logging.set_verbosity(verbosity)

@@ -12,14 +12,22 @@ from forecasting.arrays import Floats
 from forecasting.errors import InvalidSettings
 from forecasting.features.targets import SignalRule
 from forecasting.models import search
-from forecasting.models.candidates import NULL_MODEL, Forecaster, Learner, make_forecaster
+from forecasting.models.candidates import (
+    Fitted,
+    Forecaster,
+    Learner,
+    RandomWalk,
+    make_forecaster,
+)
 from forecasting.models.conformal import Schedule, recalibrate
-from forecasting.models.cross_validation import walk_forward
+from forecasting.models.cross_validation import Fold, walk_forward
 from forecasting.models.out_of_sample import OutOfSample
+from forecasting.models.parts import LocationAndWidth, Part, parts_of
+from forecasting.models.quantiles import KNOTS
 from forecasting.models.shrinkage import shrink_walk
 from forecasting.models.training_set import Examples, Window, at_knots
 from forecasting.models.walk_forward import forecasts_of, walk_predictions
-from forecasting.models.width import WidthLearner, columns_of, in_widths, learns_width
+from forecasting.models.width import WidthLearner, columns_of
 from forecasting.schema import MAX_HORIZON
 
 _SAMPLE_ROWS: Final = 32
@@ -65,8 +73,8 @@ class TrainedCandidate:
         calibration: [H, G] what the walk's calibration had come to at the end of the data.
         baseline: [H, G] the random walk's, on the same rows.
         out_of_sample: walk-forward forecasts of the second fold on.
-        learned: [n, K] locations, or logs of widths, as the models gave them, before anything was
-            shrunk.
+        learned: [n, K] locations and logs of widths as the models gave them, before anything was
+            shrunk; zeros where none is learned.
         trials: settings tried before these were chosen; 1 without a search.
         columns: columns of the feature table the forecaster takes.
         feature_names: all columns of the feature table.
@@ -75,11 +83,11 @@ class TrainedCandidate:
         seconds: how long the training took.
     """
 
-    forecaster: Forecaster
+    forecaster: Fitted
     calibration: Floats
     baseline: Floats
     out_of_sample: OutOfSample
-    learned: Floats
+    learned: tuple[Floats, Floats]
     trials: int
     columns: tuple[int, ...]
     feature_names: tuple[str, ...]
@@ -99,10 +107,9 @@ class TrainedCandidate:
 
     @property
     def before_shrinkage(self) -> OutOfSample:
-        """Its forecasts with unshrunk locations: a slope of zero would hide a leak from a check."""
-        if learns_width(self.kind):
-            return self.out_of_sample
-        return replace(self.out_of_sample, loc=self.learned)
+        """Its forecasts with nothing shrunk: a slope of zero would hide a leak from a check."""
+        loc, log_width = self.learned
+        return replace(self.out_of_sample, loc=loc, log_width=log_width)
 
     @property
     def selected_features(self) -> tuple[str, ...]:
@@ -156,40 +163,40 @@ def train_on_examples(
     config, report = config or TrainingConfig(), progress or _silent
     steps = walk_forward(examples.timestamps, examples.codes, folds=config.folds)
     z = examples.standardised()
-    targets = examples.targets(kind, z)
-    own_columns = columns_of(kind, examples.names)
-    window = examples.window(steps[0].train, targets, own_columns)
-    params, trials, chosen = _choose(kind, window, config, threads=threads, report=report)
-    columns = own_columns[chosen]
-    x = examples.x if len(columns) == len(examples.names) else examples.x[:, columns]
-
-    learned = walk_predictions(
-        kind, x, targets, steps, params=params, seed=config.seed, threads=threads, progress=report
-    )
-    report(f"{kind}: calibrating and refitting on all {len(examples)} bars")
+    learned = [
+        _learn(part, examples, z, steps, config, threads=threads, report=report)
+        for part in parts_of(kind, config.params)
+    ]
+    report(f"{kind}: calibrating on all {len(examples)} bars")
     schedule = Schedule.of(examples.timestamps, examples.codes, steps, MAX_HORIZON)
-    unmoved = np.zeros_like(learned)
+    unmoved = np.zeros((len(examples), len(KNOTS)))
+    loc = next((part.shrunk for part in learned if not part.widths), unmoved)
+    log_width = next((part.shrunk for part in learned if part.widths), None)
     null = recalibrate(z, unmoved, steps, schedule)
-    final = make_forecaster(kind, params, threads=threads).fit(x, targets, seed=config.seed)
-    loc, log_width, own = unmoved, None, null
-    if isinstance(final, WidthLearner | Learner):
-        wide = learns_width(kind)
-        shrunk, slopes = shrink_walk(learned, at_knots(z), examples.timestamps, steps, widths=wide)
-        loc, log_width = (unmoved, shrunk) if wide else (shrunk, None)
-        own = recalibrate(in_widths(z, log_width), loc, steps, schedule)
-        final.slopes = tuple(slopes.tolist())
+    own = recalibrate(z, loc, steps, schedule, log_width) if learned else null
+    forecaster, columns = _joined(learned)
     forecasts = forecasts_of(
-        examples, schedule, own, loc, log_width, kind=kind, params=params, signal=config.signal
+        examples,
+        schedule,
+        own,
+        loc,
+        log_width,
+        kind=kind,
+        params=forecaster.params,
+        signal=config.signal,
     )
+    tested = np.sort(np.concatenate([step.test for step in steps[1:]]))
+    as_learned = {part.widths: part.predicted[tested] for part in learned}
+    nothing = unmoved[tested]
     spread = np.linspace(0, len(examples) - 1, min(_SAMPLE_ROWS, len(examples))).astype(np.intp)
     return TrainedCandidate(
-        forecaster=final,
+        forecaster=forecaster,
         calibration=own.final,
         baseline=null.final,
         out_of_sample=forecasts,
-        learned=learned[np.sort(np.concatenate([step.test for step in steps[1:]]))],
-        trials=trials,
-        columns=tuple(int(column) for column in columns),
+        learned=(as_learned.get(False, nothing), as_learned.get(True, nothing)),
+        trials=1 + sum(part.trials - 1 for part in learned),
+        columns=tuple(columns.tolist()),
         feature_names=examples.names,
         sample=examples.x[spread],
         seed=config.seed,
@@ -197,8 +204,85 @@ def train_on_examples(
     )
 
 
+@dataclass(frozen=True)
+class _LearnedPart:
+    """One model of a candidate along the walk, and as it is at the end of the data.
+
+    Attributes:
+        fitted: on the columns `columns` of every example whose future is known.
+        columns: columns of the feature table it takes.
+        predicted: [n, K] what the model of each fold predicted of its test span.
+        shrunk: [n, K] the same, shrunk by what earlier folds said of it.
+        trials: settings tried before its parameters were chosen.
+        widths: whether those are logs of widths; else locations.
+    """
+
+    fitted: Forecaster
+    columns: NDArray[np.intp]
+    predicted: Floats
+    shrunk: Floats
+    trials: int
+    widths: bool
+
+
+def _learn(
+    part: Part,
+    examples: Examples,
+    z: NDArray[np.floating],
+    steps: list[Fold],
+    config: TrainingConfig,
+    *,
+    threads: int | None,
+    report: Callable[[str], None],
+) -> _LearnedPart:
+    """Walk one model forward, shrink what it predicts, and refit it on everything."""
+    targets = examples.targets(part.kind, z)
+    own = columns_of(part.kind, examples.names)
+    window = examples.window(steps[0].train, targets, own)
+    params, trials, chosen = _choose(part, window, config, threads=threads, report=report)
+    columns = own[chosen]
+    x = examples.x if len(columns) == len(examples.names) else examples.x[:, columns]
+    predicted = walk_predictions(
+        part.kind,
+        x,
+        targets,
+        steps,
+        params=params,
+        seed=config.seed,
+        threads=threads,
+        progress=report,
+    )
+    report(f"{part.kind}: refitting on all {len(examples)} bars")
+    fitted = make_forecaster(part.kind, params, threads=threads)
+    fitted.fit(x, targets, seed=config.seed)
+    shrunk = predicted
+    if isinstance(fitted, Learner | WidthLearner):
+        shrunk, slopes = shrink_walk(
+            predicted, at_knots(z), examples.timestamps, steps, widths=part.widths
+        )
+        fitted.slopes = tuple(slopes.tolist())
+    return _LearnedPart(fitted, columns, predicted, shrunk, trials, part.widths)
+
+
+def _joined(parts: list[_LearnedPart]) -> tuple[Fitted, NDArray[np.intp]]:
+    """One forecaster of all parts, and the columns of the feature table it takes."""
+    if not parts:
+        return RandomWalk(), np.empty(0, dtype=np.intp)
+    if len(parts) == 1:
+        return parts[0].fitted, parts[0].columns
+    location, width = parts
+    columns = np.union1d(location.columns, width.columns)
+    joined = LocationAndWidth(
+        location.fitted,
+        width.fitted,
+        np.searchsorted(columns, location.columns),
+        np.searchsorted(columns, width.columns),
+    )
+    return joined, columns
+
+
 def _choose(
-    kind: str,
+    part: Part,
     window: Window,
     config: TrainingConfig,
     *,
@@ -206,16 +290,14 @@ def _choose(
     report: Callable[[str], None],
 ) -> tuple[dict[str, Any], int, NDArray[np.intp]]:
     """Parameters, how many settings were tried for them, and columns of the window."""
-    params, trials = make_forecaster(kind, config.params, threads=threads).params, 1
+    kind, params, trials = part.kind, part.params, 1
     columns: NDArray[np.intp] = np.arange(window.x.shape[1])
-    if kind == NULL_MODEL:
-        return params, trials, columns
     if config.tuning_trials:
         report(f"{kind}: searching parameters, at most {config.tuning_trials} trials")
         tuned = search.tune(
             kind,
             window,
-            params=config.params,
+            params=part.given,
             trials=config.tuning_trials,
             seed=config.seed,
             threads=threads,

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from forecasting.arrays import Floats
 from forecasting.errors import InvalidSettings, ShortHistory
 from forecasting.features.variance import FEATURE_PREFIXES
-from forecasting.models.quantiles import KNOTS, interpolation_matrix, widths_of
+from forecasting.models.quantiles import KNOTS
 
 Grow = Callable[[dict[str, Any], NDArray[np.float32], Floats, int, int], Any]
 """Makes and fits an estimator: (params, x, target, seed, threads) -> estimator."""
@@ -44,6 +44,9 @@ DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     kind: {name: value for part in parts.values() for name, value in part.items()}
     for kind, parts in PARTS.items()
 }
+
+EWMA: Final = "ewma"
+"""The width that is not learned: the EWMA volatility that is every candidate's scale."""
 
 CALENDAR: Final = ("day_of_week_", "hour_of_day_")
 """Prefixes of features about time that widths depend on, too: a weekend lies between some bars."""
@@ -74,17 +77,6 @@ def columns_of(kind: str, names: Sequence[str]) -> NDArray[np.intp]:
         )
     calendar = np.array([name.startswith(CALENDAR) for name in names], dtype=bool)
     return np.flatnonzero(of_variance | calendar)
-
-
-def in_widths(z: NDArray[np.floating], log_width: Floats | None) -> NDArray[np.floating]:
-    """Standardised returns [n, H] over the width of their horizon, for its logs [n, K] at the knots.
-
-    As they are where no width is learned.
-    """
-    if log_width is None:
-        return z
-    divided: NDArray[np.floating] = z / widths_of(log_width, interpolation_matrix(z.shape[1]))
-    return divided
 
 
 @dataclass

@@ -145,6 +145,25 @@ def test_a_bundle_of_a_learned_width_forecasts_what_the_candidate_forecasts(kind
     assert np.allclose(forecast.probability_of_rise, 0.5, atol=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["ridge", "xgboost"])
+def test_a_bundle_of_a_location_and_a_width_answers_both_in_one_run(kind, tmp_path):
+    examples = examples_of(WIDE)
+    few = {"n_estimators": 30} if kind == "xgboost" else {}
+    params = {"width": "har_combination", **few}
+    model = train_on_examples(kind, examples, TrainingConfig(folds=2, params=params))
+    for part in (model.forecaster.location, model.forecaster.width):
+        part.slopes = (0.7,) * len(KNOTS)
+    info = write_bundle(tmp_path / "b", model, WIDE, training={}, signal=SignalRule())
+    loaded = load_bundle(tmp_path / "b", expected_digest=info.digest)
+    location, width = loaded.predict(examples.x[:50])
+    assert np.ptp(location) > 0.001
+    assert np.ptp(width) > 0.01
+    assert np.allclose(location, model.locate(examples.x[:50]), atol=1e-5)
+    assert np.allclose(width, model.log_width(examples.x[:50]), atol=1e-5)
+    assert {"sklearn", "xgboost"} <= info.manifest["versions"].keys()
+    assert ("model.ubj" in info.manifest["files"]) == (kind == "xgboost")
+
+
 def test_a_width_that_is_not_the_models_is_refused(tmp_path):
     model = train_on_examples("har", examples_of(WIDE), TrainingConfig(folds=2))
     write_bundle(tmp_path / "b", model, WIDE, training={}, signal=SignalRule())

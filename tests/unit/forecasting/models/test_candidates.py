@@ -162,7 +162,7 @@ def test_an_unknown_candidate_is_refused_with_the_known_ones():
 
 
 def test_an_unknown_parameter_is_refused_with_the_known_ones():
-    with pytest.raises(InvalidSettings, match="takes the parameters alpha: unknown depth"):
+    with pytest.raises(InvalidSettings, match="takes the parameters alpha, width: unknown depth"):
         make_forecaster("ridge", {"depth": 3})
 
 

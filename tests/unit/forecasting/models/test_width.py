@@ -10,7 +10,7 @@ from forecasting.features.spec import FeatureSpec
 from forecasting.features.variance import WINDOWS
 from forecasting.models.candidates import make_forecaster
 from forecasting.models.quantiles import KNOTS, MOST_WIDTH, QuantileTable
-from forecasting.models.width import PARTS, columns_of, in_widths, learns_width
+from forecasting.models.width import PARTS, columns_of, learns_width
 from forecasting.schema import MAX_HORIZON
 
 KINDS = tuple(PARTS)
@@ -122,14 +122,3 @@ def test_quantiles_are_the_calibration_times_the_width_about_the_location():
                 points = unit * (centre + width * levels)
                 assert above[row] == pytest.approx(1 - np.interp(0.005, points, grid))
                 assert below[row] == pytest.approx(np.interp(-0.005, points, grid))
-
-
-def test_returns_in_widths_are_the_residuals_that_calibrate():
-    random = np.random.default_rng(4)
-    z, log_width = random.normal(size=(5, MAX_HORIZON)), random.normal(size=(5, len(KNOTS)))
-    divided = in_widths(z, log_width)
-    for horizon in (1, 4, 17, 30):
-        width = np.exp(
-            [np.interp(horizon, KNOTS, np.clip(row, -np.log(4), np.log(4))) for row in log_width]
-        )
-        assert np.allclose(divided[:, horizon - 1], z[:, horizon - 1] / width)

@@ -15,7 +15,8 @@ from forecasting.models.quantiles import KNOTS, MOST_WIDTH
 from forecasting.models.shrinkage import shrink_walk
 from forecasting.models.training import TrainingConfig, forecast_as_incumbent, train_on_examples
 from forecasting.models.training_set import Examples, at_knots
-from forecasting.models.width import columns_of, in_widths
+from forecasting.models.walk_forward import walk_predictions
+from forecasting.models.width import columns_of
 from forecasting.schema import MAX_HORIZON
 
 
@@ -52,6 +53,14 @@ def stormy():
     return Examples.of(table, horizon_returns(prices, range(1, MAX_HORIZON + 1)))
 
 
+def widths_at_every_horizon(log_width):
+    """A row at a time, in the words of the decision: bounded by 4, linear between the knots."""
+    most = np.log(MOST_WIDTH)
+    return np.array(
+        [np.exp(np.interp(range(1, 31), KNOTS, np.clip(row, -most, most))) for row in log_width]
+    )
+
+
 def test_a_learned_width_beats_the_scale_where_volatility_changes_faster(stormy):
     candidates = {
         kind: train_on_examples(kind, stormy, TrainingConfig(folds=4, params=params))
@@ -86,10 +95,12 @@ def test_quantiles_of_a_learned_width_are_those_of_each_recalibration(stormy):
         log_width, at_knots(z), stormy.timestamps, steps, widths=True
     )
     schedule = Schedule.of(stormy.timestamps, stormy.codes, steps, MAX_HORIZON)
-    walked = recalibrate(in_widths(z, log_width), np.zeros_like(log_width), steps, schedule)
+    walked = recalibrate(
+        z / widths_at_every_horizon(log_width), np.zeros_like(log_width), steps, schedule
+    )
     trained = train_on_examples("har", stormy, TrainingConfig(folds=3))
     assert trained.forecaster.slopes == pytest.approx(slopes_now)
-    assert np.array_equal(trained.calibration, walked.final)
+    assert np.allclose(trained.calibration, walked.final, rtol=1e-12)
     forecasts = trained.out_of_sample
     order = np.sort(np.concatenate([step.test for step in steps[1:]]))
     assert np.array_equal(forecasts.log_width, log_width[order])
@@ -107,5 +118,51 @@ def test_a_champion_that_learns_widths_is_compared_on_the_same_folds(stormy):
     trained = train_on_examples("har", stormy, TrainingConfig(folds=3, seed=5))
     again = forecast_as_incumbent(
         "har", trained.params, stormy, beside=trained.out_of_sample, seed=5
+    )
+    assert np.array_equal(again.quantiles, trained.out_of_sample.quantiles)
+
+
+def test_a_location_with_a_learned_width_is_both_parts_calibrated_as_one(stormy):
+    steps = walk_forward(stormy.timestamps, stormy.codes, folds=3)
+    schedule = Schedule.of(stormy.timestamps, stormy.codes, steps, MAX_HORIZON)
+    z = stormy.standardised()
+    alone = {
+        kind: train_on_examples(kind, stormy, TrainingConfig(folds=3)) for kind in ("ridge", "har")
+    }
+    both = train_on_examples("ridge", stormy, TrainingConfig(folds=3, params={"width": "har"}))
+    forecasts = both.out_of_sample
+    assert both.kind == "ridge"
+    assert forecasts.params == {"alpha": 1.0, "width": "har"}
+    assert np.array_equal(forecasts.loc, alone["ridge"].out_of_sample.loc)
+    assert np.array_equal(forecasts.log_width, alone["har"].out_of_sample.log_width)
+    assert set(both.columns) == {*alone["ridge"].columns, *alone["har"].columns}
+    assert np.array_equal(both.locate(stormy.x), alone["ridge"].locate(stormy.x))
+    assert np.array_equal(both.log_width(stormy.x), alone["har"].log_width(stormy.x))
+    order = np.sort(np.concatenate([step.test for step in steps[1:]]))
+    loc, log_width = np.full((2, len(z), len(KNOTS)), np.nan)
+    loc[order], log_width[order] = forecasts.loc, forecasts.log_width
+    first = steps[0].test
+    loc[first] = walk_of_first_fold(stormy, steps, "ridge", widths=False)
+    log_width[first] = walk_of_first_fold(stormy, steps, "har", widths=True)
+    at = np.array([np.interp(range(1, 31), KNOTS, row) for row in loc])
+    left = (z - at) / widths_at_every_horizon(log_width)
+    walked = recalibrate(left, np.zeros_like(loc), steps, schedule)
+    assert np.allclose(both.calibration, walked.final, rtol=1e-9)
+
+
+def walk_of_first_fold(examples, steps, kind, *, widths):
+    """Shrunk predictions of the first fold, which no forecast holds: it only calibrates."""
+    columns, z = columns_of(kind, examples.names), examples.standardised()
+    targets = examples.targets(kind, z)
+    predicted = walk_predictions(kind, examples.x[:, columns], targets, steps)
+    shrunk, _ = shrink_walk(predicted, at_knots(z), examples.timestamps, steps, widths=widths)
+    return shrunk[steps[0].test]
+
+
+def test_a_champion_with_both_parts_is_compared_on_the_same_folds(stormy):
+    config = TrainingConfig(folds=3, seed=5, params={"width": "har"})
+    trained = train_on_examples("ridge", stormy, config)
+    again = forecast_as_incumbent(
+        "ridge", trained.params, stormy, beside=trained.out_of_sample, seed=5
     )
     assert np.array_equal(again.quantiles, trained.out_of_sample.quantiles)

@@ -111,6 +111,13 @@ def train(
             "har_combination, lightgbm and catboost; random_walk always runs."
         ),
     ] = "random_walk,ridge,random_forest,xgboost",
+    width: Annotated[
+        str,
+        typer.Option(
+            help="How wide the intervals of candidates that learn locations are: ewma, har, "
+            "har_boosted or har_combination."
+        ),
+    ] = "ewma",
     tuning_trials: Annotated[
         int, typer.Option(min=0, help="Optuna trials per candidate, inside the training window.")
     ] = 0,
@@ -168,6 +175,7 @@ def train(
                 interval=interval,
                 dataset=dataset or f"{source}-{interval}",
                 candidates=listed(candidates),
+                width=width,
                 tuning_trials=tuning_trials,
                 select_features=select_features,
                 folds=folds,

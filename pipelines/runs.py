@@ -14,6 +14,8 @@ from forecasting.models.candidates import NULL_MODEL
 REUSED: Final = "reused"
 DEFAULT_CANDIDATES: Final = ("random_forest", "xgboost", "ridge", NULL_MODEL)
 """What a training compares, the slowest first."""
+DEFAULT_WIDTH: Final = "ewma"
+"""What candidates that learn locations take for the width of their intervals."""
 
 TRAINING_STEPS: Final = ("fetch", "ingest", "features", "train", "evaluate", "register")
 REFRESH_STEPS: Final = ("needs", "fetch", "ingest", "publish")
@@ -70,6 +72,8 @@ class TrainingParams(RefreshParams):
     Attributes:
         train_until: ISO date or instant; later bars are left out of the training.
         candidates: kinds of models to compare; random_walk must be one of them.
+        width: width of the intervals of candidates that learn locations: ewma, or a candidate that
+            learns widths.
         folds: test spans of the walk-forward.
         tuning_trials: Optuna trials per candidate; 0 for the defaults.
         select_features: whether features without permutation importance are dropped.
@@ -82,6 +86,7 @@ class TrainingParams(RefreshParams):
 
     train_until: str = ""
     candidates: tuple[str, ...] = DEFAULT_CANDIDATES
+    width: str = DEFAULT_WIDTH
     folds: int = 6
     tuning_trials: int = 0
     select_features: bool = False

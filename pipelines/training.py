@@ -10,7 +10,7 @@ from components.register.component import register
 from components.train.component import train
 from forecasting.adapters.workflows.client import TRAINING
 from pipelines.ingestion import ONE_SHARD, fetched_prices
-from pipelines.runs import DEFAULT_CANDIDATES
+from pipelines.runs import DEFAULT_CANDIDATES, DEFAULT_WIDTH
 from pipelines.tasks import with_resources, with_retries, without_cache
 
 CANDIDATES: Final = list(DEFAULT_CANDIDATES)
@@ -33,6 +33,7 @@ def training(
     dataset: str = "default",
     train_until: str = "",
     candidates: List[str] = CANDIDATES,  # noqa: UP006
+    width: str = DEFAULT_WIDTH,
     folds: int = 6,
     tuning_trials: int = 0,
     select_features: bool = False,  # noqa: FBT001, FBT002
@@ -53,6 +54,8 @@ def training(
         dataset: name of the data set in the lake.
         train_until: ISO date or instant; later bars are left out of the training.
         candidates: kinds of models to compare; random_walk must be one of them.
+        width: width of the intervals of candidates that learn locations: ewma, or a candidate that
+            learns widths.
         folds: test spans of the walk-forward.
         tuning_trials: Optuna trials per candidate; 0 for the defaults.
         select_features: whether features without permutation importance are dropped.
@@ -77,12 +80,14 @@ def training(
         symbols=symbols,
         train_until=train_until,
         candidates=candidates,
+        width=width,
     )
     with dsl.ParallelFor(candidates) as candidate:
         trained = train(
             candidate=candidate,
             table=described.outputs["table"],
             seed=seed,
+            width=width,
             folds=folds,
             tuning_trials=tuning_trials,
             select_features=select_features,

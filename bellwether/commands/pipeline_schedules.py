@@ -122,6 +122,13 @@ def schedule(
     candidates: Annotated[
         str, typer.Option(help="Training: models to try; random_walk must be one.")
     ] = "random_walk,ridge,random_forest,xgboost",
+    width: Annotated[
+        str,
+        typer.Option(
+            help="Training: how wide the intervals of candidates that learn locations are: ewma, har, "
+            "har_boosted or har_combination."
+        ),
+    ] = "ewma",
     folds: Annotated[int, typer.Option(min=3, help="Training: walk-forward folds.")] = 6,
     tuning_trials: Annotated[int, typer.Option(min=0, help="Training: Optuna trials.")] = 0,
     suspend: Annotated[
@@ -166,6 +173,7 @@ def schedule(
             arguments = TrainingParams(
                 **prices,
                 candidates=listed(candidates),
+                width=width,
                 folds=folds,
                 tuning_trials=tuning_trials,
                 who="schedule",

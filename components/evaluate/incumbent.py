@@ -40,15 +40,16 @@ def incumbent_of(
         InvalidSettings: the champion's kind needs a package that is not installed.
     """
     from components.training_table import TrainingTable
-    from forecasting.models.candidates import NULL_MODEL
+    from forecasting.models.candidates import NULL_MODEL, make_forecaster
     from forecasting.models.training import forecast_as_incumbent
     from forecasting.models.training_set import Examples
 
     kind = champion.kind
     if kind == NULL_MODEL:
         return kind, None
-    params = _manifest_of(champion)["params"]
-    if kind in forecasts and dict(forecasts[kind].params) == dict(params):
+    # Parameters that were not there when the champion was trained have their default.
+    params = make_forecaster(kind, _manifest_of(champion)["params"]).params
+    if kind in forecasts and dict(forecasts[kind].params) == params:
         return kind, None
     learned_from = TrainingTable.load(Path(table.path))
     walked = forecast_as_incumbent(

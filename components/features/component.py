@@ -15,6 +15,7 @@ def features(
     symbols: str,
     train_until: str,
     candidates: List[str],  # noqa: UP006
+    width: str,
     table: dsl.Output[dsl.Dataset],
     reference: dsl.Output[dsl.Dataset],
 ) -> None:
@@ -26,6 +27,7 @@ def features(
         symbols: tickers separated by commas; empty for all of the snapshot.
         train_until: ISO date or instant; later bars are left out. Empty for none.
         candidates: kinds of models that will be trained; some learn from more features.
+        width: width of the intervals of candidates that learn locations; a learned one needs more, too.
         table: features and horizon returns, one row per bar.
         reference: feature rows of whole histories, what drift is measured against later.
     """
@@ -37,6 +39,7 @@ def features(
         symbols=symbols,
         train_until=train_until,
         candidates=candidates,
+        width=width,
         table=table,
         reference=reference,
     )

@@ -31,6 +31,7 @@ def run(
     symbols: str,
     train_until: str,
     candidates: Sequence[str],
+    width: str,
     table: Artifact,
     reference: Artifact,
 ) -> None:
@@ -46,7 +47,7 @@ def run(
     from forecasting.adapters.lake.lake import Lake
     from forecasting.features.spec import FeatureSpec
     from forecasting.features.variance import WINDOWS
-    from forecasting.models.width import learns_width
+    from forecasting.models.parts import need_variance
     from forecasting.prices.quality.judge import require_history
 
     lake = Lake(Settings().lake)
@@ -56,7 +57,7 @@ def run(
     spec = FeatureSpec(
         interval=price_snapshot.interval,
         symbols=tuple(sorted(named or price_snapshot.symbols)),
-        variance=WINDOWS if any(map(learns_width, candidates)) else (),
+        variance=WINDOWS if need_variance(candidates, width) else (),
     )
     if named:
         require_history(prices, spec.warmup_bars)

@@ -11,6 +11,7 @@ def train(
     candidate: str,
     table: dsl.Input[dsl.Dataset],
     seed: int,
+    width: str,
     folds: int,
     tuning_trials: int,
     select_features: bool,
@@ -26,6 +27,8 @@ def train(
             har_combination, lightgbm, catboost.
         table: features and horizon returns.
         seed: seed of everything random.
+        width: width of the intervals of a candidate that learns locations: ewma, or a candidate that
+            learns widths.
         folds: test spans of the walk.
         tuning_trials: Optuna trials inside the first training window; 0 for the defaults.
         select_features: whether features without permutation importance are dropped.
@@ -40,6 +43,7 @@ def train(
         candidate=candidate,
         table=table,
         seed=seed,
+        width=width,
         folds=folds,
         tuning_trials=tuning_trials,
         select_features=select_features,

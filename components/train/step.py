@@ -36,6 +36,7 @@ def run(
     candidate: str,
     table: Artifact,
     seed: int,
+    width: str,
     folds: int,
     tuning_trials: int,
     select_features: bool,
@@ -55,6 +56,8 @@ def run(
     from components.training_table import TrainingTable
     from forecasting.bundle.bundle import write_bundle
     from forecasting.evaluation.combinatorial_cv import need_skfolio
+    from forecasting.models.candidates import WIDTH_PARAMETER
+    from forecasting.models.parts import takes_width
     from forecasting.models.training import TrainingConfig, train_on_examples
     from forecasting.models.training_set import Examples
 
@@ -66,7 +69,11 @@ def run(
     learned_from = TrainingTable.load(Path(table.path))
     examples = Examples.of(learned_from.features, learned_from.returns)
     config = TrainingConfig(
-        seed=seed, folds=folds, tuning_trials=tuning_trials, select_features=select_features
+        params={WIDTH_PARAMETER: width} if takes_width(candidate) else {},
+        seed=seed,
+        folds=folds,
+        tuning_trials=tuning_trials,
+        select_features=select_features,
     )
     threads = int(os.environ.get(THREADS, "0")) or None
     trained = train_on_examples(candidate, examples, config, threads=threads, progress=say)
@@ -107,7 +114,7 @@ def _check_leaks(
 
     small = replace(
         config,
-        params=_FEW_TREES.get(candidate, {}),
+        params={**config.params, **_FEW_TREES.get(candidate, {})},
         folds=min(config.folds, 3),
         tuning_trials=min(config.tuning_trials, 1),
     )

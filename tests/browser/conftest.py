@@ -81,6 +81,7 @@ def platform(settings):
             **about,
             train_until=until,
             candidates=("ridge", "random_walk"),
+            width="ewma",
             folds=3,
             who="the pipeline",
         ),

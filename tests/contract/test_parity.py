@@ -59,6 +59,7 @@ def describe(folder: Path, snapshot):
         symbols="",
         train_until="",
         candidates=["ridge"],
+        width="har",
         table=table,
         reference=Artifact(str(folder / "reference")),
     )

@@ -36,6 +36,7 @@ pytestmark = pytest.mark.integration
 PARAMS = TrainingParams(
     symbols=("AAPL", "NVDA"),
     candidates=("ridge", "random_walk"),
+    width="ewma",
     folds=3,
     train_until="2022-12-30",
     combinatorial=4,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from benchmarks.honesty.experiment import Experiment, Finding, Outcome, Size, Table, Workers
 from benchmarks.honesty.markets import MADE_UP, REAL, sample
 from benchmarks.honesty.planted_leaks import LEAKS, Pipeline, honest, planted, read_honestly
+from benchmarks.honesty.planted_width_leaks import WIDTH_LEAKS, width_leak
 
 if TYPE_CHECKING:
     from forecasting.leakage.findings import LeakFinding
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 Result: TypeAlias = dict[str, Any]
 """What `examine` returns."""
 
-CANDIDATES = ("random_walk", "ridge", "random_forest", "xgboost")
+CANDIDATES = ("random_walk", "ridge", "random_forest", "xgboost", "har")
 CLEAN = (*REAL, *MADE_UP, "two fetches")
 LEAKY = (
     "GARCH with regimes and jumps",
@@ -25,6 +26,8 @@ LEAKY = (
     "missing sessions",
     "New York, Taipei and a coin",
 )
+VENUES = "New York, Taipei and a coin"
+"""The market in which a date has several closes: only there can one of them know a later one."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Case:
 
     Attributes:
         market: key of MADE_UP, or a name in REAL, or "two fetches".
-        leak: key of LEAKS; "" for none.
+        leak: key of LEAKS or WIDTH_LEAKS; "" for none.
         kinds: candidates that are walked forward.
         seed: of the market and the leak.
     """
@@ -48,10 +51,15 @@ def examine(case: Case) -> Result:
     """Which checks raise an alarm, and how long all of them took."""
     if case.market == "two fetches":
         market = MADE_UP["GARCH with regimes and jumps"](case.seed)
-        pipeline = read_honestly(market, case.seed)
+        pipeline = read_honestly(market, case.seed, variance="har" in case.kinds)
     else:
         market = sample(case.market) if case.market in REAL else MADE_UP[case.market](case.seed)
-        pipeline = planted(case.leak, market, case.seed) if case.leak else honest(market)
+        if case.leak in WIDTH_LEAKS:
+            pipeline = width_leak(case.leak, market)
+        elif case.leak:
+            pipeline = planted(case.leak, market, case.seed)
+        else:
+            pipeline = honest(market, variance="har" in case.kinds)
     begun = time.perf_counter()
     findings = inspect(pipeline, case.kinds)
     return {
@@ -95,7 +103,7 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
     """Check honest data and planted leaks, and count the alarms."""
     full = size == "full"
     clean = CLEAN if full else ("classic", "real momentum", "splits and dividends", "two fetches")
-    kinds = CANDIDATES if full else ("ridge",)
+    kinds = CANDIDATES if full else ("ridge", "har")
     cases = [Case(name, "", kinds, seed + number) for number, name in enumerate(clean)]
     leaky = LEAKY if full else LEAKY[:1]
     cases += [
@@ -103,19 +111,33 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
         for leak in LEAKS
         for number, name in enumerate(leaky)
     ]
+    cases += [
+        Case(name, leak, ("har",), seed + 200 + number)
+        for leak in WIDTH_LEAKS
+        for number, name in enumerate(_markets_of(leak, leaky))
+    ]
     results = workers.map(examine, cases, "leaks and honest data")
     honest_runs = [result for result in results if not result["leak"]]
     leaky_runs = [result for result in results if result["leak"]]
     by_leak = {leak: [result for result in leaky_runs if result["leak"] == leak] for leak in LEAKS}
+    of_widths = {
+        leak: [result for result in leaky_runs if result["leak"] == leak] for leak in WIDTH_LEAKS
+    }
     return Outcome(
-        [_caught(by_leak), _false_alarms(honest_runs)],
+        [
+            _caught("kinds of planted leaks caught, in every form and on every market", by_leak),
+            _caught(
+                "kinds of leaks planted into learned widths caught, on every market", of_widths
+            ),
+            _false_alarms(honest_runs),
+        ],
         story=(
             (
                 "Each leak replaces one part of the pipeline (features, labels, training, prices or "
                 "universe); the rest, and the check, are the product's. The check does not know "
                 "which part was replaced."
             ),
-            _leak_table(by_leak),
+            _leak_table(by_leak | of_widths),
             (
                 "The same check on data without a leak: real prices, and made-up markets of many "
                 "kinds, real momentum among them, for skill must not be taken for a leak. Every "
@@ -134,18 +156,24 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
     )
 
 
-def _caught(by_leak: Mapping[str, Sequence[Result]]) -> Finding:
+def _markets_of(leak: str, leaky: Sequence[str]) -> Sequence[str]:
+    """Where a leak into widths is planted: where there is something that it can know too early."""
+    return (VENUES,) if leak == "market average of a later close" else leaky
+
+
+def _caught(what: str, by_leak: Mapping[str, Sequence[Result]]) -> Finding:
     """A kind counts as caught if every one of its plantings raised an alarm."""
-    every = {leak.split(" (")[0] for leak in by_leak}
+    kind_of = {leak: leak.split(" (")[0] if leak in LEAKS else leak for leak in by_leak}
+    every = set(kind_of.values())
     missed = {
-        leak.split(" (")[0]
+        kind_of[leak]
         for leak, results in by_leak.items()
         if not all(result["alarms"] for result in results)
     }
     plantings = [result for results in by_leak.values() for result in results]
     alarmed = sum(bool(result["alarms"]) for result in plantings)
     return Finding(
-        "kinds of planted leaks caught, in every form and on every market",
+        what,
         f"{len(every - missed)} of 6 ({alarmed} of {len(plantings)} plantings)",
         "6 of 6",
         len(every - missed) == 6,
@@ -167,7 +195,7 @@ def _leak_table(by_leak: Mapping[str, Sequence[Result]]) -> Table:
     rows = [
         [
             leak,
-            LEAKS[leak],
+            (LEAKS | WIDTH_LEAKS)[leak],
             f"{sum(bool(result['alarms']) for result in results)} of {len(results)}",
             ", ".join(sorted({check for result in results for check in result["alarms"]}))
             or "none",

@@ -58,15 +58,22 @@ class Pipeline:
     fetched: "pd.DataFrame | None" = None
 
 
-def honest(market: Market, known: "np.ndarray | None" = None) -> Pipeline:
-    """The product's own functions on a market."""
+def honest(
+    market: Market, known: "np.ndarray | None" = None, *, variance: bool = False
+) -> Pipeline:
+    """The product's own functions on a market, with features of variance or without."""
     from forecasting.features.build import FeatureSpec, build_features
     from forecasting.features.targets import horizon_returns
+    from forecasting.features.variance import WINDOWS
     from forecasting.instants import nanoseconds
     from forecasting.models.training import TrainingConfig, train_on_examples
 
     prices = market.prices
-    spec = FeatureSpec(interval=market.interval, symbols=tuple(prices["symbol"].unique()))
+    spec = FeatureSpec(
+        interval=market.interval,
+        symbols=tuple(prices["symbol"].unique()),
+        variance=WINDOWS if variance else (),
+    )
     return Pipeline(
         market=market,
         describe=lambda panel: build_features(panel, spec),
@@ -84,17 +91,17 @@ def planted(name: str, market: Market, seed: int) -> Pipeline:
     """The pipeline on a market, with one leak in it."""
     clean = honest(market)
     if name == "centred window":
-        return replace(clean, describe=_with(clean.describe, "close_to_sma_5", _centred))
+        return replace(clean, describe=with_column(clean.describe, "close_to_sma_5", _centred))
     if name == "full-sample scaler (features)":
         return replace(clean, describe=lambda panel: _scaled_table(clean.describe(panel)))
     if name == "full-sample scaler (training)":
-        return replace(clean, train=lambda kind, part: clean.train(kind, _scaled_examples(part)))
+        return replace(clean, train=lambda kind, part: clean.train(kind, scaled_examples(part)))
     if name == "label shift":
         return replace(clean, label=lambda panel: _label_too_early(panel, clean.label))
     if name == "same-bar close (daily)":
-        return replace(clean, describe=_with(clean.describe, "overnight_gap", _coming_return))
+        return replace(clean, describe=with_column(clean.describe, "overnight_gap", _coming_return))
     if name == "same-bar close (weekly)":
-        return replace(clean, describe=_with(clean.describe, "close_to_sma_5", _week_close))
+        return replace(clean, describe=with_column(clean.describe, "close_to_sma_5", _week_close))
     if name == "late data (restated)":
         return _restated(market, seed)
     if name == "late data (filled in)":
@@ -102,7 +109,7 @@ def planted(name: str, market: Market, seed: int) -> Pipeline:
     return _survivors(seed, fetched=name == "survivorship (left out)")
 
 
-def _with(
+def with_column(
     describe: Callable[["pd.DataFrame"], "FeatureTable"],
     column: str,
     leak: Callable[["pd.DataFrame"], "pd.Series"],
@@ -143,7 +150,7 @@ def _scaled_table(table: "FeatureTable") -> "FeatureTable":
     return replace(table, values=values.astype(np.float32))
 
 
-def _scaled_examples(part: "Examples") -> "Examples":
+def scaled_examples(part: "Examples") -> "Examples":
     deviation = part.x.std(axis=0)
     x = (part.x - part.x.mean(axis=0)) / np.where(deviation > 0, deviation, 1)
     return replace(part, x=x.astype(np.float32))
@@ -206,7 +213,7 @@ def two_fetches(
     return lake, snapshot
 
 
-def read_honestly(market: Market, seed: int) -> Pipeline:
+def read_honestly(market: Market, seed: int, *, variance: bool = False) -> Pipeline:
     """A lake fetched twice, whose bars count as known from when each first came."""
     from forecasting.adapters.lake.vintages import known_times
 
@@ -214,7 +221,7 @@ def read_honestly(market: Market, seed: int) -> Pipeline:
         lake, snapshot = two_fetches(folder, market, seed)
         prices = lake.read(snapshot)
         known = known_times(lake, snapshot, prices)
-    return honest(replace(market, prices=prices), known)
+    return honest(replace(market, prices=prices), known, variance=variance)
 
 
 def _nothing() -> "pd.DataFrame":

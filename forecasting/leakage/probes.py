@@ -92,7 +92,7 @@ def rows_that_differ(
         two: another of the same features.
         until: last instant compared, int64 ns.
         begin: first instant compared.
-        usable_only: leave out rows of either table that it calls unusable.
+        usable_only: leave out rows of either table that it calls unusable, and the variance of bars.
     """
     if one.names != two.names:
         return "other features come out"
@@ -103,7 +103,9 @@ def rows_that_differ(
         name: _other_bits(first["values"][:, column], second["values"][:, column])
         for column, name in enumerate(one.names)
     }
-    moved["scale"] = _other_bits(first["scale"], second["scale"])
+    # The variance of a bar is a label, like a return: of the bars as they are held in the end.
+    for name in ("scale",) if usable_only else ("scale", "variance"):
+        moved[name] = _other_bits(first[name], second[name])
     moved["usable"] = first["usable"] != second["usable"]
     counts = {name: int(rows.sum()) for name, rows in moved.items() if rows.any()}
     if not counts:
@@ -166,6 +168,7 @@ def _rows(
         TIMESTAMP: table.timestamps[chosen],
         "values": table.values[chosen],
         "scale": table.scale[chosen],
+        "variance": table.variance[chosen],
         "usable": table.usable[chosen],
     }
 

@@ -1,13 +1,13 @@
 """The small leakage experiment keeps its promises."""
 
 from benchmarks.honesty.experiment import Workers
-from benchmarks.honesty.leakage import EXPERIMENT, LEAKS
+from benchmarks.honesty.leakage import EXPERIMENT, LEAKS, WIDTH_LEAKS
 
 
 def test_every_planted_leak_is_caught_and_honest_data_raise_no_alarm():
     outcome = EXPERIMENT.run("small", Workers(), 0)
     caught = {result["leak"] for result in outcome.data["leaky"] if result["alarms"]}
-    assert caught == set(LEAKS)
+    assert caught == {*LEAKS, *WIDTH_LEAKS}
     alarms = {result["market"]: result["alarms"] for result in outcome.data["clean"]}
     assert not any(alarms.values()), alarms
     assert not outcome.broken

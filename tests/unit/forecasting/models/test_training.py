@@ -143,7 +143,7 @@ def test_quantiles_and_probabilities_are_those_of_each_recalibration(examples):
     for step in steps:
         model = make_forecaster("ridge").fit(examples.x[step.train], knots[step.train], seed=0)
         loc[step.test] = model.locate(examples.x[step.test])
-    loc, _ = shrink_walk(loc, knots, examples.timestamps, steps)
+    loc, _ = shrink_walk(loc, knots, examples.timestamps, examples.codes, steps)
     schedule = Schedule.of(examples.timestamps, examples.codes, steps, MAX_HORIZON)
     walked = recalibrate(z, loc, steps, schedule)
     trained = train_on_examples(
@@ -208,7 +208,7 @@ def test_the_model_that_is_served_is_shrunk_by_all_folds(examples, ridge):
         model = make_forecaster("ridge").fit(examples.x[step.train], knots[step.train], seed=0)
         loc[step.test] = model.locate(examples.x[step.test])
     rows = np.flatnonzero(examples.timestamps >= steps[0].test_start)
-    expected = slopes(loc[rows], knots[rows], examples.timestamps[rows])
+    expected = slopes(loc[rows], knots[rows], examples.timestamps[rows], examples.codes[rows])
     assert expected[0] > 0.5
     assert expected.min() < 0.95
     whole = make_forecaster("ridge").fit(examples.x, knots, seed=0).locate(examples.x)

@@ -35,7 +35,9 @@ def main() -> None:
     parser.add_argument("--sample", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.symbols <= 32 or options.bars <= max(SAMPLE_BARS):
-        parser.error(f"take more than 32 symbols (an ordinal identity) and {max(SAMPLE_BARS)} bars")
+        parser.error(
+            f"take more than 32 symbols (no column of which symbol it is) and {max(SAMPLE_BARS)} bars"
+        )
     if options.measure:
         measured = measure(
             options.measure, options.symbols, options.bars, options.repeat, options.sample

@@ -77,7 +77,7 @@ def real(item: Real) -> Counted:
     knots = at_knots(z)
     x = examples.x[:, columns_of(item.kind, examples.names)]
     loc = walk_predictions(item.kind, x, knots, steps, seed=SEED, threads=1)
-    loc, _ = shrink_walk(loc, knots, examples.timestamps, steps)
+    loc, _ = shrink_walk(loc, knots, examples.timestamps, examples.codes, steps)
     return _count(z, loc, examples.timestamps, examples.codes, steps, examples.symbols)
 
 

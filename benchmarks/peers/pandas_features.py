@@ -5,7 +5,7 @@ import pandas as pd
 
 
 def describe(prices: pd.DataFrame) -> pd.DataFrame:
-    """The columns of the default FeatureSpec plus symbol_code, scale and usable."""
+    """The columns of the default FeatureSpec plus scale and usable."""
     alone = prices.groupby("symbol", sort=False, group_keys=False).apply(_one, include_groups=False)
     instants = prices["timestamp"]
     for name in ("log_return_21", "realised_volatility_21", "volume_zscore_21"):
@@ -19,7 +19,6 @@ def describe(prices: pd.DataFrame) -> pd.DataFrame:
         angle = place * (2.0 * np.pi / size)
         alone[f"{name}_sin"] = np.sin(angle).astype("float32")
         alone[f"{name}_cos"] = np.cos(angle).astype("float32")
-    alone["symbol_code"] = pd.factorize(prices["symbol"])[0].astype("float32")
     bar = prices.groupby("symbol", sort=False).cumcount()
     alone["usable"] = (bar >= 252) & alone.notna().all(axis=1) & (alone["scale"] > 1e-5)
     return alone

@@ -6,7 +6,7 @@ import polars as pl
 
 
 def describe(prices: pl.DataFrame) -> pl.DataFrame:
-    """The columns of the default FeatureSpec plus symbol_code, scale and usable."""
+    """The columns of the default FeatureSpec plus scale and usable."""
     adjusted = prices.lazy().with_columns(
         (pl.col("split") * (1.0 + pl.col("dividend") / pl.col("close")))
         .cum_prod()
@@ -54,7 +54,6 @@ def describe(prices: pl.DataFrame) -> pl.DataFrame:
             (place * (2.0 * math.pi / size)).cos().cast(pl.Float32).alias(f"{name}_cos")
             for name, place, size in circles
         ),
-        (pl.col("symbol").rle_id().cast(pl.Float32)).alias("symbol_code"),
         pl.int_range(pl.len()).over("symbol").alias("bar"),
     )
     whole = pl.all_horizontal(pl.exclude("symbol", "timestamp", "bar", "scale").is_not_null())

@@ -223,7 +223,12 @@ def skill_over_paths(
             for span, number in enumerate(path):
                 predicted[combined.spans[span]] = forecast[int(number), span]
             shrunk, _ = shrink_walk(
-                predicted, at_knots(z), examples.timestamps, steps, widths=part.widths
+                predicted,
+                at_knots(z),
+                examples.timestamps,
+                examples.codes,
+                steps,
+                widths=part.widths,
             )
             loc, log_width = (loc, shrunk) if part.widths else (shrunk, log_width)
         own = recalibrate(z, loc, steps, schedule, log_width)

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from forecasting.arrays import Floats, Rows
 from forecasting.errors import InvalidInput, ShortHistory
 from forecasting.evaluation.losses import BANDS, crps_weights, level_index
-from forecasting.instants import DAY
 from forecasting.models.out_of_sample import OutOfSample
+from forecasting.models.periods import Periods, overlap_of
 
 BLOCK = 4_096
 """Rows worked on at once."""
@@ -32,8 +32,7 @@ _SAME = ("codes", "timestamps", "fold", "close", "scale", "realised")
 class Panel:
     """What all candidates share: which forecasts were made when, and what came.
 
-    A period is a UTC date for daily bars (so that exchanges of one day stand together) and the
-    bar's close for shorter ones.
+    Periods are dates or closes, see `forecasting.models.periods`.
 
     Attributes:
         symbols: names, in the order of `codes`.
@@ -62,7 +61,7 @@ class Panel:
 
     def lags(self, horizon: int) -> int:
         """Periods that two overlapping forecasts `horizon` bars ahead can be apart."""
-        return max(int(np.ceil(horizon * self.stride - 1e-9)) - 1, 0)
+        return overlap_of(horizon, self.stride) - 1
 
     @cached_property
     def known(self) -> NDArray[np.int64]:
@@ -152,21 +151,18 @@ def panel_of(candidates: Mapping[str, OutOfSample]) -> Panel:
             "Leave out rows that `FeatureTable.usable` marks as not usable",
         )
     codes = np.asarray(first.codes, dtype=np.intp)
-    stamps = np.asarray(first.timestamps, dtype=np.int64)
-    if _median_spacing(codes, stamps) >= 0.8 * DAY:
-        stamps = stamps // DAY * DAY
-    instants, periods = np.unique(stamps, return_inverse=True)
-    folds = np.zeros(instants.size, dtype=np.int16)
-    np.maximum.at(folds, periods, first.fold)
+    periods = Periods.of(first.timestamps, codes)
+    folds = np.zeros(periods.instants.size, dtype=np.int16)
+    np.maximum.at(folds, periods.places, first.fold)
     return Panel(
         symbols=first.symbols,
         codes=codes,
-        periods=periods,
-        instants=instants,
+        periods=periods.places,
+        instants=periods.instants,
         folds=folds,
         scale=_floored(first.scale, codes, len(first.symbols)),
         realised=first.realised,
-        stride=_stride(codes, periods, len(first.symbols)),
+        stride=periods.stride,
     )
 
 
@@ -279,24 +275,6 @@ def _floored(scale: Floats, codes: Rows, symbols: int) -> Floats:
         rows = order[bounds[code] : bounds[code + 1]]
         floor[code] = 0.1 * float(np.median(scale[rows])) if rows.size else 0.0
     return np.maximum(scale, floor[codes])
-
-
-def _median_spacing(codes: Rows, stamps: NDArray[np.int64]) -> float:
-    order = np.lexsort((stamps, codes))
-    gaps = np.diff(stamps[order])[np.diff(codes[order]) == 0]
-    return float(np.median(gaps)) if gaps.size else float(DAY)
-
-
-def _stride(codes: Rows, periods: Rows, symbols: int) -> float:
-    """Periods per bar of the symbol that trades least often."""
-    bars = np.bincount(codes, minlength=symbols).astype(np.float64)
-    last, first = np.zeros(symbols), np.full(symbols, np.inf)
-    np.maximum.at(last, codes, periods)
-    np.minimum.at(first, codes, periods)
-    several = bars > 1
-    if not several.any():
-        return 1.0
-    return max(1.0, float(((last[several] - first[several]) / (bars[several] - 1)).max()))
 
 
 def _ratio(total: Floats, count: Floats) -> Floats:

@@ -256,11 +256,13 @@ def _describe(panel: _Panel, spec: FeatureSpec) -> FeatureTable:
 
 def _identity(symbol: str, spec: FeatureSpec) -> Singles:
     """The identity columns of one symbol, float32 [0, 1 or up to MAX_ONE_HOT]."""
+    row = np.zeros(len(spec.identity), dtype=np.float32)
+    if not len(row):
+        return row
     known = spec.symbols.index(symbol) if symbol in spec.symbols else -1
     if len(spec.symbols) > MAX_ONE_HOT:
-        return np.array([known], dtype=np.float32)
-    row = np.zeros(len(spec.identity), dtype=np.float32)
-    if known >= 0:
+        row[0] = known
+    elif known >= 0:
         row[known] = 1.0
     return row
 

@@ -12,13 +12,13 @@ from forecasting.features import variance as variances
 from forecasting.schema import INTERVALS
 
 MAX_ONE_HOT: Final = 32
-"""Most symbols that get a column each; more share one ordinal column, `symbol_code`."""
+"""Most symbols that get a column each; of more, no column says which it is."""
 
 _SETTLED: Final = 6
 """Windows after which a recursive average has forgotten its seed: (1 - 1/n)^(6n) < 0.3 %."""
 
-_LATER: Final = ("variance",)
-"""Parameters that older specifications lack, and which are empty for them."""
+_LATER: Final[Mapping[str, Any]] = {"variance": (), "anonymous": False}
+"""Parameters that older specifications lack, and what they are for them."""
 
 
 @dataclass(frozen=True)
@@ -27,9 +27,8 @@ class FeatureSpec:
 
     Attributes:
         interval: the bars' interval, a key of `forecasting.schema.INTERVALS`.
-        symbols: symbols the model knows by name: one column each up to `MAX_ONE_HOT`, else their
-            number in this order; none for a model that does not care. A symbol that is not among
-            them gets zeros, or -1.
+        symbols: symbols whose features are made; any where none is named. Up to `MAX_ONE_HOT` of
+            them have a column each, in which a symbol that is not among them has zeros.
         returns: bars of log total returns.
         sma, ema: bars of the averages that the close is compared to.
         extremes: bars of the highest high and lowest low that the close is compared to.
@@ -40,6 +39,10 @@ class FeatureSpec:
         ranked: features that are also ranked among the symbols of the same instant.
         variance: bars of the averages of a bar's variance that learned widths rest on, see
             `forecasting.features.variance`; none for a model without.
+        anonymous: whether no column says which symbol it is; by default of more symbols than
+            `MAX_ONE_HOT`. Older specifications of so many have one column, `symbol_code`: the
+            symbol's place in the alphabet, -1 for one that is not among them, along which a
+            linear model learns a slope.
     """
 
     interval: str = "1d"
@@ -56,8 +59,11 @@ class FeatureSpec:
     volume: tuple[int, ...] = (21, 63)
     ranked: tuple[str, ...] = ("log_return_21", "realised_volatility_21", "volume_zscore_21")
     variance: tuple[int, ...] = ()
+    anonymous: bool | None = None
 
     def __post_init__(self) -> None:
+        if self.anonymous is None:
+            object.__setattr__(self, "anonymous", len(self.symbols) > MAX_ONE_HOT)
         if self.interval not in INTERVALS:
             raise InvalidSettings(
                 f"an interval is one of {', '.join(INTERVALS)}", f"got {self.interval!r}"
@@ -99,6 +105,8 @@ class FeatureSpec:
     @cached_property
     def identity(self) -> tuple[str, ...]:
         """Names of the columns that say which symbol it is; the last ones."""
+        if self.anonymous:
+            return ()
         if len(self.symbols) > MAX_ONE_HOT:
             return ("symbol_code",)
         return tuple(f"symbol_{symbol}" for symbol in self.symbols)
@@ -149,13 +157,13 @@ class FeatureSpec:
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON values; `from_dict` is the inverse.
 
-        Without `variance` they are those of a specification that was written before there was any,
-        so that its digest stays as it is.
+        A parameter that is what it is for older specifications is left out, so that the digest
+        of one without it stays as it is.
         """
         return {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in asdict(self).items()
-            if name not in _LATER or value
+            if name not in _LATER or value != _LATER[name]
         }
 
     @classmethod
@@ -165,7 +173,7 @@ class FeatureSpec:
         Raises:
             InvalidSettings: a key is unknown or missing.
         """
-        values = {**{name: [] for name in _LATER}, **values}
+        values = {**_LATER, **values}
         expected = {field.name for field in fields(cls)}
         if set(values) != expected:
             raise InvalidSettings(

@@ -18,6 +18,7 @@ from forecasting.arrays import Floats, Instants, Rows
 from forecasting.errors import ShortHistory
 from forecasting.instants import DAY
 from forecasting.models.cross_validation import Fold, label_ends
+from forecasting.models.periods import Periods
 from forecasting.models.quantiles import GRID, grid_columns, interpolation_matrix, widths_of
 from forecasting.schema import QUANTILE_LEVELS
 
@@ -79,7 +80,8 @@ class Schedule:
         folds: [B] number of the fold of each recalibration.
         known: int32 [n, H] first recalibration that knows a row's outcome; B if only the end of
             the data does, -1 if not even that, or if the row is in no test span.
-        breadth: mean number of rows of an instant: symbols that are missed together.
+        breadth: mean number of rows of a period (see `forecasting.models.periods`): symbols that are
+            missed together, on whatever exchanges.
     """
 
     recalibrations: tuple[Rows, ...]
@@ -126,7 +128,7 @@ class Schedule:
             tuple(recalibrations),
             tuple(folds),
             known,
-            len(tested) / len(np.unique(timestamps[tested])),
+            len(tested) / len(Periods.of(timestamps[tested], codes[tested]).instants),
         )
 
 
@@ -167,7 +169,7 @@ def recalibrate(
     either side. This is quantile tracking
     (Angelopoulos, Candes and Tibshirani 2023, "Conformal PID control for time series prediction",
     eq. 4; the feedback of adaptive conformal inference, Gibbs and Candes 2021, eq. 2) on the scale
-    of the residual. As s is the sum of its moves, the share missed after T instants differs from
+    of the residual. As s is the sum of its moves, the share missed after T periods differs from
     0.10 by no more than 2 |s_T| * sqrt(h) / (step_size * T), whatever the returns did, as long as
     the cap `MOST_STRETCH` is not reached.
     Residuals count for later folds in units of the stretch that was in force.

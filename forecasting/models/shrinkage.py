@@ -9,9 +9,11 @@ that no model had learned, less what luck alone would have done.
 from itertools import pairwise
 
 import numpy as np
+from numpy.typing import NDArray
 
 from forecasting.arrays import Floats, Instants, Rows
 from forecasting.models.cross_validation import Fold
+from forecasting.models.periods import Periods
 from forecasting.models.quantiles import KNOTS
 from forecasting.stats.significance import long_run_variance
 
@@ -36,6 +38,7 @@ def shrink_walk(
     predicted: Floats,
     knots: Floats,
     timestamps: Instants,
+    codes: NDArray[np.int32],
     steps: list[Fold],
     *,
     widths: bool = False,
@@ -50,6 +53,7 @@ def shrink_walk(
         predicted: [n, K] locations from each fold's own model; read in test spans only.
         knots: [n, K] standardised returns at the knots, NaN where not known.
         timestamps: [n] bar closes.
+        codes: [n] symbol of each row.
         steps: the folds, at least two.
         widths: whether logs of widths were predicted, see `width_slopes`.
 
@@ -62,7 +66,7 @@ def shrink_walk(
 
     def slopes_on(rows: Rows) -> Floats:
         estimate = width_slopes if widths else slopes
-        return estimate(predicted[rows], knots[rows], timestamps[rows])
+        return estimate(predicted[rows], knots[rows], timestamps[rows], codes[rows])
 
     shrunk = predicted.copy()
     for before, step in pairwise(steps):
@@ -74,39 +78,43 @@ def shrink_walk(
     return shrunk, slopes_on(np.flatnonzero(tested))
 
 
-def slopes(loc: Floats, knots: Floats, timestamps: Instants) -> Floats:
+def slopes(loc: Floats, knots: Floats, timestamps: Instants, codes: NDArray[np.int32]) -> Floats:
     """What to multiply locations with, 0..1 [K], after how they did on rows they did not learn.
 
     The slope b of returns on locations through the origin (Mincer and Zarnowitz 1969, "The
     evaluation of economic forecasts", without the constant) is the weight of a linear combination
     with the random walk's forecast of zero (Granger and Ramanathan 1984, "Improved methods of
-    combining forecasts"). It is shrunk by `shrink_factor`. Its variance takes an instant's symbols as one
-    observation and is robust to overlapping returns (see `long_run_variance`). A slope above 1
-    would amplify, one below 0 turn a forecast around: neither is believed.
+    combining forecasts"). It is shrunk by `shrink_factor`. Its variance takes a period's symbols as one
+    observation, on whatever exchanges, and is robust to overlapping returns (see
+    `long_run_variance`). A slope above 1 would amplify, one below 0 turn a forecast around: neither
+    is believed.
 
     Args:
         loc: [n, K] locations of models that had not seen the rows.
         knots: [n, K] standardised returns at the knots, NaN where not known.
         timestamps: [n] bar closes.
+        codes: [n] symbol of each row.
     """
     shrunk = np.zeros(knots.shape[1])
-    _, place = np.unique(timestamps, return_inverse=True)
+    periods = Periods.of(timestamps, codes)
     for knot, horizon in enumerate(KNOTS):
         known = np.isfinite(knots[:, knot])
-        at, forecast = place[known], loc[known, knot]
+        at, forecast = periods.places[known], loc[known, knot]
         present = np.bincount(at) > 0
         size = np.bincount(at, forecast**2)[present]
         if not size.sum() > 0:
             continue
         product = np.bincount(at, forecast * knots[known, knot])[present]
         slope = product.sum() / size.sum()
-        spread, _ = long_run_variance(product - slope * size, horizon)
+        spread, _ = long_run_variance(product - slope * size, periods.overlap(horizon))
         variance = spread * len(size) / size.sum() ** 2
         shrunk[knot] = np.clip(slope * shrink_factor(slope, variance), 0.0, 1.0)
     return shrunk
 
 
-def width_slopes(log_width: Floats, knots: Floats, timestamps: Instants) -> Floats:
+def width_slopes(
+    log_width: Floats, knots: Floats, timestamps: Instants, codes: NDArray[np.int32]
+) -> Floats:
     """What to multiply logs of widths with, 0..1 [K], after how wide returns were that they foretold.
 
     The slope b of |z| on the width (Mincer and Zarnowitz 1969, with the constant), both over their
@@ -118,14 +126,15 @@ def width_slopes(log_width: Floats, knots: Floats, timestamps: Instants) -> Floa
         log_width: [n, K] logs of widths of models that had not seen the rows.
         knots: [n, K] standardised returns at the knots, NaN where not known.
         timestamps: [n] bar closes.
+        codes: [n] symbol of each row.
     """
     shrunk = np.zeros(knots.shape[1])
-    _, place = np.unique(timestamps, return_inverse=True)
+    periods = Periods.of(timestamps, codes)
     for knot, horizon in enumerate(KNOTS):
         known = np.isfinite(knots[:, knot])
         if not known.any():
             continue
-        at = place[known]
+        at = periods.places[known]
         size = np.abs(knots[known, knot])
         width = np.exp(log_width[known, knot])
         told = width / width.mean() - 1.0
@@ -136,7 +145,7 @@ def width_slopes(log_width: Floats, knots: Floats, timestamps: Instants) -> Floa
         slope = float(told @ came) / spread
         present = np.bincount(at) > 0
         moments = np.bincount(at, told * (came - slope * told))[present].astype(np.float64)
-        noise, _ = long_run_variance(moments, horizon)
+        noise, _ = long_run_variance(moments, periods.overlap(horizon))
         variance = noise * len(moments) / spread**2
         shrunk[knot] = np.clip(slope * shrink_factor(slope, variance), 0.0, 1.0)
     return shrunk

@@ -258,7 +258,7 @@ def _learn(
     shrunk = predicted
     if isinstance(fitted, Learner | WidthLearner):
         shrunk, slopes = shrink_walk(
-            predicted, at_knots(z), examples.timestamps, steps, widths=part.widths
+            predicted, at_knots(z), examples.timestamps, examples.codes, steps, widths=part.widths
         )
         fitted.slopes = tuple(slopes.tolist())
     return _LearnedPart(fitted, columns, predicted, shrunk, trials, part.widths)

@@ -183,11 +183,48 @@ def test_known_symbols_get_a_column_each_and_others_zeros():
     np.testing.assert_array_equal(table.values[5:, -2:], [[0.0, 0.0]] * 5)
 
 
-def test_many_known_symbols_share_an_ordinal_column_and_others_get_minus_one():
-    spec = FeatureSpec(symbols=tuple(f"S{i}" for i in range(33)))
-    table = build_features(panel(("S32", "ZZZ"), bars=5), spec)
-    assert spec.names[-1] == "symbol_code"
+@settings(max_examples=10, deadline=None)
+@given(
+    names=st.lists(st.text("ABCXYZ.-", min_size=1), min_size=33, max_size=36, unique=True),
+    seed=st.integers(0, 99),
+)
+def test_of_more_than_32_symbols_no_feature_depends_on_the_name(names, seed):
+    bars = 5
+    plain = panel(tuple(f"S{i:02d}" for i in range(len(names))), bars)
+    renamed = plain.assign(symbol=np.repeat(names, bars))
+    place = np.random.default_rng(seed).permutation(len(names))
+    rows = (place[:, None] * bars + np.arange(bars)).ravel()
+    was = build_features(plain, FeatureSpec(symbols=tuple(plain["symbol"].unique())))
+    spec = FeatureSpec(symbols=tuple(sorted(names)))
+    now = build_features(renamed.iloc[rows].reset_index(drop=True), spec)
+    assert now.names == was.names == FeatureSpec().names
+    np.testing.assert_array_equal(now.values, was.values[rows])
+
+
+def test_an_older_specification_of_40_symbols_keeps_its_column_and_its_digest():
+    names = [f"S{i:02d}" for i in range(40)]
+    values = FeatureSpec().to_dict() | {"symbols": names}
+    older = FeatureSpec.from_dict(values)
+    assert older.to_dict() == values
+    assert older.digest == "9155c79e6858eb62"
+    assert older.names == (*FeatureSpec().names, "symbol_code")
+    table = build_features(panel(("S32", "ZZZ"), bars=5), older)
     assert table.values[:, -1].tolist() == [32.0] * 5 + [-1.0] * 5
+
+
+def test_own_bars_of_an_older_specification_of_40_symbols_get_its_column_too():
+    names = [f"S{i:02d}" for i in range(40)]
+    older = FeatureSpec.from_dict(FeatureSpec().to_dict() | {"symbols": names})
+    prices = walk(bars=260, actions=False)
+    stamps, bars = build_features(prices, older).timestamps, prices[list(OHLCV)].to_numpy()
+    known, _, _ = features_of_bars(stamps, bars, older, "S07")
+    assert known[-1] == 7.0
+    stranger, _, _ = features_of_bars(stamps, bars, older)
+    assert stranger[-1] == -1.0
+    newer = FeatureSpec(symbols=tuple(names))
+    for symbol in ("", "S07"):
+        values, _, _ = features_of_bars(stamps, bars, newer, symbol)
+        np.testing.assert_array_equal(values, known[:-1])
 
 
 def test_hourly_bars_know_the_hour_and_midnight_closes_belong_to_the_day_they_end():

@@ -18,6 +18,29 @@ def test_a_specification_survives_json_and_its_digest_names_it():
     assert "close_to_sma_10" in spec.names
 
 
+@pytest.mark.parametrize(
+    ("count", "digest"),
+    [(0, "f28c9e0cbb0b40b5"), (2, "7c51dc6c319d3ff6"), (32, "ada6ac0b5964bf01")],
+)
+def test_up_to_32_symbols_the_digest_is_that_of_older_specifications(count, digest):
+    spec = FeatureSpec(symbols=tuple(f"S{i:02d}" for i in range(count)))
+    assert spec.digest == digest
+    assert spec.identity == tuple(f"symbol_S{i:02d}" for i in range(count))
+    assert FeatureSpec.from_dict(spec.to_dict()) == spec
+
+
+def test_more_than_32_symbols_are_anonymous_and_the_digest_says_so():
+    spec = FeatureSpec(symbols=tuple(f"S{i:02d}" for i in range(33)))
+    older = FeatureSpec.from_dict(
+        {name: value for name, value in spec.to_dict().items() if name != "anonymous"}
+    )
+    assert spec.identity == ()
+    assert older.identity == ("symbol_code",)
+    assert spec.digest != older.digest == "6a5e30517f8018db"
+    assert FeatureSpec.from_dict(spec.to_dict()) == spec
+    assert FeatureSpec.from_dict(older.to_dict()) == older
+
+
 def test_a_specification_of_another_version_is_refused():
     values = SPEC.to_dict() | {"moon_phase": [28]}
     with pytest.raises(InvalidSettings, match="moon_phase"):

@@ -45,7 +45,7 @@ def slow_twin(times, codes, z, loc, steps, horizon, step_size=STEP):
     """One horizon, row by row: {row: (lowest and highest published quantile)}, and the misses."""
     residual = z[:, horizon - 1] - loc @ interpolation_matrix(H)[:, horizon - 1]
     tested = [row for step in steps for row in step.test]
-    breadth = len(tested) / len({times[row] for row in tested})
+    breadth = len(tested) / len({times[row] // DAY for row in tested})
     closes_at = {}
     for row in range(len(z)):
         later = [
@@ -100,6 +100,20 @@ def test_every_band_is_that_of_a_loop_over_rows(horizon):
     for row, band in expected.items():
         assert found[row] == pytest.approx(band, rel=1e-9)
     assert len(set(expected.values())) > 20
+
+
+def test_symbols_of_a_day_are_missed_together_on_whatever_exchanges():
+    """Counted by closes, the feedback would be as many times too strong as there are exchanges."""
+    times, codes, z, loc, steps, schedule = walk_of((900, 900, 900), (1, 1, 1), shock=2.0)
+    assert schedule.breadth == 3.0
+    later = times + codes.astype(np.int64) * 8 * DAY // 24
+    steps = walk_forward(later, codes, folds=4)
+    apart = Schedule.of(later, codes, steps, H)
+    assert apart.breadth == pytest.approx(3.0, rel=0.01)
+    expected = slow_twin(later, codes, z, loc, steps, 5)
+    for rows, calibration in recalibrate(z, loc, steps, apart).spans:
+        for row in rows:
+            assert calibration[4, 94] == pytest.approx(expected[row][1], rel=1e-9)
 
 
 @settings(max_examples=15, deadline=None)

@@ -66,8 +66,8 @@ def slow_slopes(loc, knots, times):
 
 @pytest.mark.parametrize("truth", [0.0, 0.4, 1.0])
 def test_slopes_are_those_of_a_loop_over_rows(truth):
-    loc, knots, times, _ = panel(truth=truth)
-    found = slopes(loc, knots, times)
+    loc, knots, times, codes = panel(truth=truth)
+    found = slopes(loc, knots, times, codes)
     assert found == pytest.approx(slow_slopes(loc, knots, times), rel=1e-9)
     assert truth in {0.0, 1.0} or ((found > 0) & (found < 1)).any()
 
@@ -80,26 +80,40 @@ def test_slopes_are_those_of_a_loop_over_rows(truth):
     unit=st.floats(0.01, 100),
 )
 def test_slopes_lie_between_nothing_and_all_and_do_not_depend_on_the_unit(seed, bars, truth, unit):
-    loc, knots, times, _ = panel(seed, bars, truth=truth)
-    found = slopes(loc, knots, times)
+    loc, knots, times, codes = panel(seed, bars, truth=truth)
+    found = slopes(loc, knots, times, codes)
     assert ((found >= 0) & (found <= 1)).all()
-    assert np.allclose(slopes(loc * unit, knots * unit, times), found, rtol=1e-6, atol=1e-9)
+    assert np.allclose(slopes(loc * unit, knots * unit, times, codes), found, rtol=1e-6, atol=1e-9)
     order = np.random.default_rng(seed).permutation(len(loc))
-    assert np.allclose(slopes(loc[order], knots[order], times[order]), found, rtol=1e-6, atol=1e-9)
+    assert np.allclose(
+        slopes(loc[order], knots[order], times[order], codes[order]), found, rtol=1e-6, atol=1e-9
+    )
 
 
 def test_forecasts_of_nothing_and_forecasts_turned_around_are_not_believed():
-    loc, knots, times, _ = panel(truth=-1.0)
-    assert (slopes(loc, knots, times) == 0).all()
-    assert (slopes(loc * 0, knots, times) == 0).all()
-    assert (slopes(loc, knots * np.nan, times) == 0).all()
+    loc, knots, times, codes = panel(truth=-1.0)
+    assert (slopes(loc, knots, times, codes) == 0).all()
+    assert (slopes(loc * 0, knots, times, codes) == 0).all()
+    assert (slopes(loc, knots * np.nan, times, codes) == 0).all()
 
 
 def test_locations_that_are_luck_mostly_go_and_those_that_are_right_stay():
-    luck = np.mean([slopes(*panel(seed, 600, truth=0.0)[:3]) for seed in range(20)], axis=0)
-    right = np.mean([slopes(*panel(seed, 600, truth=1.0)[:3]) for seed in range(20)], axis=0)
+    luck = np.mean([slopes(*panel(seed, 600, truth=0.0)) for seed in range(20)], axis=0)
+    right = np.mean([slopes(*panel(seed, 600, truth=1.0)) for seed in range(20)], axis=0)
     assert (luck < 0.05).all()
     assert (right > 0.85).all()
+
+
+@pytest.mark.parametrize("estimate", [slopes, width_slopes])
+def test_on_several_exchanges_they_are_those_of_the_same_panel_on_one(estimate):
+    """Taken as closes, exchanges of a day are several observations, and luck is believed more."""
+    loc, knots, times, codes = panel(3, bars=600, symbols=6, truth=0.05)
+    one = estimate(loc, knots, times, codes)
+    assert ((one > 0) & (one < 1)).any()
+    for venues in (2, 3, 6):
+        hours = codes % venues * (24 // venues)
+        there = estimate(loc, knots, times + hours.astype(np.int64) * DAY // 24, codes)
+        assert np.array_equal(there, one)
 
 
 def test_trust_is_the_share_of_a_square_that_luck_does_not_explain():
@@ -118,15 +132,15 @@ def test_trust_is_the_share_of_a_square_that_luck_does_not_explain():
 def test_each_fold_takes_the_slopes_of_the_known_rows_before_it():
     loc, knots, times, codes = panel(bars=600, truth=0.3)
     steps = walk_forward(times, codes, folds=4)
-    shrunk, last = shrink_walk(loc, knots, times, steps)
+    shrunk, last = shrink_walk(loc, knots, times, codes, steps)
     used = {}
     for step in steps[1:]:
         rows = [row for row in step.train if times[row] >= steps[0].test_start]
-        used[step.number] = slopes(loc[rows], knots[rows], times[rows])
+        used[step.number] = slopes(loc[rows], knots[rows], times[rows], codes[rows])
         assert np.array_equal(shrunk[step.test], loc[step.test] * used[step.number])
     assert np.array_equal(shrunk[steps[0].test], loc[steps[0].test] * used[2])
     tested = times >= steps[0].test_start
-    assert np.array_equal(last, slopes(loc[tested], knots[tested], times[tested]))
+    assert np.array_equal(last, slopes(loc[tested], knots[tested], times[tested], codes[tested]))
     assert not np.array_equal(last, used[4])
 
 
@@ -138,8 +152,8 @@ def test_a_fold_is_not_shrunk_by_what_came_to_be_known_after_it_began():
     other[times > start] += 3.0
     for knot, horizon in enumerate(KNOTS):
         garbled[label_ends(times, codes, horizon) >= start, knot] = -5.0
-    before, _ = shrink_walk(loc, knots, times, steps)
-    after, _ = shrink_walk(other, garbled, times, steps)
+    before, _ = shrink_walk(loc, knots, times, codes, steps)
+    after, _ = shrink_walk(other, garbled, times, codes, steps)
     early = times <= start
     assert np.array_equal(before[early], after[early])
     assert not np.allclose(before[steps[3].test] + 3.0, after[steps[3].test])
@@ -172,30 +186,30 @@ def widths(truth, seed=0, bars=600, symbols=3):
 
 
 def test_widths_that_returns_bear_out_are_believed_and_noise_is_not():
-    log_width, knots, times, _ = widths(1.0)
-    believed = width_slopes(log_width, knots, times)
+    log_width, knots, times, codes = widths(1.0)
+    believed = width_slopes(log_width, knots, times, codes)
     assert (believed > 0.6).all()
     for truth in (0.0, -1.0):
-        assert width_slopes(*widths(truth)[:3]).max() < 0.3
-    half = width_slopes(*widths(0.5)[:3])
+        assert width_slopes(*widths(truth)).max() < 0.3
+    half = width_slopes(*widths(0.5))
     assert (half < believed).all()
     assert (half > 0.2).all()
 
 
 def test_a_width_that_never_changes_is_left_alone():
-    log_width, knots, times, _ = widths(1.0)
-    assert (width_slopes(log_width * 0, knots, times) == 0).all()
-    assert (width_slopes(log_width, knots * np.nan, times) == 0).all()
+    log_width, knots, times, codes = widths(1.0)
+    assert (width_slopes(log_width * 0, knots, times, codes) == 0).all()
+    assert (width_slopes(log_width, knots * np.nan, times, codes) == 0).all()
 
 
 def test_the_walks_widths_are_shrunk_by_earlier_folds_alone():
     log_width, knots, times, codes = widths(1.0)
     steps = walk_forward(times, codes, folds=4)
-    before, _ = shrink_walk(log_width, knots, times, steps, widths=True)
+    before, _ = shrink_walk(log_width, knots, times, codes, steps, widths=True)
     start = steps[-1].test_start
     garbled = knots.copy()
     for knot, horizon in enumerate(KNOTS):
         garbled[label_ends(times, codes, horizon) >= start, knot] = 9.0
-    after, _ = shrink_walk(log_width, garbled, times, steps, widths=True)
+    after, _ = shrink_walk(log_width, garbled, times, codes, steps, widths=True)
     assert np.array_equal(before, after)
     assert not np.array_equal(before[steps[-1].test], log_width[steps[-1].test])

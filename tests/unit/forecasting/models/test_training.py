@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.honesty.random_walks import learnable
+from benchmarks.honesty import random_walks
 from forecasting.errors import InvalidSettings, ShortHistory
 from forecasting.evaluation.evaluate import evaluate
 from forecasting.evaluation.gates import decide
@@ -94,6 +94,28 @@ def test_search_and_selection_do_not_look_at_the_test_spans(examples):
     assert before.selected_features == tuple(f"f{column}" for column in before.columns)
 
 
+def test_renaming_more_than_32_symbols_changes_no_forecast():
+    """With a place in the alphabet for a feature, a ridge would learn from the names."""
+    returns = random_walks.simple_returns(
+        "independent", symbols=33, bars=480, signal=0.3, seed=np.random.SeedSequence(1)
+    )
+    plain = random_walks.prices_of(returns, np.random.SeedSequence(2))
+    other = {name: f"X{place * 10 % 33:02d}" for place, name in enumerate(plain["symbol"].unique())}
+    renamed = plain.assign(symbol=plain["symbol"].map(other))
+    renamed = renamed.sort_values(["symbol", "timestamp"], ignore_index=True)
+    forecasts = []
+    for prices in (plain, renamed):
+        table = build_features(prices, FeatureSpec(symbols=tuple(prices["symbol"].unique())))
+        examples = Examples.of(table, horizon_returns(prices, range(1, MAX_HORIZON + 1)))
+        found = train_on_examples("ridge", examples, TrainingConfig(folds=2)).out_of_sample
+        forecasts.append(
+            {name: found.quantiles[found.codes == code] for code, name in enumerate(found.symbols)}
+        )
+        assert np.abs(found.loc).max() > 0.05
+    for name, quantiles in forecasts[0].items():
+        assert np.allclose(forecasts[1][other[name]], quantiles, rtol=1e-3, atol=1e-6)
+
+
 def test_the_first_fold_only_feeds_the_calibration(examples, ridge):
     steps = walk_forward(examples.timestamps, examples.codes, folds=4)
     forecasts = ridge.out_of_sample
@@ -121,7 +143,7 @@ def test_quantiles_and_probabilities_are_those_of_each_recalibration(examples):
     for step in steps:
         model = make_forecaster("ridge").fit(examples.x[step.train], knots[step.train], seed=0)
         loc[step.test] = model.locate(examples.x[step.test])
-    loc, _ = shrink_walk(loc, knots, examples.timestamps, steps)
+    loc, _ = shrink_walk(loc, knots, examples.timestamps, examples.codes, steps)
     schedule = Schedule.of(examples.timestamps, examples.codes, steps, MAX_HORIZON)
     walked = recalibrate(z, loc, steps, schedule)
     trained = train_on_examples(
@@ -186,7 +208,7 @@ def test_the_model_that_is_served_is_shrunk_by_all_folds(examples, ridge):
         model = make_forecaster("ridge").fit(examples.x[step.train], knots[step.train], seed=0)
         loc[step.test] = model.locate(examples.x[step.test])
     rows = np.flatnonzero(examples.timestamps >= steps[0].test_start)
-    expected = slopes(loc[rows], knots[rows], examples.timestamps[rows])
+    expected = slopes(loc[rows], knots[rows], examples.timestamps[rows], examples.codes[rows])
     assert expected[0] > 0.5
     assert expected.min() < 0.95
     whole = make_forecaster("ridge").fit(examples.x, knots, seed=0).locate(examples.x)
@@ -295,7 +317,9 @@ def test_a_feature_table_trains_a_candidate_under_the_signal_rule():
 
 @pytest.fixture(scope="module")
 def challengers():
-    table, returns = learnable("independent", symbols=3, bars=900, seed=np.random.SeedSequence(4))
+    table, returns = random_walks.learnable(
+        "independent", symbols=3, bars=900, seed=np.random.SeedSequence(4)
+    )
     examples = Examples.of(table, returns)
     forecasts = {
         kind: train_on_examples(kind, examples, TrainingConfig(folds=3, seed=1)).out_of_sample

@@ -92,7 +92,7 @@ def test_quantiles_of_a_learned_width_are_those_of_each_recalibration(stormy):
         log_width[step.test] = model.log_width(stormy.x[step.test][:, columns])
     z = stormy.standardised()
     log_width, slopes_now = shrink_walk(
-        log_width, at_knots(z), stormy.timestamps, steps, widths=True
+        log_width, at_knots(z), stormy.timestamps, stormy.codes, steps, widths=True
     )
     schedule = Schedule.of(stormy.timestamps, stormy.codes, steps, MAX_HORIZON)
     walked = recalibrate(
@@ -155,7 +155,9 @@ def walk_of_first_fold(examples, steps, kind, *, widths):
     columns, z = columns_of(kind, examples.names), examples.standardised()
     targets = examples.targets(kind, z)
     predicted = walk_predictions(kind, examples.x[:, columns], targets, steps)
-    shrunk, _ = shrink_walk(predicted, at_knots(z), examples.timestamps, steps, widths=widths)
+    shrunk, _ = shrink_walk(
+        predicted, at_knots(z), examples.timestamps, examples.codes, steps, widths=widths
+    )
     return shrunk[steps[0].test]
 
 

@@ -158,7 +158,7 @@ def measure_drift(settings: Settings, options: "DriftOptions") -> bool:
     """
     from forecasting.adapters.drift.job import run_drift
 
-    with console.status("Measuring drift, realised error and coverage ..."):
+    with console.status("Measuring drift, realised error, coverage and variance ..."):
         outcome = run_drift(settings, options)
     summary = outcome.summary
     rows = []
@@ -177,6 +177,7 @@ def measure_drift(settings: Settings, options: "DriftOptions") -> bool:
         table("Drift", ["scope", "state", ">share", "most changed, or why not measured"], rows)
     )
     if summary.realised:
+        ratios = {(v.model_version, v.horizon): f"{v.ratio:.2f}" for v in summary.variances}
         scores = [
             (
                 score.model_version,
@@ -185,10 +186,19 @@ def measure_drift(settings: Settings, options: "DriftOptions") -> bool:
                 f"{score.pinball:.5f}",
                 "" if score.skill is None else f"{round(score.skill, 3) + 0:+.1%}",
                 f"{score.coverage:.0%}",
+                ratios.get((score.model_version, score.horizon), ""),
             )
             for score in summary.realised
         ]
-        heads = ["version", ">horizon", ">matured", ">pinball", ">skill", ">90 % coverage"]
+        heads = [
+            "version",
+            ">horizon",
+            ">matured",
+            ">pinball",
+            ">skill",
+            ">90 % coverage",
+            ">variance ratio",
+        ]
         console.print(table("Forecasts whose horizon has elapsed", heads, scores))
     for note in summary.notes:
         say(f"[dim]· {note}[/]")

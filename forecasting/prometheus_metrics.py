@@ -141,6 +141,18 @@ REALISED_COVERAGE: Final = Metric(
     "Share of matured forecasts whose 90 % interval covered the outcome.",
     ("model_version", "horizon"),
 )
+REALISED_VARIANCE_RATIO: Final = Metric(
+    "bellwether_realised_variance_ratio",
+    "gauge",
+    "Realised / forecast variance of matured forecasts: 1.2 is prices that moved 20 % further than said.",
+    ("model_version", "horizon"),
+)
+REALISED_VARIANCE_RATIO_LIMIT: Final = Metric(
+    "bellwether_realised_variance_ratio_limit",
+    "gauge",
+    "What the realised variance ratio stays within by chance; side is low or high.",
+    ("model_version", "horizon", "side"),
+)
 MATURED: Final = Metric(
     "bellwether_matured_forecasts",
     "gauge",

@@ -30,6 +30,7 @@ DRIFT_REPORTS: Final = {
     "changes": "changes.html",
     "predictions": "predictions.html",
     "prediction-changes": "prediction-changes.html",
+    "realised": "realised.html",
 }
 
 

@@ -1,11 +1,12 @@
 """Drift experiment: false alarms on stationary panels, and bars until a real shift is flagged."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.honesty import realised_variance
 from benchmarks.honesty.experiment import Experiment, Finding, Outcome, Plot, Size, Table, Workers
 from benchmarks.honesty.garch import garch_moves, garch_prices, shifted
 from benchmarks.honesty.shares import share
@@ -179,6 +180,7 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
             more = [Task(twig, setting, (_DOUBLED,)) for twig in branch.spawn(others)]
             rows.append(_row(setting, workers.map(measure, more, setting.label)))
     counts = Counts.of(results)
+    watched = realised_variance.count(size, workers, seed)
     heads = [
         "panels", ">runs", ">flagged, stationary", ">limits say", ">doubled, within 10 bars",
         ">median delay",
@@ -193,6 +195,8 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
             _delays(results, factors),
         ),
         _MEANING,
+        realised_variance.STORY,
+        realised_variance.table(watched),
     )
     data = {
         "runs": runs,
@@ -200,9 +204,10 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
         "flagged_in_ten": counts.flagged_in_ten,
         "evidently_defaults": counts.evidently,
         "ask_for_a_training": counts.trainings,
+        "realised_variance": asdict(watched),
         "delays": {str(factor): [run.delay(factor) for run in results] for factor in factors},
     }
-    return Outcome(_findings(results, counts), story, data)
+    return Outcome([*_findings(results, counts), *realised_variance.findings(watched)], story, data)
 
 
 @dataclass(frozen=True)
@@ -362,6 +367,6 @@ EXPERIMENT: Final = Experiment(
     "drift",
     "Drift that does not cry wolf",
     "How often does the drift job flag a market in which nothing has changed, and how soon does it "
-    "hear that volatility has doubled?",
+    "hear that volatility has doubled, or that prices move further than the forecasts say?",
     run,
 )

@@ -57,7 +57,7 @@ class DriftRules:
         ignored: columns whose name starts with one of these are not watched: a recent window
             is always another season than the whole history, and over all symbols neither their
             identities nor their ranks ever move.
-        watched_horizons: horizons, in bars, whose realised coverage and skill can raise an alarm.
+        watched_horizons: horizons, in bars, whose realised skill, coverage and variance can raise an alarm.
         min_dates: fewest distinct as-of instants behind a realised alarm.
     """
 
@@ -87,6 +87,11 @@ class DriftRules:
                 raise InvalidSettings(f"{name} must be at least 1", str(count))
         if self.min_rows < 2:
             raise InvalidSettings("min_rows must be at least 2", str(self.min_rows))
+
+    @property
+    def false_alarms_per_horizon(self) -> float:
+        """Share of a realised figure's false alarms that each watched horizon may raise (Bonferroni)."""
+        return self.false_alarms / len(self.watched_horizons)
 
     @property
     def level(self) -> Look:

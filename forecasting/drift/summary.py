@@ -10,10 +10,12 @@ from typing import Any, Final
 
 from forecasting.errors import InvalidInput
 from forecasting.live.scores import RealisedScore
+from forecasting.live.variance import RealisedVariance
 
-SCOPES: Final = ("features", "predictions", "error", "coverage")
+SCOPES: Final = ("features", "predictions", "error", "coverage", "variance")
 """What is watched, each with an alarm of its own: what the model sees, what it forecasts, how its loss
-compares with the random walk's, and how often its intervals covered the price."""
+compares with the random walk's, how often its intervals covered the price, and how far prices moved
+against how far it said. Runs that were kept before the last was watched lack it."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,9 @@ class DriftSummary:
         unpriced: forecasts whose horizon has elapsed, without a realised return.
         notes: what a reader should know, in sentences.
         retrain: why a training is due now; "" when none is (`forecasting.drift.retraining`).
+        variances: realised over forecast variance, per model version and horizon likewise; none in runs
+            kept before it was measured.
+        recent_variances: the same over a shorter span, of versions that have been judged for longer.
     """
 
     measured_at: str
@@ -99,6 +104,8 @@ class DriftSummary:
     unpriced: int = 0
     notes: tuple[str, ...] = ()
     retrain: str = ""
+    variances: tuple[RealisedVariance, ...] = ()
+    recent_variances: tuple[RealisedVariance, ...] = ()
 
     @property
     def drifted(self) -> bool:
@@ -128,6 +135,8 @@ class DriftSummary:
             values = {key: value for key, value in plain.items() if key != "drifted"}
             values["scopes"] = tuple(_scope(scope) for scope in values["scopes"])
             values["realised"] = tuple(RealisedScore(**score) for score in values["realised"])
+            for span in ("variances", "recent_variances"):
+                values[span] = tuple(RealisedVariance(**ratio) for ratio in values.get(span, ()))
             values["notes"] = tuple(values["notes"])
             return cls(**values)
         except (KeyError, TypeError, AttributeError) as error:

@@ -12,6 +12,7 @@ from forecasting.drift.summary import ColumnDrift, NotMeasured, ScopeDrift
 from forecasting.drift.thresholds import Limits, TooShort
 from forecasting.live.limits import coverage_limits, skill_limit
 from forecasting.live.scores import RealisedPoint
+from forecasting.live.variance import RealisedVariance, of_version
 
 INFINITE_DISTANCE: Final = 1e9
 """Score given when a distance overflows, so that JSON stays JSON and drift stays drift."""
@@ -124,6 +125,53 @@ def judge_coverage(
     )
 
 
+def judge_variance(
+    variances: Iterable[RealisedVariance],
+    recent: Iterable[RealisedVariance],
+    rules: DriftRules,
+    *,
+    model_version: str,
+) -> ScopeDrift:
+    """Whether prices moved further, or less far, than the champion said.
+
+    Args:
+        variances: realised over forecast variance with its limits, which were set for
+            `rules.false_alarms_per_horizon`; those of other versions are left out.
+        recent: the same over the short span.
+        rules: which horizons, how many instants, how many false alarms.
+        model_version: the champion.
+    """
+    own = [ratio for ratio in variances if ratio.model_version == model_version]
+    recent = tuple(recent)
+    columns: list[ColumnDrift] = []
+    not_measured: list[NotMeasured] = []
+    for horizon in rules.watched_horizons:
+        name, found = f"variance_ratio_h{horizon}", of_version(own, model_version, horizon)
+        instants = found.dates if found else 0
+        if found is None or instants < rules.min_dates:
+            not_measured.append(NotMeasured(name, _too_few(instants, rules)))
+            continue
+        column = _variance_column(name, found)
+        if column is None:
+            not_measured.append(NotMeasured(name, _too_few_that_overlap(instants, horizon)))
+            continue
+        columns.append(column)
+        # None where the version is so young that the long span is no longer than the short one.
+        newest = of_version(recent, model_version, horizon)
+        if newest is not None and (column := _variance_column(f"recent_{name}", newest)):
+            columns.append(column)
+    matured = sum(ratio.matured for ratio in own)
+    return _realised_scope("variance", columns, not_measured, matured, rules)
+
+
+def _variance_column(name: str, found: RealisedVariance) -> ColumnDrift | None:
+    """A ratio against the limit on its side of 1; None where it has no limits."""
+    if found.low is None or found.high is None:
+        return None
+    method, limit = ("at_most", found.high) if found.ratio > 1 else ("at_least", found.low)
+    return ColumnDrift(name, method, found.ratio, limit, found.off)
+
+
 _Measured: TypeAlias = tuple[str, float, float, bool]
 """Method, score, threshold and whether it drifted, as in `ColumnDrift`."""
 
@@ -153,26 +201,44 @@ def _judge_realised(
     own = [point for point in points if point.model_version == model_version]
     columns: list[ColumnDrift] = []
     not_measured: list[NotMeasured] = []
-    share = rules.false_alarms / len(rules.watched_horizons)
     for horizon in rules.watched_horizons:
         matured = sorted((p for p in own if p.horizon == horizon), key=lambda point: point.as_of)
         known = [p for p in matured if not needs_baseline or p.baseline_pinball is not None]
         if matured and not known:
             reason = "the random walk of this version is not known"
         elif len(known) < rules.min_dates:
-            reason = f"matured forecasts of {len(known)} instants, {rules.min_dates} are needed"
-        elif (measured := measure(known, horizon, share)) is None:
-            reason = f"matured forecasts of {len(known)} instants are too few that overlap {horizon} bars"
+            reason = _too_few(len(known), rules)
+        elif (measured := measure(known, horizon, rules.false_alarms_per_horizon)) is None:
+            reason = _too_few_that_overlap(len(known), horizon)
         else:
             columns.append(ColumnDrift(f"{figure}_h{horizon}", *measured))
             continue
         not_measured.append(NotMeasured(f"{figure}_h{horizon}", reason))
+    came_due = sum(point.matured for point in own)
+    return _realised_scope(scope, columns, not_measured, came_due, rules)
+
+
+def _too_few(instants: int, rules: DriftRules) -> str:
+    return f"matured forecasts of {instants} instants, {rules.min_dates} are needed"
+
+
+def _too_few_that_overlap(instants: int, horizon: int) -> str:
+    return f"matured forecasts of {instants} instants are too few that overlap {horizon} bars"
+
+
+def _realised_scope(
+    scope: str,
+    columns: Sequence[ColumnDrift],
+    not_measured: Sequence[NotMeasured],
+    matured: int,
+    rules: DriftRules,
+) -> ScopeDrift:
     return ScopeDrift(
         scope,
         tuple(columns),
         tuple(not_measured),
         0,
-        sum(point.matured for point in own),
+        matured,
         any(column.drifted for column in columns),
         rules.false_alarms if columns else None,
     )

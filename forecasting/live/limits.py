@@ -43,7 +43,7 @@ def coverage_limits(
     covered = np.array([point.coverage for point in points])
     excess = weight * (covered - NOMINAL) / weight.mean()
     independent = NOMINAL * (1 - NOMINAL) * horizon / len(points)
-    margin = _margin(excess, horizon, false_alarms / 2, smallest=independent)
+    margin = margin_of_mean(excess, horizon, false_alarms / 2, smallest=independent)
     if margin is None:
         return None
     return (
@@ -73,13 +73,13 @@ def skill_limit(
     if scale <= 0:
         return None
     excess = weight * (loss - baseline) / weight.mean() / scale
-    margin = _margin(excess, horizon, false_alarms, smallest=0.0)
+    margin = margin_of_mean(excess, horizon, false_alarms, smallest=0.0)
     if margin is None:
         return None
     return -float(excess.mean()), -max(margin, _NO_SKILL)
 
 
-def _margin(series: Floats, horizon: int, tail: float, *, smallest: float) -> float | None:
+def margin_of_mean(series: Floats, horizon: int, tail: float, *, smallest: float) -> float | None:
     """How far the mean of a dependent series strays from its expectation with probability `tail`.
 
     Args:

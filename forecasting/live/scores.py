@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,9 @@ from numpy.typing import NDArray
 from forecasting.arrays import Floats, Instants
 from forecasting.evaluation.losses import inside, mean_pinball, median_error
 from forecasting.live.outcomes import ForecastRows, Matured
+
+NEWEST_INSTANTS: Final = 250
+"""Most as-of instants per version and horizon that are judged: a year of daily bars."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ def score(matured: Matured, baselines: Mapping[str, Floats]) -> tuple[RealisedSc
     """
     losses = _losses(matured, baselines)
     scores = []
-    for version, horizon, group in _groups(matured.rows):
+    for version, horizon, group in groups(matured.rows):
         loss, baseline = losses.pinball[group], losses.baseline[group]
         known = np.isfinite(baseline)
         null_loss = float(baseline[known].mean()) if known.any() else None
@@ -92,7 +96,7 @@ def score(matured: Matured, baselines: Mapping[str, Floats]) -> tuple[RealisedSc
 
 
 def by_instant(
-    matured: Matured, baselines: Mapping[str, Floats], *, newest: int = 250
+    matured: Matured, baselines: Mapping[str, Floats], *, newest: int = NEWEST_INSTANTS
 ) -> tuple[RealisedPoint, ...]:
     """Realised loss and coverage per model version, horizon and as-of instant, oldest first.
 
@@ -103,7 +107,7 @@ def by_instant(
     """
     losses = _losses(matured, baselines)
     points = []
-    for version, horizon, group in _groups(matured.rows):
+    for version, horizon, group in groups(matured.rows):
         instants, place = np.unique(matured.rows.as_of[group], return_inverse=True)
         count = np.bincount(place)
         loss = np.bincount(place, losses.pinball[group]) / count
@@ -149,7 +153,7 @@ def _losses(matured: Matured, baselines: Mapping[str, Floats]) -> _Losses:
     )
 
 
-def _groups(rows: ForecastRows) -> list[tuple[str, int, Instants]]:
+def groups(rows: ForecastRows) -> list[tuple[str, int, Instants]]:
     """(model version, horizon, rows) of every group; versions that are numbers by number."""
     groups = []
     for version in np.unique(rows.model_versions):

@@ -8,6 +8,7 @@ from typing import Final
 from forecasting.drift.config import CHANGE_OF
 from forecasting.drift.summary import ColumnDrift, DriftSummary
 from forecasting.live.scores import RealisedScore
+from forecasting.live.variance import RealisedVariance, in_words, of_version
 from forecasting.schema import COVERAGE_BAND
 from gradio_app import formatting
 from gradio_app.charts import strokes
@@ -15,6 +16,10 @@ from gradio_app.notices import Notice
 from gradio_app.views.elements import link, notice, table
 
 _NEAREST: Final = 8
+_VARIANCE_IN_WORDS: Final = (
+    '<p class="bw-aside">Variance vs forecast: at 1.20 prices moved 20 % further, in variance, than the '
+    "version said; at 0.80, 20 % less far. Outside what chance explains it is bold.</p>"
+)
 _SIGNS: Final = {"wasserstein": "below", "at_least": "at least", "at_most": "at most"}
 
 
@@ -48,6 +53,7 @@ def tiles(
         ),
         ("Features drifted", formatting.percent(share, 0), names or no_drift, ""),
         _covered(score, horizon),
+        _moved(run, horizon),
         served_features,
     ]
     return _tiles(figures) + _run_notes(run, report_url) + limits(run)
@@ -92,6 +98,33 @@ def _covered(score: RealisedScore | None, horizon: int) -> tuple[str, str, str, 
     )
 
 
+def _moved(run: DriftSummary, horizon: int) -> tuple[str, str, str, str]:
+    """How far prices moved against what the champion said, with what chance explains.
+
+    The short span is told where it alone is past a limit.
+    """
+    title = f"Prices moved, {horizon} ahead"
+    ratio, recent = (
+        of_version(span, run.model_version, horizon)
+        for span in (run.variances, run.recent_variances)
+    )
+    if ratio is None:
+        return (title, formatting.NOTHING, "against the forecast variance", "")
+    if recent is not None and recent.off and not ratio.off:
+        ratio = recent
+    detail = f"in variance, by v{ratio.model_version} on {ratio.dates:,} dates; {_chance(ratio)}"
+    tone = "" if ratio.low is None else "warn" if ratio.off else "ok"
+    return (title, in_words(ratio.ratio), detail, tone)
+
+
+def _chance(ratio: RealisedVariance) -> str:
+    """What chance explains of a ratio, as a share more or less than said."""
+    if ratio.low is None or ratio.high is None:
+        return "too few dates to say what chance explains"
+    low, high = (formatting.percent(one - 1, 0, signed=True) for one in (ratio.low, ratio.high))
+    return f"chance explains {low} to {high}"
+
+
 def _champion_score(run: DriftSummary, horizon: int) -> RealisedScore | None:
     """Realised score of the version that was champion at the run, at one horizon."""
     champion = (run.model_version, horizon)
@@ -109,6 +142,9 @@ def _tiles(figures: Iterable[tuple[str, str, str, str]]) -> str:
 
 def _run_notes(run: DriftSummary, report_url: str) -> str:
     notes = [escape(formatting.sentence(note)) for note in run.notes]
+    if report_url and run.realised:
+        realised = f"{report_url.rsplit('/', 1)[0]}/realised"
+        notes.append(link(realised, "Open the report on forecasts that have come due"))
     if run.waiting:
         notes.append(f"{run.waiting:,} forecasts are not due yet.")
     if run.retrain:
@@ -150,17 +186,31 @@ def no_realised_scores(run: DriftSummary) -> str:
 
 
 def realised_table(run: DriftSummary) -> str:
-    """Realised scores per version and horizon."""
+    """Realised scores per version and horizon, coverage beside how far prices moved."""
+    ratios = {(v.model_version, v.horizon): v for v in run.variances}
     rows = [
         f"<tr><th scope='row'>v{escape(s.model_version)}</th><td>{s.horizon}</td>"
         f"<td>{s.matured:,}</td><td>{s.dates:,}</td><td>{formatting.percent(s.pinball, 3)}</td>"
         f"<td>{formatting.percent(s.skill, 1, signed=True)}</td>"
         f"<td>{formatting.percent(s.coverage)}</td><td>{formatting.percent(s.coverage_50)}</td>"
+        f"{_variance_cells(ratios.get((s.model_version, s.horizon)))}"
         f"<td>{formatting.percent(s.median_error, 2)}</td></tr>"
         for s in run.realised
     ]
     heads = (
         "Version", "Bars ahead", "Came due", "Dates", "Pinball loss", "Skill vs random walk",
-        "90 % covers", "50 % covers", "Median off by",
+        "90 % covers", "50 % covers", "Variance vs forecast", "By chance", "Median off by",
     )  # fmt: skip
-    return table("Realised scores", heads, rows)
+    return table("Realised scores", heads, rows) + (_VARIANCE_IN_WORDS if ratios else "")
+
+
+def _variance_cells(ratio: RealisedVariance | None) -> str:
+    """Realised against forecast variance, and what it stays within by chance."""
+    if ratio is None:
+        return f"<td>{formatting.NOTHING}</td>" * 2
+    limits = formatting.NOTHING
+    if ratio.low is not None and ratio.high is not None:
+        limits = f"{ratio.low:.2f} to {ratio.high:.2f}"
+    # Bold beside the limits: a reader who sees no colour is told as well.
+    value = f"<b>{ratio.ratio:.2f}</b>" if ratio.off else f"{ratio.ratio:.2f}"
+    return f"<td>{value}</td><td>{limits}</td>"

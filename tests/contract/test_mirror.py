@@ -42,7 +42,6 @@ TESTED_BY = {
     ),
     "forecasting/adapters/database_roles": "tests/integration/test_database_roles.py",
     "forecasting/adapters/drift/inputs": DRIFT,
-    "forecasting/adapters/drift/job": DRIFT,
     "forecasting/adapters/drift/reference": DRIFT,
     "forecasting/adapters/drift/report": DRIFT,
     "forecasting/adapters/inference": "tests/integration/test_server.py",

@@ -13,7 +13,7 @@ from tests.monitoring.expressions import Expression, expressions, rules
 from tests.time_limits import seconds
 
 YOUNG = re.compile(
-    r"bellwether_(realised_\w+|matured_forecasts|quality_\w+|drift_\w+\{[^}]*scope=\"(error|coverage)\"[^}]*\})"
+    r"bellwether_(realised_\w+|matured_forecasts|quality_\w+|drift_\w+\{[^}]*scope=\"(error|coverage|variance)\"[^}]*\})"
 )
 """Made by the drift job only when a forecast's horizon has elapsed, which a young installation waits for, and by
 the hourly look at realised forecasts, which test_38_quality starts."""

@@ -24,6 +24,14 @@ def test_fixed_defaults_flag_panels_in_which_nothing_has_changed(outcome):
     assert outcome.data["evidently_defaults"] >= 6
 
 
+def test_variance_past_its_limits_is_seldom_by_chance_and_heard_where_the_width_stays(outcome):
+    watched = outcome.data["realised_variance"]
+    for horizon in (1, 5):
+        assert watched["bars"]["variance"][horizon] <= 0.05
+        assert watched["within"]["keeps its width"][horizon] == watched["markets"]
+        assert watched["median"]["keeps its width"][horizon] <= 60
+
+
 def test_its_plot_can_be_drawn(outcome):
     (plot,) = (piece for piece in outcome.story if hasattr(piece, "paint"))
     assert len(image(plot)) > 5_000

@@ -213,6 +213,8 @@ def test_a_run_measures_every_scope_and_keeps_its_report(settings_with_log, worl
     assert "19 are needed" in predictions.not_measured[-1].reason
     assert {c.column for c in summary.scope("error").columns} == {"skill_h1", "skill_h5"}
     assert {c.column for c in summary.scope("coverage").columns} == {"coverage_h1", "coverage_h5"}
+    variance = summary.scope("variance")
+    assert {c.column for c in variance.columns} == {"variance_ratio_h1", "variance_ratio_h5"}
     assert outcome.exit_code == (EXIT_DRIFT if summary.drifted else 0)
     assert not [note for note in summary.notes if "training span" in note]
     judged = {entry["config"]["column"]: entry for entry in columns_of(history_of(settings))}
@@ -229,6 +231,13 @@ def test_a_run_measures_every_scope_and_keeps_its_report(settings_with_log, worl
     }
     assert all(0 < s.pinball < 0.2 and 0 <= s.coverage <= 1 for s in by_horizon.values())
     assert all(s.skill is not None and s.skill < 0.5 for s in by_horizon.values())
+    ratios = {ratio.horizon: ratio for ratio in summary.variances}
+    assert {h: (r.model_version, r.matured) for h, r in ratios.items()} == {
+        h: (world[1], s.matured) for h, s in by_horizon.items()
+    }
+    assert {c.column: c.score for c in variance.columns} == {
+        f"variance_ratio_h{h}": ratios[h].ratio for h in (1, 5)
+    }
     assert summary.waiting == 3 * sum(by_horizon)
     assert summary.unpriced == 0
 
@@ -239,6 +248,7 @@ def test_a_run_measures_every_scope_and_keeps_its_report(settings_with_log, worl
     page = history.report()
     assert page.startswith(b"\n<!DOCTYPE html>") or b"<html" in page[:2000]
     assert b"<html" in history.report("changes.html")[:2000]
+    assert f"{ratios[1].ratio:.2f}" in history.report("realised.html").decode()
     assert json.loads(history.report("report.json"))["metrics"]
     lines = scrape(gateway)
     assert any(line.startswith("bellwether_drift_share") for line in lines)
@@ -248,6 +258,14 @@ def test_a_run_measures_every_scope_and_keeps_its_report(settings_with_log, worl
         if line.startswith("bellwether_realised_coverage") and 'horizon="5"' in line
     )
     assert coverage == pytest.approx(by_horizon[5].coverage)
+    pushed = {
+        name: float(value)
+        for name, value in (line.rsplit(" ", 1) for line in lines)
+        if name.startswith("bellwether_realised_variance_ratio") and 'horizon="5"' in name
+    }
+    assert sorted(pushed.values()) == pytest.approx(
+        sorted((ratios[5].low, ratios[5].ratio, ratios[5].high))
+    )
     assert any(line.startswith("bellwether_job_last_success_timestamp_seconds") for line in lines)
 
 
@@ -257,6 +275,7 @@ def test_realised_figures_equal_those_of_a_naive_loop(settings_with_log):
     lake = Lake(settings.lake)
     prices = lake.read(lake.latest("default"))
     hits = total = 0
+    moves = []
     for one in PredictionLog(settings.prediction_log).recent(10_000):
         bars = prices[prices["symbol"] == one.symbol].set_index("timestamp")
         later = bars[(bars.index > one.as_of) & (bars.index <= one.target_times[4])]
@@ -264,17 +283,22 @@ def test_realised_figures_equal_those_of_a_naive_loop(settings_with_log):
             continue
         growth = (later["split"] * (1 + later["dividend"] / later["close"])).prod()
         value = later["close"].iloc[-1] * growth
-        low, *_, high = one.quantiles[4]
+        low, _, median, _, high = one.quantiles[4]
         hits += low <= value <= high
         total += 1
+        moves.append(np.log(value / median) * 2 * 1.6448536 / np.log(high / low))
     (score,) = outcome.summary.realised
     assert score.matured == total
     assert score.coverage == pytest.approx(hits / total)
+    (found,) = outcome.summary.variances
+    counted = np.minimum(np.square(moves) / found.ratio, 9.0)
+    assert counted.mean() == pytest.approx(0.99501, abs=1e-5)
 
 
 def test_an_empty_prediction_log_is_named_and_features_are_still_measured(settings):
     outcome = run_drift(settings)
-    assert outcome.summary.realised == ()
+    assert outcome.summary.realised == outcome.summary.variances == ()
+    assert DriftHistory(settings.lake).report("realised.html") is None
     assert outcome.summary.scope("features").share is not None
     assert outcome.summary.scope("predictions").share is None
     assert "0 rows" in outcome.summary.scope("predictions").not_measured[0].reason

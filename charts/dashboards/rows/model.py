@@ -110,6 +110,22 @@ PANELS: Final = [
         runbooks=["BellwetherCoverageOff"],
     ),
     time_series(
+        "Realised over forecast variance",
+        "How far prices moved against how far the forecasts said: 1.2 is 20 % further, in variance."
+        " The dashed lines are what chance explains at the horizons that raise an alert.",
+        Query(
+            "max by (model_version, horizon) (bellwether_realised_variance_ratio)",
+            "v{{model_version}}, {{horizon}} bars",
+        ),
+        Query(
+            'max by (model_version, horizon, side) (bellwether_realised_variance_ratio_limit{horizon=~"1|5"})',
+            "{{side}} limit of v{{model_version}}, {{horizon}} bars",
+        ),
+        minimum=None,
+        overrides=[dashed(".* limit of .*")],
+        runbooks=["BellwetherVarianceOff"],
+    ),
+    time_series(
         "Evidence of degradation",
         "Evidence since its promotion that what users get has degraded, against the version before;"
         " from the dashed limit on it steps back.",
@@ -124,7 +140,7 @@ PANELS: Final = [
     ),
     time_series(
         "Matured forecasts",
-        "Forecasts whose horizon has elapsed: the sample behind error, skill and coverage.",
+        "Forecasts whose horizon has elapsed: the sample behind error, skill, coverage and variance.",
         Query(
             "max by (model_version, horizon) (bellwether_matured_forecasts)",
             "v{{model_version}}, {{horizon}} bars",

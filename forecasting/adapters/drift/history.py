@@ -6,6 +6,7 @@ drift/20260102T030405000000Z/report.html       Evidently's page on the features'
                              changes.json
                              predictions.html  the same of the answers, if the log is long enough:
                              prediction-changes.html, and their .json
+                             realised.html     how forecasts that have come due turned out, if any
                              realised.json     realised loss and coverage by as-of instant
                              summary.json      written last: a folder without it is no run
 """
@@ -28,6 +29,7 @@ from forecasting.path_names import is_plain_name
 FOLDER: Final = "drift"
 SUMMARY: Final = "summary.json"
 REALISED: Final = "realised.json"
+REALISED_PAGE: Final = "realised.html"
 KEPT_REPORTS: Final = 30
 """Runs whose HTML pages (6 MB each) are kept; their figures are kept for ever."""
 

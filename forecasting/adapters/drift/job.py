@@ -8,17 +8,24 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 from forecasting import prometheus_metrics
-from forecasting.adapters.drift.history import KEPT_REPORTS, DriftHistory
+from forecasting.adapters.drift.history import KEPT_REPORTS, REALISED_PAGE, DriftHistory
 from forecasting.adapters.drift.inputs import DriftInputs, gather
 from forecasting.adapters.lake.lake import Lake
 from forecasting.adapters.monitoring.pushed import Sample, publish
 from forecasting.clock import utc_now
 from forecasting.drift.columns import compare
 from forecasting.drift.config import DriftRules
+from forecasting.drift.realised_page import realised_page
 from forecasting.drift.retraining import RetrainingPolicy, reason_to_retrain
 from forecasting.drift.summary import DriftSummary, ScopeDrift
 from forecasting.drift.thresholds import TooShort, calibrate
-from forecasting.drift.verdicts import MeasuredLook, judge_coverage, judge_error, judge_looks
+from forecasting.drift.verdicts import (
+    MeasuredLook,
+    judge_coverage,
+    judge_error,
+    judge_looks,
+    judge_variance,
+)
 from forecasting.drift.windows import (
     View,
     answer_panel,
@@ -29,6 +36,7 @@ from forecasting.drift.windows import (
 from forecasting.errors import EXIT_DRIFT, InvalidInput, InvalidSettings, ShortHistory
 from forecasting.live.outcomes import SCORED_HORIZONS
 from forecasting.live.scores import RealisedPoint, RealisedScore, by_instant, score
+from forecasting.live.variance import RealisedVariance, over_both_spans
 
 if TYPE_CHECKING:
     from forecasting.settings import Settings
@@ -77,7 +85,8 @@ class DriftOutcome:
 
     Attributes:
         summary: its verdicts.
-        folder: the run's folder in the lake, with report.html, report.json and summary.json.
+        folder: the run's folder in the lake, with report.html, report.json,
+            realised.html where forecasts have come due, and summary.json.
         published: where the metrics went: the Pushgateway's address or a file.
     """
 
@@ -96,12 +105,13 @@ def run_drift(
 ) -> DriftOutcome:
     """Measure drift and realised error once, keep the report, publish the metrics.
 
-    Four scopes. *features*: the newest served bars against the champion's training features, and
+    Five scopes. *features*: the newest served bars against the champion's training features, and
     the last few of them against those just before, of the symbols both hold. *predictions*: the
     same of the champion's logged forecasts, against its earlier ones (they say that its answers
     change, not that they differ from training, where a model that has seen its rows is too sure
-    of itself). *error* and *coverage*: the champion's forecasts whose horizon has elapsed, against
-    the random walk's and against what its intervals promise.
+    of itself). *error*, *coverage* and *variance*: the champion's forecasts whose horizon has
+    elapsed, against the random walk's, against what its intervals promise, and how far prices
+    moved against how far it said.
 
     The run is kept in the lake first and published last, so a job that fails has neither a half
     of a run nor a time of success.
@@ -130,7 +140,7 @@ def run_drift(
             log_rows=options.log_rows,
         )
         reports: dict[str, Path] = {}
-        scopes, scores, points = _measure(inputs, options, work, reports)
+        figures = _measure(inputs, options, work, reports)
         summary = DriftSummary(
             measured_at=now.astimezone(UTC).isoformat(),
             data_now=inputs.served.last_bar.astimezone(UTC).isoformat(),
@@ -140,18 +150,26 @@ def run_drift(
             source=inputs.snapshot.source,
             replay=inputs.snapshot.replay,
             synthetic=inputs.snapshot.synthetic,
-            scopes=scopes,
-            realised=scores,
+            scopes=figures.scopes,
+            realised=figures.scores,
             waiting=inputs.matured.waiting,
             unpriced=inputs.matured.unpriced,
             notes=tuple(inputs.notes),
+            variances=figures.variances,
+            recent_variances=figures.recent,
         )
         history = DriftHistory(settings.lake)
         earlier = history.summaries(newest=_RUNS_REMEMBERED)
         why = reason_to_retrain([*earlier, summary], options.retraining, now=now)
         summary = replace(summary, retrain=why)
+        if summary.realised:
+            page = work / REALISED_PAGE
+            page.write_text(realised_page(summary))
+            reports[page.name] = page
         faults = Lake(settings.lake).quarantine(inputs.snapshot)["fault"].value_counts()
-        folder_url = history.record(summary, points, reports, kept_reports=options.kept_reports)
+        folder_url = history.record(
+            summary, figures.points, reports, kept_reports=options.kept_reports
+        )
     samples = list(summary_samples(summary))
     samples += [
         Sample(prometheus_metrics.QUARANTINED, (str(k),), float(n)) for k, n in faults.items()
@@ -184,12 +202,30 @@ def summary_samples(summary: DriftSummary) -> Iterable[Sample]:
         yield Sample(prometheus_metrics.MATURED, labels, float(entry.matured))
         if entry.skill is not None:
             yield Sample(prometheus_metrics.REALISED_SKILL, labels, entry.skill)
+    for ratio in summary.variances:
+        labels = (ratio.model_version, str(ratio.horizon))
+        yield Sample(prometheus_metrics.REALISED_VARIANCE_RATIO, labels, ratio.ratio)
+        for side, limit in (("low", ratio.low), ("high", ratio.high)):
+            if limit is not None:
+                where = (*labels, side)
+                yield Sample(prometheus_metrics.REALISED_VARIANCE_RATIO_LIMIT, where, limit)
+
+
+@dataclass(frozen=True)
+class _Figures:
+    """What a run measured: its verdicts, and the realised figures of every version."""
+
+    scopes: tuple[ScopeDrift, ...]
+    scores: tuple[RealisedScore, ...]
+    variances: tuple[RealisedVariance, ...]
+    recent: tuple[RealisedVariance, ...]
+    points: tuple[RealisedPoint, ...]
 
 
 def _measure(
     inputs: DriftInputs, options: DriftOptions, work: Path, reports: dict[str, Path]
-) -> tuple[tuple[ScopeDrift, ...], tuple[RealisedScore, ...], tuple[RealisedPoint, ...]]:
-    """Judge the four scopes; files to keep are added to `reports`, notes to `seen.notes`."""
+) -> _Figures:
+    """Judge the five scopes; files to keep are added to `reports`, notes to `seen.notes`."""
     rules, version = options.rules, inputs.champion.version
     looks = (rules.level, rules.change)
     history, recent, notes = feature_panels(inputs.reference, inputs.served)
@@ -209,13 +245,15 @@ def _measure(
     ]
     baselines = {one: bundle.baseline.spread for one, bundle in inputs.bundles.items()}
     points = by_instant(inputs.matured, baselines)
+    variances, newest = over_both_spans(inputs.matured, false_alarms=rules.false_alarms_per_horizon)
     scopes = (
         judge_looks("features", feature_drift),
         judge_looks("predictions", forecast_drift),
         judge_error(points, rules, model_version=version),
         judge_coverage(points, rules, model_version=version),
+        judge_variance(variances, newest, rules, model_version=version),
     )
-    return scopes, score(inputs.matured, baselines), points
+    return _Figures(scopes, score(inputs.matured, baselines), variances, newest, points)
 
 
 def _looked(

@@ -21,6 +21,7 @@ from forecasting.evaluation.evaluate import evaluate
 from forecasting.evaluation.gates import decide
 from forecasting.evaluation.promotion_outcome import PromotionOutcome
 from forecasting.live.scores import RealisedScore
+from forecasting.live.variance import RealisedVariance
 from forecasting.report.page import verdict_markdown
 from forecasting.settings import Settings
 from forecasting.testing import planted_forecasts
@@ -166,9 +167,10 @@ def test_drift_is_shown_by_scope_and_realised_scores_where_there_are_any(
     )
     score = RealisedScore("3", 5, 40, 10, 0.01234, 0.0125, 0.0128, 0.9, 0.5, 0.002)
     unknown = replace(score, model_version="4", baseline_pinball=None, skill=None)
+    ratio = RealisedVariance("3", 5, 40, 10, 1.2, None, None)
     summary = DriftSummary(
         "2026-06-01T12:00:00+00:00", "2026-05-29T20:00:00+00:00", "3", "d", "abc", "sample",
-        replay=True, synthetic=False, realised=(score, unknown), retrain="drift lasted 3 bars",
+        replay=True, synthetic=False, realised=(score, unknown), variances=(ratio,), retrain="drift lasted 3 bars",
         scopes=(
             ScopeDrift("features", columns, (), 900, 60, drifted=True, false_alarms=0.01),
             ScopeDrift("error", (), (NotMeasured("1", "too few"),), 0, 0, drifted=False),
@@ -183,7 +185,7 @@ def test_drift_is_shown_by_scope_and_realised_scores_where_there_are_any(
     ]
     assert "features drifted 50% volume 0.50 (limit 0.20)" in rows
     assert "error not measured too few" in rows
-    assert "3 5 40 0.01234 +1.3% 90%" in rows
+    assert "3 5 40 0.01234 +1.3% 90% 1.20" in rows
     assert "4 5 40 0.01234 90%" in rows
     assert "A training is due: drift lasted 3 bars." in rows
     assert rows[-1] == "Report: s3://lake/drift/1; metrics: http://push"

@@ -11,10 +11,11 @@ from forecasting.drift.verdicts import (
     judge_coverage,
     judge_error,
     judge_looks,
+    judge_variance,
 )
 from forecasting.errors import InvalidInput
 from forecasting.live.scores import RealisedScore
-from tests.unit.forecasting.drift.test_verdicts import LEVEL, instants, looked
+from tests.unit.forecasting.drift.test_verdicts import LEVEL, a_ratio, instants, looked
 
 
 def a_score(version="3", horizon=1, skill=0.01):
@@ -36,17 +37,24 @@ def test_a_summary_survives_json():
             judge_looks("predictions", [TooShort(LEVEL, "the log is empty")]),
             judge_error(instants(), DriftRules(), model_version="3"),
             judge_coverage(instants(), DriftRules(), model_version="3"),
+            judge_variance([a_ratio(1.4)], (), DriftRules(), model_version="3"),
         ),
         realised=(a_score(), a_score(horizon=5, skill=None)),
         waiting=7,
         notes=("one",),
         retrain="drift of features lasted 3 bars of version 3",
+        variances=(a_ratio(1.4), a_ratio(low=None, high=None, horizon=30)),
+        recent_variances=(a_ratio(1.6),),
     )
     read = DriftSummary.from_dict(json.loads(json.dumps(summary.to_dict(), allow_nan=False)))
     assert read == summary
     assert read.drifted
     assert read.scope("features").share == 0.5
     assert read.scope("predictions").share is None
+    plain = summary.to_dict()
+    del plain["variances"], plain["recent_variances"]
+    old = DriftSummary.from_dict(plain)
+    assert old.variances == old.recent_variances == (), "runs kept before it was measured"
 
 
 def test_a_mapping_that_is_no_summary_is_refused():

@@ -12,8 +12,10 @@ from forecasting.drift.verdicts import (
     judge_coverage,
     judge_error,
     judge_looks,
+    judge_variance,
 )
 from forecasting.live.scores import RealisedPoint
+from forecasting.live.variance import RealisedVariance
 from tests.unit.forecasting.drift.test_columns import columns, reasons
 
 LEVEL, CHANGE = Look("level", 60), Look("change", 10, 30)
@@ -134,3 +136,54 @@ def test_long_horizons_need_more_instants_than_short_ones():
 def test_skill_without_a_known_random_walk_is_named_as_not_measured():
     scope = judge_error(instants(baseline=None), DriftRules(), model_version="3")
     assert reasons(scope)["skill_h1"] == "the random walk of this version is not known"
+
+
+def a_ratio(ratio=1.0, low=0.85, high=1.15, *, version="3", horizon=1, dates=60):
+    return RealisedVariance(version, horizon, 6 * dates, dates, ratio, low, high)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "method", "limit", "drifted"),
+    [
+        (1.4, "at_most", 1.15, True),
+        (0.6, "at_least", 0.85, True),
+        (1.1, "at_most", 1.15, False),
+        (0.9, "at_least", 0.85, False),
+    ],
+)
+def test_prices_that_move_otherwise_than_the_champion_said_are_an_alarm(
+    ratio, method, limit, drifted
+):
+    scope = judge_variance([a_ratio(ratio)], (), DriftRules(), model_version="3")
+    (column,) = scope.columns
+    assert (column.column, column.method) == ("variance_ratio_h1", method)
+    assert (column.score, column.threshold, column.drifted) == (ratio, limit, drifted)
+    assert (scope.scope, scope.drifted, scope.false_alarms) == ("variance", drifted, 0.05)
+    assert scope.current_rows == 360
+    assert reasons(scope)["variance_ratio_h5"] == ("matured forecasts of 0 instants, 20 are needed")
+
+
+def test_variance_of_another_version_or_an_unwatched_horizon_is_no_alarm():
+    ratios = [a_ratio(9.0, version="2"), a_ratio(9.0, horizon=30), a_ratio()]
+    assert not judge_variance(ratios, (), DriftRules(), model_version="3").drifted
+
+
+def test_variance_of_few_instants_or_without_limits_is_named_as_not_measured():
+    ratios = [a_ratio(9.0, dates=19), a_ratio(9.0, None, None, horizon=5, dates=24)]
+    scope = judge_variance(ratios, (), DriftRules(), model_version="3")
+    assert (scope.columns, scope.drifted, scope.false_alarms) == ((), False, None)
+    assert reasons(scope) == {
+        "variance_ratio_h1": "matured forecasts of 19 instants, 20 are needed",
+        "variance_ratio_h5": "matured forecasts of 24 instants are too few that overlap 5 bars",
+    }
+
+
+def test_the_short_span_raises_an_alarm_of_its_own_and_is_left_out_while_there_is_none():
+    recent = [a_ratio(1.8, 0.6, 1.4), a_ratio(9.0, version="2"), a_ratio(9.0, horizon=5)]
+    scope = judge_variance([a_ratio(1.1, dates=250)], recent, DriftRules(), model_version="3")
+    assert [(c.column, c.threshold, c.drifted) for c in scope.columns] == [
+        ("variance_ratio_h1", 1.15, False),
+        ("recent_variance_ratio_h1", 1.4, True),
+    ]
+    assert scope.drifted
+    assert set(reasons(scope)) == {"variance_ratio_h5"}

@@ -1,8 +1,11 @@
 """The monitoring tab: drift, limits and realised scores."""
 
+import pytest
+
 from forecasting.drift.summary import ColumnDrift, NotMeasured, ScopeDrift
+from forecasting.live.variance import RealisedVariance
 from gradio_app.views.monitoring import limits, realised_table, tiles
-from tests.unit.gradio_app.page_records import SCORE, drift_run, text_of
+from tests.unit.gradio_app.page_records import SCORE, check_html, drift_run, text_of
 
 
 def test_the_tiles_name_the_columns_that_moved_and_the_promise_kept():
@@ -54,4 +57,50 @@ def test_a_scope_that_could_not_be_measured_is_not_called_stable():
 
 def test_realised_scores_are_a_table_of_versions_and_horizons():
     shown = text_of(realised_table(drift_run(realised=[SCORE])))
-    assert "v1 5 330 55 1.230 % +0.8 % 91.2 % 51.0 % 2.10 %" in shown
+    assert "v1 5 330 55 1.230 % +0.8 % 91.2 % 51.0 % \N{EN DASH} \N{EN DASH} 2.10 %" in shown
+    assert "further" not in shown
+
+
+def ratio(value, low=0.86, high=1.14):
+    return RealisedVariance("1", 5, 330, 55, value, low, high)
+
+
+def test_the_ratio_of_variances_stands_beside_coverage_and_is_bold_past_its_limits():
+    within = realised_table(drift_run(realised=[SCORE], variances=(ratio(1.1),)))
+    assert "51.0 % 1.10 0.86 to 1.14 2.10 %" in text_of(within)
+    assert "<b>" not in within
+    off = realised_table(drift_run(realised=[SCORE], variances=(ratio(1.2),)))
+    assert "<b>1.20</b>" in off
+    assert "at 1.20 prices moved 20 % further, in variance, than the version said" in text_of(off)
+    check_html(off)
+    young = realised_table(drift_run(realised=[SCORE], variances=(ratio(1.2, None, None),)))
+    assert "51.0 % 1.20 \N{EN DASH} 2.10 %" in text_of(young)
+
+
+@pytest.mark.parametrize(
+    ("found", "words", "tone"),
+    [
+        (ratio(1.2), "20 % further than said in variance, by v1 on 55 dates; chance explains \N{MINUS SIGN}14 % to +14 %", "bw-warn"),
+        (ratio(0.9), "10 % less far than said in variance, by v1 on 55 dates; chance explains \N{MINUS SIGN}14 % to +14 %", "bw-ok"),
+        (ratio(1.2, None, None), "too few dates to say what chance explains", "bw-plain"),
+    ],
+)  # fmt: skip
+def test_a_tile_says_how_far_prices_moved(found, words, tone):
+    shown = tiles(drift_run(realised=[SCORE], variances=(found,)), "", None, 5)
+    tile = next(part for part in shown.split("<div ") if "Prices moved, 5 ahead" in part)
+    assert words in text_of(f"<div {tile}")
+    assert tone in tile
+
+
+def test_the_report_on_realised_forecasts_is_linked_where_there_is_one():
+    with_forecasts = tiles(drift_run(realised=[SCORE]), "/reports/drift/features", None, 5)
+    assert "/reports/drift/realised" in with_forecasts
+    assert "/reports/drift/realised" not in tiles(drift_run(), "/reports/drift/features", None, 5)
+
+
+def test_a_short_span_past_its_limit_is_what_the_tile_tells():
+    recent = RealisedVariance("1", 5, 300, 50, 2.0, 0.6, 1.4)
+    run = drift_run(realised=[SCORE], variances=(ratio(1.1),), recent_variances=(recent,))
+    assert "100 % further than said in variance, by v1 on 50 dates" in text_of(
+        tiles(run, "", None, 5)
+    )

@@ -44,6 +44,7 @@ def fan_chart(history: pd.DataFrame, forecast: SymbolForecast) -> go.Figure:
         forecast: the answer to draw.
     """
     start = forecast.as_of
+    history = history.iloc[-shown_bars(forecast.horizon) :]
     times = [start, *forecast.target_times]
     fan = np.vstack([np.full(5, forecast.last_close), forecast.quantiles])
     figure = go.Figure()
@@ -67,7 +68,7 @@ def fan_chart(history: pd.DataFrame, forecast: SymbolForecast) -> go.Figure:
         xanchor="right", yanchor="bottom", xshift=-4, font={"size": 11},
     )  # fmt: skip
     _style(figure, CHART_HEIGHT)
-    past = history["timestamp"].iloc[-shown_bars(forecast.horizon) :]
+    past = history["timestamp"]
     figure.update_xaxes(range=[past.iloc[0] if len(past) else start, times[-1]])
     figure.update_yaxes(side="right", tickformat=",.6~g")
     figure.update_layout(margin={"l": 8, "r": 58, "t": 26, "b": 28})

@@ -23,7 +23,7 @@ from forecasting.schema import COVERAGE_BAND
 
 ACCENT: Final = "#2f81c4"
 NULL: Final = "#8a94a0"
-NULL_EDGE: Final = "#c8621b"
+NULL_EDGE: Final = "#d0691e"
 """The random walk's interval: told from the blue fan by colour-blind readers, and dashed besides."""
 SERIES: Final = ("#2f81c4", "#d5722a", "#3a9d83", "#b0699b", "#9a8b2f", "#8a94a0")
 """Colours of model versions, told apart by colour-blind readers too; dashes tell them apart again."""

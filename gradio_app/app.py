@@ -44,13 +44,14 @@ class Compared(NamedTuple):
 class ForecastTab(NamedTuple):
     """Controls and outputs of the forecast tab, in the order `Page.forecast` takes and gives.
 
-    At the end of both comes when the forecast that is shown was made.
+    At the end of both comes when the forecast that is shown was made, and of the outputs the answer.
     """
 
     controls: list[Any]
     button: gr.Button
     outputs: list[Any]
     plot: gr.Plot
+    change: gr.HTML
 
 
 def build_app(
@@ -93,16 +94,18 @@ def build_app(
         newest = gr.State("")
         ready = gr.State(value=True)
         asked_at = gr.State("")
+        answer = gr.State(None)
         revived = gr.State(0)
         feed_timer = gr.Timer(3.0, active=False)
         status_timer = gr.Timer(5.0)
 
         symbol, days, version = forecast.controls
-        gr.on(
+        shown = [*forecast.outputs, asked_at, answer]
+        asked = gr.on(
             [forecast.button.click, symbol.input, days.release, version.input, revived.change],
             page.forecast,
             [*forecast.controls, asked_at],
-            [*forecast.outputs, asked_at],
+            shown,
             show_progress="minimal",
             show_progress_on=forecast.plot,
             trigger_mode="always_last",
@@ -128,9 +131,9 @@ def build_app(
         opened = blocks.load(
             page.open, None, [*forecast.controls, tabs, header, feed_timer, ready], **QUIET
         )
-        opened.then(
-            page.forecast, [*forecast.controls, asked_at], [*forecast.outputs, asked_at], **QUIET
-        )
+        first = opened.then(page.forecast, [*forecast.controls, asked_at], shown, **QUIET)
+        for answered in (asked, first):  # apart, so that no forecast waits for the log
+            answered.then(page.explain, [answer, version], forecast.change, **QUIET)
         opened.then(page.training, None, training, **QUIET)
         blocks.load(page.offer, None, offered, **QUIET)
     blocks.queue(default_concurrency_limit=8)
@@ -165,11 +168,12 @@ def _forecast_tab() -> ForecastTab:
         with gr.Column(scale=7, min_width=340, elem_id="bw-chart-box"):
             key = _html(answer_waiting("key"))
             plot = gr.Plot(show_label=False, container=False, elem_id="bw-forecast-chart")
+            change = _html("", elem_id="bw-change")
         with gr.Column(scale=3, min_width=300):
             panel = _html(loading("Asking the model server ..."), elem_id="bw-panel")
     table = _html(answer_waiting("table"), elem_id="bw-quantiles")
-    outputs = [banner, trouble, answer, key, plot, panel, table, old]
-    return ForecastTab([symbol, days, version], button, outputs, plot)
+    outputs = [banner, trouble, answer, key, plot, panel, table, change, old]
+    return ForecastTab([symbol, days, version], button, outputs, plot, change)
 
 
 def _comparison() -> Compared:

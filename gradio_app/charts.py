@@ -18,10 +18,13 @@ from forecasting.arrays import Floats
 from forecasting.drift.summary import DriftSummary
 from forecasting.instants import to_datetime
 from forecasting.live.scores import RealisedPoint
+from forecasting.models.candidates import NULL_MODEL
 from forecasting.schema import COVERAGE_BAND
 
 ACCENT: Final = "#2f81c4"
 NULL: Final = "#8a94a0"
+NULL_EDGE: Final = "#d0691e"
+"""The random walk's interval: told from the blue fan by colour-blind readers, and dashed besides."""
 SERIES: Final = ("#2f81c4", "#d5722a", "#3a9d83", "#b0699b", "#9a8b2f", "#8a94a0")
 """Colours of model versions, told apart by colour-blind readers too; dashes tell them apart again."""
 DASHES: Final = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
@@ -33,7 +36,7 @@ SMALL_HEIGHT: Final = 250
 
 
 def fan_chart(history: pd.DataFrame, forecast: SymbolForecast) -> go.Figure:
-    """History and forecast on one axis: fan, median, and the random walk beside it.
+    """History and forecast on one axis: fan, median, and the random walk's interval behind them.
 
     Args:
         history: columns timestamp (UTC) and close, rising in time, ending at `forecast.as_of`;
@@ -41,6 +44,7 @@ def fan_chart(history: pd.DataFrame, forecast: SymbolForecast) -> go.Figure:
         forecast: the answer to draw.
     """
     start = forecast.as_of
+    history = history.iloc[-shown_bars(forecast.horizon) :]
     times = [start, *forecast.target_times]
     fan = np.vstack([np.full(5, forecast.last_close), forecast.quantiles])
     figure = go.Figure()
@@ -52,13 +56,11 @@ def fan_chart(history: pd.DataFrame, forecast: SymbolForecast) -> go.Figure:
         line={"color": "#5b6773", "width": 1.6},
         hovertemplate="%{y:,.4~g}",
     )
+    null = random_walk_beside(forecast)
+    if null is not None:  # first, so that the fan lies over it
+        _outline(figure, times, np.vstack([np.full(5, forecast.last_close), null]))
     _band(figure, times, fan[:, 0], fan[:, 4], "rgba(47,129,196,0.16)", "5-95 %")
     _band(figure, times, fan[:, 1], fan[:, 3], "rgba(47,129,196,0.30)", "25-75 %")
-    if forecast.baseline is not None:
-        null = np.vstack([np.full(5, forecast.last_close), forecast.baseline])
-        for column, name in ((0, "Random walk 5 %"), (4, "Random walk 95 %")):
-            _line(figure, times, null[:, column], name, NULL, "dot", 1.2)
-        _line(figure, times, null[:, 2], "Random walk", NULL, "dash", 1.6)
     _line(figure, times, fan[:, 2], "Median", ACCENT, "solid", 2.4)
     figure.add_vline(x=start, line={"color": NULL, "width": 1, "dash": "dot"})
     figure.add_annotation(
@@ -66,11 +68,16 @@ def fan_chart(history: pd.DataFrame, forecast: SymbolForecast) -> go.Figure:
         xanchor="right", yanchor="bottom", xshift=-4, font={"size": 11},
     )  # fmt: skip
     _style(figure, CHART_HEIGHT)
-    past = history["timestamp"].iloc[-shown_bars(forecast.horizon) :]
+    past = history["timestamp"]
     figure.update_xaxes(range=[past.iloc[0] if len(past) else start, times[-1]])
     figure.update_yaxes(side="right", tickformat=",.6~g")
     figure.update_layout(margin={"l": 8, "r": 58, "t": 26, "b": 28})
     return figure
+
+
+def random_walk_beside(forecast: SymbolForecast) -> Floats | None:
+    """The random walk's quantiles [horizon, 5], where they were asked for and it is not what answered."""
+    return None if forecast.model_kind == NULL_MODEL else forecast.baseline
 
 
 def comparison_chart(
@@ -256,6 +263,13 @@ def _band(
         x=times, y=high, mode="lines", line=edge, name=name, fill="tonexty", fillcolor=colour,
         customdata=low, hovertemplate="%{customdata:,.4~g} to %{y:,.4~g}",
     )  # fmt: skip
+
+
+def _outline(figure: go.Figure, times: Sequence[datetime], null: Floats) -> None:
+    """The random walk's 90 % interval as two dashed edges, and its median between them."""
+    _line(figure, times, null[:, 0], "Random walk 5 %", NULL_EDGE, "5px,3px", 1.8)
+    _line(figure, times, null[:, -1], "Random walk 95 %", NULL_EDGE, "5px,3px", 1.8)
+    _line(figure, times, null[:, null.shape[1] // 2], "Random walk", NULL_EDGE, "1px,3px", 1.2)
 
 
 def _line(

@@ -12,8 +12,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
-import numpy as np
-
 from forecasting.adapters.drift.history import DriftHistory
 from forecasting.adapters.inference import InferenceClient, SymbolForecast
 from forecasting.adapters.lake.lake import Lake
@@ -35,6 +33,7 @@ from forecasting.live.scores import RealisedPoint
 from forecasting.settings import Settings
 from gradio_app import formatting
 from gradio_app.model_card import ModelCard, card_of
+from gradio_app.splits import split_adjusted
 from gradio_app.status import DataSource, Status, why_not_serving
 
 if TYPE_CHECKING:
@@ -147,16 +146,20 @@ class PageData:
 
         Closes before a split are divided by it, so that the line continues into the forecast.
 
-        Raises:
-            SnapshotCorrupted: the lake is damaged.
+        Raises: as `prices`.
         """
         from forecasting.schema import SYMBOL, TIMESTAMP
 
-        prices = self._prices(forecast)
+        prices = self.prices(forecast)
         prices = prices[prices[SYMBOL] == forecast.symbol]
         return split_adjusted(prices[prices[TIMESTAMP] <= forecast.as_of].tail(bars))
 
-    def _prices(self, forecast: SymbolForecast) -> "pd.DataFrame":
+    def prices(self, forecast: SymbolForecast) -> "pd.DataFrame":
+        """Prices of the snapshot that a forecast was made from; empty if not in the lake.
+
+        Raises:
+            SnapshotCorrupted: the lake is damaged.
+        """
         import pandas as pd
 
         from forecasting.schema import PRICE_COLUMNS
@@ -385,16 +388,3 @@ class _CacheEntry:
     at: float
     value: Any
     error: Unavailable | None
-
-
-def split_adjusted(bars: "pd.DataFrame") -> "pd.DataFrame":
-    """Timestamp and close of one symbol's bars in time order, closes before a split divided by it.
-
-    The last close stays as it is, unlike in `forecasting.prices.adjustment`, which adjusts forward.
-    """
-    from forecasting.schema import TIMESTAMP
-
-    shares = bars["split"].to_numpy(dtype=np.float64).cumprod()
-    adjusted = bars[[TIMESTAMP]].reset_index(drop=True)
-    adjusted["close"] = bars["close"].to_numpy(dtype=np.float64) / (shares[-1:] / shares)
-    return adjusted

@@ -20,12 +20,14 @@ from gradio_app import charts, formatting
 from gradio_app.access import Access, Person, Role
 from gradio_app.comparison import Comparison
 from gradio_app.data import PageData
+from gradio_app.earlier import Earlier
 from gradio_app.model_card import ModelCard
 from gradio_app.notices import Notice, notice_of
 from gradio_app.retraining import Retraining, Training
 from gradio_app.status import Status
 from gradio_app.views import forecast as forecast_view
 from gradio_app.views import monitoring as monitoring_view
+from gradio_app.views.change import change_waiting
 from gradio_app.views.elements import notice
 from gradio_app.views.feed import feed_table
 from gradio_app.views.header import header
@@ -93,6 +95,7 @@ class Page:
         self.monitoring = _with_notice(self._monitoring, _no_monitoring)
         self.feed = _with_notice(self._feed, lambda failure: [notice(failure), failure.title])
         self.comparison = Comparison(data, _with_notice)
+        self.explain = Earlier(data, _with_notice).explain
         self.start_training = _with_notice(self._start_training, self._training_not_started)
 
     # opening
@@ -171,9 +174,10 @@ class Page:
             if not asked_at:
                 return _no_forecast(notice_of(error))
             trouble = gr.update(value=notice(_passing(error)), visible=True)
-            kept = [gr.skip()] * 5
-            return [gr.skip(), trouble, *kept, _old(asked_at), asked_at]
-        return [*shown, _old(""), formatting.instant(utc_now())]
+            kept = [gr.skip()] * 6
+            return [gr.skip(), trouble, *kept, _old(asked_at), asked_at, gr.skip()]
+        *parts, answer = shown
+        return [*parts, _old(""), formatting.instant(utc_now()), answer]
 
     def _unknown(self, symbol: str | None, error: UnknownSymbol) -> Notice:
         known = _or(self.data.symbols, [])
@@ -203,6 +207,8 @@ class Page:
             charts.fan_chart(history, answer),
             forecast_view.signal_panel(answer, seconds, self._card(answer), age),
             forecast_view.quantile_table(answer),
+            change_waiting(),
+            answer,
         ]
 
     def _version(self, role: str) -> str:
@@ -361,7 +367,7 @@ def _passing(error: Unavailable) -> Notice:
 
 def _no_forecast(failure: Notice) -> list[Any]:
     trouble = gr.update(value=notice(failure), visible=True)
-    return ["", trouble, gr.update(visible=False), "", None, "", "", _old(""), ""]
+    return ["", trouble, gr.update(visible=False), "", None, "", "", "", _old(""), "", None]
 
 
 def _old(asked_at: str) -> Any:

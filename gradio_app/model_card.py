@@ -1,7 +1,7 @@
 """A registered model version as the page shows it: the registry's record joined with its run."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from forecasting.adapters.registry.records import ModelVersion, RunRecord
 from forecasting.evaluation.promotion_outcome import REASON_TAG, VERDICT_TAG
@@ -27,6 +27,7 @@ class ModelCard:
         created: when it was registered, as recorded.
         run_url: its run in MLflow.
         report_url: its walk-forward report, as this page serves it.
+        scores: every figure of its run, named as `forecasting.evaluation.record.metrics` does.
     """
 
     role: str
@@ -42,6 +43,7 @@ class ModelCard:
     created: str
     run_url: str
     report_url: str
+    scores: Mapping[str, float] = field(default_factory=dict)
 
 
 def card_of(
@@ -73,6 +75,7 @@ def card_of(
         created=formatting.instant(created) if record.created_at else "",
         run_url=f"{root}/#/experiments/{run.experiment_id}/runs/{run.run_id}" if run else "",
         report_url=f"{prefix}/reports/walk-forward/{record.version}",
+        scores=scores,
     )
 
 

@@ -53,9 +53,10 @@ def record(evaluation: Evaluation) -> dict[str, Any]:
 
 
 def metrics(evaluation: Evaluation, name: str) -> dict[str, float]:
-    """A candidate's finite figures under flat names."""
+    """A candidate's finite figures under flat names; `baseline_` before those of the random walk."""
     candidate = evaluation.candidates[name]
     figures = {key: float(value) for key, value in asdict(candidate.overall).items()}
+    figures |= _baseline_coverage(evaluation)
     for horizon in evaluation.horizons:
         score = candidate.by_horizon[horizon]
         figures |= {f"{key}_h{horizon:02d}": getattr(score, key) for key in _BY_HORIZON}
@@ -97,6 +98,18 @@ def metrics(evaluation: Evaluation, name: str) -> dict[str, float]:
         figures[f"sharpe_delay_{delay}"] = delayed.sharpe
         figures[f"annual_return_delay_{delay}"] = delayed.annual_return
     return {key: float(value) for key, value in figures.items() if np.isfinite(value)}
+
+
+def _baseline_coverage(evaluation: Evaluation) -> dict[str, float]:
+    """How often the random walk's 90 % interval was right on the same rows.
+
+    A version's own coverage is read beside it, wherever the random walk's run may be by then.
+    """
+    null = evaluation.benchmark
+    return {"baseline_coverage_90": null.overall.coverage_90} | {
+        f"baseline_coverage_90_h{horizon:02d}": null.by_horizon[horizon].coverage_90
+        for horizon in evaluation.horizons
+    }
 
 
 def plain(value: Any) -> Any:

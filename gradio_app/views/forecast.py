@@ -12,7 +12,9 @@ from forecasting.adapters.registry.records import CHALLENGER
 from forecasting.features.targets import SignalRule
 from forecasting.models.candidates import NULL_MODEL
 from gradio_app import formatting
+from gradio_app.charts import random_walk_beside
 from gradio_app.model_card import ModelCard
+from gradio_app.views.added import added
 
 SIGNAL_BARS: Final = SignalRule().horizon
 """Horizon of the trading signal, in bars."""
@@ -73,8 +75,8 @@ def answer_waiting(what: str) -> str:
 def legend(forecast: SymbolForecast) -> str:
     """The chart's title, and the legend of its lines and bands."""
     null = (
-        '<span><i class="bw-line bw-dash"></i>random walk, with its 5-95 %</span>'
-        if forecast.baseline is not None
+        '<span><i class="bw-band bw-null"></i>random walk, 5-95 %</span>'
+        if random_walk_beside(forecast) is not None
         else ""
     )
     span = formatting.bars(forecast.horizon, forecast.interval)
@@ -130,7 +132,7 @@ def signal_panel(
         f'<div class="bw-signal bw-{signal}"><span>{formatting.signal(signal)}</span>'
         f"<small>{SIGNAL_MEANING[signal]}</small></div>"
         f"{''.join(_gauge(count, chance, interval) for count, chance in rises)}"
-        f'<dl class="bw-facts">{facts}</dl>{_note(forecast, card)}</section>'
+        f'<dl class="bw-facts">{facts}</dl>{added(forecast, card)}{_note(forecast, card)}</section>'
     )
 
 
@@ -163,14 +165,15 @@ def quantile_table(forecast: SymbolForecast) -> str:
     """Quantiles per horizon, with a link that downloads them as CSV."""
     interval = forecast.interval
     heads = ["Bar", "Closes", "5 %", "25 %", "Median", "75 %", "95 %", "P(rise)"]
-    if forecast.baseline is not None:
+    null = random_walk_beside(forecast)
+    if null is not None:
         heads += ["Random walk 5 %", "Random walk 95 %"]
     body = []
     for bar, closes in enumerate(forecast.target_times):
         cells = [formatting.price(float(v)) for v in forecast.quantiles[bar]]
         cells.append(formatting.chance(float(forecast.probability_of_rise[bar])))
-        if forecast.baseline is not None:
-            cells += [formatting.price(float(forecast.baseline[bar, c])) for c in (0, 4)]
+        if null is not None:
+            cells += [formatting.price(float(null[bar, c])) for c in (0, 4)]
         numbers = "".join(
             f'<td class="{"bw-strong" if column == 2 else ""}">{cell}</td>'
             for column, cell in enumerate(cells)

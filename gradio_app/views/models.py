@@ -10,6 +10,7 @@ from forecasting.schema import COVERAGE_BAND
 from gradio_app import formatting
 from gradio_app.model_card import ModelCard
 from gradio_app.notices import Notice
+from gradio_app.views.coverage import conditional_coverage
 from gradio_app.views.elements import link, notice, table
 
 VERDICTS: Final = {
@@ -43,6 +44,7 @@ def models_table(cards: Sequence[ModelCard]) -> str:
             [escape(formatting.sentence(card.reason)) or formatting.NOTHING for card in cards],
         ),
         ("Skill vs random walk", [_skill(card) for card in cards]),
+        *_skill_split(cards),
         ("Diebold-Mariano p", [formatting.p_value(card.p_value) for card in cards]),
         ("90 % interval covers", [_coverage(card) for card in cards]),
         ("Trained on", [escape(card.trained_on) or formatting.NOTHING for card in cards]),
@@ -61,7 +63,7 @@ def models_table(cards: Sequence[ModelCard]) -> str:
         f"<tbody>{body}</tbody></table></div>"
         '<p class="bw-aside">Scores come from the walk-forward folds, after purging and embargo. '
         "Skill is 1 minus the pinball loss over that of the random walk: 0 % is as good as saying "
-        "that nothing will change.</p></section>"
+        f"that nothing will change.</p></section>{conditional_coverage(cards)}"
     )
 
 
@@ -74,6 +76,19 @@ def _skill(card: ModelCard) -> str:
     if card.kind == NULL_MODEL:
         return f"{formatting.percent(0.0, 2)} <small>it is the random walk</small>"
     return formatting.percent(card.skill, 2, signed=True)
+
+
+def _skill_split(cards: Sequence[ModelCard]) -> list[tuple[str, list[str]]]:
+    """The rows of what the skill comes from, where it was recorded of any of the versions."""
+    parts = {"its width": "skill_width", "its direction": "skill_direction"}
+    return [
+        (
+            f"of it from {source}",
+            [formatting.percent(card.scores.get(name), 2, signed=True) for card in cards],
+        )
+        for source, name in parts.items()
+        if any(name in card.scores for card in cards)
+    ]
 
 
 def _coverage(card: ModelCard) -> str:

@@ -39,12 +39,22 @@ def test_the_page_opens_with_a_forecast_of_the_first_symbol(visit, page_url):
     expect(panel).to_contain_text("v1")
     expect(panel).to_contain_text("P(rise) in 20 days")
     expect(window.locator("#bw-chart-box h2")).to_contain_text(SYMBOLS[0])
-    expect(window.locator("#bw-forecast-chart .scatterlayer .trace")).to_have_count(9)
+    expect(window.locator("#bw-forecast-chart .scatterlayer .trace")).to_have_count(6)
     expect(window.locator("#bw-quantiles tbody tr")).to_have_count(20)
     expect(window.locator("#bw-banner")).to_contain_text("SYNTHETIC PRICES")
     expect(window.locator(".bw-advice")).to_contain_text("Not investment advice")
     expect(window.locator(".bw-status")).to_contain_text("Serving")
     no_stack_trace(window)
+
+
+def test_of_the_random_walk_nothing_is_claimed_and_it_has_no_outline_of_itself(visit, page_url):
+    window = visit(page_url)
+    expect(window.locator("#bw-panel")).to_contain_text("This version is the random walk")
+    expect(window.locator("#bw-panel")).not_to_contain_text("the random walk's today")
+    expect(window.locator(".bw-key")).not_to_contain_text("random walk")
+    challenger = visit(f"{page_url}/?model=challenger")
+    expect(challenger.locator(".bw-key")).to_contain_text("random walk, 5-95 %")
+    expect(challenger.locator("#bw-panel")).to_contain_text("the random walk's today")
 
 
 def test_symbol_days_and_model_can_be_chosen(visit, page_url):
@@ -261,7 +271,7 @@ def test_a_server_that_dies_under_an_open_page_is_said_and_the_last_chart_is_cal
     with page(changed) as shown:
         with served(changed, "serving.server", url, "/v2/health/ready"):
             window = visit(shown)
-            expect(window.locator(chart)).to_have_count(9)
+            expect(window.locator(chart)).to_have_count(6)
             expect(window.locator(".bw-status .bw-ok")).to_contain_text("Serving")
         status = window.locator(".bw-status")
         expect(status).to_contain_text("Not serving", timeout=milliseconds(20_000))
@@ -269,13 +279,13 @@ def test_a_server_that_dies_under_an_open_page_is_said_and_the_last_chart_is_cal
         expect(window.locator("#bw-old")).to_contain_text("Old. This forecast was made at")
         window.get_by_role("button", name="Forecast").click()
         expect(window.locator("#bw-trouble")).to_contain_text("goes on by itself")
-        expect(window.locator(chart)).to_have_count(9)
+        expect(window.locator(chart)).to_have_count(6)
         expect(window.locator("#bw-banner")).to_contain_text("SYNTHETIC PRICES")
         with served(changed, "serving.server", url, "/v2/health/ready"):
             expect(status).to_contain_text("Serving", timeout=milliseconds(30_000))
             expect(window.locator("#bw-trouble")).to_be_hidden()
             expect(window.locator("#bw-old")).to_be_hidden()
-            expect(window.locator(chart)).to_have_count(9)
+            expect(window.locator(chart)).to_have_count(6)
 
 
 def test_a_page_whose_own_process_dies_says_so_and_loads_anew_when_it_is_back(visit, platform):

@@ -9,7 +9,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
@@ -229,24 +229,46 @@ class PredictionLog:
         Raises:
             Unavailable: the database cannot be read.
         """
-        from sqlalchemy import func, select
-
-        predictions = table()
-        columns = predictions.c
+        columns = table().c
         own = (
             columns.model_version == model_version,
             columns.symbol.in_(symbols),
             columns.made_at >= to_milliseconds(since),
             columns.own_bars.is_(False),
         )
-        place = func.row_number().over(
-            partition_by=(columns.symbol, columns.as_of),
-            order_by=(columns.horizon.desc(), columns.made_at, columns.id),
-        )
-        ranked = select(columns.id, place.label("place")).where(*own).subquery()
-        query = predictions.select().join(ranked, ranked.c.id == columns.id)
-        query = query.where(ranked.c.place == 1).order_by(columns.as_of.desc(), columns.symbol)
+        query = _first_of_each((columns.symbol, columns.as_of), own)
+        query = query.order_by(columns.as_of.desc(), columns.symbol)
         yield from self._read(query.limit(limit))
+
+    def earlier(
+        self, symbol: str, as_of: datetime, since: datetime, *, limit: int = 40
+    ) -> list[LoggedForecast]:
+        """Forecasts that users got of a symbol as of bars before one, a row a bar and version.
+
+        Args:
+            symbol: which.
+            as_of: close of the bar before whose forecasts are meant.
+            since: made at or after this instant.
+            limit: only those of the newest bars.
+
+        Returns:
+            The longest of each bar and version, the first of these; those of the newest bar first,
+            and of one bar in the order in which they were made.
+
+        Raises:
+            Unavailable: the database cannot be read.
+        """
+        columns = table().c
+        before = (
+            columns.symbol == symbol,
+            columns.as_of < to_milliseconds(as_of),
+            columns.made_at >= to_milliseconds(since),
+            columns.own_bars.is_(False),
+            _of_users(),
+        )
+        query = _first_of_each((columns.as_of, columns.model_version), before)
+        query = query.order_by(columns.as_of.desc(), columns.made_at, columns.id)
+        return list(self._read(query.limit(limit)))
 
     def mirrored(
         self, since: datetime, until: datetime, *, limit: int = 200_000
@@ -316,6 +338,22 @@ class PredictionLog:
         except (SQLAlchemyError, OSError) as error:
             raise unanswered(READABLE, self._url, error) from error
         return filter(None, map(_readable, rows))
+
+
+def _first_of_each(
+    by: "Sequence[ColumnElement[Any]]", where: "Sequence[ColumnElement[bool]]"
+) -> "Select[Any]":
+    """Of the rows that are equal in `by`, the one of the longest horizon, the first of these."""
+    from sqlalchemy import func, select
+
+    predictions = table()
+    columns = predictions.c
+    place = func.row_number().over(
+        partition_by=by, order_by=(columns.horizon.desc(), columns.made_at, columns.id)
+    )
+    ranked = select(columns.id, place.label("place")).where(*where).subquery()
+    query = predictions.select().join(ranked, ranked.c.id == columns.id)
+    return query.where(ranked.c.place == 1)
 
 
 def _of_users() -> "ColumnElement[bool]":

@@ -42,7 +42,8 @@ def test_what_the_cluster_tests_press_is_there():
 
 def test_every_handler_has_the_inputs_and_outputs_it_takes_and_gives():
     assert handlers_of(built(SimpleNamespace(), SimpleNamespace(sources=("sample",)), ACCESS)) == {
-        "_forecast_or_last": {(4, 9)},
+        "_forecast_or_last": {(4, 11)},
+        "_explain": {(2, 1)},
         "_models": {(0, 2)},
         "_offer": {(2, 2)},
         "_compare": {(3, 4)},

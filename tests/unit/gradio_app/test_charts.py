@@ -20,12 +20,25 @@ def test_the_fan_starts_at_the_last_close_and_holds_the_quantiles():
     assert lines["Median"].x == (AS_OF, *answer.target_times)
 
 
-def test_the_random_walk_is_drawn_beside_the_forecast_with_its_band():
+def test_the_random_walks_interval_is_an_outline_behind_the_fan():
     answer = forecast()
-    lines = {trace.name: trace for trace in charts.fan_chart(history(), answer).data}
-    assert set(lines["Random walk"].y) == {answer.last_close}
-    np.testing.assert_allclose(lines["Random walk 5 %"].y[1:], answer.baseline[:, 0])
-    np.testing.assert_allclose(lines["Random walk 95 %"].y[1:], answer.baseline[:, 4])
+    figure = charts.fan_chart(history(), answer)
+    names = [trace.name for trace in figure.data]
+    lines = {trace.name: trace for trace in figure.data}
+    np.testing.assert_allclose(lines["Random walk"].y[1:], answer.baseline[:, 2])
+    for name, column in (("Random walk 5 %", 0), ("Random walk 95 %", 4)):
+        np.testing.assert_allclose(lines[name].y[1:], answer.baseline[:, column])
+        assert lines[name].y[0] == answer.last_close
+        assert names.index(name) < names.index("5-95 %")
+        # Told from the fan without its colour, and by more than a dash.
+        assert lines[name].line.dash != "solid"
+        assert lines[name].fill is None
+        assert lines[name].line.color not in {lines["Median"].line.color, lines["Close"].line.color}
+
+
+def test_the_random_walk_has_no_outline_of_itself():
+    figure = charts.fan_chart(history(), forecast(model_kind="random_walk"))
+    assert not [trace.name for trace in figure.data if "Random walk" in trace.name]
 
 
 def test_a_forecast_without_baseline_or_history_can_still_be_drawn():

@@ -17,7 +17,7 @@ from forecasting.errors import (
 from forecasting.evaluation.promotion_outcome import PromotionOutcome
 from forecasting.features.spec import FeatureSpec
 from forecasting.settings import Settings
-from gradio_app.data import PageData, split_adjusted
+from gradio_app.data import PageData
 from gradio_app.status import DataSource
 from tests.unit.gradio_app.page_records import AS_OF, forecast
 
@@ -134,15 +134,6 @@ def test_the_history_ends_where_the_forecast_begins_and_is_split_adjusted(data):
 def test_a_forecast_from_a_snapshot_that_the_lake_lacks_has_no_history(data):
     data.registry.error = RegistryUnavailable("gone")
     assert data.history(forecast()).empty
-
-
-def test_closes_before_a_split_are_divided_by_it():
-    stamps = pd.to_datetime(["2020-08-27", "2020-08-28", "2020-08-31", "2020-09-01"], utc=True)
-    bars = pd.DataFrame(
-        {"timestamp": stamps, "close": [500.0, 499.2, 129.0, 134.2], "split": [1.0, 1.0, 4.0, 1.0]}
-    )
-    assert split_adjusted(bars)["close"].tolist() == [125.0, 124.8, 129.0, 134.2]
-    assert split_adjusted(bars.head(0)).empty
 
 
 def test_the_symbols_are_the_servers_and_else_the_lakes(data):

@@ -135,9 +135,11 @@ def test_while_a_server_is_away_the_header_says_so_and_the_forecast_is_called_ol
 
 def test_a_forecast_fills_every_part_of_its_tab(clock):
     shown = page()
-    banner, trouble, answer, legend, figure, panel, table, old, asked_at = shown.forecast(
-        "AAPL", 3.0, "champion"
+    banner, trouble, answer, legend, figure, panel, table, change, old, asked_at, said = (
+        shown.forecast("AAPL", 3.0, "champion")
     )
+    assert "Looking for the forecast before" in change
+    assert said is shown.data.answers["forecast"]
     assert (old["visible"], asked_at) == (False, formatting.instant(clock.now))
     assert "Historical replay" in banner
     assert (trouble["visible"], answer["visible"]) == (False, True)
@@ -150,22 +152,23 @@ def test_a_forecast_fills_every_part_of_its_tab(clock):
 
 @pytest.mark.parametrize("error", [ServerUnavailable("gone"), NotReady("no bundle yet")])
 def test_while_nobody_answers_the_last_forecast_stays_and_is_called_old(error):
-    banner, trouble, *kept, old, asked_at = page(forecast=error).forecast(
+    banner, trouble, *kept, old, asked_at, said = page(forecast=error).forecast(
         "A", 3, "champion", "yesterday"
     )
+    assert said == gr.skip()
     assert "This forecast was made at yesterday" in text_of(old["value"])
     assert "goes on by itself" in trouble["value"]
     assert all(part == gr.skip() for part in (banner, *kept))
     assert asked_at == "yesterday"
     nothing_yet = page(forecast=error).forecast("A", 3, "champion")
-    assert (nothing_yet[2]["visible"], nothing_yet[-1]) == (False, "")
+    assert (nothing_yet[2]["visible"], *nothing_yet[-2:]) == (False, "", None)
 
 
 def test_a_question_that_has_no_answer_leaves_no_other_forecast_standing():
-    _, _, answer, *_, asked_at = page(forecast=UnknownSymbol("no such symbol")).forecast(
+    _, _, answer, *_, asked_at, said = page(forecast=UnknownSymbol("no such symbol")).forecast(
         "TSLA", 3, "champion", "yesterday"
     )
-    assert (answer["visible"], asked_at) == (False, "")
+    assert (answer["visible"], asked_at, said) == (False, "", None)
 
 
 def test_the_challenger_is_asked_for_by_its_version():

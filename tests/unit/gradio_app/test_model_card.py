@@ -23,6 +23,7 @@ def test_scores_come_from_the_run_and_else_from_the_versions_tags():
     assert shown.created == "2023-11-14 22:13 UTC"
     assert shown.run_url == "http://mlflow/#/experiments/7/runs/r"
     assert shown.report_url == "/demo/reports/walk-forward/2"
+    assert shown.scores == run.metrics
 
 
 def test_a_version_whose_run_is_gone_keeps_its_recorded_skill_and_has_no_link():

@@ -54,6 +54,19 @@ def test_metrics_are_flat_and_finite(evaluation):
     assert "sharpe_delay_1" in metrics(evaluation, "ridge")
 
 
+def test_metrics_hold_the_random_walks_coverage_of_the_same_rows(evaluation):
+    null = evaluation.benchmark
+    null = replace(
+        null,
+        overall=replace(null.overall, coverage_90=0.81),
+        by_horizon={h: replace(s, coverage_90=h / 100) for h, s in null.by_horizon.items()},
+    )
+    candidates = {**evaluation.candidates, "random_walk": null}
+    figures = metrics(replace(evaluation, candidates=candidates), "ridge")
+    assert (figures["baseline_coverage_90"], figures["baseline_coverage_90_h10"]) == (0.81, 0.1)
+    assert figures["coverage_90"] == evaluation.candidates["ridge"].overall.coverage_90
+
+
 def test_metrics_hold_the_deflated_figures():
     forecasts = planted_forecasts(signal=0.1, periods=250, symbols=2, candidates=("ridge",))
     evaluation = evaluate(forecasts, repetitions=50)

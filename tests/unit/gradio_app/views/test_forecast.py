@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from gradio_app.views.forecast import banner, quantile_csv, quantile_table, signal_panel
+from gradio_app.views.forecast import banner, legend, quantile_csv, quantile_table, signal_panel
 from tests.unit.gradio_app.page_records import card, check_html, forecast, text_of
 
 
@@ -28,6 +28,21 @@ def test_a_random_walk_champion_says_that_only_its_interval_is_to_be_trusted():
         forecast(model_kind="random_walk"), 0.1, None, None
     )
     assert "nothing has beaten it" not in signal_panel(forecast(), 0.1, None, None)
+
+
+def test_the_panel_says_what_a_version_adds_to_the_random_walk_and_of_the_random_walk_nothing():
+    assert "than the random walk&#x27;s today" in signal_panel(forecast(quantiles=forecast().baseline * [
+        [0.9, 1, 1, 1, 1.1]]), 0.1, None, None)  # fmt: skip
+    assert "today" not in signal_panel(forecast(model_kind="random_walk"), 0.1, None, None)
+
+
+def test_the_legend_and_the_table_name_the_random_walk_only_beside_another_version():
+    null = forecast(model_kind="random_walk")
+    assert "random walk, 5-95 %" in legend(forecast())
+    assert "random walk" not in legend(null)
+    assert "Random walk 95 %" in quantile_table(forecast())
+    assert "Random walk" not in quantile_table(null)
+    assert "random_walk_p95" in quantile_csv(null)
 
 
 def test_a_refused_challengers_signal_is_not_passed_off_as_the_platforms():

@@ -16,6 +16,20 @@ def test_champion_and_challenger_stand_side_by_side_with_their_verdicts():
         assert words in shown
 
 
+def test_the_skill_is_split_into_width_and_direction_where_that_was_recorded():
+    split = card(scores={"skill_width": 0.0105, "skill_direction": -0.0003})
+    shown = text_of(models_table([card("champion"), split]))
+    assert f"of it from its width {formatting.NOTHING} +1.05 %" in shown
+    assert f"of it from its direction {formatting.NOTHING} {formatting.MINUS}0.03 %" in shown
+    assert "of it from" not in text_of(models_table([card()]))
+
+
+def test_coverage_in_calm_and_storm_stands_under_the_scores():
+    assert "90 % interval in calm and storm" not in models_table([card()])
+    scores = {"coverage_90_calm_h05": 0.9, "coverage_90_storm_h05": 0.91}
+    assert "about right in calm" in text_of(models_table([card(scores=scores)]))
+
+
 def test_scores_that_were_not_recorded_are_dashes():
     bare = card(skill=None, p_value=None, coverage=None, reason="", run_url="", report_url="")
     assert text_of(models_table([bare])).count(formatting.NOTHING) >= 4

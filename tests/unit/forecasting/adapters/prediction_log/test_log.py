@@ -132,6 +132,33 @@ def test_of_each_symbol_and_bar_a_version_has_one_forecast_the_longest(url):
     assert len(list(log.of_version("3", ["AAPL", "MSFT"], since, limit=1))) == 1
 
 
+def test_earlier_forecasts_of_a_symbol_come_once_a_bar_and_version_the_newest_bar_first(url):
+    log = PredictionLog(url, own_bars=True)
+    log.start()
+    since = datetime.fromtimestamp(1_760_000_000.0, UTC)
+    yesterday, today = np.array([ORIGIN - DAY]), np.array([ORIGIN])
+    for answer in (
+        answered("AAPL", as_of=today),
+        answered("AAPL", as_of=yesterday, made_at=1_760_000_009.0, model_version="4"),
+        answered("AAPL", as_of=yesterday, made_at=1_760_000_001.0, horizon=2),
+        answered("AAPL", as_of=yesterday, made_at=1_760_000_003.0),
+        answered("AAPL", as_of=yesterday, made_at=1_760_000_002.0, request_id="first and longest"),
+        answered("AAPL", as_of=yesterday - DAY, request_id="the day before"),
+        answered("AAPL", as_of=yesterday - 2 * DAY, made_at=1_759_000_000.0, request_id="too old"),
+        answered("AAPL", as_of=yesterday, shadow=True, model_version="5"),
+        answered("AAPL", as_of=yesterday, own_bars=True, model_version="6"),
+        answered("MSFT", as_of=yesterday),
+    ):
+        assert log.offer(answer)
+    log.close()
+    found = log.earlier("AAPL", datetime.fromtimestamp(ORIGIN / 1000, UTC), since)
+    assert [(row.request_id, row.model_version) for row in found] == [
+        ("first and longest", "3"), ("r1", "4"), ("the day before", "3"),
+    ]  # fmt: skip
+    assert len(log.earlier("AAPL", found[0].as_of + timedelta(days=1), since, limit=1)) == 1
+    assert log.earlier("AAPL", found[-1].as_of, since) == []
+
+
 def test_forecasts_of_a_callers_own_bars_are_counted_and_not_kept(url):
     rows = Rows()
     log = PredictionLog(url, on_rows=rows)

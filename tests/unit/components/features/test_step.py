@@ -51,6 +51,7 @@ def features(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             symbols=symbols,
             train_until="",
             candidates=["ridge"],
+            width="ewma",
             table=table,
             reference=reference,
         )

@@ -47,6 +47,8 @@ class CoverageCell:
             forecasts counted and an instant's symbols taken as one observation; NaN where there
             are too few instants to say.
         adjusted_p: the same after Holm's correction for all cells of the candidate.
+        error: standard error of the coverage where it is 90 %; NaN where it cannot be said.
+        freedom: degrees of freedom of the error.
     """
 
     third: str
@@ -55,6 +57,8 @@ class CoverageCell:
     forecasts: int
     p_value: float
     adjusted_p: float
+    error: float
+    freedom: float
 
 
 @dataclass(frozen=True)
@@ -69,12 +73,16 @@ class CoverageGap:
         gap: difference of the shares; NaN where one is unknown.
         p_value: two-sided, of a difference so large by chance; NaN where it cannot be said.
         adjusted_p: the same after Holm's correction for all cells and gaps of the candidate.
+        error: standard error of the gap where coverage is 90 %; NaN where it cannot be said.
+        freedom: degrees of freedom of the error.
     """
 
     horizon: int
     gap: float
     p_value: float
     adjusted_p: float
+    error: float
+    freedom: float
 
 
 @dataclass(frozen=True)
@@ -202,11 +210,15 @@ def conditional_coverage(sums: CoverageSums, panel: Panel) -> ConditionalCoverag
                 forecasts=share.outcomes,
                 p_value=p_values[place],
                 adjusted_p=adjusted[place],
+                error=share.error,
+                freedom=share.freedom,
             )
             for place, ((third, at), share) in enumerate(zip(places, shares, strict=True))
         ),
         gaps=tuple(
-            CoverageGap(horizon, gap.value, p_values[place], adjusted[place])
+            CoverageGap(
+                horizon, gap.value, p_values[place], adjusted[place], gap.error, gap.freedom
+            )
             for place, (horizon, gap) in enumerate(
                 zip(sums.horizons, gaps, strict=True), len(shares)
             )
@@ -221,7 +233,7 @@ class Estimate:
     Attributes:
         value: the estimate.
         outcomes: outcomes behind it.
-        error: its standard error where coverage is 90 %; NaN where there are too few periods.
+        error: its standard error where shares are as promised; NaN where there are too few periods.
         freedom: degrees of freedom of the error.
     """
 
@@ -255,20 +267,23 @@ class Estimate:
         )
 
 
-def share_inside(inside: Floats, count: Floats, *, overlap: int) -> Estimate:
-    """Share of outcomes inside an interval, with the error it has where it covers 90 %.
+def share_inside(
+    inside: Floats, count: Floats, *, overlap: int, nominal: float = NOMINAL
+) -> Estimate:
+    """Share of outcomes inside an interval, with the error it has where it covers what it promises.
 
     The share is a ratio of sums, so its error is the mean of inside - share * count per period
     over the mean count. That mean's long-run variance over the variance of independent outcomes
-    is the design effect (Kish, 1965), at least 1. The error is that of 90 % coverage with this
+    is the design effect (Kish, 1965), at least 1. The error is that of the promised coverage with this
     design effect, as in Wilson's (1927) score test: with hardly a miss the share's own variance
-    would be near 0 whatever the evidence. Of intervals that hold 90 %, 5 % have a p-value below
-    0.05.
+    would be near 0 whatever the evidence. Of intervals that hold what they promise, 5 % have a
+    p-value below 0.05.
 
     Args:
         inside: outcomes inside the interval per period, time order, shape [T].
         count: outcomes per period, shape [T]; periods without any are left out.
         overlap: periods neighbouring forecasts have in common, and 1.
+        nominal: share that is promised.
     """
     met = count > 0
     inside, count = inside[met], count[met]
@@ -282,5 +297,5 @@ def share_inside(inside: Floats, count: Floats, *, overlap: int) -> Estimate:
         design_effect = max(1.0, variance / (share * (1 - share) * mean_count))
     else:
         design_effect = overlap * mean_count  # nothing to see: as dependent as they can be
-    error = np.sqrt(NOMINAL * (1 - NOMINAL) * design_effect / total)
+    error = np.sqrt(nominal * (1 - nominal) * design_effect / total)
     return Estimate(share, int(total), float(error), freedom)

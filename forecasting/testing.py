@@ -144,7 +144,8 @@ def _spread(residual: Floats) -> Floats:
 def _variance(unit: Floats, realised: NDArray[np.float32]) -> NDArray[np.float32]:
     """Variance [n, K] of the returns [n, H] for their units [n, H]: right on average."""
     level = np.mean(np.square(realised / unit), axis=0)
-    return (level * np.square(unit))[:, KNOT_COLUMNS].astype(np.float32)
+    variance: NDArray[np.float32] = (level * np.square(unit))[:, KNOT_COLUMNS].astype(np.float32)
+    return variance
 
 
 def _ranks(residual: Floats) -> NDArray[np.uint8]:

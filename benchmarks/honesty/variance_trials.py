@@ -110,6 +110,7 @@ def oracle_forecasts(
     """
     from forecasting.models.conformal import Schedule, recalibrate
     from forecasting.models.cross_validation import walk_forward
+    from forecasting.models.knot_forecasts import KNOT_COLUMNS, percent_ranks
     from forecasting.models.quantiles import KNOTS, grid_columns
 
     deviation = np.sqrt(ahead)
@@ -119,7 +120,16 @@ def oracle_forecasts(
     calibrated = recalibrate(examples.returns / deviation, nowhere, steps, schedule)
     published = grid_columns(null.levels)
     quantiles = np.empty((len(examples), *null.quantiles.shape[1:]), dtype=np.float32)
+    ranks = np.empty((len(examples), len(KNOTS)), dtype=np.uint8)
+    residual = (examples.returns / deviation)[:, KNOT_COLUMNS]
     for rows, calibration in calibrated.spans:
         quantiles[rows] = deviation[rows][..., None] * calibration[:, published]
+        ranks[rows] = percent_ranks(calibration[KNOT_COLUMNS], residual[rows])
     tested = np.sort(np.concatenate([step.test for step in steps[1:]]))
-    return replace(null, kind=ORACLE, quantiles=quantiles[tested])
+    return replace(
+        null,
+        kind=ORACLE,
+        quantiles=quantiles[tested],
+        variance=ahead[tested][:, KNOT_COLUMNS].astype(np.float32),
+        ranks=ranks[tested],
+    )

@@ -76,9 +76,9 @@ def metrics(evaluation: Evaluation, name: str) -> dict[str, float]:
         f"coverage_90_gap_h{gap.horizon:02d}": gap.gap
         for gap in candidate.conditional_coverage.gaps
     }
-    for score in candidate.variance:
-        figures[f"qlike_h{score.horizon:02d}"] = score.qlike
-        figures[f"mz_slope_h{score.horizon:02d}"] = score.slope
+    for told in candidate.variance:
+        figures[f"qlike_h{told.horizon:02d}"] = told.qlike
+        figures[f"mz_slope_h{told.horizon:02d}"] = told.slope
     account = candidate.backtests[JUDGED_DELAY]
     figures |= {
         "brier": candidate.brier,

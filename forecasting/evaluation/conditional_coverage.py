@@ -233,7 +233,7 @@ class Estimate:
     Attributes:
         value: the estimate.
         outcomes: outcomes behind it.
-        error: its standard error where shares are as promised; NaN where there are too few periods.
+        error: its standard error where coverage is 90 %; NaN where there are too few periods.
         freedom: degrees of freedom of the error.
     """
 
@@ -267,23 +267,20 @@ class Estimate:
         )
 
 
-def share_inside(
-    inside: Floats, count: Floats, *, overlap: int, nominal: float = NOMINAL
-) -> Estimate:
-    """Share of outcomes inside an interval, with the error it has where it covers what it promises.
+def share_inside(inside: Floats, count: Floats, *, overlap: int) -> Estimate:
+    """Share of outcomes inside an interval, with the error it has where it covers 90 %.
 
     The share is a ratio of sums, so its error is the mean of inside - share * count per period
     over the mean count. That mean's long-run variance over the variance of independent outcomes
-    is the design effect (Kish, 1965), at least 1. The error is that of the promised coverage with this
+    is the design effect (Kish, 1965), at least 1. The error is that of 90 % coverage with this
     design effect, as in Wilson's (1927) score test: with hardly a miss the share's own variance
-    would be near 0 whatever the evidence. Of intervals that hold what they promise, 5 % have a
-    p-value below 0.05.
+    would be near 0 whatever the evidence. Of intervals that hold 90 %, 5 % have a p-value below
+    0.05.
 
     Args:
         inside: outcomes inside the interval per period, time order, shape [T].
         count: outcomes per period, shape [T]; periods without any are left out.
         overlap: periods neighbouring forecasts have in common, and 1.
-        nominal: share that is promised.
     """
     met = count > 0
     inside, count = inside[met], count[met]
@@ -297,5 +294,5 @@ def share_inside(
         design_effect = max(1.0, variance / (share * (1 - share) * mean_count))
     else:
         design_effect = overlap * mean_count  # nothing to see: as dependent as they can be
-    error = np.sqrt(nominal * (1 - nominal) * design_effect / total)
+    error = np.sqrt(NOMINAL * (1 - NOMINAL) * design_effect / total)
     return Estimate(share, int(total), float(error), freedom)

@@ -12,11 +12,11 @@ from typing import Final
 import numpy as np
 
 from forecasting.arrays import Floats
-from forecasting.evaluation.conditional_coverage import share_inside
 from forecasting.evaluation.loss_sums import Panel
 from forecasting.models.knot_forecasts import UNKNOWN_RANK
 from forecasting.models.out_of_sample import OutOfSample
 from forecasting.models.quantiles import KNOTS
+from forecasting.stats.significance import cosines, smoothing
 
 BINS: Final = 20
 """Bins of the histogram, five percent each."""
@@ -88,18 +88,27 @@ def pit_histograms(sums: RankSums, panel: Panel) -> tuple[PitHistogram, ...]:
 
 
 def _histogram(count: Floats, horizon: int, *, overlap: int) -> PitHistogram:
+    """Shares of the bins, counted per period [T, 20], and their bands.
+
+    Errors are those of `conditional_coverage.share_inside` for a share of 0.05, all bins at once.
+    """
     from scipy.special import stdtrit
 
+    met = count.sum(axis=1) > 0
+    count = count[met]
     total = count.sum(axis=1)
-    bins = [share_inside(one, total, overlap=overlap, nominal=1 / BINS) for one in count.T]
-    return PitHistogram(
-        horizon=horizon,
-        forecasts=int(total.sum()),
-        shares=np.array([share.value for share in bins]),
-        band=np.array(
-            [
-                share.error * stdtrit(share.freedom, 0.975) if share.freedom else np.nan
-                for share in bins
-            ]
-        ),
-    )
+    outcomes = float(total.sum())
+    unknown = np.full(BINS, np.nan)
+    if not outcomes:
+        return PitHistogram(horizon, 0, unknown, unknown)
+    shares = count.sum(axis=0) / outcomes
+    freedom = smoothing(len(count), overlap)
+    if freedom < 2:
+        return PitHistogram(horizon, int(outcomes), shares, unknown)
+    waves = cosines(count - shares * total[:, None], freedom)
+    per_period = outcomes / len(count)
+    independent = shares * (1 - shares) * per_period
+    effect = np.full(BINS, overlap * per_period)  # nothing to see: as dependent as they can be
+    np.divide(np.mean(waves**2, axis=0), independent, out=effect, where=independent > 0)
+    error = np.sqrt((1 - 1 / BINS) / BINS * np.maximum(effect, 1.0) / outcomes)
+    return PitHistogram(horizon, int(outcomes), shares, error * stdtrit(freedom, 0.975))

@@ -3,11 +3,14 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
+from scipy.stats import t as student
 
 from forecasting.evaluation.loss_sums import panel_of
 from forecasting.evaluation.pit_histogram import BINS, pit_histograms, sum_ranks
 from forecasting.models.knot_forecasts import UNKNOWN_RANK
 from forecasting.models.quantiles import KNOTS
+from forecasting.stats.significance import long_run_variance
 from tests.unit.forecasting.evaluation.test_variance_forecasts import wandering
 
 
@@ -54,6 +57,20 @@ def test_nineteen_of_twenty_bins_of_an_honest_distribution_are_in_the_band():
         for found in histograms(wandering(seed, 0.0, 600), (1, 5, 30))
     ]
     assert 0.02 < np.mean(outside) < 0.08
+
+
+def test_the_band_is_wilsons_with_the_design_effect_of_every_bin():
+    forecasts = wandering(4, 0.0, 600)
+    panel = panel_of({"random_walk": forecasts})
+    sums = sum_ranks(forecasts, panel, (5,))
+    (found,) = pit_histograms(sums, panel)
+    for place in range(BINS):
+        inside, count = sums.count[:, 0, place], sums.count[:, 0].sum(axis=1)
+        share = inside.sum() / count.sum()
+        variance, freedom = long_run_variance(inside - share * count, 5)
+        effect = max(1.0, variance / (share * (1 - share) * count.mean()))
+        error = np.sqrt(0.05 * 0.95 * effect / count.sum())
+        assert found.band[place] == pytest.approx(student.ppf(0.975, freedom) * error)
 
 
 def test_a_distribution_too_narrow_is_a_valley_and_the_band_knows_of_overlap():

@@ -57,16 +57,13 @@ def forecasts(kind: str, examples: "Examples", *, folds: int = 6) -> "OutOfSampl
     from forecasting.models.conformal import Schedule, recalibrate
     from forecasting.models.cross_validation import walk_forward
     from forecasting.models.walk_forward import forecasts_of
-    from forecasting.models.width import in_widths
     from forecasting.schema import MAX_HORIZON
 
     steps = walk_forward(examples.timestamps, examples.codes, folds=folds)
     schedule = Schedule.of(examples.timestamps, examples.codes, steps, MAX_HORIZON)
     log_width = widths(kind, examples, steps)
     nowhere = np.zeros_like(log_width)
-    calibrated = recalibrate(
-        in_widths(examples.standardised(), log_width), nowhere, steps, schedule
-    )
+    calibrated = recalibrate(examples.standardised(), nowhere, steps, schedule, log_width)
     return forecasts_of(
         examples,
         schedule,

@@ -18,7 +18,6 @@ from forecasting.models.knot_forecasts import (
 )
 from forecasting.models.quantiles import KNOTS
 from forecasting.models.walk_forward import forecasts_of
-from forecasting.models.width import in_widths
 from forecasting.schema import MAX_HORIZON
 from tests.unit.forecasting.models.test_training import examples_of
 
@@ -118,9 +117,8 @@ def test_a_rank_counts_the_quantiles_below(seed):
 
 def test_a_walks_ranks_are_those_of_the_calibration_in_force(walk):
     examples, steps, schedule, log_width = walk
-    loc = np.zeros_like(log_width)
-    z = in_widths(examples.standardised(), log_width)
-    walked = recalibrate(z, loc, steps, schedule)
+    loc = np.full_like(log_width, 0.1)
+    walked = recalibrate(examples.standardised(), loc, steps, schedule, log_width)
     forecasts = forecasts_of(
         examples, schedule, walked, loc, log_width, kind="har", params={}, signal=SignalRule()
     )

@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 from forecasting.arrays import Floats
 from forecasting.instants import DAY
 from forecasting.models.candidates import NULL_MODEL
+from forecasting.models.knot_forecasts import KNOT_COLUMNS, percent_ranks
 from forecasting.models.out_of_sample import OutOfSample
-from forecasting.models.quantiles import KNOTS
+from forecasting.models.quantiles import GRID, KNOTS
 from forecasting.schema import MAX_HORIZON, QUANTILE_LEVELS
 
 _FIRST_CLOSE = 1_420_232_400_000_000_000  # 2015-01-02 21:00 UTC
@@ -78,9 +79,11 @@ def planted_forecasts(
             fold=np.tile((2 + np.arange(periods) * 5 // periods).astype(np.int16), symbols),
             close=_rows(100 * np.exp(path[:periods])),
             scale=_rows(scale),
-            loc=_rows(location[:, :, [knot - 1 for knot in KNOTS]]),
+            loc=_rows(location[:, :, KNOT_COLUMNS]),
             log_width=np.zeros((realised[..., 0].size, len(KNOTS))),
             quantiles=_rows(quantiles).astype(np.float32),
+            variance=_variance(_rows(unit), outcomes),
+            ranks=_ranks(_rows(residual)[:, KNOT_COLUMNS]),
             probability_above_cost=_above_cost(location[:, :, 4], 0.01 * np.sqrt(5)),
             realised=outcomes,
         )
@@ -100,7 +103,7 @@ def with_wandering_volatility(
         swing: deviation of the logarithm of the width; 0 makes all intervals honest.
         seed: of the wandering.
     """
-    from scipy.special import ndtri
+    from scipy.special import ndtr, ndtri
 
     symbols = len(forecasts.symbols)
     shape = (len(forecasts) // symbols, symbols)
@@ -108,7 +111,11 @@ def with_wandering_volatility(
     width = 0.01 * np.exp(swing * wander)[:, None] * np.sqrt(np.arange(1, MAX_HORIZON + 1))
     quantiles = width[:, :, None] * ndtri(np.array(forecasts.levels))
     return replace(
-        forecasts, scale=0.01 * np.exp(0.3 * wander), quantiles=quantiles.astype(np.float32)
+        forecasts,
+        scale=0.01 * np.exp(0.3 * wander),
+        quantiles=quantiles.astype(np.float32),
+        variance=np.square(width[:, KNOT_COLUMNS]).astype(np.float32),
+        ranks=(100 * ndtr(forecasts.realised / width)).astype(np.uint8)[:, KNOT_COLUMNS],
     )
 
 
@@ -132,6 +139,19 @@ def _spread(residual: Floats) -> Floats:
     flat = residual.reshape(-1, residual.shape[2])
     spread: Floats = np.quantile(np.concatenate([flat, -flat]), QUANTILE_LEVELS, axis=0).T
     return spread
+
+
+def _variance(unit: Floats, realised: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Variance [n, K] of the returns [n, H] for their units [n, H]: right on average."""
+    level = np.mean(np.square(realised / unit), axis=0)
+    variance: NDArray[np.float32] = (level * np.square(unit))[:, KNOT_COLUMNS].astype(np.float32)
+    return variance
+
+
+def _ranks(residual: Floats) -> NDArray[np.uint8]:
+    """Ranks [n, K] of residuals [n, K] among all of them and their mirror images."""
+    both = np.concatenate([residual, -residual])
+    return percent_ranks(np.quantile(both, GRID, axis=0).T, residual)
 
 
 def _above_cost(location: Floats, unit: float) -> NDArray[np.float32]:

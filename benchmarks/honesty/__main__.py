@@ -25,6 +25,7 @@ NAMES: Final = (
     "drift",
     "reproducibility",
     "real_prices",
+    "width_yardsticks",
     "cost",
 )
 

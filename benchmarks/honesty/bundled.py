@@ -21,8 +21,13 @@ def description(universe: str) -> str:
     return f"{', '.join(sample.default)}; {sample.interval} bars"
 
 
-def examples_of(universe: str) -> Examples:
-    """Fetch, judge and describe a bundled data set, as ingest and features do."""
+def examples_of(universe: str, *, variance: tuple[int, ...] = ()) -> Examples:
+    """Fetch, judge and describe a bundled data set, as ingest and features do.
+
+    Args:
+        universe: its name.
+        variance: bars that variances are averaged over, for candidates that learn a width.
+    """
     from forecasting.adapters.market.providers.sample import UNIVERSES, SampleSource
     from forecasting.features.build import build_features
     from forecasting.features.spec import FeatureSpec
@@ -34,7 +39,9 @@ def examples_of(universe: str) -> Examples:
     bars = SampleSource(universe=universe).fetch([], None, None, interval).bars
     prices = judge(bars, now=datetime.now(UTC), interval=interval).clean
     symbols = tuple(sorted(str(symbol) for symbol in prices["symbol"].unique()))
-    table = build_features(prices, FeatureSpec(interval=interval, symbols=symbols))
+    table = build_features(
+        prices, FeatureSpec(interval=interval, symbols=symbols, variance=variance)
+    )
     returns = horizon_returns(prices, range(1, MAX_HORIZON + 1)).astype("float32")
     return Examples.of(table, returns)
 

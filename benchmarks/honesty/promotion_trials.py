@@ -28,6 +28,7 @@ GATES: Final = {
     "no_horizon_worse": "no horizon worse",
     "not_worse_than_champion": "not worse than the champion",
     "honest_intervals": "honest intervals",
+    "conditional_intervals": "honest in calm and storm",
 }
 
 

@@ -44,14 +44,25 @@ class Trial:
     oracle: Judged
 
 
-def judge_panel(panel: Panel) -> Trial:
-    """Train the candidates and the random walk on a panel, evaluate and decide."""
+@dataclass(frozen=True)
+class Learnable:
+    """A panel's rows to learn from, and what an oracle knows of them.
+
+    Attributes:
+        examples: n rows.
+        ahead: expected variances [n, H] of the returns over the next 1..H bars.
+    """
+
+    examples: "Examples"
+    ahead: NDArray[np.float64]
+
+
+def learnable(panel: Panel) -> Learnable:
+    """Simulate a panel and describe it, with features of variance where a candidate needs them."""
     from forecasting.features.build import build_features
     from forecasting.features.spec import FeatureSpec
     from forecasting.features.targets import horizon_returns
     from forecasting.features.variance import WINDOWS
-    from forecasting.models.candidates import NULL_MODEL
-    from forecasting.models.training import TrainingConfig, train_on_examples
     from forecasting.models.training_set import Examples
     from forecasting.models.width import learns_width
     from forecasting.schema import MAX_HORIZON
@@ -64,14 +75,23 @@ def judge_panel(panel: Panel) -> Trial:
     table = build_features(market.prices, spec)
     returns = horizon_returns(market.prices, range(1, MAX_HORIZON + 1)).astype(np.float32)
     examples = Examples.of(table, returns)
+    bar = np.searchsorted(np.unique(table.timestamps), examples.timestamps)
+    return Learnable(examples, market.ahead[bar, examples.codes])
+
+
+def judge_panel(panel: Panel) -> Trial:
+    """Train the candidates and the random walk on a panel, evaluate and decide."""
+    from forecasting.models.candidates import NULL_MODEL
+    from forecasting.models.training import TrainingConfig, train_on_examples
+
+    rows = learnable(panel)
     config = TrainingConfig(seed=7, folds=FOLDS)
     forecasts, trials = {}, {}
     for kind in (NULL_MODEL, *panel.candidates):
-        trained = train_on_examples(kind, examples, config, threads=1)
+        trained = train_on_examples(kind, rows.examples, config, threads=1)
         forecasts[kind], trials[kind] = trained.out_of_sample, trained.trials
     null = forecasts[NULL_MODEL]
-    bar = np.searchsorted(np.unique(table.timestamps), examples.timestamps)
-    oracle = oracle_forecasts(null, examples, market.ahead[bar, examples.codes])
+    oracle = oracle_forecasts(null, rows.examples, rows.ahead)
     return Trial(judged(forecasts, trials), judged({NULL_MODEL: null, ORACLE: oracle}, {ORACLE: 1}))
 
 
@@ -90,6 +110,7 @@ def oracle_forecasts(
     """
     from forecasting.models.conformal import Schedule, recalibrate
     from forecasting.models.cross_validation import walk_forward
+    from forecasting.models.knot_forecasts import KNOT_COLUMNS, percent_ranks
     from forecasting.models.quantiles import KNOTS, grid_columns
 
     deviation = np.sqrt(ahead)
@@ -99,7 +120,16 @@ def oracle_forecasts(
     calibrated = recalibrate(examples.returns / deviation, nowhere, steps, schedule)
     published = grid_columns(null.levels)
     quantiles = np.empty((len(examples), *null.quantiles.shape[1:]), dtype=np.float32)
+    ranks = np.empty((len(examples), len(KNOTS)), dtype=np.uint8)
+    residual = (examples.returns / deviation)[:, KNOT_COLUMNS]
     for rows, calibration in calibrated.spans:
         quantiles[rows] = deviation[rows][..., None] * calibration[:, published]
+        ranks[rows] = percent_ranks(calibration[KNOT_COLUMNS], residual[rows])
     tested = np.sort(np.concatenate([step.test for step in steps[1:]]))
-    return replace(null, kind=ORACLE, quantiles=quantiles[tested])
+    return replace(
+        null,
+        kind=ORACLE,
+        quantiles=quantiles[tested],
+        variance=ahead[tested][:, KNOT_COLUMNS].astype(np.float32),
+        ranks=ranks[tested],
+    )

@@ -158,12 +158,13 @@ def champion_now(settings: Settings) -> "ModelVersion | None":
 
 
 def _draw(evaluation: "Evaluation", folder: Path) -> None:
-    """A calibration and an equity picture of every candidate."""
+    """Pictures of every candidate: calibration, histogram of outcomes, and account."""
     from forecasting.report import plots
 
     for kind in evaluation.candidates:
         pictures: Mapping[str, Any] = {
             "calibration": plots.calibration(evaluation, kind),
+            "pit": plots.pit_histogram(evaluation, kind),
             "equity": plots.equity(evaluation, kind),
         }
         (folder / kind).mkdir(parents=True)

@@ -47,6 +47,8 @@ class CoverageCell:
             forecasts counted and an instant's symbols taken as one observation; NaN where there
             are too few instants to say.
         adjusted_p: the same after Holm's correction for all cells of the candidate.
+        error: standard error of the coverage where it is 90 %; NaN where it cannot be said.
+        freedom: degrees of freedom of the error.
     """
 
     third: str
@@ -55,6 +57,8 @@ class CoverageCell:
     forecasts: int
     p_value: float
     adjusted_p: float
+    error: float
+    freedom: float
 
 
 @dataclass(frozen=True)
@@ -69,12 +73,16 @@ class CoverageGap:
         gap: difference of the shares; NaN where one is unknown.
         p_value: two-sided, of a difference so large by chance; NaN where it cannot be said.
         adjusted_p: the same after Holm's correction for all cells and gaps of the candidate.
+        error: standard error of the gap where coverage is 90 %; NaN where it cannot be said.
+        freedom: degrees of freedom of the error.
     """
 
     horizon: int
     gap: float
     p_value: float
     adjusted_p: float
+    error: float
+    freedom: float
 
 
 @dataclass(frozen=True)
@@ -202,11 +210,15 @@ def conditional_coverage(sums: CoverageSums, panel: Panel) -> ConditionalCoverag
                 forecasts=share.outcomes,
                 p_value=p_values[place],
                 adjusted_p=adjusted[place],
+                error=share.error,
+                freedom=share.freedom,
             )
             for place, ((third, at), share) in enumerate(zip(places, shares, strict=True))
         ),
         gaps=tuple(
-            CoverageGap(horizon, gap.value, p_values[place], adjusted[place])
+            CoverageGap(
+                horizon, gap.value, p_values[place], adjusted[place], gap.error, gap.freedom
+            )
             for place, (horizon, gap) in enumerate(
                 zip(sums.horizons, gaps, strict=True), len(shares)
             )

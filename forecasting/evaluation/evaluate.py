@@ -29,8 +29,14 @@ from forecasting.evaluation.multiple_testing import (
     effective_trials,
     settings_tried,
 )
+from forecasting.evaluation.pit_histogram import PitHistogram, pit_histograms, sum_ranks
 from forecasting.evaluation.scores import Score, ratio, scores_of
 from forecasting.evaluation.value_at_risk import TailTest, tail_tests
+from forecasting.evaluation.variance_forecasts import (
+    VarianceScore,
+    sum_variances,
+    variance_scores,
+)
 from forecasting.models.candidates import NULL_MODEL
 from forecasting.models.out_of_sample import OutOfSample
 from forecasting.stats.significance import (
@@ -62,6 +68,8 @@ class CandidateEvaluation:
         skill_by_fold: overall skill in each walk-forward fold.
         coverage_by_fold: coverage of the 90 % interval in each fold.
         conditional_coverage: the same per third of the volatility and reported horizon.
+        variance: scores of the forecast variance per reported horizon that is a knot.
+        pit: where outcomes fell in the forecast distribution, per such horizon.
         value_at_risk: backtests of each symbol's lowest quantiles one bar ahead, per level.
         levels: quantile levels.
         below: share of outcomes at or below each quantile, shape [H, Q]; `levels` if honest.
@@ -89,6 +97,8 @@ class CandidateEvaluation:
     skill_by_fold: dict[int, float]
     coverage_by_fold: dict[int, float]
     conditional_coverage: ConditionalCoverage
+    variance: tuple[VarianceScore, ...]
+    pit: tuple[PitHistogram, ...]
     value_at_risk: dict[str, tuple[TailTest, ...]]
     levels: tuple[float, ...]
     below: Floats
@@ -224,6 +234,7 @@ def evaluate(
         candidates, challengers, trial_counts, threshold=threshold, slippage=slippage
     )
     thirds = scale_thirds(null_forecasts.scale, panel.codes, null_forecasts.timestamps)
+    variances = {name: sum_variances(one, panel, reported) for name, one in candidates.items()}
     null_direction = direction_of(null_forecasts, panel, ranks, threshold)
     evaluated: dict[str, CandidateEvaluation] = {}
     for name, forecasts in candidates.items():
@@ -241,6 +252,10 @@ def evaluate(
                 sum_coverage(forecasts, panel, thirds, reported), panel
             ),
             **vars(direction),
+            variance=variance_scores(
+                variances[name], None if is_null else variances[NULL_MODEL], panel
+            ),
+            pit=pit_histograms(sum_ranks(forecasts, panel, reported), panel),
             value_at_risk=tail_tests(forecasts, panel),
             brier_skill=1 - ratio(direction.brier, null_direction.brier),
             confidence_set_p=tests.confidence_set_p[name],

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from forecasting.errors import InvalidSettings
+from forecasting.evaluation.coverage_band import outside_band
 from forecasting.evaluation.evaluate import Evaluation
 from forecasting.models.candidates import NULL_MODEL
 from forecasting.schema import COVERAGE_BAND
@@ -20,7 +21,8 @@ class PromotionPolicy:
         alpha: significance level of the tests against the random walk, one-sided.
         champion_alpha: level at which being worse than the champion, or than the random walk
             at one of the reported horizons, refuses; `conditional_intervals` tests at it, too.
-        coverage: band the pooled coverage of the 90 % interval must lie in, ends included.
+        coverage: band the pooled coverage of the 90 % interval must lie in, ends included, and
+            that of no third of the volatility may be significantly outside of.
         min_periods: fewest out-of-sample periods (dates, for daily bars).
         min_spans: fewest stretches as long as the longest horizon that these periods must hold;
             with fewer, overlapping forecasts are too few independent ones for any test.
@@ -163,6 +165,7 @@ def decide(
         _no_horizon_worse(evaluation, name, policy),
         _not_worse_than(evaluation, name, champion, policy),
         _honest_intervals(evaluation, name, policy),
+        conditional_intervals(evaluation, name, policy),
         *further,
     )
     return Decision(
@@ -280,36 +283,37 @@ def _honest_intervals(evaluation: Evaluation, name: str, policy: PromotionPolicy
 
 
 def conditional_intervals(evaluation: Evaluation, name: str, policy: PromotionPolicy) -> GateResult:
-    """Whether the 90 % interval holds 90 % whatever the volatility is.
-
-    Not among the rules of `decide`: candidates whose interval has the width of the random walk's
-    share its faults, which are significant on all real prices tried.
+    """Whether the 90 % interval is honest whatever the volatility is; see `coverage_band`.
 
     Args:
         evaluation: all candidates on the same forecasts.
         name: the candidate judged.
-        policy: its `champion_alpha` is the level of the test.
+        policy: its `coverage` is the band, its `champion_alpha` the level of the test.
     """
     found = evaluation.candidates[name].conditional_coverage
+    cells, gaps = outside_band(found, policy.coverage)
     bad = [
-        f"{cell.coverage:.1%} in {cell.third} at {_bars(cell.horizon)} (p {_p(cell.adjusted_p)})"
-        for cell in found.cells
-        if cell.adjusted_p < policy.champion_alpha
+        f"{cell.coverage:.1%} in {cell.third} at {_bars(cell.horizon)} (p {_p(p_value)})"
+        for cell, p_value in zip(found.cells, cells, strict=True)
+        if p_value < policy.champion_alpha
     ] + [
-        f"{100 * gap.gap:+.1f} points in storm over calm at {_bars(gap.horizon)} (p {_p(gap.adjusted_p)})"
-        for gap in found.gaps
-        if gap.adjusted_p < policy.champion_alpha
+        f"{100 * gap.gap:+.1f} points in storm over calm at {_bars(gap.horizon)} (p {_p(p_value)})"
+        for gap, p_value in zip(found.gaps, gaps, strict=True)
+        if p_value < policy.champion_alpha
     ]
-    asked = int(np.isfinite(found.adjusted).sum())
+    p_values = (*cells, *gaps)
+    asked = int(np.isfinite(p_values).sum())
+    low, high = policy.coverage
     return GateResult(
         "conditional_intervals",
         asked > 0 and not bad,
-        "the 90 % interval must hold 90 % of outcomes in every third of its symbol's volatility "
-        "over a year, and as many in storm as in calm, at every reported horizon (t test of each "
-        f"with Holm's correction, p not below {policy.champion_alpha:g})",
+        f"in every third of its symbol's volatility over a year the 90 % interval must hold {low:.0%} to "
+        f"{high:.0%} of outcomes at every reported horizon, and storm no more than "
+        f"{100 * (high - low):.0f} points from calm (t test of each with Holm's correction, p not "
+        f"below {policy.champion_alpha:g})",
         f"it held {', '.join(bad)}"
         if bad
-        else f"nothing deviates in {asked} tests, {len(found.adjusted) - asked} are too short to say",
+        else f"nothing is outside in {asked} tests, {len(p_values) - asked} are too short to say",
     )
 
 

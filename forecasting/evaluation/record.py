@@ -76,6 +76,9 @@ def metrics(evaluation: Evaluation, name: str) -> dict[str, float]:
         f"coverage_90_gap_h{gap.horizon:02d}": gap.gap
         for gap in candidate.conditional_coverage.gaps
     }
+    for told in candidate.variance:
+        figures[f"qlike_h{told.horizon:02d}"] = told.qlike
+        figures[f"mz_slope_h{told.horizon:02d}"] = told.slope
     account = candidate.backtests[JUDGED_DELAY]
     figures |= {
         "brier": candidate.brier,
@@ -139,6 +142,8 @@ def _candidate(candidate: CandidateEvaluation) -> dict[str, Any]:
         symbol: [asdict(test) for test in tests]
         for symbol, tests in candidate.value_at_risk.items()
     }
+    values["variance"] = [asdict(score) for score in candidate.variance]
+    values["pit"] = [asdict(histogram) for histogram in candidate.pit]
     values["overall"] = asdict(candidate.overall)
     values["conditional_coverage"] = asdict(candidate.conditional_coverage)
     values["backtests"] = {delay: _account(item) for delay, item in candidate.backtests.items()}

@@ -33,6 +33,10 @@ class OutOfSample:
         log_width: float64 [n, K] logs of the width over scale * sqrt(h) at the knots; zeros for a
             candidate that learns none.
         quantiles: float32 [n, H, Q] log return quantiles, calibrated on outcomes known by then.
+        variance: float32 [n, K] forecast second moment of the log return at the knots, see
+            `forecasting.models.knot_forecasts`.
+        ranks: uint8 [n, K] whole percents of the forecast distribution below what came, 0..99, at
+            the knots; 255 where it is not known.
         probability_above_cost: float32 [n, 2] P(r > cost) and P(r > -cost) at the signal horizon;
             P(r < -cost) is one minus the second.
         realised: float32 [n, H] log total returns; NaN where the future is not known yet.
@@ -52,6 +56,8 @@ class OutOfSample:
     loc: Floats
     log_width: Floats
     quantiles: NDArray[np.float32]
+    variance: NDArray[np.float32]
+    ranks: NDArray[np.uint8]
     probability_above_cost: NDArray[np.float32]
     realised: NDArray[np.float32]
     cost: float = 0.001
@@ -79,11 +85,17 @@ class OutOfSample:
         """Read what `save` wrote.
 
         Raises:
-            Corrupted: the file is not one of ours, or is damaged.
+            Corrupted: the file is not one of ours, is damaged, or was written by another build.
         """
         try:
             arrays, metadata = load_with_metadata(path, _ARRAYS)
         except ValueError as fault:
+            if isinstance(fault.__cause__, KeyError):
+                raise Corrupted(
+                    "out-of-sample forecasts are read by the build that wrote them",
+                    f"{path} is of another build: {fault}",
+                    "Train again, all steps with one build",
+                ) from fault
             raise Corrupted(
                 "out-of-sample forecasts are an .npz that OutOfSample.save wrote",
                 f"{path}: {fault}",
@@ -102,6 +114,8 @@ _ARRAYS = (
     "loc",
     "log_width",
     "quantiles",
+    "variance",
+    "ranks",
     "probability_above_cost",
     "realised",
 )

@@ -11,6 +11,12 @@ from forecasting.features.targets import SignalRule
 from forecasting.models.candidates import make_forecaster
 from forecasting.models.conformal import Recalibrated, Schedule
 from forecasting.models.cross_validation import Fold
+from forecasting.models.knot_forecasts import (
+    KNOT_COLUMNS,
+    knot_residuals,
+    percent_ranks,
+    return_variance,
+)
 from forecasting.models.out_of_sample import OutOfSample
 from forecasting.models.quantiles import KNOTS, QuantileTable
 from forecasting.models.training_set import Examples
@@ -85,6 +91,8 @@ def forecasts_of(
     place[rows] = np.arange(len(rows))
     quantiles = np.empty((len(rows), MAX_HORIZON, len(QUANTILE_LEVELS)), dtype=np.float32)
     beyond = np.empty((len(rows), 2), dtype=np.float32)
+    ranks = np.empty((len(rows), len(KNOTS)), dtype=np.uint8)
+    residual = knot_residuals(examples, loc, log_width)
     for test, calibration in calibrated.spans:
         table = QuantileTable.of(calibration)
         for start in range(0, len(test), _CHUNK):  # bounds the float64 working memory
@@ -94,6 +102,7 @@ def forecasts_of(
             quantiles[at] = table.returns(loc[part], scale, log_width=wide)
             above, below = table.beyond(loc[part], scale, signal.cost, signal.horizon, wide)
             beyond[at, 0], beyond[at, 1] = above, 1.0 - below
+            ranks[at] = percent_ranks(calibration[KNOT_COLUMNS], residual[part])
     return OutOfSample(
         kind=kind,
         params=dict(params),
@@ -106,6 +115,8 @@ def forecasts_of(
         loc=loc[rows],
         log_width=np.zeros((len(rows), len(KNOTS))) if log_width is None else log_width[rows],
         quantiles=quantiles,
+        variance=return_variance(examples, schedule, log_width)[rows].astype(np.float32),
+        ranks=ranks,
         probability_above_cost=beyond,
         realised=examples.returns[rows],
         cost=signal.cost,

@@ -30,6 +30,7 @@ from forecasting.report.tables import (
     skill_text,
     symbols_table,
     value_at_risk_table,
+    variance_table,
 )
 
 
@@ -147,6 +148,16 @@ def html_report(
             "valley too narrow.</p>"
             + plots.picture(plots.calibration(evaluation, judged), "Calibration"),
         ),
+        _section(
+            f"Where outcomes fell in the distribution of {name}",
+            "<p>Outcomes in twenty bins that are equally likely by the forecast, over the number "
+            "expected. In an honest one 19 of 20 bins are in the grey band; forecasts that overlap, and "
+            "symbols that move together, make it wide.</p>"
+            + plots.picture(
+                plots.pit_histogram(evaluation, judged), "Histogram of outcomes' percents"
+            ),
+        ),
+        _section(f"Variance that {name} forecast", variance_table(evaluation, judged)),
         _section("Skill on combinatorial paths", paths_table(evaluation, paths)) if paths else "",
         _forecasts(evaluation, out_of_sample, judged),
         _section(f"Trading {name}'s signal", backtest_table(evaluation, judged)),
@@ -238,7 +249,7 @@ def _section(title: str, content: str) -> str:
 
 def _calm_and_storm(evaluation: Evaluation, judged: str, policy: PromotionPolicy) -> str:
     finding = conditional_intervals(evaluation, judged, policy)
-    words = f"{in_words(judged)}: {finding.found}. No rule of the verdict looks at this yet."
+    words = f"{in_words(judged)}: {finding.found}."
     return _section(
         "Coverage in calm and storm",
         f"<p>{escape(words)}</p>{conditional_coverage_table(evaluation, judged)}",

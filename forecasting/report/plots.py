@@ -129,6 +129,38 @@ def calibration(evaluation: "Evaluation", name: str) -> Painter:
     return paint
 
 
+def pit_histogram(evaluation: "Evaluation", name: str) -> Painter:
+    """How outcomes fill twenty equal bins of the distribution, and what chance leaves of them.
+
+    At the first and the last horizon that there is a histogram of.
+    """
+
+    def paint(figure: Any, theme: Theme) -> None:
+        histograms = evaluation.candidates[name].pit
+        shown = list(
+            {found.horizon: found for found in (*histograms[:1], *histograms[-1:])}.values()
+        )
+        for place, found in enumerate(shown):
+            bins = len(found.shares)
+            edges = np.linspace(0, 100, bins + 1)
+            side = styled_axes(
+                figure,
+                theme,
+                f"percent of the distribution below, h = {found.horizon}",
+                "outcomes / expected",
+                place=100 + 10 * len(shown) + place + 1,
+            )
+            low, high = (np.repeat(1 + sign * bins * found.band, 2) for sign in (-1, 1))
+            side.fill_between(np.repeat(edges, 2)[1:-1], low, high, color=theme.faint,
+                              linewidth=0, label="19 in 20 by chance")  # fmt: skip
+            side.stairs(bins * found.shares, edges, color=theme.hues[0], linewidth=1.6)
+            side.axhline(1, color=theme.ink, linewidth=0.8, linestyle=(0, (1, 2)))
+            side.set_ylim(bottom=0)
+            styled_legend(side, theme, loc="lower center")
+
+    return paint
+
+
 def equity(evaluation: "Evaluation", name: str) -> Painter:
     """The account after costs for each delay, and buy and hold."""
 

@@ -255,6 +255,49 @@ def conditional_coverage_table(evaluation: Evaluation, judged: str) -> str:
     return _table(heads, rows) + note
 
 
+def variance_table(evaluation: Evaluation, judged: str) -> str:
+    """Scores of the judged candidate's forecast variance, the random walk's beside them."""
+    null = evaluation.benchmark.variance
+    rows = [
+        (
+            f"{own.horizon} bar{'s'[: own.horizon > 1]}",
+            f"{own.forecasts:,}",
+            number_text(own.qlike, 4),
+            number_text(walk.qlike, 4),
+            p_text(own.qlike_p),
+            *(
+                text
+                for score in (own, walk)
+                for text in (
+                    _slope_text(score.slope, score.slope_error),
+                    p_text(score.slope_p),
+                    share_text(score.r_squared),
+                )
+            ),
+        )
+        for own, walk in zip(evaluation.candidates[judged].variance, null, strict=True)
+    ]
+    heads = (
+        "", "forecasts", "QLIKE", "random walk's", "p", "slope", "p of 1", "R²",
+        "random walk's slope", "p of 1", "R²",
+    )  # fmt: skip
+    note = (
+        "<p>QLIKE: a loss of the variance against squared returns, which are all that can be seen "
+        "of it; less is better, and p is the chance of so much less than the random walk's by luck. "
+        "Slope, with its 95 % interval: of squared returns on the forecast variance (Mincer and "
+        "Zarnowitz). At 1 a variance twice as high is followed by squared returns twice as high; below, "
+        "it moves too much. p of 1: chance of a slope so far from 1 by luck, overlap counted. R² is "
+        "small even for the true variance: one squared return says little.</p>"
+    )
+    return _table(heads, rows) + note
+
+
+def _slope_text(slope: float, error: float) -> str:
+    if not np.isfinite(slope):
+        return "-"
+    return f"{slope:.2f} ± {1.96 * error:.2f}" if np.isfinite(error) else f"{slope:.2f}"
+
+
 def value_at_risk_table(evaluation: Evaluation, judged: str) -> str:
     """Backtests of the judged candidate's lowest quantiles, most doubtful symbols first."""
     null = evaluation.benchmark.value_at_risk

@@ -2,8 +2,9 @@
 
 import pytest
 
-from benchmarks.honesty.conditional_coverage import EXPERIMENT, HORIZONS
+from benchmarks.honesty.conditional_coverage import EXPERIMENT, HORIZONS, judge_returning
 from benchmarks.honesty.experiment import Workers
+from benchmarks.honesty.returning_volatility import Returning
 
 
 @pytest.fixture(scope="module")
@@ -14,8 +15,21 @@ def outcome():
 def test_honest_widths_are_left_alone_and_swinging_ones_found(outcome):
     assert not outcome.broken
     made = outcome.data["made"]
-    assert made["0.0"][0] <= 3
-    assert made["0.2"] == [4, 4]
+    assert made["0.0"]["deviates"] <= 3
+    assert made["0.0"]["refused"] == 0
+    assert made["0.2"] == {"deviates": 4, "refused": 4, "of": 4}
+    assert outcome.data["at the band's end"]["refused"] <= 5
+
+
+def test_the_gate_lets_an_oracle_pass_on_every_market(outcome):
+    for counts in outcome.data["markets"].values():
+        assert (counts["oracle"]["refused"], counts["oracle"]["of"]) == (0, 1)
+    assert outcome.data["markets"]["ewma"]["random walk"]["refused"] == 0
+
+
+def test_the_gate_refuses_the_ewmas_width_where_volatility_returns_to_its_mean_soon():
+    judged = [judge_returning(Returning(0.8, seed)) for seed in range(3)]
+    assert [(ewma.refused, true.refused) for ewma, true in judged] == [(True, False)] * 3
 
 
 def test_the_random_walk_is_too_narrow_in_calm_and_every_outcome_is_counted_once(outcome):

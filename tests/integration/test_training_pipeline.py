@@ -143,7 +143,7 @@ def test_a_run_keeps_parameters_scores_pictures_and_the_drift_reference(trained,
     folders = {file.path for file in client.list_artifacts(run_id)}
     assert folders == {"bundle", "reference", "report", "plots"}
     plots = {file.path for file in client.list_artifacts(run_id, "plots")}
-    assert plots == {"plots/calibration.png", "plots/equity.png"}
+    assert plots == {"plots/calibration.png", "plots/equity.png", "plots/pit.png"}
     kept = client.download_artifacts(run_id, "reference/reference.parquet", str(tmp_path))
     reference = pd.read_parquet(kept)
     assert list(reference.columns[:2]) == ["timestamp", "symbol"]

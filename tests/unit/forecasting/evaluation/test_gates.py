@@ -14,7 +14,6 @@ from forecasting.evaluation.evaluate import evaluate
 from forecasting.evaluation.gates import (
     GateResult,
     PromotionPolicy,
-    conditional_intervals,
     decide,
 )
 from forecasting.testing import planted_forecasts
@@ -103,39 +102,54 @@ def test_intervals_out_of_band_are_refused(skilled, found, passed):
     assert verdict.promote is passed
 
 
-def cell(third, adjusted_p, coverage=0.85):
-    return CoverageCell(third, 5, coverage, 900, adjusted_p / 3, adjusted_p)
+def cell(third, coverage, error):
+    return CoverageCell(third, 5, coverage, 900, 0.0, 0.0, error, 20)
+
+
+def gap(value, error):
+    return CoverageGap(1, value, 0.0, 0.0, error, 20)
 
 
 @pytest.mark.parametrize(
-    ("cells", "gap", "passed", "found"),
+    ("cells", "gaps", "passed", "found"),
     [
-        ([cell("calm", 0.051, 0.70), cell("storm", 0.4)], 0.06, True, "nothing deviates in 3"),
+        # Surely not 90 %, and yet within the band; outside of it, and yet not surely.
         (
-            [cell("calm", 0.049), cell("storm", 0.0001, 0.951), cell("middle", 0.9)],
-            0.3,
-            False,
-            "it held 85.0% in calm at 5 bars (p 0.049), 95.1% in storm at 5 bars (p below 0.001)",
-        ),
-        ([cell("calm", 0.9)], 0.002, False, "it held +6.6 points in storm over calm at 1 bar (p"),
-        (
-            [cell("calm", 0.4), cell("storm", np.nan)],
-            np.nan,
+            [cell("calm", 0.872, 0.002), cell("middle", 0.80, 0.05)],
+            [gap(0.058, 0.002)],
             True,
-            "nothing deviates in 1 tests, 2",
+            "nothing is outside in 3 tests, 0 are too short",
         ),
-        ([cell("calm", np.nan, np.nan)], np.nan, False, "nothing deviates in 0 tests, 2 are too"),
+        (
+            [cell("calm", 0.84, 0.008), cell("storm", 0.96, 0.008)],
+            [gap(0.0, 0.01)],
+            False,
+            "it held 84.0% in calm at 5 bars (p 0.003), 96.0% in storm at 5 bars (p below 0.001)",
+        ),
+        ([cell("calm", 0.9, 0.01)], [gap(-0.1, 0.01)], False, "it held -10.0 points in storm over"),
+        (
+            [cell("calm", 0.9, 0.01), cell("storm", 0.5, np.nan)],
+            [gap(np.nan, np.nan)],
+            True,
+            "nothing is outside in 1 tests, 2 are too short",
+        ),
+        (
+            [cell("calm", np.nan, np.nan)],
+            [gap(np.nan, np.nan)],
+            False,
+            "nothing is outside in 0 tests, 2 are too short",
+        ),
     ],
 )
-def test_a_deviation_in_calm_or_storm_counts_if_it_is_significant(
-    skilled, cells, gap, passed, found
+def test_coverage_in_calm_or_storm_refuses_if_it_is_surely_outside_the_band(
+    skilled, cells, gaps, passed, found
 ):
-    coverage = ConditionalCoverage(tuple(cells), (CoverageGap(1, 0.066, gap / 4, gap),))
-    candidate = replace(skilled.candidates["ridge"], conditional_coverage=coverage)
-    evaluation = replace(skilled, candidates={**skilled.candidates, "ridge": candidate})
-    judged = conditional_intervals(evaluation, "ridge", PromotionPolicy())
-    assert judged.passed is passed
+    coverage = ConditionalCoverage(tuple(cells), tuple(gaps))
+    candidate = replace(skilled.candidates[skilled.best], conditional_coverage=coverage)
+    verdict = decide(replace(skilled, candidates={**skilled.candidates, skilled.best: candidate}))
+    judged = gate(verdict, "conditional_intervals")
     assert judged.found.startswith(found)
+    assert judged.passed is verdict.promote is passed
 
 
 def test_too_few_periods_are_refused_whatever_they_show(skilled):
@@ -234,7 +248,7 @@ def test_gates_judged_elsewhere_count(skilled):
 def test_a_verdict_is_json(skilled):
     record = json.loads(json.dumps(decide(skilled).to_dict(), allow_nan=False))
     assert record["promote"] is True
-    assert len(record["gates"]) == 7
+    assert len(record["gates"]) == 8
 
 
 @pytest.mark.parametrize("policy", [{"alpha": 0}, {"champion_alpha": 1}, {"coverage": (0.9, 0.8)}])

@@ -8,7 +8,7 @@ import pytest
 
 from forecasting.evaluation.evaluate import evaluate
 from forecasting.evaluation.record import metrics, plain, record
-from forecasting.testing import planted_forecasts
+from forecasting.testing import planted_forecasts, with_wandering_volatility
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +42,9 @@ def test_the_record_is_json_with_null_for_what_is_unknown(evaluation):
     (risk,) = ridge["value_at_risk"]["SYM000"]
     assert risk["level"] == 0.05
     assert risk["forecasts"] == 90
+    assert [score["horizon"] for score in ridge["variance"]] == [1, 5, 10, 20, 30]
+    assert ridge["variance"][4]["slope_p"] is None  # 60 days hold two stretches of 30 bars
+    assert [len(found["shares"]) for found in ridge["pit"]] == [20] * 5
     assert cells[0]["coverage"] is None  # 90 days are too few to rank a row among its year
 
 
@@ -78,6 +81,19 @@ def test_metrics_hold_the_deflated_figures():
         # The planted volatility never moves: every row is in the middle of its year.
         assert figures[f"coverage_90_middle_h{cell.horizon:02d}"] == cell.coverage
     assert "coverage_90_calm_h01" not in figures
+    for score in evaluation.candidates["ridge"].variance:
+        assert figures[f"qlike_h{score.horizon:02d}"] == score.qlike
+        # The planted volatility never moves: there is no slope along it.
+        assert f"mz_slope_h{score.horizon:02d}" not in figures
+
+
+def test_the_slope_of_a_variance_that_moves_is_a_metric():
+    planted = planted_forecasts(signal=0, candidates=(), symbols=2, periods=250)["random_walk"]
+    forecasts = with_wandering_volatility(planted, swing=0.3)
+    evaluation = evaluate({"random_walk": forecasts}, repetitions=50)
+    slopes = [score.slope for score in evaluation.benchmark.variance]
+    figures = metrics(evaluation, "random_walk")
+    assert [figures[f"mz_slope_h{h:02d}"] for h in (1, 5, 10, 20, 30)] == slopes
 
 
 def test_arrays_become_lists_keys_texts_and_what_is_not_finite_null():

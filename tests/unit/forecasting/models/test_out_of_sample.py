@@ -28,3 +28,14 @@ def test_a_damaged_file_of_forecasts_is_refused(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(Corrupted, match="Train again"):
         OutOfSample.load(path)
+
+
+def test_a_file_without_one_of_the_arrays_is_said_to_be_of_another_build(tmp_path):
+    forecasts = planted_forecasts(signal=0, candidates=(), periods=40)["random_walk"]
+    path = tmp_path / "random_walk.npz"
+    forecasts.save(path)
+    with np.load(path) as archive:
+        older = {name: archive[name] for name in archive.files if name != "ranks"}
+    np.savez(path, **older)
+    with pytest.raises(Corrupted, match=r"is of another build.*ranks.*Train again"):
+        OutOfSample.load(path)

@@ -51,7 +51,7 @@ def test_the_page_is_well_formed_and_fetches_nothing(page):
     reader = Balance()
     reader.feed(page)
     assert reader.open == []
-    assert len(reader.addresses) == 10  # five pictures in two dresses
+    assert len(reader.addresses) == 12  # six pictures in two dresses
     assert all(address.startswith("data:image/png;base64,") for address in reader.addresses)
     assert "http" not in re.sub(r"base64,[A-Za-z0-9+/=]+", "", page)
     assert "<script" not in page

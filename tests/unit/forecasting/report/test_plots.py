@@ -7,7 +7,17 @@ from base64 import b64decode
 import pytest
 from matplotlib.image import imread
 
-from forecasting.report.plots import DARK, LIGHT, picture, png, styled_axes, styled_legend
+from forecasting.evaluation.evaluate import evaluate
+from forecasting.report.plots import (
+    DARK,
+    LIGHT,
+    picture,
+    pit_histogram,
+    png,
+    styled_axes,
+    styled_legend,
+)
+from forecasting.testing import planted_forecasts
 
 
 def line(figure, theme):
@@ -50,3 +60,22 @@ def test_axes_are_named_and_only_left_and_bottom_are_drawn():
     assert drawn == {"left", "bottom"}
     styled_legend(axes, LIGHT)
     assert axes.get_legend() is None
+
+
+def test_the_histogram_of_outcomes_shows_the_first_and_last_horizon_with_their_band():
+    from matplotlib.figure import Figure
+
+    forecasts = planted_forecasts(signal=0, candidates=(), symbols=2, periods=300)
+    evaluation = evaluate(forecasts, repetitions=50)
+    figure = Figure()
+    pit_histogram(evaluation, "random_walk")(figure, LIGHT)
+    assert [axes.get_xlabel()[-6:] for axes in figure.axes] == [" h = 1", "h = 30"]
+    for axes, found in zip(figure.axes, evaluation.benchmark.pit[::4], strict=True):
+        (stairs,) = [patch for patch in axes.patches if hasattr(patch, "get_data")]
+        assert stairs.get_data().values.tolist() == (20 * found.shares).tolist()
+        (band,) = axes.collections
+        corners = band.get_paths()[0].vertices
+        assert corners[:, 1].max() == pytest.approx(1 + 20 * found.band.max())
+    empty = Figure()
+    pit_histogram(evaluate(forecasts, horizons=(7,), repetitions=50), "random_walk")(empty, LIGHT)
+    assert not empty.axes

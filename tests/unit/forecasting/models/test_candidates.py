@@ -14,6 +14,7 @@ from forecasting.models.candidates import (
     DEFAULTS,
     EXTRAS,
     MOST_ROWS,
+    NULLS,
     WINSOR,
     _require,
     cpu_share,
@@ -46,7 +47,7 @@ def run_onnx(content, x):
     return session.run(None, {"features": x})[0]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in EVERY if kind != "random_walk"])
+@pytest.mark.parametrize("kind", [kind for kind in EVERY if kind not in NULLS])
 def test_a_candidate_finds_a_planted_signal(kind, fitted):
     x = np.random.default_rng(8).normal(size=(500, WIDTH)).astype(np.float32)
     located = fitted[kind].locate(x)
@@ -157,7 +158,9 @@ def test_parameters_override_the_defaults_one_by_one():
 
 
 def test_an_unknown_candidate_is_refused_with_the_known_ones():
-    with pytest.raises(InvalidSettings, match="random_walk, ridge, random_forest, xgboost"):
+    with pytest.raises(
+        InvalidSettings, match="random_walk, random_walk_drift, ridge, random_forest, xgboost"
+    ):
         make_forecaster("oracle")
 
 

@@ -12,6 +12,7 @@ from forecasting.report.tables import (
     number_text,
     p_text,
     share_text,
+    skill_split_table,
     skill_text,
     value_at_risk_table,
 )
@@ -45,6 +46,25 @@ def test_the_judged_candidate_is_marked_in_its_row(evaluation):
     assert table.count("<tr") == 3  # heads, ridge, the random walk
     assert "<tr class=judged><td>ridge</td>" in table
     assert f"<td>{skill_text(evaluation.candidates['ridge'].overall.skill)}</td>" in table
+
+
+def test_skill_of_width_and_direction_is_told_apart_for_all_and_by_horizon_for_the_judged():
+    forecasts = planted_forecasts(
+        signal=0.1, periods=300, symbols=2, candidates=("ridge", "random_walk_drift"), seed=3
+    )
+    evaluation = evaluate(forecasts, repetitions=100)
+    table = skill_split_table(evaluation, "ridge")
+    split = evaluation.candidates["ridge"].split
+    for label, parts in (("ridge", split.overall), ("ridge, 5 bars", split.by_horizon[5])):
+        assert (
+            f"<td>{label}</td><td>{skill_text(parts.width)}</td><td>{p_text(parts.width_p)}</td>"
+            f"<td>{skill_text(parts.direction)}</td><td>{p_text(parts.direction_p)}</td>"
+            f"<td>{p_text(parts.drift_p)}</td>"
+        ) in table
+    assert "<tr class=judged><td>ridge</td>" in table
+    assert "<td>random walk</td><td>0</td><td>-</td><td>0</td><td>-</td><td>-</td>" in table
+    assert "<td>random walk with drift" not in table
+    assert table.count("<td>random walk drift</td>") == 1
 
 
 def test_coverage_in_calm_and_storm_stands_beside_the_random_walks(evaluation):

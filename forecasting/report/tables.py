@@ -9,7 +9,7 @@ import numpy as np
 from forecasting.evaluation.conditional_coverage import THIRDS
 from forecasting.evaluation.evaluate import Evaluation
 from forecasting.evaluation.multiple_testing import JUDGED_DELAY
-from forecasting.models.candidates import NULL_MODEL
+from forecasting.models.candidates import NULL_MODEL, NULLS
 from forecasting.models.quantiles import SIGNALS
 from forecasting.report import plots
 
@@ -34,7 +34,8 @@ def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]], emphasis: in
 def candidates_table(evaluation: Evaluation, judged: str) -> str:
     """Every candidate's overall figures, the judged one marked."""
     incumbent = (evaluation.incumbent,) if evaluation.incumbent else ()
-    names = (*evaluation.challengers, *incumbent, NULL_MODEL)
+    nulls = (name for name in NULLS if name in evaluation.candidates)
+    names = (*evaluation.challengers, *incumbent, *nulls)
     horizon = evaluation.signal_horizon
     rows = []
     for name in names:
@@ -96,6 +97,40 @@ def paths_table(evaluation: Evaluation, paths: Mapping[str, Sequence[float]]) ->
         "their number is no number of independent trials.</p>"
     )
     return _table(heads, rows) + note
+
+
+def skill_split_table(evaluation: Evaluation, judged: str) -> str:
+    """Skill of the width and of the direction: of every candidate, and the judged one's by horizon."""
+    incumbent = (evaluation.incumbent,) if evaluation.incumbent else ()
+    nulls = tuple(name for name in NULLS if name in evaluation.candidates)
+    splits = {
+        name: evaluation.candidates[name].split
+        for name in (*evaluation.challengers, *incumbent, *nulls)
+    }
+    parts = {in_words(name): split.overall for name, split in splits.items()}
+    parts |= {
+        f"{in_words(judged)}, {horizon} bar{'s'[: horizon > 1]}": one
+        for horizon, one in splits[judged].by_horizon.items()
+    }
+    rows = [
+        (
+            label,
+            skill_text(one.width),
+            p_text(one.width_p),
+            skill_text(one.direction),
+            p_text(one.direction_p),
+            p_text(one.drift_p),
+        )
+        for label, one in parts.items()
+    ]
+    heads = ("candidate", "width", "p", "direction", "p against none", "p against a drift")
+    note = (
+        "<p>Width: skill of the same forecasts with every location at zero. Direction: what the "
+        "locations save beyond that; both add up to the skill. Against a drift: whether the "
+        "locations beat the constant drift of the random walk with drift in their place. All p are "
+        "one-sided Diebold-Mariano; the gate counts besides that one candidate was picked.</p>"
+    )
+    return _table(heads, rows, list(splits).index(judged)) + note
 
 
 def backtest_table(evaluation: Evaluation, judged: str) -> str:

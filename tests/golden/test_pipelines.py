@@ -261,7 +261,7 @@ def test_the_parameters_of_a_training_are_visible_with_their_defaults():
         "interval": "1d",
         "dataset": "default",
         "train_until": "",
-        "candidates": ["random_forest", "xgboost", "ridge", "random_walk"],
+        "candidates": ["random_forest", "xgboost", "ridge", "random_walk_drift", "random_walk"],
         "folds": 6,
         "tuning_trials": 0,
         "select_features": False,

@@ -256,7 +256,7 @@ def _learn(
     report(f"{part.kind}: refitting on all {len(examples)} bars")
     fitted = make_forecaster(part.kind, params, threads=threads)
     fitted.fit(x, targets, seed=config.seed)
-    shrunk = predicted
+    shrunk = predicted  # of a null, which is as strong as it fairly can be, nothing is taken away
     if isinstance(fitted, Learner | WidthLearner):
         shrunk, slopes = shrink_walk(
             predicted, at_knots(z), examples.timestamps, examples.codes, steps, widths=part.widths

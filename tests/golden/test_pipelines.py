@@ -262,6 +262,7 @@ def test_the_parameters_of_a_training_are_visible_with_their_defaults():
         "dataset": "default",
         "train_until": "",
         "candidates": ["random_forest", "xgboost", "ridge", "random_walk_drift", "random_walk"],
+        "width": "ewma",
         "folds": 6,
         "tuning_trials": 0,
         "select_features": False,

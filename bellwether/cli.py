@@ -110,7 +110,7 @@ def train(
             help="Models to try, of ridge, random_forest, xgboost, har, har_boosted, "
             "har_combination, lightgbm and catboost; random_walk always runs."
         ),
-    ] = "random_walk,ridge,random_forest,xgboost",
+    ] = "random_walk,random_walk_drift,ridge,random_forest,xgboost",
     width: Annotated[
         str,
         typer.Option(

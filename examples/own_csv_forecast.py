@@ -65,7 +65,7 @@ def forecast_csv(path: Path, days: int = 10, seed: int = 7) -> Forecast:
     returns = horizon_returns(prices, range(1, MAX_HORIZON + 1))
     trained = {
         kind: train_on_examples(kind, Examples.of(features, returns), TrainingConfig(seed=seed))
-        for kind in ("random_walk", "ridge")
+        for kind in ("random_walk", "random_walk_drift", "ridge")
     }
     decision = decide(evaluate({kind: one.out_of_sample for kind, one in trained.items()}))
     model = "ridge" if decision.promote else "random_walk"

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from forecasting.arrays import Floats
 from forecasting.instants import DAY
-from forecasting.models.candidates import NULL_MODEL
+from forecasting.models.candidates import DRIFT_MODEL, NULL_MODEL
 from forecasting.models.knot_forecasts import KNOT_COLUMNS, percent_ranks
 from forecasting.models.out_of_sample import OutOfSample
 from forecasting.models.quantiles import GRID, KNOTS
@@ -32,7 +32,8 @@ def planted_forecasts(
 
     One-bar log returns are 0.01 * (signal * m + sqrt(1 - signal^2) * e), m a normal AR(1) known
     at the bar's close, e normal with a part common to all symbols. With a signal, every
-    candidate forecasts its conditional mean plus an error of its own; without, only the error.
+    candidate forecasts its conditional mean plus an error of its own; without, only the error. The
+    random walk with drift, if it is asked for, forecasts the mean of a thousand bars before.
 
     Args:
         signal: correlation of the best one-bar forecast with the return; 0 plants none, 0.05 to
@@ -64,6 +65,10 @@ def planted_forecasts(
     for name in (NULL_MODEL, *candidates):
         if name == NULL_MODEL:
             location = np.zeros_like(realised)
+        elif name == DRIFT_MODEL:
+            error = np.sqrt((commonality + (1 - commonality) / symbols) / 1_000)
+            mean = error * np.random.default_rng((seed, 2)).standard_normal()
+            location = np.broadcast_to(mean * np.sqrt(horizons), realised.shape)
         else:
             error = _persistent(rng, (periods, symbols), persistence, commonality)
             location = truth + noise * error[:, :, None]

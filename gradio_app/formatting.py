@@ -11,6 +11,7 @@ HOLD_SIGN: Final = "\N{BLACK DIAMOND}"
 
 KINDS: Final = {
     "random_walk": "random walk",
+    "random_walk_drift": "random walk with drift",
     "random_forest": "random forest",
     "xgboost": "XGBoost",
     "lightgbm": "LightGBM",

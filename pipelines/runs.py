@@ -9,10 +9,10 @@ from typing import Any, Final, Self
 from forecasting.errors import InvalidSettings
 from forecasting.evaluation.promotion_outcome import GateOutcome, PromotionOutcome, joined
 from forecasting.leakage.findings import check_name
-from forecasting.models.candidates import NULL_MODEL
+from forecasting.models.candidates import NULL_MODEL, NULLS
 
 REUSED: Final = "reused"
-DEFAULT_CANDIDATES: Final = ("random_forest", "xgboost", "ridge", NULL_MODEL)
+DEFAULT_CANDIDATES: Final = ("random_forest", "xgboost", "ridge", *reversed(NULLS))
 """What a training compares, the slowest first."""
 DEFAULT_WIDTH: Final = "ewma"
 """What candidates that learn locations take for the width of their intervals."""
@@ -71,7 +71,8 @@ class TrainingParams(RefreshParams):
 
     Attributes:
         train_until: ISO date or instant; later bars are left out of the training.
-        candidates: kinds of models to compare; random_walk must be one of them.
+        candidates: kinds of models to compare; random_walk must be one of them, and
+            random_walk_drift is compared with in any case.
         width: width of the intervals of candidates that learn locations: ewma, or a candidate that
             learns widths.
         folds: test spans of the walk-forward.

@@ -53,7 +53,8 @@ def training(
         interval: bar interval: 1h, 2h, 4h or 1d.
         dataset: name of the data set in the lake.
         train_until: ISO date or instant; later bars are left out of the training.
-        candidates: kinds of models to compare; random_walk must be one of them.
+        candidates: kinds of models to compare; random_walk must be one of them, and
+            random_walk_drift is compared with in any case.
         width: width of the intervals of candidates that learn locations: ewma, or a candidate that
             learns widths.
         folds: test spans of the walk-forward.

@@ -121,7 +121,7 @@ def schedule(
     ] = 1,
     candidates: Annotated[
         str, typer.Option(help="Training: models to try; random_walk must be one.")
-    ] = "random_walk,ridge,random_forest,xgboost",
+    ] = "random_walk,random_walk_drift,ridge,random_forest,xgboost",
     width: Annotated[
         str,
         typer.Option(

@@ -66,7 +66,7 @@ def examine(case: Case) -> Result:
         "market": case.market,
         "leak": case.leak,
         "bars": len(pipeline.market.prices),
-        "alarms": {finding.check: finding.found for finding in findings if finding.leaks},
+        "alarms": {one.check: one.found for one in findings if one.leaks or one.hindsight},
         "checks": len(findings),
         "seconds": time.perf_counter() - begun,
     }
@@ -92,6 +92,7 @@ def inspect(pipeline: Pipeline, kinds: tuple[str, ...]) -> "list[LeakFinding]":
         known,
         all_prices=pipeline.fetched,
         declared=pipeline.market.declared,
+        hindsight=False if pipeline.market.declared else None,  # what is declared is no alarm
     )
     examples = Examples.of(table, returns)
     for kind in kinds:
@@ -145,8 +146,8 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
             ),
             _clean_table(honest_runs),
             (
-                "What it cannot see: a universe somebody declares as chosen with hindsight passes, with "
-                "the declaration beside the verdict; prices that were restated before they were first "
+                "A universe chosen with hindsight, found or declared, bars claims of a direction, not "
+                "of a width; one that is declared is no alarm here. What the check cannot see: prices that were restated before they were first "
                 "fetched look as if they had always been so; and a symbol that was never fetched is "
                 "missed only where so many survivors are too good to be true (exits at 1 % a year "
                 "would leave less than a 5 % chance of none)."

@@ -20,6 +20,7 @@ from benchmarks.honesty.promotion_trials import (
     judge_planted,
     judge_trained,
     promoted,
+    refused_by_alone,
 )
 from benchmarks.honesty.random_walks import WALKS, correlation_at
 from benchmarks.honesty.shares import at_most, plot_shares, share
@@ -42,6 +43,10 @@ LEARNABLE: Final = 0.18
 """Strength by which training, too, has to find what is there four times in five."""
 
 
+DRIFT: Final = 0.06
+"""Mean return of a bar over its deviation: about one a year, as of shares that did well."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """What is tried.
@@ -50,6 +55,7 @@ class Plan:
         nothing: panels whose prices are random walks.
         every: on every so-manieth of them trees are trained as well, on another one ridge is
             trained after a search.
+        drifting: panels whose prices are random walks with a constant drift.
         momentum: panels whose prices have some momentum.
         strengths: of the signal in made-up forecasts, 0 first.
         made_up: made-up forecasts by group: "ties", "none", or "strength/settings tried".
@@ -57,6 +63,7 @@ class Plan:
 
     nothing: Sequence[Trained]
     every: int
+    drifting: Sequence[Trained]
     momentum: Sequence[Trained]
     strengths: Sequence[float]
     made_up: "Mapping[str, Sequence[Planted]]"
@@ -67,6 +74,7 @@ class Decisions:
     """What the gate decided on each part of a plan; `momentum` by strength."""
 
     nothing: Sequence[Judged]
+    drifting: Sequence[Judged]
     momentum: "Mapping[float, Sequence[Judged]]"
     made_up: "Mapping[str, Sequence[Judged]]"
 
@@ -74,16 +82,18 @@ class Decisions:
 def run(size: Size, workers: Workers, seed: int) -> Outcome:
     """Count promotions without skill, and refusals of skill."""
     plan = _plan(seed, full=size == "full")
-    trained = workers.map(
-        judge_trained, [*plan.nothing, *plan.momentum], "trained on made-up prices"
-    )
+    panels = [*plan.nothing, *plan.drifting, *plan.momentum]
+    trained = iter(workers.map(judge_trained, panels, "trained on made-up prices"))
+    nothing = [next(trained) for _ in plan.nothing]
+    drifting = [next(trained) for _ in plan.drifting]
     momentum: dict[float, list[Judged]] = {}
-    for panel, decision in zip(plan.momentum, trained[len(plan.nothing) :], strict=True):
-        momentum.setdefault(panel.signal, []).append(decision)
+    for panel in plan.momentum:
+        momentum.setdefault(panel.signal, []).append(next(trained))
     flat = [case for cases in plan.made_up.values() for case in cases]
     made_up = iter(workers.map(judge_planted, flat, "made-up forecasts"))
     judged = Decisions(
-        trained[: len(plan.nothing)],
+        nothing,
+        drifting,
         momentum,
         {name: [next(made_up) for _ in cases] for name, cases in plan.made_up.items()},
     )
@@ -92,6 +102,7 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
         _story(plan, judged),
         {
             "trained on random walks": counts(judged.nothing),
+            "trained on walks with drift": counts(judged.drifting),
             "made up": {name: counts(decisions) for name, decisions in judged.made_up.items()},
             "trained on momentum": {
                 f"{s:g}": counts(decisions) for s, decisions in momentum.items()
@@ -118,6 +129,15 @@ def _plan(seed: int, *, full: bool) -> Plan:
         for strength in (LEARNED if full else (LEARNABLE,))
         for place in range(24 if full else 2)
     ]
+    drifting = [
+        Trained(
+            kinds[place % 3], 0.0, trees if place % every == 0 else ("ridge",), 6, 2_520, 0,
+            seed_of_panel, DRIFT,
+        )
+        for place, seed_of_panel in enumerate(
+            np.random.SeedSequence((seed, 53)).spawn(90 if full else 3)
+        )
+    ]  # fmt: skip
     strengths = STRENGTHS if full else (0.0, REALISTIC)
     made_up = {
         "ties": [Planted(0.0, True, 1, next(numbers)) for _ in range(planted)],
@@ -130,7 +150,7 @@ def _plan(seed: int, *, full: bool) -> Plan:
                 Planted(strength, False, searched, next(numbers))
                 for _ in range(100 if promised else each)
             ]
-    return Plan(nothing, every, momentum, strengths, made_up)
+    return Plan(nothing, every, drifting, momentum, strengths, made_up)
 
 
 def _findings(judged: Decisions) -> list[Finding]:
@@ -140,6 +160,7 @@ def _findings(judged: Decisions) -> list[Finding]:
             at_most(f"{what}: promoted", promoted(decisions), len(decisions), MOST_FALSE)
             for what, decisions in (
                 ("random walks on which candidates were trained", judged.nothing),
+                ("walks with a constant drift on which candidates were trained", judged.drifting),
                 ("made-up forecasts without skill", judged.made_up["none"]),
                 ("made-up forecasts in truth as good as the benchmark", judged.made_up["ties"]),
             )
@@ -176,6 +197,15 @@ def _story(plan: Plan, judged: Decisions) -> list[str | Table | Plot]:
         ),
         _by_kind(plan.nothing, judged.nothing),
         (
+            f"**A drift is no skill.** On {len(plan.drifting)} panels of 6 symbols x 2,520 bars all "
+            f"prices rise by {DRIFT:g} standard deviations a bar on average, always, as survivors' "
+            "prices look in hindsight; besides, they are the same random walks. A candidate that "
+            "learns the rise beats the random walk in earnest, but it has no more to tell than the "
+            "mean of past returns. The rule that a direction must beat that drift, too, alone "
+            f"refused {refused_by_alone(judged.drifting, 'direction_proved')} of "
+            f"{len(judged.drifting)} panels, and {promoted(judged.drifting)} were promoted."
+        ),
+        (
             f"**Something to find.** Made-up forecasts know a signal up to an error of their own "
             f"of 0.03 standard deviations. At a strength of {REALISTIC:g} the best one-bar "
             f"forecast correlates so much with the return. Where 20 settings were tried for each "
@@ -196,6 +226,7 @@ def _story(plan: Plan, judged: Decisions) -> list[str | Table | Plot]:
         by_gate(
             {
                 "random walks, trained": judged.nothing,
+                "walks with drift, trained": judged.drifting,
                 "as good as the benchmark": judged.made_up["ties"],
                 f"signal {REALISTIC:g}": judged.made_up[f"{REALISTIC:g}/1"],
             }
@@ -294,7 +325,8 @@ EXPERIMENT: Final = Experiment(
     question=(
         "The gate promotes a candidate that beats the random walk at 5 %, survives having been "
         "picked and the settings that were tried, is at no horizon worse, no worse than the "
-        "champion, and whose intervals hold. How often does it promote on prices that nobody can "
+        "champion, whose direction, if it claims one, beats none and a constant drift, and whose "
+        "intervals hold. How often does it promote on prices that nobody can "
         "forecast, how often does it find a signal that is there, and which rule refused?"
     ),
     run=run,

@@ -23,6 +23,7 @@ SYMBOLS: Final = 5
 GATES: Final = {
     "enough_evidence": "enough evidence",
     "beats_random_walk": "beats the random walk",
+    "direction_proved": "direction proved",
     "survives_selection": "survives selection",
     "survives_trials": "survives trials",
     "no_horizon_worse": "no horizon worse",
@@ -39,11 +40,12 @@ class Trained:
     Attributes:
         walk: a key of `random_walks.WALKS`.
         signal: strength of the planted momentum; 0 plants none.
-        kinds: candidates besides the random walk.
+        kinds: candidates besides the random walks.
         symbols: number of symbols.
         bars: bars per symbol, of which the walk-forward tests about 58 %.
         search: settings that are tried for each candidate; 0 for none.
         seed: of everything.
+        drift: mean return of every bar, see `random_walks.simple_returns`.
     """
 
     walk: str
@@ -53,6 +55,7 @@ class Trained:
     bars: int
     search: int
     seed: np.random.SeedSequence
+    drift: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -84,16 +87,22 @@ class Judged:
 
 def judge_trained(panel: Trained) -> Judged:
     """Train on a panel, evaluate and decide."""
+    from forecasting.models.candidates import NULLS
     from forecasting.models.training import TrainingConfig, train_on_examples
     from forecasting.models.training_set import Examples
 
     table, returns = learnable(
-        panel.walk, symbols=panel.symbols, bars=panel.bars, signal=panel.signal, seed=panel.seed
+        panel.walk,
+        symbols=panel.symbols,
+        bars=panel.bars,
+        signal=panel.signal,
+        drift=panel.drift,
+        seed=panel.seed,
     )
     examples = Examples.of(table, returns)
     config = TrainingConfig(seed=7, folds=4, tuning_trials=panel.search)
     forecasts, trials = {}, {}
-    for kind in ("random_walk", *panel.kinds):
+    for kind in (*NULLS, *panel.kinds):
         trained = train_on_examples(kind, examples, config, threads=1)
         forecasts[kind], trials[kind] = trained.out_of_sample, trained.trials
     return judged(forecasts, trials)
@@ -101,12 +110,13 @@ def judge_trained(panel: Trained) -> Judged:
 
 def judge_planted(case: Planted) -> Judged:
     """Make forecasts up, evaluate and decide."""
+    from forecasting.models.candidates import DRIFT_MODEL
     from forecasting.testing import planted_forecasts
 
     kinds = ("ridge", "random_forest", "xgboost")
     forecasts = planted_forecasts(
         signal=case.signal,
-        candidates=(*kinds, "tie") if case.near_ties else kinds,
+        candidates=(*kinds, DRIFT_MODEL, *(("tie",) if case.near_ties else ())),
         symbols=SYMBOLS,
         periods=PERIODS,
         seed=case.seed,
@@ -130,6 +140,11 @@ def judged(forecasts: "Mapping[str, OutOfSample]", trials: "Mapping[str, int]") 
 def promoted(decisions: Sequence[Judged]) -> int:
     """How many were promoted."""
     return sum(decision.promoted for decision in decisions)
+
+
+def refused_by_alone(decisions: Sequence[Judged], gate: str) -> int:
+    """How many only this gate refused."""
+    return sum(decision.refused_by == (gate,) for decision in decisions)
 
 
 def counts(decisions: Sequence[Judged]) -> dict[str, Any]:

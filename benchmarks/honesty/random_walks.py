@@ -31,11 +31,17 @@ _FIRST_CLOSE = "2010-01-04 21:00"
 
 
 def simple_returns(
-    kind: str, *, symbols: int, bars: int, signal: float = 0.0, seed: np.random.SeedSequence
+    kind: str,
+    *,
+    symbols: int,
+    bars: int,
+    signal: float = 0.0,
+    drift: float = 0.0,
+    seed: np.random.SeedSequence,
 ) -> Reals:
-    """Simple returns per bar, shape [bars, symbols]; a fair game without a signal.
+    """Simple returns per bar, shape [bars, symbols]; a fair game without a signal and a drift.
 
-    r_t = v_t u_t, and u_t = b (u_(t-1) + ... + u_(t-10)) + sqrt(1 - s^2) e_t: v_t is the
+    r_t = m + v_t u_t, m the drift, and u_t = b (u_(t-1) + ... + u_(t-10)) + sqrt(1 - s^2) e_t: v_t is the
     volatility of the kind, e_t a shock of mean 0 and variance 1 that symbols have partly in
     common, and b such that u has variance 1 and the momentum explains s^2 of it (see `_weight`).
     GARCH feeds on the shocks, not on the returns: fed with returns that have momentum, whose
@@ -46,6 +52,7 @@ def simple_returns(
         symbols: how many.
         bars: how many.
         signal: s, the correlation of the best possible one-bar forecast with the return.
+        drift: mean return of a bar, in standard deviations of a calm bar's.
         seed: of everything.
     """
     rng = np.random.default_rng(seed)
@@ -67,7 +74,7 @@ def simple_returns(
         volatility = np.sqrt(variance) if kind == "garch" else level[step]
         momentum = weight * unit[max(step - MEMORY, 0) : step].sum(axis=0)
         unit[step] = momentum + np.sqrt(1 - signal**2) * shock[step]
-        returns[step] = np.maximum(volatility * unit[step], -0.5)
+        returns[step] = np.maximum(drift * _LEVEL + volatility * unit[step], -0.5)
     return returns[_BURN:]
 
 
@@ -102,7 +109,13 @@ def prices_of(returns: Reals, seed: np.random.SeedSequence) -> "pd.DataFrame":
 
 
 def learnable(
-    kind: str, *, symbols: int, bars: int, signal: float = 0.0, seed: np.random.SeedSequence
+    kind: str,
+    *,
+    symbols: int,
+    bars: int,
+    signal: float = 0.0,
+    drift: float = 0.0,
+    seed: np.random.SeedSequence,
 ) -> "tuple[FeatureTable, NDArray[np.float32]]":
     """Features and horizon returns [n, 30] of a made-up panel; see `simple_returns`."""
     from forecasting.features.build import build_features
@@ -112,7 +125,8 @@ def learnable(
 
     path, shape = seed.spawn(2)
     prices = prices_of(
-        simple_returns(kind, symbols=symbols, bars=bars, signal=signal, seed=path), shape
+        simple_returns(kind, symbols=symbols, bars=bars, signal=signal, drift=drift, seed=path),
+        shape,
     )
     table = build_features(prices, FeatureSpec(symbols=tuple(prices["symbol"].unique())))
     return table, horizon_returns(prices, range(1, MAX_HORIZON + 1)).astype(np.float32)

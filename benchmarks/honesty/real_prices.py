@@ -62,13 +62,14 @@ def weigh(item: tuple[str, tuple[str, ...], int]) -> Weighed:
     from forecasting.evaluation.combinatorial_cv import skill_over_paths
     from forecasting.evaluation.evaluate import evaluate
     from forecasting.evaluation.gates import PromotionPolicy, decide
+    from forecasting.models.candidates import DRIFT_MODEL
     from forecasting.models.training import TrainingConfig, train_on_examples
 
     universe, kinds, seed = item
     examples = bundled.examples_of(universe)
     trained = {
         kind: train_on_examples(kind, examples, TrainingConfig(seed=seed), threads=1)
-        for kind in kinds
+        for kind in (*kinds, DRIFT_MODEL)
     }
     evaluation = evaluate(
         {kind: candidate.out_of_sample for kind, candidate in trained.items()},

@@ -1,6 +1,7 @@
 """Turns the findings of the leak checks into promotion gates."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from components.artifacts import Artifact, listed_in
@@ -14,6 +15,8 @@ LEAKS: Final = "leaks"
 
 def leak_gates(table: Artifact, out_of_sample: Sequence[Artifact]) -> "list[GateResult]":
     """One gate a check; a check that was not made, or not for every candidate, did not pass.
+
+    A universe chosen with hindsight bars claims of a direction only.
 
     Args:
         table: the training table, with what the features step found.
@@ -33,12 +36,15 @@ def leak_gates(table: Artifact, out_of_sample: Sequence[Artifact]) -> "list[Gate
             of_artifact = [gap for gap in gaps([]) if gap.check == OF_FORECASTS]
         for finding in of_artifact:
             found = f"{kind}: {finding.found}" if kind and finding.leaks else finding.found
-            findings.append(LeakFinding(finding.check, finding.leaks, found))
+            findings.append(replace(finding, found=found))
     findings += gaps(findings)
     gates = []
     for check in dict.fromkeys(finding.check for finding in findings):
         of_check = [finding for finding in findings if finding.check == check]
-        shown = [finding for finding in of_check if finding.leaks] or of_check[:1]
+        leaking = [finding for finding in of_check if finding.leaks]
+        shown = leaking or [finding for finding in of_check if finding.hindsight] or of_check[:1]
         found = "; ".join(finding.found for finding in shown)
-        gates.append(GateResult(check, not shown[0].leaks, shown[0].rule, found))
+        hindsight = not leaking and shown[0].hindsight
+        passed = not (leaking or hindsight)
+        gates.append(GateResult(check, passed, shown[0].rule, found, of_direction=hindsight))
     return gates

@@ -25,7 +25,8 @@ PLOTS: Final = "plots"
 
 _HORIZONS = (1, 5, 10, 20)
 _SHOWN = (
-    *("skill", "p_value", "deflated_p", "crps", "mase", "coverage_50", "coverage_90"),
+    *("skill", "p_value", "skill_width", "width_p", "skill_direction", "direction_p", "drift_p"),
+    *("deflated_p", "crps", "mase", "coverage_50", "coverage_90"),
     *("sharpe_delay_1", "deflated_sharpe"),
 )
 
@@ -54,6 +55,7 @@ def run(
         ShortHistory: no outcome is known yet.
         RegistryUnavailable: MLflow, which knows the champion, cannot be reached.
     """
+    from components.evaluate.drift import with_drift
     from components.evaluate.incumbent import incumbent_of
     from components.evaluate.leak_gates import leak_gates
     from forecasting.adapters.registry.records import require_champions_dataset
@@ -71,6 +73,7 @@ def run(
         champion, str(table.metadata["dataset"]), may_change=settings.dataset_may_change
     )
     forecasts, trials, paths = _read(out_of_sample)
+    forecasts = with_drift(forecasts, table, seed=seed)
     rival, rival_forecasts = None, None
     if champion:
         rival, rival_forecasts = incumbent_of(champion, forecasts, table, seed=seed)

@@ -23,8 +23,8 @@ def train(
     """Forecast every test span with a model that never saw it, then learn from everything.
 
     Args:
-        candidate: kind of model: random_walk, ridge, random_forest, xgboost, har, har_boosted,
-            har_combination, lightgbm, catboost.
+        candidate: kind of model: random_walk, random_walk_drift, ridge, random_forest, xgboost,
+            har, har_boosted, har_combination, lightgbm, catboost.
         table: features and horizon returns.
         seed: seed of everything random.
         width: width of the intervals of a candidate that learns locations: ewma, or a candidate that

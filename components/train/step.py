@@ -132,11 +132,11 @@ def _skill_over_paths(
     threads: int | None,
     say: Callable[[str], None],
 ) -> list[float]:
-    """Skill on every combinatorial path; none for the random walk or without spans."""
+    """Skill on every combinatorial path; none for the random walks or without spans."""
     from forecasting.evaluation.combinatorial_cv import skill_over_paths
-    from forecasting.models.candidates import NULL_MODEL
+    from forecasting.models.candidates import NULLS
 
-    if not spans or trained.kind == NULL_MODEL:
+    if not spans or trained.kind in NULLS:
         return []
     skills: list[float] = skill_over_paths(
         trained.kind,

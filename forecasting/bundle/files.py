@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from forecasting.arrays import Floats
 from forecasting.errors import BundleRejected
-from forecasting.models.candidates import NULL_MODEL
+from forecasting.models.candidates import NULLS
 from forecasting.models.quantiles import GRID, KNOTS
 from forecasting.npz import load_npy, load_npz, unpacked_size
 from forecasting.path_names import is_digest, is_plain_name
@@ -51,7 +51,7 @@ _FIELDS: Final[dict[str, type]] = {
     "files": dict,
 }
 _PACKAGES: Final = {
-    NULL_MODEL: (),
+    **dict.fromkeys(NULLS, ()),
     "ridge": ("sklearn",),
     "random_forest": ("sklearn",),
     "xgboost": ("xgboost",),

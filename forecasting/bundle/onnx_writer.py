@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from forecasting.arrays import Floats
 from forecasting.bundle.files import OUTPUTS
 from forecasting.errors import InvalidSettings
-from forecasting.models.candidates import Fitted, Learner, RandomWalk
+from forecasting.models.candidates import Fitted, Learner
+from forecasting.models.null_models import RandomWalk, RandomWalkWithDrift
 from forecasting.models.parts import LocationAndWidth
 from forecasting.models.quantiles import KNOTS
 from forecasting.models.width import WidthLearner
@@ -99,6 +100,8 @@ def _locations(
     """Nodes and tensors that give the locations."""
     if isinstance(forecaster, RandomWalk):
         return _zeros(), []
+    if isinstance(forecaster, RandomWalkWithDrift):
+        return _drifting(forecaster, width)
     if not isinstance(forecaster, Learner):
         raise InvalidSettings("a candidate needs an ONNX export", forecaster.kind)
     return _estimator(
@@ -119,6 +122,19 @@ def _widths(learner: Fitted, width: int, columns: Sequence[int]) -> tuple[list[A
         nodes, tensors = nodes + own, tensors + held
     nodes.append(helper.make_node("Mean", names, [WIDTH]))
     return nodes, tensors
+
+
+def _drifting(walk: RandomWalkWithDrift, width: int) -> tuple[list[Any], list[Any]]:
+    """The same location in every row: a linear model whose weights are zero."""
+    from onnx import helper, numpy_helper
+
+    weights = np.zeros((width, len(KNOTS)), dtype=np.float32)
+    drift = walk.locate(np.empty((1, 0), dtype=np.float32))[0].astype(np.float32)
+    tensors = [
+        numpy_helper.from_array(weights, "weights"),
+        numpy_helper.from_array(drift, "drift"),
+    ]
+    return [helper.make_node("Gemm", [INPUT, "weights", "drift"], [OUTPUT])], tensors
 
 
 def _estimator(

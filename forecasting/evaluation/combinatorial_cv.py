@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from forecasting.arrays import Floats, Instants, Rows
 from forecasting.errors import InvalidSettings, ShortHistory
 from forecasting.evaluation.losses import mean_pinball
-from forecasting.models.candidates import make_forecaster
+from forecasting.models.candidates import NULLS, make_forecaster
 from forecasting.models.conformal import Recalibrated, Schedule, recalibrate
 from forecasting.models.cross_validation import Fold, label_ends
 from forecasting.models.parts import Part, parts_of
@@ -222,14 +222,16 @@ def skill_over_paths(
             predicted = np.full((len(examples), len(KNOTS)), np.nan)
             for span, number in enumerate(path):
                 predicted[combined.spans[span]] = forecast[int(number), span]
-            shrunk, _ = shrink_walk(
-                predicted,
-                at_knots(z),
-                examples.timestamps,
-                examples.codes,
-                steps,
-                widths=part.widths,
-            )
+            shrunk = predicted
+            if part.kind not in NULLS:
+                shrunk, _ = shrink_walk(
+                    predicted,
+                    at_knots(z),
+                    examples.timestamps,
+                    examples.codes,
+                    steps,
+                    widths=part.widths,
+                )
             loc, log_width = (loc, shrunk) if part.widths else (shrunk, log_width)
         own = recalibrate(z, loc, steps, schedule, log_width)
         skills.append(1 - _loss(z, loc, own, log_width) / par)

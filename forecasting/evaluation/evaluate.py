@@ -31,20 +31,21 @@ from forecasting.evaluation.multiple_testing import (
 )
 from forecasting.evaluation.pit_histogram import PitHistogram, pit_histograms, sum_ranks
 from forecasting.evaluation.scores import Score, ratio, scores_of
+from forecasting.evaluation.skill_split import SkillSplit, split_skills
 from forecasting.evaluation.value_at_risk import TailTest, tail_tests
 from forecasting.evaluation.variance_forecasts import (
     VarianceScore,
     sum_variances,
     variance_scores,
 )
-from forecasting.models.candidates import NULL_MODEL
+from forecasting.models.candidates import NULL_MODEL, NULLS
 from forecasting.models.out_of_sample import OutOfSample
 from forecasting.stats.significance import (
     DRAWS,
     DieboldMariano,
     diebold_mariano,
     model_confidence_set,
-    superior_predictive_ability,
+    picked_p_values,
 )
 
 DELAYS = (0, 1, 2)
@@ -65,6 +66,7 @@ class CandidateEvaluation:
         overall: over all symbols and all horizons.
         by_horizon: over all symbols, for every horizon 1..H.
         by_symbol: over all horizons.
+        split: its skill in two parts, of the width and of the direction.
         skill_by_fold: overall skill in each walk-forward fold.
         coverage_by_fold: coverage of the 90 % interval in each fold.
         conditional_coverage: the same per third of the volatility and reported horizon.
@@ -83,6 +85,8 @@ class CandidateEvaluation:
         signal_accuracy: share of signals that came true, net of costs.
         signal_base_rate: share of the commonest outcome: what always saying it would score.
         confidence_set_p: p-value of the model's place in the model confidence set.
+        picked_p: `overall.p_value`, counting that one of all challengers is picked; the least of
+            them is `Evaluation.spa_p_value`. NaN for one that is no challenger.
         deflated_p: `overall.p_value` deflated by the settings tried; see `forecasting.evaluation.multiple_testing`.
         backtests: account after costs per delay in `DELAYS`.
         series: mean scaled pinball loss per period, NaN where unknown, shape [T].
@@ -94,6 +98,7 @@ class CandidateEvaluation:
     overall: Score
     by_horizon: dict[int, Score]
     by_symbol: dict[str, Score]
+    split: SkillSplit
     skill_by_fold: dict[int, float]
     coverage_by_fold: dict[int, float]
     conditional_coverage: ConditionalCoverage
@@ -112,6 +117,7 @@ class CandidateEvaluation:
     signal_accuracy: float
     signal_base_rate: float
     confidence_set_p: float
+    picked_p: float
     deflated_p: float
     backtests: dict[int, Backtest]
     series: Floats
@@ -165,7 +171,7 @@ class Evaluation:
     @property
     def challengers(self) -> tuple[str, ...]:
         """Names of the candidates that may be promoted, least loss first."""
-        names = [name for name in self.candidates if name not in {NULL_MODEL, self.incumbent}]
+        names = [name for name in self.candidates if name not in {*NULLS, self.incumbent}]
         return tuple(sorted(names, key=lambda n: (self.candidates[n].overall.pinball, n)))
 
     @property
@@ -205,6 +211,7 @@ def evaluate(
 
     Args:
         candidates: name -> walk-forward forecasts on identical rows; the random walk among them.
+            Without the random walk with drift no claim of a direction can be proved.
         alpha: significance level, recorded for the reader.
         horizons: horizons to report, bars; those beyond the forecasts' longest are left out.
         threshold: probability a signal's side needs.
@@ -226,7 +233,7 @@ def evaluate(
     null_forecasts = candidates[NULL_MODEL]
     ranks = ranks_of(panel, sorted({*reported, min(null_forecasts.signal_horizon, panel.horizon)}))
     sums = {name: sum_losses(candidate, panel) for name, candidate in candidates.items()}
-    challengers = [name for name in candidates if name not in {NULL_MODEL, incumbent}]
+    challengers = [name for name in candidates if name not in {*NULLS, incumbent}]
     trial_counts = {name: int((trials or {}).get(name, 1)) for name in candidates}
     overlap = panel.lags(panel.horizon) + 1
     tests = _test(sums, challengers, trial_counts, overlap=overlap, draws=repetitions, seed=seed)
@@ -236,6 +243,15 @@ def evaluate(
     thirds = scale_thirds(null_forecasts.scale, panel.codes, null_forecasts.timestamps)
     variances = {name: sum_variances(one, panel, reported) for name, one in candidates.items()}
     null_direction = direction_of(null_forecasts, panel, ranks, threshold)
+    splits = split_skills(
+        candidates,
+        sums,
+        panel,
+        horizons=reported,
+        challengers=challengers,
+        draws=repetitions,
+        seed=seed,
+    )
     evaluated: dict[str, CandidateEvaluation] = {}
     for name, forecasts in candidates.items():
         is_null = name == NULL_MODEL
@@ -248,6 +264,7 @@ def evaluate(
             trials=trial_counts[name],
             levels=tuple(forecasts.levels),
             **vars(scores),
+            split=splits[name],
             conditional_coverage=conditional_coverage(
                 sum_coverage(forecasts, panel, thirds, reported), panel
             ),
@@ -259,6 +276,7 @@ def evaluate(
             value_at_risk=tail_tests(forecasts, panel),
             brier_skill=1 - ratio(direction.brier, null_direction.brier),
             confidence_set_p=tests.confidence_set_p[name],
+            picked_p=tests.picked_p.get(name, float("nan")),
             deflated_p=deflated_p_value(scores.overall.p_value, tests.effective_trials),
             backtests=accounts[name],
             series=sums[name].series,
@@ -306,6 +324,7 @@ class _Tests:
     spa_p_value: float
     effective_trials: float
     confidence_set_p: dict[str, float]
+    picked_p: dict[str, float]
 
 
 def _test(
@@ -324,17 +343,18 @@ def _test(
     null_losses = losses[:, names.index(NULL_MODEL)]
     rivals = losses[:, [names.index(name) for name in challengers]]
     in_set = model_confidence_set(losses, overlap=overlap, draws=draws, seed=seed)
-    spa = float("nan")
+    picked_p: dict[str, float] = {}
     if challengers:
-        spa = superior_predictive_ability(
-            null_losses, rivals, overlap=overlap, draws=draws, seed=seed
-        )
+        gains = null_losses[:, None] - rivals
+        picked = picked_p_values(gains, overlap=overlap, draws=draws, seed=seed)
+        picked_p = dict(zip(challengers, picked.tolist(), strict=True))
     searched = settings_tried({name: trial_counts[name] for name in challengers})
     return _Tests(
         periods=int(known.sum()),
-        spa_p_value=spa,
+        spa_p_value=min(picked_p.values(), default=float("nan")),
         effective_trials=effective_trials(searched, null_losses[:, None] - rivals),
         confidence_set_p={name: float(p) for name, p in zip(names, in_set, strict=True)},
+        picked_p=picked_p,
     )
 
 

@@ -1,14 +1,14 @@
 """Promotion gates: pure decisions on an evaluation, each rule readable beside what was found."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from forecasting.errors import InvalidSettings
 from forecasting.evaluation.coverage_band import outside_band
 from forecasting.evaluation.evaluate import Evaluation
-from forecasting.models.candidates import NULL_MODEL
+from forecasting.models.candidates import DRIFT_MODEL, NULL_MODEL
 from forecasting.schema import COVERAGE_BAND
 from forecasting.stats.significance import holm
 
@@ -60,12 +60,15 @@ class GateResult:
         passed: whether the rule held.
         rule: what has to hold, in words.
         found: what was there.
+        of_direction: whether it bars claims of a direction only: a candidate that claims none may
+            be promoted though the rule did not hold.
     """
 
     name: str
     passed: bool
     rule: str
     found: str
+    of_direction: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,23 +136,28 @@ def decide(
 ) -> Decision:
     """Judge the best challenger.
 
-    The challenger is the candidate, other than the random walk, with the least mean scaled
-    pinball loss over all horizons (weighted 1/h), symbols and folds. It was picked for being the best, so its
-    own Diebold-Mariano test is not enough: Hansen's SPA test over all candidates must reject
-    "none beats the random walk" as well, and that test counts the picking. Settings that a search
-    tried leave no losses for that test, so the Diebold-Mariano p-value must also hold deflated by
-    their number, as if they had been picked on the test spans; see `forecasting.evaluation.multiple_testing`.
+    The challenger is the candidate, other than the random walks, with the least mean scaled
+    pinball loss over all horizons (weighted 1/h), symbols and folds, among those that claim no
+    direction or have proved theirs; where there is none of these, the best of all. It was picked,
+    so its own Diebold-Mariano test is not enough: Hansen's SPA test over all candidates must reject
+    "none beats the random walk" as well, and that test counts the picking; where it is not the
+    best of all, its own lead must be beyond what the largest of all leads would be by luck.
+    Settings that a search tried leave no losses for that test, so the Diebold-Mariano p-value must
+    also hold deflated by their number, as if they had been picked on the test spans; see
+    `forecasting.evaluation.multiple_testing`.
 
     Args:
         evaluation: all candidates on the same forecasts.
         champion: the champion's name among the candidates, as a challenger or as the incumbent;
             None, or the random walk, when nothing better was ever promoted.
         policy: what has to be shown; the defaults of `PromotionPolicy` otherwise.
-        further: gates judged elsewhere (e.g. leak checks) that must hold as well.
+        further: gates judged elsewhere (e.g. leak checks) that must hold as well; those of
+            direction for a candidate that claims one.
     """
     policy = policy or PromotionPolicy()
     champion = champion or NULL_MODEL
-    name = evaluation.best
+    may_claim = all(gate.passed for gate in further if gate.of_direction)
+    name = _judged(evaluation, policy, may_claim=may_claim)
     if name is None:
         alone = GateResult(
             "has_challenger", False, "there must be a candidate besides the random walk", "none"
@@ -160,13 +168,14 @@ def decide(
     gates = (
         _enough_evidence(evaluation, policy),
         _beats_random_walk(evaluation, name, policy),
-        _survives_selection(evaluation, policy),
+        _direction_proved(evaluation, name, policy),
+        _survives_selection(evaluation, name, policy),
         _survives_trials(evaluation, name, policy),
         _no_horizon_worse(evaluation, name, policy),
         _not_worse_than(evaluation, name, champion, policy),
         _honest_intervals(evaluation, name, policy),
         conditional_intervals(evaluation, name, policy),
-        *further,
+        *(_for_candidate(evaluation, name, gate) for gate in further),
     )
     return Decision(
         promote=all(gate.passed for gate in gates),
@@ -177,6 +186,22 @@ def decide(
         trials=evaluation.trials,
         alpha=policy.alpha,
     )
+
+
+def _judged(evaluation: Evaluation, policy: PromotionPolicy, *, may_claim: bool) -> str | None:
+    """The best challenger whose claim of a direction holds, or that claims none; else the best."""
+    for name in evaluation.challengers:
+        claims = evaluation.candidates[name].split.claims_direction
+        if not claims or (may_claim and _direction_proved(evaluation, name, policy).passed):
+            return name
+    return evaluation.best
+
+
+def _for_candidate(evaluation: Evaluation, name: str, gate: GateResult) -> GateResult:
+    """A gate judged elsewhere; one of direction holds for a candidate that claims none."""
+    if gate.passed or not gate.of_direction or evaluation.candidates[name].split.claims_direction:
+        return gate
+    return replace(gate, passed=True, found=f"{gate.found}; {name} claims no direction")
 
 
 def _enough_evidence(evaluation: Evaluation, policy: PromotionPolicy) -> GateResult:
@@ -200,15 +225,38 @@ def _beats_random_walk(evaluation: Evaluation, name: str, policy: PromotionPolic
     )
 
 
-def _survives_selection(evaluation: Evaluation, policy: PromotionPolicy) -> GateResult:
+def _direction_proved(evaluation: Evaluation, name: str, policy: PromotionPolicy) -> GateResult:
+    split = evaluation.candidates[name].split
+    proved = split.picked_direction_p < policy.alpha and split.picked_drift_p < policy.alpha
+    if not split.claims_direction:
+        found = f"{name} claims none"
+    elif DRIFT_MODEL not in evaluation.candidates:
+        found = f"{DRIFT_MODEL} was not forecast on these folds, so no direction can be proved"
+    else:
+        found = (
+            f"{name}'s direction has skill {_percent(split.overall.direction)}, p "
+            f"{_p(split.picked_direction_p)} against none, {_p(split.picked_drift_p)} against a drift"
+        )
+    return GateResult(
+        "direction_proved",
+        not split.claims_direction or proved,
+        "a direction that is claimed must beat none and the drift of the past, all else equal "
+        f"(Diebold-Mariano, counting that one was picked, p below {policy.alpha:g})",
+        found,
+        of_direction=True,
+    )
+
+
+def _survives_selection(evaluation: Evaluation, name: str, policy: PromotionPolicy) -> GateResult:
     challengers = len(evaluation.challengers)
+    best = name == evaluation.best
+    p_value = evaluation.spa_p_value if best else evaluation.candidates[name].picked_p
     return GateResult(
         "survives_selection",
-        evaluation.spa_p_value < policy.alpha,
+        p_value < policy.alpha,
         "must still beat it after counting that the best was picked "
         f"(Hansen's SPA, p below {policy.alpha:g})",
-        f"p {_p(evaluation.spa_p_value)} over {challengers} "
-        f"{'candidate' if challengers == 1 else 'candidates'}",
+        f"p {_p(p_value)} over {challengers} {'candidate' if challengers == 1 else 'candidates'}",
     )
 
 
@@ -306,14 +354,14 @@ def conditional_intervals(evaluation: Evaluation, name: str, policy: PromotionPo
     low, high = policy.coverage
     return GateResult(
         "conditional_intervals",
-        asked > 0 and not bad,
+        not bad,
         f"in every third of its symbol's volatility over a year the 90 % interval must hold {low:.0%} to "
         f"{high:.0%} of outcomes at every reported horizon, and storm no more than "
         f"{100 * (high - low):.0f} points from calm (t test of each with Holm's correction, p not "
         f"below {policy.champion_alpha:g})",
         f"it held {', '.join(bad)}"
         if bad
-        else f"nothing is outside in {asked} tests, {len(p_values) - asked} are too short to say",
+        else f"nothing is surely outside in {asked} tests, {len(p_values) - asked} are too short to say",
     )
 
 

@@ -21,6 +21,7 @@ from forecasting.errors import InvalidInput, ShortHistory
 from forecasting.evaluation.losses import BANDS, crps_weights, level_index
 from forecasting.models.out_of_sample import OutOfSample
 from forecasting.models.periods import Periods, overlap_of
+from forecasting.models.quantiles import interpolation_matrix
 
 BLOCK = 4_096
 """Rows worked on at once."""
@@ -166,8 +167,14 @@ def panel_of(candidates: Mapping[str, OutOfSample]) -> Panel:
     )
 
 
-def sum_losses(candidate: OutOfSample, panel: Panel) -> LossSums:
+def sum_losses(candidate: OutOfSample, panel: Panel, *, moved: Floats | None = None) -> LossSums:
     """Add up a candidate's losses over the panel.
+
+    Args:
+        candidate: its forecasts.
+        panel: the rows all candidates share.
+        moved: what is added to its locations at the knots, [n, K]; the quantiles move along, a
+            block at a time. None: they stay where they are.
 
     Raises:
         InvalidInput: a quantile is not finite.
@@ -178,11 +185,15 @@ def sum_losses(candidate: OutOfSample, panel: Panel) -> LossSums:
     ).astype(np.float32)
     rows, horizon = panel.realised.shape
     root = np.sqrt(np.arange(1, horizon + 1, dtype=np.float32))
+    lift = interpolation_matrix(horizon) * root
     weight = horizon_weights(horizon).astype(np.float32)
     sums = _zeros(panel, levels.size)
     for start in range(0, rows, BLOCK):
         block = slice(start, min(start + BLOCK, rows))
         quantiles = np.asarray(candidate.quantiles[block], dtype=np.float32)
+        if moved is not None:
+            move = candidate.scale[block, None] * (moved[block] @ lift)
+            quantiles = quantiles + move[:, :, None].astype(np.float32)
         known = np.isfinite(panel.realised[block])
         realised = np.where(known, panel.realised[block], np.float32(0))
         error = realised[:, :, None] - quantiles

@@ -8,6 +8,7 @@ import numpy as np
 from forecasting.evaluation.backtest import Backtest
 from forecasting.evaluation.evaluate import CandidateEvaluation, Evaluation
 from forecasting.evaluation.multiple_testing import JUDGED_DELAY
+from forecasting.evaluation.skill_split import SkillSplit
 from forecasting.instants import second_text
 
 _BY_HORIZON: Final = (
@@ -79,12 +80,14 @@ def metrics(evaluation: Evaluation, name: str) -> dict[str, float]:
     for told in candidate.variance:
         figures[f"qlike_h{told.horizon:02d}"] = told.qlike
         figures[f"mz_slope_h{told.horizon:02d}"] = told.slope
+    figures |= _split_figures(candidate.split)
     account = candidate.backtests[JUDGED_DELAY]
     figures |= {
         "brier": candidate.brier,
         "brier_skill": candidate.brier_skill,
         "signal_accuracy": candidate.signal_accuracy,
         "confidence_set_p": candidate.confidence_set_p,
+        "picked_p": candidate.picked_p,
         "deflated_p": candidate.deflated_p,
         "spa_p_value": evaluation.spa_p_value,
         "trials": float(candidate.trials),
@@ -113,6 +116,23 @@ def _baseline_coverage(evaluation: Evaluation) -> dict[str, float]:
         f"baseline_coverage_90_h{horizon:02d}": null.by_horizon[horizon].coverage_90
         for horizon in evaluation.horizons
     }
+
+
+def _split_figures(split: SkillSplit) -> dict[str, float]:
+    figures = {
+        "picked_direction_p": split.picked_direction_p,
+        "picked_drift_p": split.picked_drift_p,
+    }
+    groups = {"": split.overall} | {f"_h{h:02d}": parts for h, parts in split.by_horizon.items()}
+    for suffix, parts in groups.items():
+        figures |= {
+            f"skill_width{suffix}": parts.width,
+            f"skill_direction{suffix}": parts.direction,
+            f"width_p{suffix}": parts.width_p,
+            f"direction_p{suffix}": parts.direction_p,
+            f"drift_p{suffix}": parts.drift_p,
+        }
+    return figures
 
 
 def plain(value: Any) -> Any:
@@ -145,6 +165,7 @@ def _candidate(candidate: CandidateEvaluation) -> dict[str, Any]:
     values["variance"] = [asdict(score) for score in candidate.variance]
     values["pit"] = [asdict(histogram) for histogram in candidate.pit]
     values["overall"] = asdict(candidate.overall)
+    values["split"] = asdict(candidate.split)
     values["conditional_coverage"] = asdict(candidate.conditional_coverage)
     values["backtests"] = {delay: _account(item) for delay, item in candidate.backtests.items()}
     return values

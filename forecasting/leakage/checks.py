@@ -61,6 +61,7 @@ def check_table(
     *,
     all_prices: "pd.DataFrame | None" = None,
     declared: str = "",
+    hindsight: bool | None = None,
 ) -> list[LeakFinding]:
     """Every check of a training table; what is left to check is the training itself.
 
@@ -73,6 +74,7 @@ def check_table(
         known: when each bar was known as it stands, int64 ns [n].
         all_prices: all bars the data set holds, also those that are not used; default: `prices`.
         declared: how the universe was chosen, in its source's words; "" where nobody says.
+        hindsight: whether that is a choice with hindsight; see `check_survivorship`.
     """
     return [
         *check_features(describe, prices),
@@ -80,7 +82,10 @@ def check_table(
         check_echo(table, returns),
         check_known_then(describe, table, prices, known),
         check_survivorship(
-            prices if all_prices is None else all_prices, table.symbols, declared=declared
+            prices if all_prices is None else all_prices,
+            table.symbols,
+            declared=declared,
+            hindsight=hindsight,
         ),
     ]
 

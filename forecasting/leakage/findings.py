@@ -19,11 +19,15 @@ RULES: Final = {
     f"(rank correlation below {ECHO:g})",
     "prices_as_known_then": "a row must use prices as they were known at its close, not as they "
     "were delivered or restated later",
-    "survivorship_free": "symbols must not be chosen for having survived, unless that is declared",
+    "survivorship_free": "where a direction is claimed, symbols must not be chosen for having survived",
     "forecasts_ignore_the_future": "walk-forward forecasts must not change when later rows and "
     "labels are others",
 }
 """Every check by name, with its rule. All must be made, and pass, before a promotion."""
+
+OF_UNIVERSE: Final = "survivorship_free"
+"""The check whose findings bar claims of a direction, not of a width: survivors have risen more than
+anybody could have had, but how far they moved is no secret of theirs."""
 
 FORMER_NAMES: Final = {"universe_keeps_its_dead": "survivorship_free"}
 """Checks by the name that versions before 0.1.0's release stored, with their name of today."""
@@ -40,11 +44,14 @@ class LeakFinding:
         check: its name, a key of RULES.
         leaks: whether it found a leak, or could not be made.
         found: what was found, in words.
+        hindsight: whether it found that the universe was chosen with hindsight, which bars claims
+            of a direction only.
     """
 
     check: str
     leaks: bool
     found: str
+    hindsight: bool = False
 
     @property
     def rule(self) -> str:
@@ -63,13 +70,16 @@ class LeakFinding:
             Corrupted: it is none.
         """
         name = check_name(str(values.get("check", "")))
-        if set(values) != {"check", "leaks", "found"} or name not in RULES:
+        needed = {"check", "leaks", "found"}
+        if not needed <= set(values) <= {*needed, "hindsight"} or name not in RULES:
             raise Corrupted(
                 "a finding of the leak check has the fields check, leaks and found",
                 str(dict(values)),
                 "Run the pipeline again",
             )
-        return cls(name, bool(values["leaks"]), str(values["found"]))
+        # Findings stored before hindsight was told apart do not say that there was none.
+        hindsight = bool(values.get("hindsight", name == OF_UNIVERSE))
+        return cls(name, bool(values["leaks"]), str(values["found"]), hindsight)
 
 
 def check_name(stored: str) -> str:

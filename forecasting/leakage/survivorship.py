@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from forecasting.instants import DAY, minute_text, nanoseconds
-from forecasting.leakage.findings import LeakFinding
+from forecasting.leakage.findings import OF_UNIVERSE, LeakFinding
 from forecasting.prices.calendar import WEEKDAYS, exchange_of
 from forecasting.schema import MAX_HORIZON, SYMBOL, TIMESTAMP
 
@@ -22,7 +22,11 @@ _YEAR: Final = 365.25 * DAY
 
 
 def check_survivorship(
-    prices: "pd.DataFrame", used: Collection[str], *, declared: str = ""
+    prices: "pd.DataFrame",
+    used: Collection[str],
+    *,
+    declared: str = "",
+    hindsight: bool | None = None,
 ) -> LeakFinding:
     """Look for symbols that were left out because they ended, or that cannot all have survived.
 
@@ -32,10 +36,10 @@ def check_survivorship(
     Args:
         prices: all bars the data set holds, used or not.
         used: symbols that are learned from.
-        declared: how the universe was chosen, in the source's words; a declared choice is shown
-            beside the verdict instead of refusing it.
+        declared: how the universe was chosen, in the source's words, shown with what was found.
+        hindsight: whether the source declares a choice with hindsight; None where it declares
+            neither that nor that there was none, so that the bars have to tell.
     """
-    name = "survivorship_free"
     stamps = nanoseconds(prices[TIMESTAMP])
     instants = np.unique(stamps)
     end = int(instants[max(len(instants) - 1 - MAX_HORIZON, 0)])
@@ -52,24 +56,22 @@ def check_survivorship(
         / _YEAR
     )
     chance = float(np.exp(-YEARLY_EXITS * years))
-    sentence = f"{len(used)} symbols, {ended_used} of them ended before the last bar"
-    if declared:
-        return LeakFinding(name, False, f"{sentence}; declared: {declared}")
-    if left_out:
+    found = f"{len(used)} symbols, {ended_used} of them ended before the last bar"
+    if hindsight is None and left_out:
         listed = ", ".join(
             f"{symbol} (last bar {minute_text(last[symbol])})" for symbol in left_out[:5]
         )
-        return LeakFinding(
-            name, True, f"{sentence}; {len(left_out)} that ended are left out: {listed}"
+        found += f"; {len(left_out)} that ended are left out: {listed}"
+        hindsight = True
+    elif hindsight is None and not ended_used and chance < _CHANCE:
+        found += (
+            f", in {years:,.0f} symbol-years: even at {YEARLY_EXITS:.0%} a year the chance of that "
+            f"is {chance:.1%}"
         )
-    if not ended_used and chance < _CHANCE:
-        return LeakFinding(
-            name,
-            True,
-            f"{sentence}, in {years:,.0f} symbol-years: even at {YEARLY_EXITS:.0%} a year the chance "
-            f"of that is {chance:.1%}, and nobody declares how they were chosen",
-        )
-    return LeakFinding(name, False, sentence)
+        found += "" if declared else ", and nobody declares how they were chosen"
+        hindsight = True
+    found += f"; declared: {declared}" if declared else ""
+    return LeakFinding(OF_UNIVERSE, False, found, bool(hindsight))
 
 
 def _can_end(symbol: str) -> bool:

@@ -11,7 +11,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol, Self
 
@@ -21,12 +21,18 @@ from numpy.typing import NDArray
 from forecasting.arrays import Floats
 from forecasting.errors import InvalidSettings, ShortHistory
 from forecasting.models import width
+from forecasting.models.null_models import RandomWalk, RandomWalkWithDrift
 from forecasting.models.quantiles import KNOTS
 
 NULL_MODEL: Final = "random_walk"
 """The model every other one has to beat; never a challenger itself."""
 
-CANDIDATES: Final = (NULL_MODEL, "ridge", "random_forest", "xgboost")
+DRIFT_MODEL: Final = "random_walk_drift"
+"""The model every claim of a direction has to beat as well; never a challenger itself."""
+
+NULLS: Final = (NULL_MODEL, DRIFT_MODEL)
+
+CANDIDATES: Final = (*NULLS, "ridge", "random_forest", "xgboost")
 EXTRAS: Final = ("lightgbm", "catboost")
 WIDTHS: Final = tuple(width.PARTS)
 """Candidates that learn a width and no direction, see `forecasting.models.width`."""
@@ -41,6 +47,7 @@ _NO_WIDTH: Final = {WIDTH_PARAMETER: width.EWMA}
 
 DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     NULL_MODEL: {},
+    DRIFT_MODEL: {},
     "ridge": {"alpha": 1.0, **_NO_WIDTH},
     "random_forest": {
         "n_estimators": 100,
@@ -136,26 +143,6 @@ class Forecaster(Fitted, Protocol):
 
 
 @dataclass
-class RandomWalk:
-    """The null model: tomorrow's price is today's, on average."""
-
-    params: dict[str, Any] = field(default_factory=dict)
-    threads: int = 1
-    kind: str = field(default=NULL_MODEL, init=False)
-
-    def fit(self, x: NDArray[np.float32], z: Floats, *, seed: int) -> Self:
-        """Learn nothing: that is its whole point."""
-        del x, z, seed
-        return self
-
-    def predict(self, x: NDArray[np.float32]) -> Floats:
-        """Zeros [n, K]."""
-        return np.zeros((len(x), len(KNOTS)))
-
-    locate = log_width = predict
-
-
-@dataclass
 class Learner:
     """A candidate whose estimator comes from a library and is grown by `grow`.
 
@@ -240,7 +227,9 @@ def make_forecaster(
             f"the width of {kind} is one of {', '.join((width.EWMA, *WIDTHS))}", repr(taken)
         )
     if kind == NULL_MODEL:
-        return RandomWalk()
+        return RandomWalk(kind)
+    if kind == DRIFT_MODEL:
+        return RandomWalkWithDrift(kind)
     if width.learns_width(kind):
         return width.WidthLearner(kind, merged, _GROWERS, threads or 1)
     if kind in EXTRAS:

@@ -13,10 +13,11 @@ from forecasting.errors import InvalidSettings
 from forecasting.features.targets import SignalRule
 from forecasting.models import search
 from forecasting.models.candidates import (
+    NULL_MODEL,
+    NULLS,
     Fitted,
     Forecaster,
     Learner,
-    RandomWalk,
     make_forecaster,
 )
 from forecasting.models.conformal import Schedule, recalibrate
@@ -146,7 +147,7 @@ def train_on_examples(
     `conformal`), and the last calibration is what is served. Both tails are calibrated alike, as
     the random walk's are: a median or a pair of tails of its own would be a forecast of a
     direction that nothing has shrunk. A candidate shrunk to zero is the random walk, quantile by
-    quantile.
+    quantile. The drift of the random walk with drift is not shrunk.
 
     Args:
         kind: one of candidates.CANDIDATES or candidates.EXTRAS.
@@ -255,7 +256,7 @@ def _learn(
     report(f"{part.kind}: refitting on all {len(examples)} bars")
     fitted = make_forecaster(part.kind, params, threads=threads)
     fitted.fit(x, targets, seed=config.seed)
-    shrunk = predicted
+    shrunk = predicted  # of a null, which is as strong as it fairly can be, nothing is taken away
     if isinstance(fitted, Learner | WidthLearner):
         shrunk, slopes = shrink_walk(
             predicted, at_knots(z), examples.timestamps, examples.codes, steps, widths=part.widths
@@ -267,7 +268,7 @@ def _learn(
 def _joined(parts: list[_LearnedPart]) -> tuple[Fitted, NDArray[np.intp]]:
     """One forecaster of all parts, and the columns of the feature table it takes."""
     if not parts:
-        return RandomWalk(), np.empty(0, dtype=np.intp)
+        return make_forecaster(NULL_MODEL), np.empty(0, dtype=np.intp)
     if len(parts) == 1:
         return parts[0].fitted, parts[0].columns
     location, width = parts
@@ -292,6 +293,8 @@ def _choose(
     """Parameters, how many settings were tried for them, and columns of the window."""
     kind, params, trials = part.kind, part.params, 1
     columns: NDArray[np.intp] = np.arange(window.x.shape[1])
+    if kind in NULLS:
+        return params, trials, columns
     if config.tuning_trials:
         report(f"{kind}: searching parameters, at most {config.tuning_trials} trials")
         tuned = search.tune(

@@ -12,25 +12,28 @@ from forecasting.evaluation.gates import (
     conditional_intervals,
 )
 from forecasting.instants import date_text
-from forecasting.models.candidates import NULL_MODEL
+from forecasting.models.candidates import NULL_MODEL, NULLS
 from forecasting.models.out_of_sample import OutOfSample
 from forecasting.report import plots
+from forecasting.report.interval_tables import (
+    conditional_coverage_table,
+    value_at_risk_table,
+    variance_table,
+)
 from forecasting.report.style import METHODS, STYLE
 from forecasting.report.tables import (
     account_sentence,
     backtest_table,
     candidates_table,
-    conditional_coverage_table,
     confusion_table,
     in_words,
     number_text,
     p_text,
     paths_table,
     share_text,
+    skill_split_table,
     skill_text,
     symbols_table,
-    value_at_risk_table,
-    variance_table,
 )
 
 
@@ -77,17 +80,26 @@ def verdict_markdown(verdict: Decision, evaluation: Evaluation) -> str:
         f"| {_cell(gate.rule)} | {_cell(gate.found)} |"
         for gate in verdict.gates
     ]
-    lines += ["", "| candidate | skill | p | MASE | 90 % coverage |", "|---|---:|---:|---:|---:|"]
+    lines += [
+        "",
+        "| candidate | skill | p | of width | of direction | MASE | 90 % coverage |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
     incumbent = (evaluation.incumbent,) if evaluation.incumbent else ()
-    for name in (*evaluation.challengers, *incumbent, NULL_MODEL):
-        score = evaluation.candidates[name].overall
+    nulls = (name for name in NULLS if name in evaluation.candidates)
+    for name in (*evaluation.challengers, *incumbent, *nulls):
+        score, parts = (
+            evaluation.candidates[name].overall,
+            evaluation.candidates[name].split.overall,
+        )
         lines.append(
             f"| {name.replace('_', ' ')} | {skill_text(score.skill)} | {p_text(score.p_value)} "
-            f"| {number_text(score.mase, 4)} | {share_text(score.coverage_90)} |"
+            f"| {skill_text(parts.width)} | {skill_text(parts.direction)} | {number_text(score.mase, 4)} | {share_text(score.coverage_90)} |"
         )
     closing = (
         f"Skill: share of the random walk's pinball loss saved, over {evaluation.periods} "
-        f"out-of-sample periods and {len(evaluation.symbols)} symbols; p: one-sided "
+        f"out-of-sample periods and {len(evaluation.symbols)} symbols; of width: the same with "
+        "every location at zero; of direction: what locations save beyond that; p: one-sided "
         f"Diebold-Mariano. Hansen's SPA p {p_text(evaluation.spa_p_value)}; "
         f"{verdict.trials} trials. {account_sentence(evaluation, verdict.candidate)}"
     ).rstrip()
@@ -121,6 +133,7 @@ def html_report(
         _verdict(verdict),
         _facts(evaluation, verdict, meta),
         _section("Candidates beside the random walk", candidates_table(evaluation, judged)),
+        _section("Skill of width and of direction", skill_split_table(evaluation, judged)),
         _section(
             "Skill by horizon",
             "<p>Share of the random walk's pinball loss that a candidate saves. Filled markers: "

@@ -1,4 +1,4 @@
-"""The report's tables, as HTML."""
+"""The report's tables about candidates, signals and accounts, as HTML, and how figures are written."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from forecasting.evaluation.conditional_coverage import THIRDS
 from forecasting.evaluation.evaluate import Evaluation
 from forecasting.evaluation.multiple_testing import JUDGED_DELAY
-from forecasting.models.candidates import NULL_MODEL
+from forecasting.models.candidates import NULLS
 from forecasting.models.quantiles import SIGNALS
 from forecasting.report import plots
 
 if TYPE_CHECKING:
     from forecasting.evaluation.scores import Score
 
-_MOST_SYMBOLS: Final = 40
+MOST_SYMBOLS: Final = 40
 """Symbols listed one by one; beyond, the best and the worst are."""
 
 
-def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]], emphasis: int = -1) -> str:
+def html_table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]], emphasis: int = -1) -> str:
+    """A table of plain texts, the row `emphasis` marked."""
     head = "".join(f"<th>{escape(text)}</th>" for text in heads)
     body = "".join(
         f"<tr{' class=judged' if place == emphasis else ''}>"
@@ -34,7 +34,8 @@ def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]], emphasis: in
 def candidates_table(evaluation: Evaluation, judged: str) -> str:
     """Every candidate's overall figures, the judged one marked."""
     incumbent = (evaluation.incumbent,) if evaluation.incumbent else ()
-    names = (*evaluation.challengers, *incumbent, NULL_MODEL)
+    nulls = (name for name in NULLS if name in evaluation.candidates)
+    names = (*evaluation.challengers, *incumbent, *nulls)
     horizon = evaluation.signal_horizon
     rows = []
     for name in names:
@@ -69,7 +70,7 @@ def candidates_table(evaluation: Evaluation, judged: str) -> str:
         "random walk, which names no direction. Direction (95 % interval in brackets), rank "
         f"correlation (IC) and Brier score of a rise are at {horizon} bars.</p>"
     )
-    return _table(heads, rows, names.index(judged)) + note
+    return html_table(heads, rows, names.index(judged)) + note
 
 
 def paths_table(evaluation: Evaluation, paths: Mapping[str, Sequence[float]]) -> str:
@@ -95,7 +96,41 @@ def paths_table(evaluation: Evaluation, paths: Mapping[str, Sequence[float]]) ->
         "would have been earned, and no gate looks at it. Paths share models and outcomes, so "
         "their number is no number of independent trials.</p>"
     )
-    return _table(heads, rows) + note
+    return html_table(heads, rows) + note
+
+
+def skill_split_table(evaluation: Evaluation, judged: str) -> str:
+    """Skill of the width and of the direction: of every candidate, and the judged one's by horizon."""
+    incumbent = (evaluation.incumbent,) if evaluation.incumbent else ()
+    nulls = tuple(name for name in NULLS if name in evaluation.candidates)
+    splits = {
+        name: evaluation.candidates[name].split
+        for name in (*evaluation.challengers, *incumbent, *nulls)
+    }
+    parts = {in_words(name): split.overall for name, split in splits.items()}
+    parts |= {
+        f"{in_words(judged)}, {horizon} bar{'s'[: horizon > 1]}": one
+        for horizon, one in splits[judged].by_horizon.items()
+    }
+    rows = [
+        (
+            label,
+            skill_text(one.width),
+            p_text(one.width_p),
+            skill_text(one.direction),
+            p_text(one.direction_p),
+            p_text(one.drift_p),
+        )
+        for label, one in parts.items()
+    ]
+    heads = ("candidate", "width", "p", "direction", "p against none", "p against a drift")
+    note = (
+        "<p>Width: skill of the same forecasts with every location at zero. Direction: what the "
+        "locations save beyond that; both add up to the skill. Against a drift: whether the "
+        "locations beat the constant drift of the random walk with drift in their place. All p are "
+        "one-sided Diebold-Mariano; the gate counts besides that one candidate was picked.</p>"
+    )
+    return html_table(heads, rows, list(splits).index(judged)) + note
 
 
 def backtest_table(evaluation: Evaluation, judged: str) -> str:
@@ -137,7 +172,7 @@ def backtest_table(evaluation: Evaluation, judged: str) -> str:
         "foresight.</p>"
     )
     picture = plots.picture(plots.equity(evaluation, judged), "Account after costs")
-    return picture + _table(heads, rows, 1) + note
+    return picture + html_table(heads, rows, 1) + note
 
 
 def account_sentence(evaluation: Evaluation, judged: str | None) -> str:
@@ -203,8 +238,8 @@ def symbols_table(evaluation: Evaluation, judged: str) -> str:
         f"{chance:.1f} would by chance. No symbol is picked on this table. Direction and IC are "
         f"at {evaluation.signal_horizon} bars.</p>"
     )
-    if len(names) > _MOST_SYMBOLS:
-        half = _MOST_SYMBOLS // 2
+    if len(names) > MOST_SYMBOLS:
+        half = MOST_SYMBOLS // 2
         names = names[:half] + names[-half:]
         note += f"<p>The best and the worst {half} are listed.</p>"
     rows = [
@@ -226,121 +261,7 @@ def symbols_table(evaluation: Evaluation, judged: str) -> str:
     heads = (
         "symbol", "forecasts", "skill", "p", "CRPS", "MASE", "direction", "IC", "50 %", "90 %",
     )  # fmt: skip
-    return _table(heads, rows) + note
-
-
-def conditional_coverage_table(evaluation: Evaluation, judged: str) -> str:
-    """Coverage of the 90 % interval in calm, middle and storm, the random walk's beside it."""
-    rows = []
-    for name in dict.fromkeys((judged, NULL_MODEL)):
-        found = evaluation.candidates[name].conditional_coverage
-        for third in THIRDS:
-            shares = [
-                f"{share_text(cell.coverage)} of {cell.forecasts:,}, p {p_text(cell.adjusted_p)}"
-                for cell in found.cells
-                if cell.third == third
-            ]
-            rows.append((f"{in_words(name)}, {third}", *shares))
-        gaps = [f"{_points(gap.gap)}, p {p_text(gap.adjusted_p)}" for gap in found.gaps]
-        rows.append((f"{in_words(name)}, storm less calm", *gaps))
-    heads = ("", *(f"{horizon} bar{'s'[: horizon > 1]}" for horizon in evaluation.horizons))
-    note = (
-        "<p>Outcomes inside the 90 % interval, by the rank of the volatility known at the "
-        "forecast among the 365 days of its symbol up to then: lowest, middle and highest third. "
-        "Rows in the first quarter of a year here are not ranked. p: chance of so large a "
-        "deviation from 90 %, either way, with overlap counted, symbols of a period as one "
-        "observation, and Holm's correction over all tests of a candidate. Storm less calm: the "
-        "difference of the shares; above 0, the width follows the volatility too far.</p>"
-    )
-    return _table(heads, rows) + note
-
-
-def variance_table(evaluation: Evaluation, judged: str) -> str:
-    """Scores of the judged candidate's forecast variance, the random walk's beside them."""
-    null = evaluation.benchmark.variance
-    rows = [
-        (
-            f"{own.horizon} bar{'s'[: own.horizon > 1]}",
-            f"{own.forecasts:,}",
-            number_text(own.qlike, 4),
-            number_text(walk.qlike, 4),
-            p_text(own.qlike_p),
-            *(
-                text
-                for score in (own, walk)
-                for text in (
-                    _slope_text(score.slope, score.slope_error),
-                    p_text(score.slope_p),
-                    share_text(score.r_squared),
-                )
-            ),
-        )
-        for own, walk in zip(evaluation.candidates[judged].variance, null, strict=True)
-    ]
-    heads = (
-        "", "forecasts", "QLIKE", "random walk's", "p", "slope", "p of 1", "R²",
-        "random walk's slope", "p of 1", "R²",
-    )  # fmt: skip
-    note = (
-        "<p>QLIKE: a loss of the variance against squared returns, which are all that can be seen "
-        "of it; less is better, and p is the chance of so much less than the random walk's by luck. "
-        "Slope, with its 95 % interval: of squared returns on the forecast variance (Mincer and "
-        "Zarnowitz). At 1 a variance twice as high is followed by squared returns twice as high; below, "
-        "it moves too much. p of 1: chance of a slope so far from 1 by luck, overlap counted. R² is "
-        "small even for the true variance: one squared return says little.</p>"
-    )
-    return _table(heads, rows) + note
-
-
-def _slope_text(slope: float, error: float) -> str:
-    if not np.isfinite(slope):
-        return "-"
-    return f"{slope:.2f} ± {1.96 * error:.2f}" if np.isfinite(error) else f"{slope:.2f}"
-
-
-def value_at_risk_table(evaluation: Evaluation, judged: str) -> str:
-    """Backtests of the judged candidate's lowest quantiles, most doubtful symbols first."""
-    null = evaluation.benchmark.value_at_risk
-    tests = [
-        (symbol, test, walk)
-        for symbol, own in evaluation.candidates[judged].value_at_risk.items()
-        for test, walk in zip(own, null[symbol], strict=True)
-        if test.forecasts
-    ]
-    tests.sort(key=lambda row: (row[1].level, row[1].coverage_p))
-    rows = [
-        (
-            symbol,
-            f"{test.level:.0%}",
-            f"{test.forecasts:,}",
-            share_text(test.share),
-            p_text(test.coverage_p),
-            p_text(test.independence_p),
-            p_text(test.joint_p),
-            share_text(walk.share),
-            p_text(walk.joint_p),
-        )
-        for symbol, test, walk in tests[:_MOST_SYMBOLS]
-    ]
-    low = sum(test.joint_p < evaluation.alpha for _, test, _ in tests)
-    note = (
-        f"<p>{low} of {len(tests)} series have a joint p below {evaluation.alpha:g}; about "
-        f"{evaluation.alpha * len(tests):.1f} would by chance. Below: share of bars that ended "
-        "below the quantile of this level, one bar ahead. p of coverage: that share is the level "
-        "(Kupiec); of independence: bars below do not come in swarms; joint: both "
-        "(Christoffersen).</p>"
-    )
-    if len(tests) > _MOST_SYMBOLS:
-        note += f"<p>The first {_MOST_SYMBOLS} are listed.</p>"
-    heads = (
-        "symbol", "level", "bars", "below", "coverage p", "independence p", "joint p",
-        "random walk", "its joint p",
-    )  # fmt: skip
-    return _table(heads, rows) + note
-
-
-def _points(difference: float) -> str:
-    return f"{100 * difference:+.1f} points" if np.isfinite(difference) else "-"
+    return html_table(heads, rows) + note
 
 
 def in_words(name: str) -> str:

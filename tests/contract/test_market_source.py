@@ -162,6 +162,8 @@ def test_every_result_says_how_its_symbols_were_chosen_even_if_the_source_does_n
     assert declared.sentence == f"Survivorship: {declared.declaration}"
     assert declared.declaration.startswith("the symbols were chosen afterwards")
     assert declared.declaration.endswith("could have had. They did well.")
+    chosen = ("hindsight", "point in time", "none", "named", "undeclared")
+    assert [Survivorship(choice).hindsight for choice in chosen] == [True, False, False, None, None]
     made_up = open_source("synthetic", Settings()).fetch(["A"], None, None, "1d")
     assert "nothing here that could have failed" in made_up.survivorship.sentence
 

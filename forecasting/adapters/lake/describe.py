@@ -85,5 +85,6 @@ def describe_prices(
         known_at,
         all_prices=all_prices,
         declared=snapshot.survivorship.declaration,
+        hindsight=snapshot.survivorship.hindsight,
     )
     return Described(described, returns, leaks)

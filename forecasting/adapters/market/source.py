@@ -43,6 +43,13 @@ class Survivorship:
         return "" if self.choice == "undeclared" else self._words
 
     @property
+    def hindsight(self) -> bool | None:
+        """Whether the symbols were chosen with hindsight; None where only their bars can tell."""
+        if self.choice == "hindsight":
+            return True
+        return False if self.choice in {"point in time", "none"} else None
+
+    @property
     def sentence(self) -> str:
         """For the notes that people read; there is always one."""
         return f"Survivorship: {self._words}"

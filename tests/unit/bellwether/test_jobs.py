@@ -33,7 +33,11 @@ from pipelines.runs import StepEvent, TrainingOutcome
 @pytest.fixture(scope="module")
 def refused():
     forecasts = planted_forecasts(
-        signal=0.2, seed=1, candidates=("ridge", "xgboost"), periods=600, noise=0.12
+        signal=0.2,
+        seed=1,
+        candidates=("ridge", "xgboost", "random_walk_drift"),
+        periods=600,
+        noise=0.12,
     )
     evaluation = evaluate(forecasts, trials={"ridge": 200, "xgboost": 200})
     verdict = decide(evaluation)

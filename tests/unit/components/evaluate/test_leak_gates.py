@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 from components.evaluate.leak_gates import leak_gates
-from forecasting.leakage.findings import OF_FORECASTS, RULES, LeakFinding
+from forecasting.leakage.findings import OF_FORECASTS, OF_UNIVERSE, RULES, LeakFinding
 
 
 def artifact(findings, **metadata):
@@ -34,6 +34,19 @@ def test_a_leak_of_one_candidate_fails_the_gate_and_names_it():
     ]
     gate = {gate.name: gate for gate in leak_gates(clean_table(), candidates)}[OF_FORECASTS]
     assert (gate.passed, gate.found) == (False, "xgboost: loc moved")
+
+
+def test_hindsight_fails_a_gate_of_direction_and_a_check_not_made_one_of_all():
+    table = clean_table()
+    by_name = {finding["check"]: finding for finding in table.metadata["leaks"]}
+    by_name[OF_UNIVERSE] |= {"hindsight": True, "found": "winners"}
+    candidates = [artifact([LeakFinding(OF_FORECASTS, False, "none do")], kind="ridge")]
+    gates = {gate.name: gate for gate in leak_gates(table, candidates)}
+    assert [gate.name for gate in gates.values() if gate.of_direction] == [OF_UNIVERSE]
+    assert (gates[OF_UNIVERSE].passed, gates[OF_UNIVERSE].found) == (False, "winners")
+    table.metadata["leaks"] = [one for name, one in by_name.items() if name != OF_UNIVERSE]
+    missing = {gate.name: gate for gate in leak_gates(table, candidates)}[OF_UNIVERSE]
+    assert (missing.passed, missing.of_direction) == (False, False)
 
 
 def test_a_check_that_was_not_made_does_not_pass():

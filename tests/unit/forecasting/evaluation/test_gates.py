@@ -18,9 +18,13 @@ from forecasting.evaluation.gates import (
 )
 from forecasting.testing import planted_forecasts
 
+DRIFT = "random_walk_drift"
 
-def judged(signal, seed, **options):
-    forecasts = planted_forecasts(signal=signal, seed=seed, **options)
+
+def judged(signal, seed, *, candidates=("ridge",), **options):
+    forecasts = planted_forecasts(
+        signal=signal, seed=seed, candidates=(*candidates, DRIFT), **options
+    )
     return evaluate(forecasts, repetitions=200, seed=seed)
 
 
@@ -67,8 +71,10 @@ def test_a_refusal_says_why_in_words():
     assert verdict.reasons == tuple(f"{g.rule}: {g.found}" for g in verdict.gates if not g.passed)
 
 
-def test_the_random_walk_is_never_a_challenger(skilled):
-    alone = replace(skilled, candidates={"random_walk": skilled.benchmark})
+def test_the_random_walks_are_never_challengers(skilled):
+    walks = ("random_walk", DRIFT)
+    alone = replace(skilled, candidates={name: skilled.candidates[name] for name in walks})
+    assert alone.challengers == ()
     verdict = decide(alone)
     assert verdict.candidate is None
     assert verdict.sentence == (
@@ -118,7 +124,7 @@ def gap(value, error):
             [cell("calm", 0.872, 0.002), cell("middle", 0.80, 0.05)],
             [gap(0.058, 0.002)],
             True,
-            "nothing is outside in 3 tests, 0 are too short",
+            "nothing is surely outside in 3 tests, 0 are too short",
         ),
         (
             [cell("calm", 0.84, 0.008), cell("storm", 0.96, 0.008)],
@@ -131,13 +137,13 @@ def gap(value, error):
             [cell("calm", 0.9, 0.01), cell("storm", 0.5, np.nan)],
             [gap(np.nan, np.nan)],
             True,
-            "nothing is outside in 1 tests, 2 are too short",
+            "nothing is surely outside in 1 tests, 2 are too short",
         ),
         (
             [cell("calm", np.nan, np.nan)],
             [gap(np.nan, np.nan)],
-            False,
-            "nothing is outside in 0 tests, 2 are too short",
+            True,
+            "nothing is surely outside in 0 tests, 2 are too short",
         ),
     ],
 )
@@ -198,7 +204,7 @@ def test_a_horizon_worse_than_the_random_walk_refuses(skilled):
 
 def test_a_search_long_enough_to_have_found_its_luck_is_refused():
     forecasts = planted_forecasts(
-        signal=0.2, seed=1, candidates=("ridge", "xgboost"), periods=600, noise=0.12
+        signal=0.2, seed=1, candidates=("ridge", "xgboost", DRIFT), periods=600, noise=0.12
     )
     # SPA's p is 0.005: of 50 draws one more or less beyond would decide at 5 %, of 500 none does.
     plain = evaluate(forecasts, repetitions=500)
@@ -214,14 +220,14 @@ def test_a_search_long_enough_to_have_found_its_luck_is_refused():
 
 def test_a_champion_of_a_kind_nobody_trained_is_an_incumbent_that_is_never_promoted():
     forecasts = planted_forecasts(
-        signal=0.2, seed=1, candidates=("ridge", "lightgbm"), periods=600, noise=0.0
+        signal=0.2, seed=1, candidates=("ridge", "lightgbm", DRIFT), periods=600, noise=0.0
     )
     blunt = replace(
         forecasts["ridge"],
         quantiles=(forecasts["ridge"].quantiles + forecasts["random_walk"].quantiles) / 2,
     )
     evaluation = evaluate({**forecasts, "ridge": blunt}, incumbent="lightgbm", repetitions=50)
-    alone = {name: forecasts[name] for name in ("random_walk",)} | {"ridge": blunt}
+    alone = {name: forecasts[name] for name in ("random_walk", DRIFT)} | {"ridge": blunt}
     without = evaluate(alone, repetitions=50)
     assert evaluation.best == "ridge"
     assert evaluation.trials == 1
@@ -238,6 +244,93 @@ def test_the_significance_level_is_a_parameter(skilled):
     assert decide(doubtful, policy=PromotionPolicy(alpha=0.1)).promote
 
 
+def with_split(evaluation, name, *, claims=True, **p_values):
+    split = replace(evaluation.candidates[name].split, claims_direction=claims, **p_values)
+    mended = replace(evaluation.candidates[name], split=split)
+    return replace(evaluation, candidates={**evaluation.candidates, name: mended})
+
+
+@pytest.mark.parametrize(
+    ("direction_p", "drift_p", "proved", "found"),
+    [
+        (0.01, 0.049, True, "p 0.010 against none, 0.049 against a drift"),
+        (0.051, 0.01, False, "p 0.051 against none"),
+        (0.01, 0.051, False, "0.051 against a drift"),
+        (0.01, np.nan, False, "unknown against a drift"),
+        (np.nan, 0.01, False, "p unknown against none"),
+    ],
+)
+def test_a_direction_must_beat_none_and_a_drift(skilled, direction_p, drift_p, proved, found):
+    alone = {name: skilled.candidates[name] for name in ("random_walk", DRIFT, skilled.best)}
+    evaluation = with_split(
+        replace(skilled, candidates=alone),
+        skilled.best,
+        picked_direction_p=direction_p,
+        picked_drift_p=drift_p,
+    )
+    verdict = decide(evaluation)
+    assert gate(verdict, "direction_proved").passed is verdict.promote is proved
+    assert found in gate(verdict, "direction_proved").found
+
+
+def test_without_a_random_walk_with_drift_no_direction_is_proved():
+    forecasts = planted_forecasts(signal=0.2, seed=1, candidates=("ridge",), periods=600)
+    verdict = decide(evaluate(forecasts, repetitions=200))
+    assert [g.name for g in verdict.gates if not g.passed] == ["direction_proved"]
+    assert "random_walk_drift was not forecast on these folds" in verdict.sentence
+
+
+HINDSIGHT = GateResult(
+    "survivorship_free", False, "no survivors", "chosen afterwards", of_direction=True
+)
+
+
+def test_hindsight_bars_a_direction_and_not_a_width(skilled):
+    refused = decide(skilled, further=(HINDSIGHT,))
+    assert refused.candidate == skilled.best
+    assert refused.reasons == ("no survivors: chosen afterwards",)
+    evaluation = skilled
+    for name in skilled.challengers:
+        evaluation = with_split(evaluation, name, claims=False)
+    promoted = decide(evaluation, further=(HINDSIGHT,))
+    assert promoted.promote
+    assert gate(promoted, "direction_proved").found == f"{skilled.best} claims none"
+    assert gate(promoted, "survivorship_free").found == (
+        f"chosen afterwards; {skilled.best} claims no direction"
+    )
+
+
+def test_where_the_best_may_claim_no_direction_the_second_best_is_judged(skilled):
+    first, second = skilled.challengers
+    evaluation = with_split(skilled, second, claims=False)
+    assert decide(evaluation).candidate == first
+    fallback = decide(evaluation, further=(HINDSIGHT,))
+    assert fallback.candidate == second
+    assert fallback.promote
+    assert fallback.skill == skilled.candidates[second].overall.skill
+    unproved = with_split(evaluation, first, picked_drift_p=0.2)
+    assert decide(unproved).candidate == second
+    neither = with_split(with_split(skilled, first, picked_drift_p=0.2), second, picked_drift_p=0.3)
+    assert decide(neither).candidate == first
+    assert [g.name for g in decide(neither).gates if not g.passed] == ["direction_proved"]
+
+
+def test_the_second_best_needs_a_lead_of_its_own_beyond_the_largest_by_luck(skilled):
+    first, second = skilled.challengers
+    evaluation = with_split(with_split(skilled, first, picked_drift_p=0.2), second, claims=False)
+    lucky = replace(evaluation.candidates[second], picked_p=0.06)
+    evaluation = replace(evaluation, candidates={**evaluation.candidates, second: lucky})
+    verdict = decide(evaluation)
+    assert evaluation.spa_p_value < 0.05
+    assert [g.name for g in verdict.gates if not g.passed] == ["survives_selection"]
+    assert gate(verdict, "survives_selection").found == "p 0.060 over 2 candidates"
+
+
+def test_a_leak_counts_for_a_width_as_well(skilled):
+    leak = GateResult("no_leak", False, "no feature may know the future", "rsi_14 does")
+    assert not decide(with_split(skilled, skilled.best, claims=False), further=(leak,)).promote
+
+
 def test_gates_judged_elsewhere_count(skilled):
     leak = GateResult("no_leak", False, "no feature may know the future", "rsi_14 does")
     verdict = decide(skilled, further=(leak,))
@@ -248,7 +341,8 @@ def test_gates_judged_elsewhere_count(skilled):
 def test_a_verdict_is_json(skilled):
     record = json.loads(json.dumps(decide(skilled).to_dict(), allow_nan=False))
     assert record["promote"] is True
-    assert len(record["gates"]) == 8
+    assert len(record["gates"]) == 9
+    assert all(set(one) == {"name", "passed", "rule", "found"} for one in record["gates"])
 
 
 @pytest.mark.parametrize("policy", [{"alpha": 0}, {"champion_alpha": 1}, {"coverage": (0.9, 0.8)}])

@@ -14,7 +14,11 @@ from forecasting.testing import planted_forecasts, with_wandering_volatility
 @pytest.fixture(scope="module")
 def evaluation():
     candidates = planted_forecasts(
-        signal=0.1, periods=90, symbols=3, seed=1, candidates=("ridge", "xgboost")
+        signal=0.1,
+        periods=90,
+        symbols=3,
+        seed=1,
+        candidates=("ridge", "xgboost", "random_walk_drift"),
     )
     realised = candidates["ridge"].realised.copy()
     realised[-30:, 29] = np.nan
@@ -35,6 +39,14 @@ def test_the_record_is_json_with_null_for_what_is_unknown(evaluation):
         "horizon": 5, "cost": 0.001, "slippage": 0.0002, "threshold": 0.55,
     }  # fmt: skip
     assert "series" not in ridge
+    split = ridge["split"]
+    assert split["claims_direction"] is True
+    assert set(split["by_horizon"]) == {"1", "5", "10", "20", "30"}
+    parts = split["by_symbol"]["SYM001"]
+    assert parts["width"] + parts["direction"] == pytest.approx(
+        ridge["by_symbol"]["SYM001"]["skill"]
+    )
+    assert values["candidates"]["random_walk"]["split"]["overall"]["direction_p"] is None
     cells = ridge["conditional_coverage"]["cells"]
     assert [(cell["third"], cell["horizon"]) for cell in cells][:6] == [
         *(("calm", h) for h in (1, 5, 10, 20, 30)), ("middle", 1),
@@ -71,10 +83,18 @@ def test_metrics_hold_the_random_walks_coverage_of_the_same_rows(evaluation):
 
 
 def test_metrics_hold_the_deflated_figures():
-    forecasts = planted_forecasts(signal=0.1, periods=250, symbols=2, candidates=("ridge",))
+    forecasts = planted_forecasts(
+        signal=0.1, periods=250, symbols=2, candidates=("ridge", "random_walk_drift")
+    )
     evaluation = evaluate(forecasts, repetitions=50)
     figures = metrics(evaluation, "ridge")
     assert {"deflated_p", "deflated_sharpe", "trials_of_all", "sharpe_delay_0"} <= set(figures)
+    assert figures["skill_width"] + figures["skill_direction"] == pytest.approx(figures["skill"])
+    split = evaluation.candidates["ridge"].split
+    assert figures["direction_p"] == split.overall.direction_p
+    assert figures["skill_direction_h05"] == split.by_horizon[5].direction
+    assert figures["picked_drift_p"] == split.picked_drift_p
+    assert "direction_p" not in metrics(evaluation, "random_walk")
     assert {"directional_accuracy_low_h05", "crps_h05", "mae_h05"} <= set(figures)
     assert "deflated_sharpe" not in metrics(evaluation, "random_walk")
     for cell in evaluation.candidates["ridge"].conditional_coverage.cells[5:10]:

@@ -6,6 +6,7 @@ import pytest
 from forecasting.evaluation.evaluate import evaluate
 from forecasting.evaluation.gates import decide
 from forecasting.report.page import ReportMeta, html_report, verdict_markdown
+from forecasting.report.tables import p_text, skill_text
 from forecasting.testing import planted_forecasts
 
 VOID = {"meta", "img", "source", "br"}
@@ -65,6 +66,7 @@ def test_the_verdict_stands_at_the_top_in_words(page):
     assert "<h1>Refuse: ridge does not replace random walk</h1>" in page
     assert page.index("<h1>") < page.index("Must beat the random walk") < page.index("<table")
     for heading in (
+        "Skill of width and of direction",
         "Skill by horizon",
         "Coverage by horizon",
         "Coverage in calm and storm",
@@ -130,10 +132,18 @@ def test_the_same_evidence_gives_the_same_page(refused, page):
 
 
 def test_a_promotion_says_what_it_replaces():
-    forecasts = planted_forecasts(signal=0.25, periods=400, candidates=("ridge",), seed=1)
+    forecasts = planted_forecasts(
+        signal=0.25, periods=400, candidates=("ridge", "random_walk_drift"), seed=1
+    )
     evaluation = evaluate(forecasts, repetitions=100)
     verdict = decide(evaluation)
     assert verdict.promote
+    score = evaluation.candidates["ridge"]
+    assert (
+        f"| ridge | {skill_text(score.overall.skill)} | {p_text(score.overall.p_value)} "
+        f"| {skill_text(score.split.overall.width)} | {skill_text(score.split.overall.direction)} |"
+    ) in verdict_markdown(verdict, evaluation)
+    assert "| random walk drift |" in verdict_markdown(verdict, evaluation)
     page = html_report(evaluation, verdict, forecasts, ReportMeta("files"))
     assert "<h1>Promote: ridge replaces random walk</h1>" in page
     assert verdict_markdown(verdict, evaluation).startswith(

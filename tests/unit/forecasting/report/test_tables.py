@@ -1,24 +1,20 @@
 """Figures of the report in words: unknown ones are dashes, and text is escaped."""
 
-from dataclasses import replace
-
 import pytest
 
 from forecasting.evaluation.evaluate import evaluate
 from forecasting.report.tables import (
     candidates_table,
-    conditional_coverage_table,
     confusion_table,
     in_words,
     interval_text,
     number_text,
     p_text,
     share_text,
+    skill_split_table,
     skill_text,
-    value_at_risk_table,
-    variance_table,
 )
-from forecasting.testing import planted_forecasts, with_wandering_volatility
+from forecasting.testing import planted_forecasts
 
 NAN = float("nan")
 
@@ -50,54 +46,23 @@ def test_the_judged_candidate_is_marked_in_its_row(evaluation):
     assert f"<td>{skill_text(evaluation.candidates['ridge'].overall.skill)}</td>" in table
 
 
-def test_coverage_in_calm_and_storm_stands_beside_the_random_walks(evaluation):
-    table = conditional_coverage_table(evaluation, "ridge")
-    assert "<th>1 bar</th><th>5 bars</th>" in table
-    for name in ("ridge", "random walk"):
-        assert [f"<td>{name}, {third}</td>" in table for third in ("calm", "storm")] == [True] * 2
-    cell = evaluation.candidates["ridge"].conditional_coverage.cells[6]
-    assert (cell.third, cell.horizon) == ("middle", 5)
-    assert (
-        f"<td>{cell.coverage:.1%} of {cell.forecasts:,}, p {p_text(cell.adjusted_p)}</td>" in table
+def test_skill_of_width_and_direction_is_told_apart_for_all_and_by_horizon_for_the_judged():
+    forecasts = planted_forecasts(
+        signal=0.1, periods=300, symbols=2, candidates=("ridge", "random_walk_drift"), seed=3
     )
-    assert "<td>ridge, storm less calm</td><td>-, p -</td>" in table
-    assert "<td>- of 0, p -</td>" in table  # the planted volatility never moves
-    alone = conditional_coverage_table(evaluation, "random_walk")
-    assert alone.count("<tr>") == 5
-
-
-def test_the_variances_scores_stand_beside_the_random_walks():
-    planted = planted_forecasts(signal=0, candidates=(), symbols=2, periods=300)["random_walk"]
-    null, swinging = (with_wandering_volatility(planted, swing=swing) for swing in (0.1, 0.4))
-    forecasts = {"random_walk": null, "har": replace(swinging, kind="har")}
-    evaluation = evaluate(forecasts, repetitions=50)
-    table = variance_table(evaluation, "har")
-    own, walk = (evaluation.candidates[name].variance[1] for name in ("har", "random_walk"))
-    cells = [
-        "5 bars", "600", f"{own.qlike:.4f}", f"{walk.qlike:.4f}", p_text(own.qlike_p),
-        f"{own.slope:.2f} ± {1.96 * own.slope_error:.2f}", p_text(own.slope_p),
-        share_text(own.r_squared), f"{walk.slope:.2f} ± {1.96 * walk.slope_error:.2f}",
-        p_text(walk.slope_p), share_text(walk.r_squared),
-    ]  # fmt: skip
-    assert "".join(f"<td>{cell}</td>" for cell in cells) in table
-    assert table.count("<tr>") == 6
-
-
-def test_a_variance_that_never_moves_has_no_slope(evaluation):
-    table = variance_table(evaluation, "ridge")
-    assert table.count("<td>-</td>" * 6) == 5
-
-
-def test_value_at_risk_is_listed_per_symbol_most_doubtful_first(evaluation):
-    table = value_at_risk_table(evaluation, "ridge")
-    tests = evaluation.candidates["ridge"].value_at_risk
-    places = []
-    for symbol, (test,) in sorted(tests.items(), key=lambda item: item[1][0].coverage_p):
-        start = f"<td>{symbol}</td><td>5%</td><td>300</td><td>{share_text(test.share)}</td>"
-        assert f"{start}<td>{p_text(test.coverage_p)}</td>" in table
-        places.append(table.index(start))
-    assert places == sorted(places)
-    assert "of 2 series" in table
+    evaluation = evaluate(forecasts, repetitions=100)
+    table = skill_split_table(evaluation, "ridge")
+    split = evaluation.candidates["ridge"].split
+    for label, parts in (("ridge", split.overall), ("ridge, 5 bars", split.by_horizon[5])):
+        assert (
+            f"<td>{label}</td><td>{skill_text(parts.width)}</td><td>{p_text(parts.width_p)}</td>"
+            f"<td>{skill_text(parts.direction)}</td><td>{p_text(parts.direction_p)}</td>"
+            f"<td>{p_text(parts.drift_p)}</td>"
+        ) in table
+    assert "<tr class=judged><td>ridge</td>" in table
+    assert "<td>random walk</td><td>0</td><td>-</td><td>0</td><td>-</td><td>-</td>" in table
+    assert "<td>random walk with drift" not in table
+    assert table.count("<td>random walk drift</td>") == 1
 
 
 def test_the_confusion_table_counts_every_signal_once(evaluation):

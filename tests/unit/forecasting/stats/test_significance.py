@@ -14,6 +14,7 @@ from forecasting.stats.significance import (
     holm,
     long_run_variance,
     model_confidence_set,
+    picked_p_values,
     smoothing,
     superior_predictive_ability,
     symmetric_root,
@@ -195,6 +196,30 @@ def test_spa_is_the_same_for_the_same_seed_and_counts_the_picking():
     )
     assert picked == again
     assert alone < picked
+
+
+def test_each_models_p_counts_all_of_them_and_the_least_is_spas():
+    rng = np.random.default_rng(11)
+    gains = rng.normal([0.02, 0.01, 0.0, -0.05], 0.2, (600, 4))
+    p_values = picked_p_values(gains, overlap=5, seed=2)
+    benchmark = np.ones(600)
+    ability = superior_predictive_ability(benchmark, benchmark[:, None] - gains, overlap=5, seed=2)
+    assert p_values.min() == ability
+    assert p_values[3] == 1.0
+    statistics = [diebold_mariano(column, horizon=5).statistic for column in gains.T]
+    assert np.argsort(p_values[:3]).tolist() == np.argsort(statistics[:3])[::-1].tolist()
+    alone = [diebold_mariano(column, horizon=5).p_value for column in gains.T[:3]]
+    assert (p_values[:3] > np.array(alone) - 0.02).all()
+
+
+def test_a_model_without_a_gain_is_rarely_found_beside_one_that_has_one():
+    rng = np.random.default_rng(12)
+    false = 0
+    for run in range(200):
+        gains = rng.normal(0, 1, (300, 4))
+        gains[:, 0] += 1  # the best is good in truth; the others were picked for nothing
+        false += picked_p_values(gains, overlap=1, draws=300, seed=run)[1:].min() < 0.05
+    assert false <= 18
 
 
 def test_spa_judges_neither_too_few_spans_nor_gaps():

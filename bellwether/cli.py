@@ -110,14 +110,14 @@ def train(
             help="Models to try, of ridge, random_forest, xgboost, har, har_boosted, "
             "har_combination, lightgbm and catboost; random_walk always runs."
         ),
-    ] = "random_walk,random_walk_drift,ridge,random_forest,xgboost",
+    ] = "random_walk,random_walk_drift,ridge,xgboost,har_combination",
     width: Annotated[
         str,
         typer.Option(
             help="How wide the intervals of candidates that learn locations are: ewma, har, "
             "har_boosted or har_combination."
         ),
-    ] = "ewma",
+    ] = "har",
     tuning_trials: Annotated[
         int, typer.Option(min=0, help="Optuna trials per candidate, inside the training window.")
     ] = 0,

@@ -12,9 +12,9 @@ from forecasting.leakage.findings import check_name
 from forecasting.models.candidates import NULL_MODEL, NULLS
 
 REUSED: Final = "reused"
-DEFAULT_CANDIDATES: Final = ("random_forest", "xgboost", "ridge", *reversed(NULLS))
+DEFAULT_CANDIDATES: Final = ("xgboost", "har_combination", "ridge", *reversed(NULLS))
 """What a training compares, the slowest first."""
-DEFAULT_WIDTH: Final = "ewma"
+DEFAULT_WIDTH: Final = "har"
 """What candidates that learn locations take for the width of their intervals."""
 
 TRAINING_STEPS: Final = ("fetch", "ingest", "features", "train", "evaluate", "register")

@@ -121,14 +121,14 @@ def schedule(
     ] = 1,
     candidates: Annotated[
         str, typer.Option(help="Training: models to try; random_walk must be one.")
-    ] = "random_walk,random_walk_drift,ridge,random_forest,xgboost",
+    ] = "random_walk,random_walk_drift,ridge,xgboost,har_combination",
     width: Annotated[
         str,
         typer.Option(
             help="Training: how wide the intervals of candidates that learn locations are: ewma, har, "
             "har_boosted or har_combination."
         ),
-    ] = "ewma",
+    ] = "har",
     folds: Annotated[int, typer.Option(min=3, help="Training: walk-forward folds.")] = 6,
     tuning_trials: Annotated[int, typer.Option(min=0, help="Training: Optuna trials.")] = 0,
     suspend: Annotated[

@@ -160,7 +160,7 @@ class FeatureSpec:
     @property
     def warmup_bars(self) -> int:
         """Bars a symbol needs for its first usable row."""
-        memory = (variances.MEMORY,) if self.decays else ()
+        memory: tuple[int, ...] = (variances.MEMORY,) if self.decays else ()
         windows = max((*self._windows, *self.returns, *self.variance, *memory))
         return max(windows + 1, _SETTLED * max(self._recursive, default=1) + 1)
 

@@ -167,27 +167,23 @@ def _decayed_means(series: Floats, decays: Floats) -> Floats:
     the weighted sum of its last `span` values, and spans that make up the memory are put together.
     Every step is elementwise, so a value depends on its `MEMORY` bars alone, to the last bit.
     """
-    rate = decays[:, None, None]
-    sums, span = np.broadcast_to(series, (decays.size, *series.shape)), 1
-    total, reach = np.zeros_like(sums), 0
+    rate, size = decays[:, None, None], series.shape[-1]
+    sums = np.empty((decays.size, *series.shape))
+    sums[:] = series
+    total, reach, span = np.zeros_like(sums), 0, 1
     while True:
         if MEMORY & span:
-            total = total + rate**reach * _earlier(sums, reach)
+            total[..., reach:] += rate**reach * sums[..., : max(size - reach, 0)]
+            total[..., :reach] = np.nan
             reach += span
         if reach == MEMORY:
             break
-        sums = sums + rate**span * _earlier(sums, span)
+        carried = rate**span * sums[..., : max(size - span, 0)]
+        sums[..., span:] += carried
+        sums[..., :span] = np.nan
         span *= 2
-    means: Floats = total * (1.0 - rate) / (1.0 - rate**MEMORY)
-    return means
-
-
-def _earlier(series: Floats, bars: int) -> Floats:
-    """Values [.., t] of so many bars before; NaN where there are none."""
-    moved = np.full(series.shape, np.nan)
-    kept = max(series.shape[-1] - bars, 0)
-    moved[..., bars:] = series[..., :kept]
-    return moved
+    total *= (1.0 - rate) / (1.0 - rate**MEMORY)
+    return total
 
 
 def _estimates(talib: Any, bars: "Bars") -> Iterator[tuple[str, Floats]]:

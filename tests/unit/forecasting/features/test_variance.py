@@ -115,6 +115,7 @@ def expected(prices):
         None if pair is None else min(max(1 - math.pi / 2 * pair / whole, 0.0), 1.0)
         for pair, whole in both
     ]
+
     def weighted(series, decay):
         """Mean of the last year's values, weights decay^age, None where one is unknown."""
         means = []

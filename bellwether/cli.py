@@ -107,7 +107,7 @@ def train(
     candidates: Annotated[
         str,
         typer.Option(
-            help="Models to try, of ridge, random_forest, xgboost, har, har_boosted, "
+            help="Models to try, of ridge, random_forest, xgboost, har, har_boosted, garch, "
             "har_combination, lightgbm and catboost; random_walk always runs."
         ),
     ] = "random_walk,random_walk_drift,ridge,xgboost,har_combination",
@@ -115,7 +115,7 @@ def train(
         str,
         typer.Option(
             help="How wide the intervals of candidates that learn locations are: ewma, har, "
-            "har_boosted or har_combination."
+            "har_boosted, garch or har_combination."
         ),
     ] = "har",
     tuning_trials: Annotated[

@@ -18,6 +18,7 @@ KINDS: Final = {
     "catboost": "CatBoost",
     "har": "HAR",
     "har_boosted": "boosted HAR",
+    "garch": "GARCH",
     "har_combination": "HAR combination",
 }
 """Kinds of model whose written name differs from their identifier."""

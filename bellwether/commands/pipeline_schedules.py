@@ -126,7 +126,7 @@ def schedule(
         str,
         typer.Option(
             help="Training: how wide the intervals of candidates that learn locations are: ewma, har, "
-            "har_boosted or har_combination."
+            "har_boosted, garch or har_combination."
         ),
     ] = "har",
     folds: Annotated[int, typer.Option(min=3, help="Training: walk-forward folds.")] = 6,

@@ -21,12 +21,15 @@ def description(universe: str) -> str:
     return f"{', '.join(sample.default)}; {sample.interval} bars"
 
 
-def examples_of(universe: str, *, variance: tuple[int, ...] = ()) -> Examples:
+def examples_of(
+    universe: str, *, variance: tuple[int, ...] = (), decays: tuple[float, ...] = ()
+) -> Examples:
     """Fetch, judge and describe a bundled data set, as ingest and features do.
 
     Args:
         universe: its name.
         variance: bars that variances are averaged over, for candidates that learn a width.
+        decays: of averages of squared returns, for those that are a recursion.
     """
     from forecasting.adapters.market.providers.sample import UNIVERSES, SampleSource
     from forecasting.features.build import build_features
@@ -39,9 +42,8 @@ def examples_of(universe: str, *, variance: tuple[int, ...] = ()) -> Examples:
     bars = SampleSource(universe=universe).fetch([], None, None, interval).bars
     prices = judge(bars, now=datetime.now(UTC), interval=interval).clean
     symbols = tuple(sorted(str(symbol) for symbol in prices["symbol"].unique()))
-    table = build_features(
-        prices, FeatureSpec(interval=interval, symbols=symbols, variance=variance)
-    )
+    spec = FeatureSpec(interval=interval, symbols=symbols, variance=variance, decays=decays)
+    table = build_features(prices, spec)
     returns = horizon_returns(prices, range(1, MAX_HORIZON + 1)).astype("float32")
     return Examples.of(table, returns)
 

@@ -62,15 +62,17 @@ def learnable(panel: Panel) -> Learnable:
     from forecasting.features.build import build_features
     from forecasting.features.spec import FeatureSpec
     from forecasting.features.targets import horizon_returns
-    from forecasting.features.variance import WINDOWS
+    from forecasting.features.variance import DECAYS, WINDOWS
     from forecasting.models.training_set import Examples
     from forecasting.models.width import learns_width
     from forecasting.schema import MAX_HORIZON
 
     market = variance_market(panel.market, symbols=panel.symbols, bars=panel.bars, seed=panel.seed)
+    wide = any(map(learns_width, panel.candidates))
     spec = FeatureSpec(
         symbols=tuple(market.prices["symbol"].unique()),
-        variance=WINDOWS if any(map(learns_width, panel.candidates)) else (),
+        variance=WINDOWS if wide else (),
+        decays=DECAYS if wide else (),
     )
     table = build_features(market.prices, spec)
     returns = horizon_returns(market.prices, range(1, MAX_HORIZON + 1)).astype(np.float32)

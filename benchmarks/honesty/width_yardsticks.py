@@ -73,12 +73,12 @@ def compare(item: tuple[str, tuple[str, ...], int]) -> Compared:
         item: the bundled data set, candidates besides the random walk, and the seed.
     """
     from forecasting.evaluation.evaluate import evaluate
-    from forecasting.features.variance import WINDOWS
+    from forecasting.features.variance import DECAYS, WINDOWS
     from forecasting.instants import date_text
     from forecasting.models.training import TrainingConfig, train_on_examples
 
     universe, kinds, seed = item
-    examples = bundled.examples_of(universe, variance=WINDOWS)
+    examples = bundled.examples_of(universe, variance=WINDOWS, decays=DECAYS)
     walked = {
         kind: train_on_examples(kind, examples, TrainingConfig(seed=seed), threads=1).out_of_sample
         for kind in (NULL, *kinds)

@@ -46,7 +46,7 @@ def run(
     from forecasting.adapters.lake.describe import describe_prices
     from forecasting.adapters.lake.lake import Lake
     from forecasting.features.spec import FeatureSpec
-    from forecasting.features.variance import WINDOWS
+    from forecasting.features.variance import DECAYS, WINDOWS
     from forecasting.models.parts import need_variance
     from forecasting.prices.quality.judge import require_history
 
@@ -54,10 +54,12 @@ def run(
     price_snapshot = lake.snapshot(dataset, snapshot)
     named = named_in(price_snapshot, symbols)
     prices = until(lake.read(price_snapshot, named), train_until)
+    wide = need_variance(candidates, width)
     spec = FeatureSpec(
         interval=price_snapshot.interval,
         symbols=tuple(sorted(named or price_snapshot.symbols)),
-        variance=WINDOWS if need_variance(candidates, width) else (),
+        variance=WINDOWS if wide else (),
+        decays=DECAYS if wide else (),
     )
     if named:
         require_history(prices, spec.warmup_bars)

@@ -24,7 +24,7 @@ def train(
 
     Args:
         candidate: kind of model: random_walk, random_walk_drift, ridge, random_forest, xgboost,
-            har, har_boosted, har_combination, lightgbm, catboost.
+            har, har_boosted, garch, har_combination, lightgbm, catboost.
         table: features and horizon returns.
         seed: seed of everything random.
         width: width of the intervals of a candidate that learns locations: ewma, or a candidate that

@@ -59,7 +59,8 @@ _PACKAGES: Final = {
     "catboost": ("catboost",),
     "har": ("sklearn",),
     "har_boosted": ("xgboost",),
-    "har_combination": ("sklearn", "xgboost"),
+    "garch": ("scipy",),
+    "har_combination": ("sklearn", "xgboost", "scipy"),
 }
 
 

@@ -22,10 +22,11 @@ from forecasting.arrays import Floats
 from forecasting.bundle.files import OUTPUTS
 from forecasting.errors import InvalidSettings
 from forecasting.models.candidates import Fitted, Learner
+from forecasting.models.garch import Garch
 from forecasting.models.null_models import RandomWalk, RandomWalkWithDrift
 from forecasting.models.parts import LocationAndWidth
 from forecasting.models.quantiles import KNOTS
-from forecasting.models.width import WidthLearner
+from forecasting.models.width import RECURSION, WidthLearner
 
 INPUT: Final = "features"
 OUTPUT, WIDTH = OUTPUTS
@@ -118,7 +119,8 @@ def _widths(learner: Fitted, width: int, columns: Sequence[int]) -> tuple[list[A
     nodes, tensors = list[Any](), list[Any]()
     names = [f"{WIDTH}_{part}" for part in learner.estimators]
     for (part, estimator), name in zip(learner.estimators.items(), names, strict=True):
-        own, held = _estimator(part, estimator, learner.slopes, width, columns, name)
+        taken = [columns[place] for place in learner.columns(part, len(columns))]
+        own, held = _estimator(part, estimator, learner.slopes, width, taken, name)
         nodes, tensors = nodes + own, tensors + held
     nodes.append(helper.make_node("Mean", names, [WIDTH]))
     return nodes, tensors
@@ -148,6 +150,8 @@ def _estimator(
     """Nodes and tensors that give a fitted estimator's predictions, times the slopes."""
     if kind == "ridge":
         return _linear(estimator, slopes, width, columns, output)
+    if kind == RECURSION:
+        return _recursion(estimator, slopes, width, columns, output)
     if kind not in _READERS:
         raise InvalidSettings("a candidate needs an ONNX export", kind)
     trees, base = _READERS[kind](estimator)
@@ -193,6 +197,33 @@ def _linear(
     nodes = [
         helper.make_node("Sub", [INPUT, f"{prefix}mean"], taken[:1]),
         helper.make_node("Gemm", taken, [output]),
+    ]
+    return nodes, tensors
+
+
+def _recursion(
+    garch: Garch, slopes: Sequence[float], width: int, columns: Sequence[int], output: str
+) -> tuple[list[Any], list[Any]]:
+    """Logs of the weighted mean of three variances, whose logs are among the features."""
+    from onnx import helper, numpy_helper
+
+    picked = np.zeros((width, 3))
+    for place, column in enumerate(garch.columns):
+        picked[columns[column], place] = 1.0
+    constants = {
+        "picked": picked,
+        "variance_weights": garch.weights,
+        "half_slopes": 0.5 * np.array(slopes),
+    }
+    tensors = [
+        numpy_helper.from_array(value.astype(np.float32), name) for name, value in constants.items()
+    ]
+    nodes = [
+        helper.make_node("MatMul", [INPUT, "picked"], ["log_variances"]),
+        helper.make_node("Exp", ["log_variances"], ["variances"]),
+        helper.make_node("MatMul", ["variances", "variance_weights"], ["mean_variance"]),
+        helper.make_node("Log", ["mean_variance"], ["log_variance"]),
+        helper.make_node("Mul", ["log_variance", "half_slopes"], [output]),
     ]
     return nodes, tensors
 

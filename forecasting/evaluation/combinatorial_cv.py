@@ -250,12 +250,13 @@ def _forecast_spans(
 ) -> dict[tuple[int, int], Floats]:
     """What the model of each combination predicts of the spans it was not given."""
     targets = examples.targets(part.kind, z)
-    x = examples.x[:, columns_of(part.kind, examples.names)]
+    columns = columns_of(part.kind, examples.names)
+    x, names = examples.x[:, columns], [examples.names[column] for column in columns]
     forecast: dict[tuple[int, int], Floats] = {}
     for number, split in enumerate(combined.splits):
         if progress:
             progress(f"{part.kind}: combination {number + 1} of {len(combined.splits)}")
-        model = make_forecaster(part.kind, part.given, threads=threads)
+        model = make_forecaster(part.kind, part.given, threads=threads, names=names)
         model.fit(x[split.train], targets[split.train], seed=seed)
         for span in split.test_spans:
             forecast[number, span] = model.predict(x[combined.spans[span]])

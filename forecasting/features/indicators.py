@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecasting.arrays import Floats, Instants
-from forecasting.features.variance import variance_features
+from forecasting.features.variance import state_features, variance_features
 from forecasting.instants import DAY, HOUR
 from forecasting.prices.adjustment import multipliers
 
@@ -125,6 +125,8 @@ def indicators(
     yield from _calendar(bars.timestamps, intraday=spec.intraday)
     if spec.variance:
         yield from variance_features(bars, scale, variance, spec.variance)
+    if spec.decays:
+        yield from state_features(bars, scale, spec.decays)
 
 
 def _trend(

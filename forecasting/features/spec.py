@@ -17,7 +17,7 @@ MAX_ONE_HOT: Final = 32
 _SETTLED: Final = 6
 """Windows after which a recursive average has forgotten its seed: (1 - 1/n)^(6n) < 0.3 %."""
 
-_LATER: Final[Mapping[str, Any]] = {"variance": (), "anonymous": False}
+_LATER: Final[Mapping[str, Any]] = {"variance": (), "decays": (), "anonymous": False}
 """Parameters that older specifications lack, and what they are for them."""
 
 
@@ -39,6 +39,8 @@ class FeatureSpec:
         ranked: features that are also ranked among the symbols of the same instant.
         variance: bars of the averages of a bar's variance that learned widths rest on, see
             `forecasting.features.variance`; none for a model without.
+        decays: per bar, of the averages of squared returns that a GARCH recursion rests on, beside
+            `variance`; none for a model without.
         anonymous: whether no column says which symbol it is; by default of more symbols than
             `MAX_ONE_HOT`. Older specifications of so many have one column, `symbol_code`: the
             symbol's place in the alphabet, -1 for one that is not among them, along which a
@@ -59,6 +61,7 @@ class FeatureSpec:
     volume: tuple[int, ...] = (21, 63)
     ranked: tuple[str, ...] = ("log_return_21", "realised_volatility_21", "volume_zscore_21")
     variance: tuple[int, ...] = ()
+    decays: tuple[float, ...] = ()
     anonymous: bool | None = None
 
     def __post_init__(self) -> None:
@@ -75,6 +78,11 @@ class FeatureSpec:
         ):
             raise InvalidSettings(
                 "a window is at least 2 bars, that of a return or a variance 1", f"got {self}"
+            )
+        if not all(0 < decay < 1 for decay in self.decays) or (self.decays and not self.variance):
+            raise InvalidSettings(
+                "a decay lies between 0 and 1, and stands beside windows of variance",
+                f"decays {self.decays}, variance {self.variance}",
             )
         unknown = [name for name in self.ranked if name not in self._alone]
         if unknown:
@@ -137,6 +145,7 @@ class FeatureSpec:
             "close_location",
             *(f"{circle}_{part}" for circle in circles for part in ("sin", "cos")),
             *(variances.feature_names(self.variance) if self.variance else ()),
+            *variances.state_names(self.decays),
         )
 
     @property
@@ -151,7 +160,8 @@ class FeatureSpec:
     @property
     def warmup_bars(self) -> int:
         """Bars a symbol needs for its first usable row."""
-        windows = max((*self._windows, *self.returns, *self.variance))
+        memory: tuple[int, ...] = (variances.MEMORY,) if self.decays else ()
+        windows = max((*self._windows, *self.returns, *self.variance, *memory))
         return max(windows + 1, _SETTLED * max(self._recursive, default=1) + 1)
 
     def to_dict(self) -> dict[str, Any]:

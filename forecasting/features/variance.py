@@ -31,11 +31,22 @@ ESTIMATORS: Final = ("parkinson", "rogers_satchell", "yang_zhang")
 WINDOWS: Final = (1, 2, 5, 10, 21, 63, 126, 252)
 """Bars of the averages of a bar's variance: a day, a week, a month, a quarter, half a year, a year."""
 
+DECAYS: Final = (0.85, 0.9, 0.94, 0.97)
+"""Decays per bar of the averages of squared returns that the state of a GARCH recursion is made of:
+the grid of its coefficient of the variance before."""
+
+MEMORY: Final = 252
+"""Bars those averages look back on, and of the long-run variance beside them: a year of days."""
+
 ESTIMATED: Final = 21
 MARKET: Final = (1, 5, 21)
 """Bars of the variance ratios that are also averaged over the symbols of the same instant."""
 
+STATE_PREFIXES: Final = ("squared_return_ratio_", "squared_loss_ratio_")
+"""What the names of the features begin with that the state of a GARCH recursion is made of."""
+
 FEATURE_PREFIXES: Final = (
+    *STATE_PREFIXES,
     "variance_ratio_",
     "market_variance_ratio_",
     *(f"{name}_ratio_" for name in ESTIMATORS),
@@ -60,6 +71,14 @@ def feature_names(windows: tuple[int, ...]) -> tuple[str, ...]:
         f"jump_share_{ESTIMATED}",
         f"range_known_{ESTIMATED}",
     )
+
+
+def state_names(decays: tuple[float, ...]) -> tuple[str, ...]:
+    """Names of the features of `state_features`, in their order; none without decays."""
+    if not decays:
+        return ()
+    averages = (f"{prefix}{decay:g}" for decay in decays for prefix in STATE_PREFIXES)
+    return (f"{STATE_PREFIXES[0]}{MEMORY}", *averages)
 
 
 def bar_variance(bars: "Bars") -> Floats:
@@ -112,6 +131,59 @@ def variance_features(
     yield f"jump_share_{ESTIMATED}", _jump_share(talib, returns, square)
     known = (bars.high > bars.low).astype(np.float64)
     yield f"range_known_{ESTIMATED}", _mean(talib, known, ESTIMATED)
+
+
+def state_features(
+    bars: "Bars", scale: Floats, decays: tuple[float, ...]
+) -> Iterator[tuple[str, Floats]]:
+    """Every feature of `state_names`, as (name, float64 [t]); NaN before its warm-up.
+
+    The recursion h_(t+1) = omega + (alpha + gamma [r_t < 0]) r_t^2 + beta h_t (Glosten, Jagannathan
+    and Runkle 1993) unrolls to sums of past r^2, and of past r^2 of losses, with weights beta^age.
+    Given here are the logs of the weighted means and of the plain mean, over the squared scale.
+    Sums end after `MEMORY` bars, where 0.97^252 = 0.0005 is left: so a caller's own bars give what
+    any longer history would, and nothing has to be kept between requests.
+
+    Args:
+        bars: adjusted bars of one symbol.
+        scale: `indicators.ewma_volatility` of the same bars [t].
+        decays: beta, each within (0, 1).
+    """
+    import talib
+
+    square = np.square(np.maximum(scale, 1e-12))
+    returns = _returns(bars)
+    plain, *weighted = state_names(decays)
+    yield plain, _log_ratio(_mean(talib, np.square(returns), MEMORY), square)
+    squares = np.square(np.stack([returns, np.minimum(returns, 0.0)]))
+    means = _decayed_means(squares, np.array(decays))
+    yield from zip(weighted, _log_ratio(means, square).reshape(-1, square.size), strict=True)
+
+
+def _decayed_means(series: Floats, decays: Floats) -> Floats:
+    """Means of the last `MEMORY` values of series [m, t], weights decay^age, float64 [D, m, t].
+
+    NaN where one of them is unknown. Taken by doubling, as the scale is: after a step each bar holds
+    the weighted sum of its last `span` values, and spans that make up the memory are put together.
+    Every step is elementwise, so a value depends on its `MEMORY` bars alone, to the last bit.
+    """
+    rate, size = decays[:, None, None], series.shape[-1]
+    sums = np.empty((decays.size, *series.shape))
+    sums[:] = series
+    total, reach, span = np.zeros_like(sums), 0, 1
+    while True:
+        if MEMORY & span:
+            total[..., reach:] += rate**reach * sums[..., : max(size - reach, 0)]
+            total[..., :reach] = np.nan
+            reach += span
+        if reach == MEMORY:
+            break
+        carried = rate**span * sums[..., : max(size - span, 0)]
+        sums[..., span:] += carried
+        sums[..., :span] = np.nan
+        span *= 2
+    total *= (1.0 - rate) / (1.0 - rate**MEMORY)
+    return total
 
 
 def _estimates(talib: Any, bars: "Bars") -> Iterator[tuple[str, Floats]]:

@@ -9,7 +9,7 @@ Shares (`max_features`, `max_samples`, `min_samples_leaf`, `subsample`) are of f
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,7 +41,8 @@ WINSOR: Final = 4.0
 """Largest |z| a model learns from."""
 
 WIDTH_PARAMETER: Final = "width"
-"""Parameter of a candidate that learns locations: the candidate whose learned width it takes."""
+"""Parameter of a candidate that learns locations: the candidate whose learned width it takes, see
+`width.named`."""
 
 _NO_WIDTH: Final = {WIDTH_PARAMETER: width.EWMA}
 
@@ -130,7 +131,7 @@ class Forecaster(Fitted, Protocol):
     """Something that learns one of the two."""
 
     def fit(self, x: NDArray[np.float32], z: Floats, *, seed: int) -> Self:
-        """Learn from features [n, k] and targets [n, K] at the knots; see `Examples.targets`.
+        """Learn from features [n, k] and what is taught of each row; see `Examples.targets`.
 
         Rows with an unknown knot (NaN) are left out.
 
@@ -139,7 +140,7 @@ class Forecaster(Fitted, Protocol):
         """
 
     def predict(self, x: NDArray[np.float32]) -> Floats:
-        """What it learned of the targets [n, K]."""
+        """What it learned of the first K targets [n, K]."""
 
 
 @dataclass
@@ -196,7 +197,11 @@ class Learner:
 
 
 def make_forecaster(
-    kind: str, params: Mapping[str, Any] | None = None, *, threads: int | None = None
+    kind: str,
+    params: Mapping[str, Any] | None = None,
+    *,
+    threads: int | None = None,
+    names: Sequence[str] = (),
 ) -> Forecaster:
     """An unfitted candidate; `params` override its defaults.
 
@@ -205,6 +210,7 @@ def make_forecaster(
         params: parameters of the candidate, see DEFAULTS.
         threads: threads its library may use; default: this container's share, or one for the
             libraries that spin while they wait.
+        names: of the features it is fitted on, for a candidate whose parts differ in them.
 
     Raises:
         InvalidSettings: the kind or a parameter is unknown, or an extra is not installed.
@@ -221,7 +227,7 @@ def make_forecaster(
             f"unknown {', '.join(unknown)}",
         )
     merged = {**defaults, **(params or {})}
-    taken = merged.get(WIDTH_PARAMETER, width.EWMA)
+    taken, _ = width.named(merged.get(WIDTH_PARAMETER, width.EWMA))
     if taken not in (width.EWMA, *WIDTHS):
         raise InvalidSettings(
             f"the width of {kind} is one of {', '.join((width.EWMA, *WIDTHS))}", repr(taken)
@@ -231,7 +237,7 @@ def make_forecaster(
     if kind == DRIFT_MODEL:
         return RandomWalkWithDrift(kind)
     if width.learns_width(kind):
-        return width.WidthLearner(kind, merged, _GROWERS, threads or 1)
+        return width.WidthLearner(kind, merged, _GROWERS, threads or 1, tuple(names))
     if kind in EXTRAS:
         _require(kind)
     return Learner(kind, merged, _GROWERS[kind], threads or (1 if kind in _OPENMP else cpu_share()))

@@ -15,7 +15,7 @@ from forecasting.models.candidates import (
     Fitted,
     make_forecaster,
 )
-from forecasting.models.width import EWMA, learns_width
+from forecasting.models.width import EWMA, MEMBERS, learns_width, named
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ def parts_of(kind: str, params: Mapping[str, Any]) -> tuple[Part, ...]:
     if kind == NULL_MODEL:
         return ()
     own = Part(kind, params)
-    taken = own.params.get(WIDTH_PARAMETER, EWMA)
-    return (own,) if taken == EWMA else (own, Part(taken))
+    taken, given = named(own.params.get(WIDTH_PARAMETER, EWMA))
+    return (own,) if taken == EWMA else (own, Part(taken, given))
 
 
 def takes_width(kind: str) -> bool:
@@ -96,8 +96,10 @@ class LocationAndWidth:
 
     @property
     def params(self) -> dict[str, Any]:
-        """The location's parameters, the name of the width among them."""
-        return self.location.params
+        """The location's parameters, the name of the width and its members among them."""
+        members = self.width.params.get(MEMBERS)
+        taken = {WIDTH_PARAMETER: f"{self.width.kind}:{members}"} if members else {}
+        return self.location.params | taken
 
     def locate(self, x: NDArray[np.float32]) -> Floats:
         """Locations [n, K] of the standardised return at the knots."""

@@ -11,6 +11,7 @@ from forecasting.arrays import Floats
 from forecasting.errors import InvalidSettings
 from forecasting.models.candidates import WIDTH_PARAMETER, WINSOR, make_forecaster
 from forecasting.models.cross_validation import Fold
+from forecasting.models.quantiles import KNOTS
 from forecasting.models.training_set import Window
 
 if TYPE_CHECKING:
@@ -133,9 +134,9 @@ def permutation_importance(
     random = np.random.default_rng(seed)
     growth = []
     for fold in window.folds():
-        model = make_forecaster(kind, params, threads=threads)
+        model = make_forecaster(kind, params, threads=threads, names=window.names)
         model.fit(window.x[fold.train], window.z[fold.train], seed=seed)
-        x, z = window.x[fold.test].copy(), window.z[fold.test]
+        x, z = window.x[fold.test].copy(), window.z[fold.test, : len(KNOTS)]
         base = skill_loss(z, model.predict(x))
         shuffled = random.permutation(len(x))
         row = np.empty(x.shape[1])
@@ -152,8 +153,8 @@ def skill_loss(z: Floats, loc: Floats) -> float:
     """Squared error of `loc` against winsorised `z`, over that of the zero forecast: 1 - skill.
 
     Args:
-        z: [n, K] standardised returns at the knots; rows with NaN are left out.
-        loc: [n, K] locations.
+        z: [n, K] what was to be learned at the knots; rows with NaN are left out.
+        loc: [n, K] what was predicted of it.
     """
     known = np.isfinite(z).all(axis=1)
     target = np.clip(z[known], -WINSOR, WINSOR)
@@ -172,9 +173,9 @@ def _losses(
     threads: int | None,
 ) -> Iterator[float]:
     for fold in folds:
-        model = make_forecaster(kind, params, threads=threads)
+        model = make_forecaster(kind, params, threads=threads, names=window.names)
         model.fit(window.x[fold.train], window.z[fold.train], seed=seed)
-        yield skill_loss(window.z[fold.test], model.predict(window.x[fold.test]))
+        yield skill_loss(window.z[fold.test, : len(KNOTS)], model.predict(window.x[fold.test]))
 
 
 def _ridge(trial: "Trial") -> dict[str, Any]:

@@ -22,13 +22,14 @@ from forecasting.models.candidates import (
 )
 from forecasting.models.conformal import Schedule, recalibrate
 from forecasting.models.cross_validation import Fold, walk_forward
+from forecasting.models.members import choose_members
 from forecasting.models.out_of_sample import OutOfSample
 from forecasting.models.parts import LocationAndWidth, Part, parts_of
 from forecasting.models.quantiles import KNOTS
 from forecasting.models.shrinkage import shrink_walk
 from forecasting.models.training_set import Examples, Window, at_knots
 from forecasting.models.walk_forward import forecasts_of, walk_predictions
-from forecasting.models.width import WidthLearner, columns_of
+from forecasting.models.width import MEMBERS, WidthLearner, columns_of, kept_columns
 from forecasting.schema import MAX_HORIZON
 
 _SAMPLE_ROWS: Final = 32
@@ -140,9 +141,9 @@ def train_on_examples(
 ) -> TrainedCandidate:
     """Walk forward, calibrate and refit, on arrays.
 
-    Search and selection look only at the first fold's training window, once; what they choose
-    is used in every fold, so all test spans lie ahead of every decision. Models are fitted once a
-    fold, and their locations shrunk by what earlier folds said of them (see `shrinkage`); every
+    Search, the choice of members and selection look only at the first fold's training window, once;
+    what they choose is used in every fold, so all test spans lie ahead of every decision. Models are
+    fitted once a fold, and their locations shrunk by what earlier folds said of them (see `shrinkage`); every
     week quantiles are recalibrated from outcomes known by then, as by a weekly training (see
     `conformal`), and the last calibration is what is served. Both tails are calibrated alike, as
     the random walk's are: a median or a pair of tails of its own would be a forecast of a
@@ -243,18 +244,13 @@ def _learn(
     params, trials, chosen = _choose(part, window, config, threads=threads, report=report)
     columns = own[chosen]
     x = examples.x if len(columns) == len(examples.names) else examples.x[:, columns]
+    names = [examples.names[column] for column in columns]
+    options: dict[str, Any] = {"params": params, "threads": threads, "names": names}
     predicted = walk_predictions(
-        part.kind,
-        x,
-        targets,
-        steps,
-        params=params,
-        seed=config.seed,
-        threads=threads,
-        progress=report,
+        part.kind, x, targets, steps, seed=config.seed, progress=report, **options
     )
     report(f"{part.kind}: refitting on all {len(examples)} bars")
-    fitted = make_forecaster(part.kind, params, threads=threads)
+    fitted = make_forecaster(part.kind, **options)
     fitted.fit(x, targets, seed=config.seed)
     shrunk = predicted  # of a null, which is as strong as it fairly can be, nothing is taken away
     if isinstance(fitted, Learner | WidthLearner):
@@ -306,11 +302,17 @@ def _choose(
             threads=threads,
         )
         params, trials = tuned.params, tuned.trials
+    if params.get(MEMBERS) == "":
+        chosen = choose_members(
+            kind, window, params=params, seed=config.seed, threads=threads, report=report
+        )
+        params, trials = {**params, MEMBERS: "+".join(chosen.members)}, trials + chosen.trials - 1
     if config.select_features:
         report(f"{kind}: selecting features")
         columns = search.select_features(
             kind, window, params=params, seed=config.seed, threads=threads
         )
+        columns = kept_columns(columns, kind, params, window.names)
     return params, trials, columns
 
 

@@ -31,15 +31,17 @@ class Window:
 
     Attributes:
         x: float32 [n, k] features.
-        z: float64 [n, K] what is learned at the knots, see `Examples.targets`; NaN where unknown.
+        z: float64 [n, K] or [n, 2 K] what is taught, see `Examples.targets`; NaN where unknown.
         timestamps: int64 [n] bar closes, ns.
         codes: int32 [n] symbol of each row.
+        names: the k feature names.
     """
 
     x: NDArray[np.float32]
     z: Floats
     timestamps: NDArray[np.int64]
     codes: NDArray[np.int32]
+    names: tuple[str, ...] = ()
 
     def folds(self) -> list[Fold]:
         """The walk-forward inside the window, purged and embargoed like the outer one.
@@ -141,20 +143,25 @@ class Examples:
         return replace(self, **chosen)
 
     def targets(self, kind: str, z: NDArray[np.floating]) -> Floats:
-        """What a candidate is taught at the knots, float64 [n, K]; NaN where not known.
+        """What a candidate is taught at the knots, float64; NaN where not known.
 
-        Logs of realised volatility for one that learns widths, else standardised returns.
+        Standardised returns [n, K]; for one that learns widths [n, 2 K], the logs of realised
+        volatility before them.
 
         Args:
             kind: the candidate.
             z: the `standardised` returns [n, H].
         """
-        return self.log_widths.astype(np.float64) if learns_width(kind) else at_knots(z)
+        returns = at_knots(z)
+        if not learns_width(kind):
+            return returns
+        return np.hstack([self.log_widths.astype(np.float64), returns])
 
     def window(self, rows: NDArray[np.intp], targets: Floats, columns: NDArray[np.intp]) -> Window:
         """The part of the examples a search may look at: rows, their targets, and columns."""
         x = self.x[rows] if len(columns) == len(self.names) else self.x[np.ix_(rows, columns)]
-        return Window(x, targets[rows], self.timestamps[rows], self.codes[rows])
+        names = tuple(self.names[column] for column in columns)
+        return Window(x, targets[rows], self.timestamps[rows], self.codes[rows], names)
 
 
 def _log_widths(table: "FeatureTable", rows: Rows) -> NDArray[np.float32]:

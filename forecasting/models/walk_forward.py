@@ -1,6 +1,6 @@
 """Walk-forward forecasts: each row by its fold's model and the calibration in force at its time."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -32,6 +32,7 @@ def walk_predictions(
     steps: list[Fold],
     *,
     params: Mapping[str, Any] | None = None,
+    names: Sequence[str] = (),
     seed: int = 0,
     threads: int | None = None,
     progress: Callable[[str], None] | None = None,
@@ -43,18 +44,19 @@ def walk_predictions(
     Args:
         kind: the candidate.
         x: float32 [n, k] features.
-        targets: float64 [n, K] what it is taught, see `Examples.targets`; NaN where unknown.
+        targets: float64 what it is taught, see `Examples.targets`; NaN where unknown.
         steps: the folds.
         params: its parameters.
+        names: of the k features.
         seed: of everything random.
         threads: for the library.
         progress: called with a few words about what is being done.
     """
-    predicted = np.full(targets.shape, np.nan)
+    predicted = np.full((len(x), len(KNOTS)), np.nan)
     for step in steps:
         if progress:
             progress(f"{kind}: fold {step.number} of {len(steps)}")
-        model = make_forecaster(kind, params, threads=threads)
+        model = make_forecaster(kind, params, threads=threads, names=names)
         model.fit(x[step.train], targets[step.train], seed=seed)
         predicted[step.test] = model.predict(x[step.test])
     return predicted

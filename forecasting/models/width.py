@@ -5,6 +5,7 @@ the random walk does. What they learn is the log of the realised volatility over
 read from ranges and gaps, on features of past variance (`forecasting.features.variance`): the
 heterogeneous autoregression of Corsi (2009, "A simple approximate long-memory model of realized
 volatility", Journal of Financial Econometrics 7) in its log-linear form, and boosted trees.
+The recursion of `forecasting.models.garch` learns from returns alone.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,8 @@ from numpy.typing import NDArray
 
 from forecasting.arrays import Floats
 from forecasting.errors import InvalidSettings, ShortHistory
-from forecasting.features.variance import FEATURE_PREFIXES
+from forecasting.features.variance import FEATURE_PREFIXES, STATE_PREFIXES
+from forecasting.models.garch import fit_garch
 from forecasting.models.quantiles import KNOTS
 
 Grow = Callable[[dict[str, Any], NDArray[np.float32], Floats, int, int], Any]
@@ -33,15 +35,24 @@ _TREES: Final[Mapping[str, Any]] = {
     "reg_lambda": 50.0,
     "max_bin": 64,
 }
+RECURSION: Final = "garch"
+"""The part that is a GARCH recursion: it has features of its own, and learns from returns."""
+
 PARTS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
     "har": {"ridge": _RIDGE},
     "har_boosted": {"xgboost": _TREES},
-    "har_combination": {"ridge": _RIDGE, "xgboost": _TREES},
+    "garch": {RECURSION: {}},
+    "har_combination": {"ridge": _RIDGE, "xgboost": _TREES, RECURSION: {}},
 }
 """Candidates that learn a width -> the estimators they are the geometric mean of, with defaults."""
 
+MEMBERS: Final = "members"
+"""Parameter of a candidate of several parts: those it is made of, e.g. "ridge+garch". Where it is
+empty, training chooses them (`forecasting.models.members`); unchosen it is made of all."""
+
 DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
     kind: {name: value for part in parts.values() for name, value in part.items()}
+    | ({MEMBERS: ""} if len(parts) > 1 else {})
     for kind, parts in PARTS.items()
 }
 
@@ -60,23 +71,63 @@ def learns_width(kind: str) -> bool:
 def columns_of(kind: str, names: Sequence[str]) -> NDArray[np.intp]:
     """Columns of the feature table that a candidate learns from, in its order.
 
-    Widths are learned from features of variance and the calendar, locations from all others.
+    Widths are learned from features of variance and the calendar, a recursion from its state alone,
+    and locations from all that is not about variance.
 
     Raises:
-        InvalidSettings: it learns widths, and the table has no features of variance.
+        InvalidSettings: it learns widths, and the table has no features of variance, or not the
+            state of a recursion that it may be made of.
     """
-    of_variance = np.array([name.startswith(FEATURE_PREFIXES) for name in names], dtype=bool)
+    of_variance, state = _starts(names, FEATURE_PREFIXES), _starts(names, STATE_PREFIXES)
     if not learns_width(kind):
         return np.flatnonzero(~of_variance)
-    if not of_variance.any():
+    parts = set(PARTS[kind])
+    if not of_variance.any() or (RECURSION in parts and not state.any()):
         raise InvalidSettings(
             f"the candidate {kind} learns a width from features of variance",
-            "the feature table has none",
+            "the feature table has none, or none with decays",
             f"Name {kind} among the candidates when the features are made, "
-            "or give FeatureSpec(variance=...)",
+            "or give FeatureSpec(variance=..., decays=...)",
         )
-    calendar = np.array([name.startswith(CALENDAR) for name in names], dtype=bool)
-    return np.flatnonzero(of_variance | calendar)
+    taken = state if RECURSION in parts else np.zeros_like(state)
+    if parts != {RECURSION}:
+        taken = taken | (of_variance & ~state) | _starts(names, CALENDAR)
+    return np.flatnonzero(taken)
+
+
+def members_of(kind: str, params: Mapping[str, Any]) -> tuple[str, ...]:
+    """The parts that a candidate is made of, in their order.
+
+    Raises:
+        InvalidSettings: its parameter names one twice, or one that it does not have.
+    """
+    parts = tuple(PARTS[kind])
+    chosen = str(params.get(MEMBERS, "")) or "+".join(parts)
+    named = chosen.split("+")
+    if not set(named) <= set(parts) or len(set(named)) < len(named):
+        raise InvalidSettings(
+            f"{MEMBERS} of {kind} are some of {', '.join(parts)}, joined by +", repr(chosen)
+        )
+    return tuple(part for part in parts if part in named)
+
+
+def named(width: str) -> tuple[str, dict[str, str]]:
+    """Candidate and parameters of a width by name: "har_combination:ridge+garch" names members."""
+    kind, _, members = width.partition(":")
+    return kind, {MEMBERS: members} if members else {}
+
+
+def kept_columns(
+    chosen: NDArray[np.intp], kind: str, params: Mapping[str, Any], names: Sequence[str]
+) -> NDArray[np.intp]:
+    """The chosen columns, and the state of a recursion that is a member: it cannot do with less."""
+    if not learns_width(kind) or RECURSION not in members_of(kind, params):
+        return chosen
+    return np.union1d(chosen, np.flatnonzero(_starts(names, STATE_PREFIXES)))
+
+
+def _starts(names: Sequence[str], prefixes: tuple[str, ...]) -> NDArray[np.bool_]:
+    return np.array([name.startswith(prefixes) for name in names], dtype=bool)
 
 
 @dataclass
@@ -86,8 +137,9 @@ class WidthLearner:
     Attributes:
         kind: a key of PARTS.
         params: every parameter in force.
-        growers: name of each part -> what makes and fits its estimator.
+        growers: name of each part -> what makes and fits its estimator; a recursion needs none.
         threads: how many threads the libraries may use.
+        names: of the k features; without them every part takes all.
         estimators: name of each part -> its fitted estimator; empty before `fit`.
         slopes: what logs of widths are multiplied with at each knot, see `forecasting.models.shrinkage`.
     """
@@ -96,16 +148,32 @@ class WidthLearner:
     params: dict[str, Any]
     growers: Mapping[str, Grow]
     threads: int
+    names: tuple[str, ...] = ()
     estimators: Mapping[str, Any] = field(default_factory=dict)
     slopes: tuple[float, ...] = (1.0,) * len(KNOTS)
 
-    def fit(self, x: NDArray[np.float32], target: Floats, *, seed: int) -> Self:
-        """Learn from features [n, k] and logs of realised volatility [n, K] over scale * sqrt(h).
+    def __post_init__(self) -> None:
+        members_of(self.kind, self.params)
 
-        Rows with an unknown knot (NaN) are left out.
+    def columns(self, part: str, width: int) -> NDArray[np.intp]:
+        """Places of a part's features among the `width` of the candidate."""
+        if not self.names:
+            return np.arange(width)
+        state = _starts(self.names, STATE_PREFIXES)
+        return np.flatnonzero(state if part == RECURSION else ~state)
+
+    def fit(self, x: NDArray[np.float32], target: Floats, *, seed: int) -> Self:
+        """Learn from features [n, k].
+
+        Args:
+            x: the features.
+            target: [n, 2 K] logs of realised volatility over scale * sqrt(h) at the knots, then
+                standardised returns; see `Examples.targets`. Rows with NaN are left out.
+            seed: of everything random.
 
         Raises:
             ShortHistory: no row has all its knots.
+            InvalidSettings: a recursion lacks its features.
         """
         known = np.flatnonzero(np.isfinite(target).all(axis=1))
         if not len(known):
@@ -115,24 +183,33 @@ class WidthLearner:
                 "Give a longer history",
             )
         self.estimators = {
-            part: self.growers[part](
-                {name: self.params[name] for name in defaults},
-                x[known],
-                target[known],
-                seed,
-                self.threads,
-            )
-            for part, defaults in PARTS[self.kind].items()
+            part: self._grow(part, x[known], target[known], seed)
+            for part in members_of(self.kind, self.params)
         }
         return self
 
+    def _grow(self, part: str, x: NDArray[np.float32], target: Floats, seed: int) -> Any:
+        """A fitted estimator of one part, on rows whose targets are known."""
+        columns = self.columns(part, x.shape[1])
+        if part == RECURSION:
+            names = [self.names[column] for column in columns] if self.names else ()
+            return fit_garch(x[:, columns], target[:, len(KNOTS)], names)
+        params = {name: self.params[name] for name in PARTS[self.kind][part]}
+        realised = target[:, : len(KNOTS)]
+        return self.growers[part](params, x[:, columns], realised, seed, self.threads)
+
+    def each(self, x: NDArray[np.float32]) -> dict[str, Floats]:
+        """Logs [n, K] of the width by the name of the part that says so, before any slope."""
+        return {
+            part: np.asarray(
+                estimator.predict(x[:, self.columns(part, x.shape[1])]), dtype=np.float64
+            ).reshape(len(x), len(KNOTS))
+            for part, estimator in self.estimators.items()
+        }
+
     def predict(self, x: NDArray[np.float32]) -> Floats:
         """Logs [n, K] of the width: the same as `log_width`."""
-        parts = [
-            np.asarray(estimator.predict(x), dtype=np.float64).reshape(len(x), len(KNOTS))
-            for estimator in self.estimators.values()
-        ]
-        mean: Floats = np.mean(parts, axis=0) * np.array(self.slopes)
+        mean: Floats = np.mean(list(self.each(x).values()), axis=0) * np.array(self.slopes)
         return mean
 
     def locate(self, x: NDArray[np.float32]) -> Floats:

@@ -20,8 +20,8 @@ from forecasting.bundle.onnx_writer import to_onnx
 from forecasting.errors import BundleRejected
 from forecasting.features.build import FeatureSpec
 from forecasting.features.targets import SignalRule
-from forecasting.features.variance import WINDOWS
-from forecasting.models.candidates import CANDIDATES, EXTRAS, WIDTHS
+from forecasting.features.variance import DECAYS, WINDOWS
+from forecasting.models.candidates import CANDIDATES, DEFAULTS, EXTRAS, WIDTHS
 from forecasting.models.quantiles import KNOTS, QuantileTable
 from forecasting.models.training import TrainingConfig, train_on_examples
 from forecasting.models.training_set import Examples
@@ -120,12 +120,12 @@ def test_a_bundle_forecasts_what_the_trained_candidate_forecasts(kind, tmp_path,
     }
 
 
-WIDE = FeatureSpec(symbols=("AAA", "BBB"), variance=WINDOWS)
+WIDE = FeatureSpec(symbols=("AAA", "BBB"), variance=WINDOWS, decays=DECAYS)
 
 
 @pytest.mark.parametrize("kind", WIDTHS)
 def test_a_bundle_of_a_learned_width_forecasts_what_the_candidate_forecasts(kind, tmp_path):
-    params = {} if kind == "har" else {"n_estimators": 60}
+    params = {"n_estimators": 60} if "n_estimators" in DEFAULTS[kind] else {}
     examples = examples_of(WIDE)
     model = train_on_examples(kind, examples, TrainingConfig(folds=2, params=params))
     model.forecaster.slopes = (0.7,) * len(KNOTS)

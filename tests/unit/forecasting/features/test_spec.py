@@ -55,6 +55,8 @@ def test_a_specification_of_another_version_is_refused():
         ({"sma": (1,)}, "at least 2 bars"),
         ({"returns": (0,)}, "at least 2 bars"),
         ({"ranked": ("rsi_99",)}, "can be ranked"),
+        ({"variance": (1,), "decays": (1.0,)}, "between 0 and 1"),
+        ({"decays": (0.9,)}, "beside windows of variance"),
     ],
 )
 def test_a_specification_that_makes_no_sense_is_refused(change, rule):

@@ -12,11 +12,15 @@ from forecasting.features.build import FeatureSpec, build_features, features_of_
 from forecasting.features.indicators import Bars
 from forecasting.features.spec import MAX_ONE_HOT
 from forecasting.features.variance import (
+    DECAYS,
     FEATURE_PREFIXES,
     LEAST_RATIO,
+    MEMORY,
+    STATE_PREFIXES,
     WINDOWS,
     bar_variance,
     feature_names,
+    state_names,
 )
 from forecasting.instants import nanoseconds
 from forecasting.prices.adjustment import adjust
@@ -25,7 +29,7 @@ from tests.unit import oracles
 from tests.unit.panels import panel, walk
 
 BARS = 320
-SPEC = FeatureSpec(variance=WINDOWS)
+SPEC = FeatureSpec(variance=WINDOWS, decays=DECAYS)
 
 
 def column(table, name):
@@ -111,6 +115,24 @@ def expected(prices):
         None if pair is None else min(max(1 - math.pi / 2 * pair / whole, 0.0), 1.0)
         for pair, whole in both
     ]
+
+    def weighted(series, decay):
+        """Mean of the last year's values, weights decay^age, None where one is unknown."""
+        means = []
+        for t in bars:
+            past = series[max(t - 251, 0) : t + 1][::-1]
+            if len(past) < 252 or None in past:
+                means.append(None)
+                continue
+            weights = [decay**age for age in range(252)]
+            total = math.fsum(w * value for w, value in zip(weights, past, strict=True))
+            means.append(total / math.fsum(weights))
+        return means
+
+    features["squared_return_ratio_252"] = log_ratio(mean(square, 252))
+    for decay in DECAYS:
+        features[f"squared_return_ratio_{decay}"] = log_ratio(weighted(square, decay))
+        features[f"squared_loss_ratio_{decay}"] = log_ratio(weighted(losses, decay))
     features["range_known_21"] = mean([float(h[t] > lo[t]) for t in bars], 21)
     return features
 
@@ -120,7 +142,7 @@ TABLE = build_features(PRICES, SPEC)
 TWINS = expected(PRICES)
 
 
-@pytest.mark.parametrize("name", feature_names(WINDOWS))
+@pytest.mark.parametrize("name", [*feature_names(WINDOWS), *state_names(DECAYS)])
 def test_a_feature_of_variance_equals_its_slow_twin(name):
     twin = np.array([math.nan if value is None else value for value in TWINS[name]])
     np.testing.assert_allclose(column(TABLE, name), twin, rtol=2e-5, atol=2e-6, equal_nan=True)
@@ -134,11 +156,32 @@ def test_without_windows_there_are_none_and_the_digest_is_that_of_older_specific
     assert FeatureSpec.from_dict(plain.to_dict()) == plain
     assert FeatureSpec.from_dict(SPEC.to_dict()) == SPEC
     market = [f"market_{name}" for name in SPEC.averaged]
-    assert {*feature_names(WINDOWS), *market} == {
+    assert {*feature_names(WINDOWS), *state_names(DECAYS), *market} == {
         name for name in SPEC.names if name.startswith(FEATURE_PREFIXES)
     }
     wide = FeatureSpec(symbols=tuple(f"S{number}" for number in range(MAX_ONE_HOT + 1)))
     assert FeatureSpec.from_dict(wide.to_dict()).digest == wide.digest
+
+
+def test_without_decays_a_specification_of_variance_is_what_it_was_before_there_were_any():
+    plain = FeatureSpec(variance=WINDOWS)
+    assert plain.digest == "2b365b1da8456847"
+    assert "decays" not in plain.to_dict()
+    assert FeatureSpec.from_dict(plain.to_dict()) == plain
+    assert not any(name.startswith(STATE_PREFIXES) for name in plain.names)
+    assert [name for name in SPEC.names if not name.startswith(STATE_PREFIXES)] == [*plain.names]
+    assert SPEC.warmup_bars == plain.warmup_bars == MEMORY + 1
+
+
+def test_the_state_of_a_recursion_is_the_same_whatever_came_more_than_a_year_before():
+    short = FeatureSpec(variance=(1,), decays=DECAYS)
+    prices = walk(bars=BARS, actions=False)
+    whole = build_features(prices, short)
+    year = build_features(prices.iloc[BARS - short.warmup_bars :].reset_index(drop=True), short)
+    assert year.usable.sum() == 1
+    for name in state_names(DECAYS):
+        # The scale itself remembers more than a year, but next to nothing of it.
+        assert column(year, name)[-1] == pytest.approx(column(whole, name)[-1], rel=1e-5, abs=1e-6)
 
 
 def test_a_wide_range_of_a_year_tells_the_volatility_that_made_it():
@@ -218,6 +261,9 @@ def test_bars_that_do_not_move_have_the_least_ratio_and_no_share():
     least = np.float32(math.log(LEAST_RATIO))
     assert column(table, "variance_ratio_5")[-1] == pytest.approx(least, rel=1e-4)
     assert column(table, "downside_share_5")[-1] == 0.5
+    # Both averages fade alike while nothing moves: the decay of 0.94 is the scale's own.
+    assert column(table, "squared_return_ratio_0.94")[-1] == pytest.approx(0.0, abs=1e-3)
+    assert column(table, "squared_return_ratio_0.85")[-1] < -1.0
     assert column(table, "jump_share_21")[-1] == 0.0
 
 

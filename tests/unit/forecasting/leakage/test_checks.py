@@ -10,7 +10,7 @@ from components.evaluate.leak_gates import leak_gates
 from forecasting.errors import Corrupted
 from forecasting.features.build import FeatureSpec, build_features
 from forecasting.features.targets import horizon_returns
-from forecasting.features.variance import WINDOWS
+from forecasting.features.variance import DECAYS, WINDOWS
 from forecasting.instants import nanoseconds
 from forecasting.leakage.checks import (
     check_echo,
@@ -42,7 +42,8 @@ def label(prices):
 TABLE = describe(PRICES)
 LONG = panel(bars=700)
 EXAMPLES = Examples.of(describe(LONG), label(LONG))
-OF_WIDTH = Examples.of(build_features(LONG, FeatureSpec(variance=WINDOWS)), label(LONG))
+WIDE = FeatureSpec(variance=WINDOWS, decays=DECAYS)
+OF_WIDTH = Examples.of(build_features(LONG, WIDE), label(LONG))
 
 
 def ridge(part):
@@ -51,6 +52,15 @@ def ridge(part):
 
 def har(part):
     return train_on_examples("har", part, TrainingConfig(folds=3)).before_shrinkage
+
+
+def garch(part):
+    return train_on_examples("garch", part, TrainingConfig(folds=3)).before_shrinkage
+
+
+def combination(part):
+    few = TrainingConfig(folds=3, params={"n_estimators": 5})
+    return train_on_examples("har_combination", part, few).before_shrinkage
 
 
 def with_column(name, leak):
@@ -190,19 +200,19 @@ def test_a_training_that_scales_by_the_whole_sample_is_caught(train, examples, n
     assert check_forecasts(leaky, examples).leaks
 
 
-def test_a_learned_width_ignores_the_future():
+@pytest.mark.parametrize("train", [har, garch, combination])
+def test_a_learned_width_ignores_the_future(train):
     for rows in (len(OF_WIDTH), 800):
-        found = check_forecasts(har, OF_WIDTH, rows=rows)
+        found = check_forecasts(train, OF_WIDTH, rows=rows)
         assert not found.leaks, found.found
 
 
-def test_the_range_of_the_next_bar_is_caught():
-    spec = FeatureSpec(variance=WINDOWS)
-
+@pytest.mark.parametrize("name", ["variance_ratio_1", "squared_return_ratio_0.85"])
+def test_the_variance_of_the_next_bar_is_caught(name):
     def leaky(prices):
-        table = build_features(prices, spec)
+        table = build_features(prices, WIDE)
         values = table.values.copy()
-        column = table.names.index("variance_ratio_1")
+        column = table.names.index(name)
         values[:-1, column] = values[1:, column]
         return replace(table, values=values)
 

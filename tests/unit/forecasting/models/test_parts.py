@@ -26,6 +26,17 @@ def test_parameters_are_those_of_the_location_and_the_width_keeps_its_defaults()
     assert [part.widths for part in (location, width)] == [False, True]
 
 
+def test_a_combination_that_is_taken_for_its_width_is_named_with_its_members():
+    _, width = parts_of("ridge", {"width": "har_combination:ridge+garch"})
+    assert (width.kind, width.params["members"]) == ("har_combination", "ridge+garch")
+    for name, rule in (
+        ("har_combination:lasso", "some of ridge"),
+        ("har:ridge", "takes the param"),
+    ):
+        with pytest.raises(InvalidSettings, match=rule):
+            parts_of("ridge", {"width": name})[1].params  # noqa: B018
+
+
 def test_only_candidates_that_learn_locations_take_a_width():
     assert [kind for kind in (*CANDIDATES, *WIDTHS) if takes_width(kind)] == [
         *("ridge", "random_forest", "xgboost")

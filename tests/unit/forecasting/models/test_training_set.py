@@ -76,7 +76,9 @@ def test_a_candidate_is_taught_returns_or_volatility(table, returns):
     examples = Examples.of(table, returns)
     z = examples.standardised()
     assert np.array_equal(examples.targets("ridge", z), at_knots(z), equal_nan=True)
-    assert np.array_equal(examples.targets("har", z), examples.log_widths, equal_nan=True)
+    taught = examples.targets("har", z)
+    assert np.array_equal(taught[:, : len(KNOTS)], examples.log_widths, equal_nan=True)
+    assert np.array_equal(taught[:, len(KNOTS) :], at_knots(z), equal_nan=True)
 
 
 def test_returns_of_other_rows_are_refused(table):

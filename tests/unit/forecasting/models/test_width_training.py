@@ -7,7 +7,8 @@ import pytest
 from forecasting.evaluation.evaluate import evaluate
 from forecasting.features.build import FeatureSpec, build_features
 from forecasting.features.targets import horizon_returns
-from forecasting.features.variance import WINDOWS
+from forecasting.features.variance import DECAYS, WINDOWS, state_names
+from forecasting.leakage.probes import with_another_future
 from forecasting.models.candidates import make_forecaster
 from forecasting.models.conformal import Schedule, recalibrate
 from forecasting.models.cross_validation import walk_forward
@@ -17,7 +18,8 @@ from forecasting.models.training import TrainingConfig, forecast_as_incumbent, t
 from forecasting.models.training_set import Examples, at_knots
 from forecasting.models.walk_forward import walk_predictions
 from forecasting.models.width import columns_of
-from forecasting.schema import MAX_HORIZON
+from forecasting.schema import MAX_HORIZON, OHLC
+from tests.unit.panels import panel
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +51,7 @@ def stormy():
             )
         )
     prices = pd.concat(frames, ignore_index=True)
-    table = build_features(prices, FeatureSpec(variance=WINDOWS))
+    table = build_features(prices, FeatureSpec(variance=WINDOWS, decays=DECAYS))
     return Examples.of(table, horizon_returns(prices, range(1, MAX_HORIZON + 1)))
 
 
@@ -112,6 +114,96 @@ def test_quantiles_of_a_learned_width_are_those_of_each_recalibration(stormy):
             unit = stormy.scale[rows] * np.sqrt(horizon) * width
             expected = unit[:, None] * calibration[horizon - 1, [4, 24, 49, 74, 94]]
             assert np.allclose(forecasts.quantiles[at, horizon - 1], expected, rtol=1e-5)
+
+
+def test_a_combination_is_chosen_once_and_walked_again_as_it_is(stormy):
+    words = []
+    few = {"n_estimators": 20}
+    trained = train_on_examples(
+        "har_combination", stormy, TrainingConfig(folds=3, params=few), progress=words.append
+    )
+    members = trained.params["members"].split("+")
+    assert set(members) <= {"ridge", "xgboost", "garch"}
+    assert trained.trials == 7
+    assert sum("choosing among" in word for word in words) == 1
+    assert [*trained.forecaster.estimators] == members
+    again = train_on_examples(
+        "har_combination",
+        stormy,
+        TrainingConfig(folds=3, params=trained.params),
+        progress=words.append,
+    )
+    assert again.trials == 1
+    assert sum("choosing among" in word for word in words) == 1
+    assert np.array_equal(again.out_of_sample.quantiles, trained.out_of_sample.quantiles)
+
+
+def test_the_members_of_a_width_stand_in_its_name_and_are_walked_again(stormy):
+    given = TrainingConfig(folds=3, params={"width": "har_combination"})
+    trained = train_on_examples("ridge", stormy, given)
+    members = trained.forecaster.width.params["members"]
+    assert members
+    assert trained.params == {"alpha": 1.0, "width": f"har_combination:{members}"}
+    words = []
+    again = train_on_examples(
+        "ridge", stormy, TrainingConfig(folds=3, params=trained.params), progress=words.append
+    )
+    assert not any("choosing among" in word for word in words)
+    assert np.array_equal(again.out_of_sample.quantiles, trained.out_of_sample.quantiles)
+    assert again.params == trained.params
+
+
+def test_members_are_chosen_by_the_first_folds_training_window_alone(stormy):
+    few = TrainingConfig(folds=3, params={"n_estimators": 20})
+    trained = train_on_examples("har_combination", stormy, few)
+    start = walk_forward(stormy.timestamps, stormy.codes, folds=3)[0].test_start
+    other = with_another_future(stormy, start, np.random.default_rng(1))
+    assert train_on_examples("har_combination", other, few).params == trained.params
+
+
+def altered(change, bars=900):
+    """A panel of three random walks, one of them changed, with features of a recursion."""
+    prices = panel(bars=bars)
+    change(prices, (prices["symbol"] == "BBB").to_numpy())
+    table = build_features(prices, FeatureSpec(variance=WINDOWS, decays=DECAYS))
+    return Examples.of(table, horizon_returns(prices, range(1, MAX_HORIZON + 1)))
+
+
+def closes_alone(prices, rows):
+    for name in ("open", "high", "low"):
+        prices.loc[rows, name] = prices.loc[rows, "close"]
+
+
+def standing_still(prices, rows):
+    half = np.flatnonzero(rows)[300:700]
+    prices.loc[half, list(OHLC)] = float(prices.loc[half[0] - 1, "close"])
+
+
+@pytest.mark.parametrize("change", [closes_alone, standing_still])
+@pytest.mark.parametrize("kind", ["garch", "har_combination"])
+def test_closes_alone_and_prices_that_stand_still_are_learned_from(kind, change):
+    params = {"n_estimators": 20} if kind == "har_combination" else {}
+    trained = train_on_examples(kind, altered(change), TrainingConfig(folds=3, params=params))
+    forecasts = trained.out_of_sample
+    assert np.isfinite(forecasts.quantiles).all()
+    assert np.isfinite(trained.learned).all()
+    assert (forecasts.codes == 1).any()
+
+
+def test_a_symbol_that_was_not_learned_from_gets_the_width_of_its_own_past(stormy):
+    known = stormy.rows(np.flatnonzero(stormy.codes != 2))
+    trained = train_on_examples("garch", known, TrainingConfig(folds=3))
+    foreign = stormy.rows(np.flatnonzero(stormy.codes == 2))
+    found, realised = trained.log_width(foreign.x)[:, 0], foreign.log_widths[:, 0]
+    seen = np.isfinite(realised)
+    assert np.corrcoef(found[seen], realised[seen])[0, 1] > 0.2
+
+
+def test_a_recursion_keeps_its_state_when_features_are_selected(stormy):
+    config = TrainingConfig(folds=3, params={"members": "ridge+garch"}, select_features=True)
+    trained = train_on_examples("har_combination", stormy, config)
+    assert set(state_names(DECAYS)) <= set(trained.selected_features)
+    assert len(trained.columns) < len(columns_of("har_combination", stormy.names))
 
 
 def test_a_champion_that_learns_widths_is_compared_on_the_same_folds(stormy):

@@ -131,9 +131,10 @@ class Bundle:
         loc, log_width = self.predict(x)
         rule, table = self.signal, self.table
         above, below = table.beyond(loc, scale, rule.cost, rule.horizon, log_width)
+        prices, rise = table.prices_and_rise(loc, scale, close, horizon, log_width)
         return BundleForecast(
-            quantiles=table.prices(loc, scale, close, horizon, log_width),
-            probability_of_rise=table.rise(loc, horizon, log_width),
+            quantiles=prices,
+            probability_of_rise=rise,
             signals=signals(above, below, rule.threshold),
         )
 

@@ -100,6 +100,17 @@ def test_the_hot_path_gives_what_the_general_functions_give(rows, calibration):
     assert np.allclose(below, expected, atol=1e-10)
 
 
+@pytest.mark.parametrize("horizon", [1, 12, None])
+def test_prices_and_rise_at_once_are_those_of_each_alone_bit_for_bit(rows, calibration, horizon):
+    loc, scale, close = rows
+    table = QuantileTable.of(calibration)
+    for wide in (None, loc[::-1] * 0.5):
+        prices, rise = table.prices_and_rise(loc, scale, close, horizon, wide)
+        assert np.array_equal(prices, table.prices(loc, scale, close, horizon, wide))
+        assert np.array_equal(rise, table.rise(loc, horizon, wide))
+        assert prices.flags.c_contiguous  # it is written out as it lies in memory
+
+
 def test_a_shorter_horizon_is_the_beginning_of_a_longer_one(rows, calibration):
     loc, scale, close = rows
     table = QuantileTable.of(calibration)

@@ -130,8 +130,9 @@ class Bundle:
         """
         loc, log_width = self.predict(x)
         rule, table = self.signal, self.table
-        above, below = table.beyond(loc, scale, rule.cost, rule.horizon, log_width)
-        prices, rise = table.prices_and_rise(loc, scale, close, horizon, log_width)
+        prices, rise, (above, below) = table.forecast(
+            loc, scale, close, horizon, log_width, cost=rule.cost, signal_horizon=rule.horizon
+        )
         return BundleForecast(
             quantiles=prices,
             probability_of_rise=rise,

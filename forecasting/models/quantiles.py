@@ -173,18 +173,30 @@ class QuantileTable:
         """Quantiles [n, horizon, Q] of the price, for last closes [n]; else as `returns`."""
         return _priced(self.returns(loc, scale, horizon, log_width), close)
 
-    def prices_and_rise(
+    def forecast(
         self,
         loc: Floats,
         scale: Floats,
         close: Floats,
         horizon: int | None = None,
         log_width: Floats | None = None,
-    ) -> tuple[Floats, Floats]:
-        """What `prices` and `rise` give; centres and widths are worked out once for both."""
+        *,
+        cost: float,
+        signal_horizon: int,
+    ) -> tuple[Floats, Floats, tuple[Floats, Floats]]:
+        """What `prices`, `rise` and `beyond` give, the last at the signal's horizon.
+
+        Centres and widths are worked out once for all of them.
+        """
         centre, width = self._centre_and_width(loc, horizon, log_width)
         prices = _priced(self._returns(centre, width, scale), close)
-        return prices, self._rise(centre, width)
+        row = signal_horizon - 1
+        if row < centre.shape[1]:
+            own = None if width is None else width[:, row]
+            beyond = self._beyond(centre[:, row], own, scale, cost, row)
+        else:
+            beyond = self.beyond(loc, scale, cost, signal_horizon, log_width)
+        return prices, self._rise(centre, width), beyond
 
     def beyond(
         self,
@@ -199,11 +211,16 @@ class QuantileTable:
         Linear between the grid's quantiles, and never beyond its ends: see `distribution`.
         """
         row = horizon - 1
+        width = None if log_width is None else widths_of(log_width, self.weights[:, row])
+        return self._beyond(loc @ self.lift[:, row], width, scale, cost, row)
+
+    def _beyond(
+        self, centre: Floats, width: Floats | None, scale: Floats, cost: float, row: int
+    ) -> tuple[Floats, Floats]:
         calibration, root = self.calibration[row], self.root[row]
-        centre = (loc @ self.lift[:, row]) / root
+        centre = centre / root
         step = (cost / root) / scale
-        if log_width is not None:
-            width = widths_of(log_width, self.weights[:, row])
+        if width is not None:
             centre, step = centre / width, step / width
         above = 1.0 - np.interp(step - centre, calibration, self.grid)
         return above, np.interp(-step - centre, calibration, self.grid)

@@ -101,11 +101,14 @@ def test_the_hot_path_gives_what_the_general_functions_give(rows, calibration):
 
 
 @pytest.mark.parametrize("horizon", [1, 12, None])
-def test_prices_and_rise_at_once_are_those_of_each_alone_bit_for_bit(rows, calibration, horizon):
+def test_a_forecast_at_once_is_that_of_each_part_alone(rows, calibration, horizon):
     loc, scale, close = rows
     table = QuantileTable.of(calibration)
     for wide in (None, loc[::-1] * 0.5):
-        prices, rise = table.prices_and_rise(loc, scale, close, horizon, wide)
+        prices, rise, beyond = table.forecast(
+            loc, scale, close, horizon, wide, cost=0.001, signal_horizon=5
+        )
+        np.testing.assert_allclose(beyond, table.beyond(loc, scale, 0.001, 5, wide), rtol=1e-12)
         assert np.array_equal(prices, table.prices(loc, scale, close, horizon, wide))
         assert np.array_equal(rise, table.rise(loc, horizon, wide))
         assert prices.flags.c_contiguous  # it is written out as it lies in memory

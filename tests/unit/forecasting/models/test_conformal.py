@@ -122,7 +122,7 @@ def test_symbols_of_a_day_are_missed_together_on_whatever_exchanges():
     expected = slow_twin(later, codes, z, loc, steps, 5)
     for rows, calibration in recalibrate(z, loc, steps, apart).spans:
         for row in rows:
-            assert calibration[4, 94] == pytest.approx(expected[row][1], rel=1e-9)
+            assert calibration[4, P95] == pytest.approx(expected[row][1], rel=1e-9)
 
 
 @settings(max_examples=15, deadline=None)

@@ -20,7 +20,7 @@ from bellwether.commands.options import (
 from bellwether.console import console, errors_in_words, say
 from components.parameters import listed
 from forecasting.errors import EXIT_DRIFT, EXIT_REFUSED, InvalidSettings
-from forecasting.schema import MAX_HORIZON
+from forecasting.schema import MOST_HORIZON
 
 app = typer.Typer(
     name="bellwether",
@@ -228,7 +228,12 @@ def refresh(
 @app.command()
 def forecast(
     symbol: Annotated[str, typer.Argument(help="A symbol the model server knows, e.g. AAPL.")],
-    days: Annotated[int, typer.Option(min=1, max=MAX_HORIZON, help="Bars ahead.")] = 10,
+    days: Annotated[
+        int,
+        typer.Option(
+            min=1, max=MOST_HORIZON, help="Bars ahead, at most those the version forecasts."
+        ),
+    ] = 10,
     version: Annotated[str, typer.Option(help="Model version. Default: the champion.")] = "",
     as_of: Annotated[str, typer.Option(help="ISO 8601: answer from what was known then.")] = "",
     plot: Annotated[Path | None, typer.Option(help="Write a fan chart to this PNG.")] = None,

@@ -39,7 +39,11 @@ COVERAGE_BAND: Final = (0.87, 0.93)
 """Where the coverage of an honest 90 % interval lies, ends included."""
 
 MAX_HORIZON: Final = 30
-"""Longest forecast, in bars of the model's interval (trading days for daily bars)."""
+"""Longest forecast that trainings make, in bars of the model's interval (trading days for daily bars).
+A served version's own longest stands in its bundle."""
+
+MOST_HORIZON: Final = 250
+"""Longest forecast that a bundle may make, in bars."""
 
 INTERVALS: Final = {"1h": 3_600, "2h": 7_200, "4h": 14_400, "1d": 86_400}
 """Bar intervals the platform takes, in seconds."""

@@ -113,9 +113,7 @@ def build_app(
         )
         models_tab.select(page.models, None, [models, trail], **QUIET)
         chosen = compared.controls
-        opening = models_tab.select(
-            page.comparison.offer, [chosen[0], chosen[2]], [chosen[0], chosen[2]], **QUIET
-        )
+        opening = models_tab.select(page.comparison.offer, [chosen[0], chosen[2]], chosen, **QUIET)
         for changed in (opening.then, chosen[0].input, chosen[1].release, chosen[2].input):
             changed(page.comparison.compare, chosen, compared.outputs, **QUIET)
         monitoring_tab.select(page.monitoring, None, monitoring, **QUIET)

@@ -31,7 +31,7 @@ class Comparison:
 
     def __init__(self, data: PageData, guard: Guard) -> None:
         self._data = data
-        self.offer = guard(self._offer, lambda _: [gr.skip(), gr.skip()])
+        self.offer = guard(self._offer, lambda _: [gr.skip()] * 3)
         self.compare = guard(self._compare, lambda failure: ["", notice(failure), None, ""])
 
     def _offer(self, symbol: str | None, chosen: Sequence[str]) -> list[Any]:
@@ -46,6 +46,7 @@ class Comparison:
         known = symbol or (symbols[0] if symbols else None)
         return [
             gr.update(choices=symbols, value=known),
+            gr.update(maximum=self._data.max_horizon()),
             gr.update(choices=[(labels[n], n) for n in numbers], value=kept),
         ]
 

@@ -30,6 +30,7 @@ from forecasting.errors import (
 from forecasting.evaluation.promotion_outcome import RUN_TAG, PromotionOutcome
 from forecasting.features.online import ServedFeatures
 from forecasting.live.scores import RealisedPoint
+from forecasting.schema import MAX_HORIZON
 from forecasting.settings import Settings
 from gradio_app import formatting
 from gradio_app.model_card import ModelCard, card_of
@@ -128,7 +129,7 @@ class PageData:
 
         Args:
             symbol: as typed.
-            days: bars ahead, 1..30.
+            days: bars ahead, from 1 to `max_horizon`.
             version: a model version, or "" for the champion.
 
         Raises:
@@ -225,6 +226,13 @@ class PageData:
         except BellwetherError:
             served = self.served()
             return [] if served is None else sorted(served.symbols)
+
+    def max_horizon(self) -> int:
+        """Bars that the version which answers can look ahead; MAX_HORIZON when it cannot be asked."""
+        try:
+            return self._cached("max_horizon", self.client.max_horizon)
+        except BellwetherError:
+            return MAX_HORIZON
 
     def status(self) -> Status:
         """The line at the top of the page; never raises."""

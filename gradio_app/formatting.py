@@ -44,7 +44,7 @@ def percent(value: float | None, places: int = 1, *, signed: bool = False) -> st
 
 
 def chance(value: float) -> str:
-    """A probability; the models' grid ends at 1 % and 99 %, so nothing beyond is claimed."""
+    """A probability; the grid of older models ends at 1 % and 99 %, so nothing beyond is claimed."""
     if not math.isfinite(value):
         return NOTHING
     if value <= 0.0101:

@@ -15,7 +15,7 @@ from forecasting.adapters.registry.records import CHALLENGER, CHAMPION
 from forecasting.clock import utc_now
 from forecasting.errors import BellwetherError, Unavailable, UnknownSymbol, UnknownVersion
 from forecasting.live.scores import RealisedPoint
-from forecasting.schema import COVERAGE_BAND, MAX_HORIZON
+from forecasting.schema import COVERAGE_BAND
 from gradio_app import charts, formatting
 from gradio_app.access import Access, Person, Role
 from gradio_app.comparison import Comparison
@@ -107,6 +107,7 @@ class Page:
         symbol = query.get("symbol") or (symbols[0] if symbols else None)
         text = query.get("days", "")
         days = int(text) if text.isdecimal() and len(text) < 4 else DEFAULT_DAYS
+        longest = self.data.max_horizon()
         choices = self.choices()
         status: Status = _or(self.data.status, UNKNOWN)
         model = query.get("model", CHAMPION)
@@ -114,7 +115,7 @@ class Page:
         tab_chosen = tab in TABS  # else the reader may have chosen one already
         return [
             gr.update(choices=symbols, value=symbol),
-            gr.update(value=min(max(days, 1), MAX_HORIZON)),
+            gr.update(maximum=longest, value=min(max(days, 1), longest)),
             gr.update(
                 choices=choices, value=model if model in dict(choices).values() else CHAMPION
             ),

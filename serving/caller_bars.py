@@ -9,7 +9,7 @@ import numpy as np
 from forecasting.arrays import Floats, Instants
 from forecasting.errors import InvalidPrices
 from forecasting.instants import DAY, SECOND, second_text
-from forecasting.schema import ENCLOSES, INTERVALS, MAX_HORIZON, OHLCV, outside_range
+from forecasting.schema import ENCLOSES, INTERVALS, OHLCV, outside_range
 
 _WEEK: Final = 7 * DAY
 _MONDAY: Final = 4 * DAY
@@ -85,7 +85,7 @@ def check_bars(timestamps: Instants, bars: Floats, interval: str, now: int) -> N
             )
 
 
-def next_closes(timestamps: Instants, interval: str, count: int = MAX_HORIZON) -> Instants:
+def next_closes(timestamps: Instants, interval: str, count: int) -> Instants:
     """When the next bars will close, by the week the bars themselves keep, int64 ns [count].
 
     Daily bars: the time of day of the last one, on the weekdays that recent bars fell on (five

@@ -24,8 +24,9 @@ from serving.caller_bars import check_bars, import_indicators, next_closes
 from serving.request import ForecastRequest
 from serving.state import AgeLimits, Features, Version, refuse_if_old
 
-CACHED_ANSWERS: Final = 4_096
-"""Answers in a version's cache; about 4 kB each."""
+CACHED_BARS: Final = 4_096 * 30
+"""Bars ahead that the answers in a version's cache may have together, each counted as the longest;
+about 4 kB for 30 of them."""
 
 
 _OF_A_SYMBOL: Final = (UnknownSymbol, ShortHistory, StaleData, InvalidRequest)
@@ -39,7 +40,7 @@ class Origin(NamedTuple):
         x: features float32 [n, k].
         scale, close: float64 [n].
         as_of: closes of the last bars, unix milliseconds [n].
-        targets: closes of the bars ahead, unix milliseconds [n, 30].
+        targets: closes of the bars ahead, unix milliseconds [n, T], T at least the horizon.
         stale: bool [n].
     """
 
@@ -110,7 +111,7 @@ def cached_answer(
     A forecast depends on the version and its features alone, so computing it again for every
     caller would give the same numbers. Arguments and errors as in `answer`.
     """
-    _, features = version.fitted()
+    bundle, features = version.fitted()
     symbol = request.symbols[0]
     refuse_if_old(features.age_from, limits, wall, "the newest bar")
     newest = features.find(symbol)
@@ -118,7 +119,7 @@ def cached_answer(
     key = (symbol, request.horizon, wall - newest.age_from > limits.stale_after)
     cached: Answer | None = version.answers.get(key)
     if cached is None:
-        if len(version.answers) >= CACHED_ANSWERS:
+        if (len(version.answers) + 1) * bundle.max_horizon > CACHED_BARS:
             version.answers.clear()
         cached = answer(request, version, limits, wall, baseline=False)._replace(renderings={})
         version.answers[key] = cached
@@ -168,7 +169,7 @@ def answer(
         symbols=request.symbols,
         origin=origin,
         quantiles=quantiles,
-        targets=origin.targets[:, :horizon],
+        targets=np.ascontiguousarray(origin.targets[:, :horizon]),  # as JSON is written from
         rise=forecast.probability_of_rise,
         signals=forecast.signals,
         moves=median - close,
@@ -308,6 +309,6 @@ def caller_origin(
         np.array([scale]),
         np.array([close]),
         timestamps[-1:] // MILLISECOND,
-        next_closes(timestamps, interval)[None, :] // MILLISECOND,
+        next_closes(timestamps, interval, request.horizon)[None, :] // MILLISECOND,
         np.array([wall - timestamps[-1] / SECOND > limits.stale_after]),
     )

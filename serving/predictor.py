@@ -85,9 +85,9 @@ class Predictor(Model):  # type: ignore[misc]
         Raises:
             BellwetherError: what the request or the state breaks; the caller counts it.
         """
-        asked = read_forecast_request(request)
         version = version or self.state.find()
         bundle, features = version.fitted()
+        asked = read_forecast_request(request, bundle.max_horizon)
         baseline = "baseline" in request.outputs
         newest = asked.bars is None and asked.as_of is None
         if self._caches and newest and len(asked.symbols) == 1 and not baseline:
@@ -238,6 +238,12 @@ class Predictor(Model):  # type: ignore[misc]
         return (
             [] if version is None or version.features is None else [*version.features.newest_rows]
         )
+
+    def max_horizon(self, version: Version | None = None) -> int | None:
+        """Bars that the version, the default one unless given, forecasts; None while it is not ready."""
+        state = self.state
+        version = version or state.versions.get(state.default)
+        return None if version is None or version.bundle is None else version.bundle.max_horizon
 
     def get_input_types(self) -> list[dict[str, Any]]:
         """Name, datatype and shape of every input; all but `symbols` are optional."""

@@ -7,7 +7,6 @@ from forecasting.errors import InvalidRequest
 from forecasting.inference_protocol.messages import Request
 from forecasting.inference_protocol.tensors import Array, Tensor, quoted
 from forecasting.instants import MILLISECOND, to_nanoseconds
-from forecasting.schema import MAX_HORIZON
 
 _EARLIEST: Final = -2_208_988_800_000
 _LATEST: Final = 7_258_118_400_000
@@ -20,7 +19,7 @@ class ForecastRequest(NamedTuple):
 
     Attributes:
         symbols: symbols to forecast; for own bars one name, or "".
-        horizon: bars to look ahead, 1..30.
+        horizon: bars to look ahead, from 1 to the longest the version forecasts.
         as_of: answer as known at this instant, int64 ns since 1970; None for now.
         bars: own bars [t, 5], or None.
         timestamps: their closes [t], int64 ns since 1970, or None.
@@ -35,15 +34,19 @@ class ForecastRequest(NamedTuple):
     all_or_nothing: bool = False
 
 
-def read_forecast_request(request: Request) -> ForecastRequest:
+def read_forecast_request(request: Request, longest: int) -> ForecastRequest:
     """Check the tensors together and read what they ask for.
+
+    Args:
+        request: the tensors.
+        longest: bars that the version which is to answer forecasts; asked for where none are named.
 
     Raises:
         InvalidRequest: names the rule that is broken, what was found, and the remedy.
     """
     inputs = request.inputs
     symbols = _symbols(inputs.get("symbols"))
-    horizon = _horizon(inputs.get("horizon"))
+    horizon = _horizon(inputs.get("horizon"), longest)
     as_of = _instant(inputs["as_of"]) if "as_of" in inputs else None
     bars, timestamps = inputs.get("bars"), inputs.get("timestamps")
     if bars is None and timestamps is None:
@@ -91,12 +94,12 @@ def _symbols(tensor: Tensor | None) -> list[str]:
     return symbols
 
 
-def _horizon(tensor: Tensor | None) -> int:
+def _horizon(tensor: Tensor | None, longest: int) -> int:
     if tensor is None:
-        return MAX_HORIZON
+        return longest
     horizon = int(_values(tensor)[0])
-    if not 1 <= horizon <= MAX_HORIZON:
-        raise InvalidRequest(f"'horizon' must be 1..{MAX_HORIZON} bars", str(horizon))
+    if not 1 <= horizon <= longest:
+        raise InvalidRequest(f"'horizon' must be 1..{longest} bars", str(horizon))
     return horizon
 
 

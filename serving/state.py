@@ -38,7 +38,7 @@ class NewestRow:
         row: its index in the features.
         age_from: unix seconds its age counts from: its bar's close, or the fetch of replayed data.
         as_of: close of its bar, unix milliseconds, int64 [1].
-        targets: closes of the next bars, unix milliseconds, int64 [1, 30].
+        targets: closes of the next bars, unix milliseconds, int64 [1, T].
     """
 
     row: int
@@ -137,6 +137,11 @@ class Version:
             problem = f"the lake holds no features of {needed} yet: run a refresh"
         elif features.served.spec_digest != bundle.spec.digest:
             problem = f"features of {features.served.spec_digest} do not fit {needed}"
+        elif features.served.bars_ahead < bundle.max_horizon:
+            problem = (
+                f"features of {needed} tell when {features.served.bars_ahead} bars ahead close, and "
+                f"the version forecasts {bundle.max_horizon}: publish them anew"
+            )
         else:
             served = features.served
             parameters = {

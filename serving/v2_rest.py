@@ -156,9 +156,11 @@ class V2Application:
 
     def _about_model(self, version: Version | None, *, ready: bool) -> dict[str, Any]:
         if not ready:
-            # `symbols` is an addition to the protocol, which readers of its fields ignore.
-            symbols = self._predictor.symbols(version)
-            return {**self._predictor.describe(version), "symbols": symbols}
+            # Both are additions to the protocol, which readers of its fields ignore.
+            added: dict[str, Any] = {"symbols": self._predictor.symbols(version)}
+            if (longest := self._predictor.max_horizon(version)) is not None:
+                added["max_horizon"] = longest
+            return {**self._predictor.describe(version), **added}
         version = self._predictor.check_ready(version)
         return {"name": self._predictor.name, "version": version.number, "ready": True}
 

@@ -127,7 +127,7 @@ class InferenceClient(LazyClient):
     def forecast(
         self,
         symbols: Sequence[str],
-        horizon: int = MAX_HORIZON,
+        horizon: int | None = None,
         *,
         version: str | None = None,
         as_of: datetime | str | None = None,
@@ -138,7 +138,7 @@ class InferenceClient(LazyClient):
 
         Args:
             symbols: each once.
-            horizon: bars to look ahead, 1..30.
+            horizon: bars to look ahead; None for as many as the version forecasts.
             version: model version; None for the default one.
             as_of: answer as it was known at this instant, aware or ISO-8601; None for now.
             baseline: whether to ask for the random walk's quantiles, too.
@@ -153,7 +153,7 @@ class InferenceClient(LazyClient):
         """
         tensors = [
             Tensor("symbols", "BYTES", (len(symbols),), list(symbols)),
-            Tensor("horizon", "INT64", (1,), np.array([horizon])),
+            *_horizon(horizon),
         ]
         if as_of is not None:
             text = as_of if isinstance(as_of, str) else as_of.isoformat()
@@ -166,7 +166,7 @@ class InferenceClient(LazyClient):
         bars: NDArray[np.float64],
         *,
         symbol: str = "",
-        horizon: int = MAX_HORIZON,
+        horizon: int | None = None,
         version: str | None = None,
         baseline: bool = False,
         request_id: str = "",
@@ -177,7 +177,7 @@ class InferenceClient(LazyClient):
             timestamps: closes of the bars, aware, rising [t].
             bars: open, high, low, close, volume [t, 5]; splits and dividends worked in.
             symbol: their name, if they have one.
-            horizon: bars to look ahead, 1..30.
+            horizon: bars to look ahead; None for as many as the version forecasts.
             version: model version; None for the default one.
             baseline: whether to ask for the random walk's quantiles, too.
             request_id: an id for the server's log.
@@ -189,7 +189,7 @@ class InferenceClient(LazyClient):
         tensors = [
             Tensor("bars", "FP64", bars.shape, np.asarray(bars, dtype=np.float64)),
             Tensor("timestamps", "INT64", millis.shape, millis),
-            Tensor("horizon", "INT64", (1,), np.array([horizon])),
+            *_horizon(horizon),
         ]
         if symbol:
             tensors.append(Tensor("symbols", "BYTES", (1,), [symbol]))
@@ -212,6 +212,15 @@ class InferenceClient(LazyClient):
             ServerUnavailable: the server cannot be reached.
         """
         return [str(symbol) for symbol in self.metadata(version).get("symbols", [])]
+
+    def max_horizon(self, version: str | None = None) -> int:
+        """Bars that the version forecasts; MAX_HORIZON where the server does not say.
+
+        Raises:
+            UnknownVersion: the server has no such version.
+            ServerUnavailable: the server cannot be reached.
+        """
+        return int(self.metadata(version).get("max_horizon", MAX_HORIZON))
 
     def reachable(self) -> bool:
         """Whether anything answers at the address, whatever it says."""
@@ -310,6 +319,11 @@ class InferenceClient(LazyClient):
             f"{self._url} answered: {found}",
             "Correct BELLWETHER_INFERENCE_URL, or look into the gateway before it",
         )
+
+
+def _horizon(bars: int | None) -> list[Tensor]:
+    """The input that asks for so many bars ahead; none where all are asked for."""
+    return [] if bars is None else [Tensor("horizon", "INT64", (1,), np.array([bars]))]
 
 
 def _error(status: int, name: object, sentence: str) -> BellwetherError:

@@ -5,11 +5,12 @@
                       that learns them logs [n, K] of its width
     model.ubj         the XGBoost booster in its own format, for that kind only, before its locations
                       are shrunk; never loaded here
-    calibration.npy   float64 [H, 99] quantiles of the standardised residual
-    baseline.npy      float64 [H, 99] the random walk's
+    calibration.npy   float64 [H, G] quantiles of the standardised residual
+    baseline.npy      float64 [H, G] the random walk's
     selfcheck.npz     a few rows and what the exporter got for them
 
-The bundle's digest is the SHA-256 of manifest.json. Loading needs NumPy and onnxruntime only.
+The manifest says which G levels, K knots and H bars these are (`files.Shape`); what reads a bundle
+takes them from there. Its digest is the SHA-256 of manifest.json. Loading needs NumPy and onnxruntime only.
 Nothing is parsed before its digest holds, every file is read once, and no pickle is ever read.
 """
 
@@ -27,7 +28,7 @@ from forecasting.bundle.onnx_allowlist import inspect_onnx
 from forecasting.errors import BundleRejected, InvalidInput
 from forecasting.features.build import FeatureSpec
 from forecasting.features.targets import SignalRule
-from forecasting.models.quantiles import KNOTS, QuantileTable, signals
+from forecasting.models.quantiles import GRID, KNOTS, QuantileTable, signals
 from forecasting.npz import npy_bytes, npz_bytes
 from forecasting.path_names import require_digest
 from forecasting.schema import MAX_HORIZON, QUANTILE_LEVELS
@@ -95,8 +96,13 @@ class Bundle:
 
     @property
     def calibration(self) -> Floats:
-        """Quantiles [H, 99] of the standardised residual."""
+        """Quantiles [H, G] of the standardised residual."""
         return self.table.calibration
+
+    @property
+    def max_horizon(self) -> int:
+        """H, the longest forecast, in bars."""
+        return len(self.table.calibration)
 
     def locate(self, x: NDArray[np.float32]) -> Floats:
         """Locations [n, K] for features [n, k], columns as in the manifest's feature_names."""
@@ -112,7 +118,7 @@ class Bundle:
         return loc, outputs[1].astype(np.float64) if len(outputs) > 1 else None
 
     def forecast(
-        self, x: NDArray[np.float32], scale: Floats, close: Floats, horizon: int = MAX_HORIZON
+        self, x: NDArray[np.float32], scale: Floats, close: Floats, horizon: int | None = None
     ) -> BundleForecast:
         """Price quantiles, probabilities of a rise and signals.
 
@@ -120,20 +126,23 @@ class Bundle:
             x: float32 [n, k] features, finite.
             scale: float64 [n] volatility of one bar's log return.
             close: float64 [n] last closes, raw.
-            horizon: bars to look ahead, 1..30.
+            horizon: bars to look ahead, 1..H; None for H.
         """
         loc, log_width = self.predict(x)
         rule, table = self.signal, self.table
-        above, below = table.beyond(loc, scale, rule.cost, rule.horizon, log_width)
+        prices, rise, (above, below) = table.forecast(
+            loc, scale, close, horizon, log_width, cost=rule.cost, signal_horizon=rule.horizon
+        )
         return BundleForecast(
-            quantiles=table.prices(loc, scale, close, horizon, log_width),
-            probability_of_rise=table.rise(loc, horizon, log_width),
+            quantiles=prices,
+            probability_of_rise=rise,
             signals=signals(above, below, rule.threshold),
         )
 
-    def baseline_prices(self, scale: Floats, close: Floats, horizon: int = MAX_HORIZON) -> Floats:
+    def baseline_prices(self, scale: Floats, close: Floats, horizon: int | None = None) -> Floats:
         """Price quantiles [n, horizon, Q] of the random walk, from the same origin."""
-        return self.baseline.prices(np.zeros((len(scale), len(KNOTS))), scale, close, horizon)
+        nowhere = np.zeros((len(scale), len(self.baseline.knots)))
+        return self.baseline.prices(nowhere, scale, close, horizon)
 
 
 def write_bundle(
@@ -196,6 +205,7 @@ def write_bundle(
         "feature_spec_digest": spec.digest,
         "feature_names": trained.feature_names,
         "selected_features": trained.selected_features,
+        "grid": GRID,
         "knots": KNOTS,
         "max_horizon": MAX_HORIZON,
         "quantile_levels": QUANTILE_LEVELS,
@@ -248,21 +258,26 @@ def load_bundle(directory: Path, *, expected_digest: str | None = None) -> Bundl
     """
     digest, manifest = read_manifest(directory, expected_digest=expected_digest)
     content = form.read_contents(directory, manifest["files"])
-    spec, rule = _spec_and_rule(manifest)
-    width = len(manifest["feature_names"])
-    table = form.parse_calibration(content["calibration.npy"], "calibration.npy")
-    baseline = form.parse_calibration(content["baseline.npy"], "baseline.npy")
+    shape = form.shape_of(manifest)
+    spec, rule = _spec_and_rule(manifest, shape.horizon)
+    width, knots = len(manifest["feature_names"]), len(shape.knots)
+    table, baseline = (
+        QuantileTable.of(
+            form.parse_calibration(content[name], name, shape), grid=shape.grid, knots=shape.knots
+        )
+        for name in ("calibration.npy", "baseline.npy")
+    )
     inspect_onnx(content["model.onnx"])
     session = _open(content["model.onnx"])
-    outputs = _check_signature(session, width)
-    features, *answers = form.parse_selfcheck(content["selfcheck.npz"], width, outputs)
+    outputs = _check_signature(session, width, knots)
+    features, *answers = form.parse_selfcheck(content["selfcheck.npz"], width, knots, outputs)
     bundle = Bundle(
         digest=digest,
         manifest=manifest,
         spec=spec,
         kind=manifest["kind"],
-        table=QuantileTable.of(table),
-        baseline=QuantileTable.of(baseline),
+        table=table,
+        baseline=baseline,
         signal=rule,
         session=session,
     )
@@ -316,18 +331,18 @@ def _open(model: bytes) -> Any:
         ) from fault
 
 
-def _check_signature(session: Any, width: int) -> tuple[str, ...]:
+def _check_signature(session: Any, width: int, knots: int) -> tuple[str, ...]:
     """Names of the outputs: the location, and perhaps the log of the width."""
     inputs, outputs = session.get_inputs(), session.get_outputs()
     found = [(end.name, end.type, end.shape[1:]) for end in (*inputs, *outputs)]
     names = form.OUTPUTS[: max(len(outputs), 1)]
     expected = [
         ("features", "tensor(float)", [width]),
-        *((name, "tensor(float)", [len(KNOTS)]) for name in names),
+        *((name, "tensor(float)", [knots]) for name in names),
     ]
     if found != expected or len(inputs) != 1:
         raise BundleRejected(
-            f"model.onnx must take features [n, {width}] and give location [n, {len(KNOTS)}], "
+            f"model.onnx must take features [n, {width}] and give location [n, {knots}], "
             "and perhaps log_width of the same shape",
             str(found),
             form.REMEDY,
@@ -335,7 +350,7 @@ def _check_signature(session: Any, width: int) -> tuple[str, ...]:
     return names
 
 
-def _spec_and_rule(manifest: dict[str, Any]) -> tuple[FeatureSpec, SignalRule]:
+def _spec_and_rule(manifest: dict[str, Any], longest: int) -> tuple[FeatureSpec, SignalRule]:
     try:
         spec = FeatureSpec.from_dict(manifest["feature_spec"])
         rule = SignalRule(**manifest["signal"])
@@ -349,6 +364,20 @@ def _spec_and_rule(manifest: dict[str, Any]) -> tuple[FeatureSpec, SignalRule]:
         raise BundleRejected(
             "feature_names must be those of feature_spec, and selected_features among them",
             f"{len(names)} names",
+            form.REMEDY,
+        )
+    promised = manifest["feature_spec_digest"] if manifest["format"] == form.FORMAT else spec.digest
+    if spec.digest != promised:
+        raise BundleRejected(
+            "feature_spec must have the digest that the manifest gives: else its features would be "
+            "built in another way than the model learned from",
+            f"{spec.digest}, the manifest says {promised[:80]}",
+            form.REMEDY,
+        )
+    if rule.horizon > longest:
+        raise BundleRejected(
+            "a signal's horizon must be one that the bundle forecasts",
+            f"{rule.horizon} bars, max_horizon {longest}",
             form.REMEDY,
         )
     return spec, rule

@@ -8,22 +8,29 @@ import io
 import platform
 from collections.abc import Iterable, Sequence
 from importlib import import_module
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
 from forecasting.arrays import Floats
-from forecasting.errors import BundleRejected
+from forecasting.errors import BundleRejected, InvalidRequest
 from forecasting.models.candidates import NULLS
-from forecasting.models.quantiles import GRID, KNOTS
+from forecasting.models.quantiles import grid_columns
 from forecasting.npz import load_npy, load_npz, unpacked_size
 from forecasting.path_names import is_digest, is_plain_name
-from forecasting.schema import MAX_HORIZON, QUANTILE_LEVELS
+from forecasting.schema import MOST_HORIZON, QUANTILE_LEVELS
 
-FORMAT: Final = "bellwether-bundle/1"
+FORMAT: Final = "bellwether-bundle/2"
+FORMAT_1: Final = "bellwether-bundle/1"
+"""The format of before, still read: one grid, eight knots and 30 bars, whatever trainings make now."""
+
+OUTERMOST: Final = (0.005, 0.995)
+"""Levels that no calibration's grid passes."""
+
 MANIFEST: Final = "manifest.json"
 REQUIRED: Final = frozenset({"model.onnx", "calibration.npy", "baseline.npy", "selfcheck.npz"})
 ALLOWED: Final = REQUIRED | {"model.ubj"}
@@ -50,6 +57,7 @@ _FIELDS: Final[dict[str, type]] = {
     "versions": dict,
     "files": dict,
 }
+_FIELDS_2: Final[dict[str, type]] = {**_FIELDS, "grid": list, "feature_spec_digest": str}
 _PACKAGES: Final = {
     **dict.fromkeys(NULLS, ()),
     "ridge": ("sklearn",),
@@ -62,6 +70,25 @@ _PACKAGES: Final = {
     "garch": ("scipy",),
     "har_combination": ("sklearn", "xgboost", "scipy"),
 }
+
+
+class Shape(NamedTuple):
+    """What a bundle's arrays are made for.
+
+    Attributes:
+        grid: the G levels of its calibrations, rising.
+        knots: the K horizons its model answers, rising from 1 to the longest.
+        horizon: H, the longest it forecasts, in bars.
+    """
+
+    grid: tuple[float, ...]
+    knots: tuple[int, ...]
+    horizon: int
+
+
+_SHAPE_1: Final = Shape(
+    tuple(percent / 100 for percent in range(1, 100)), (1, 2, 3, 5, 10, 15, 20, 30), 30
+)
 
 
 def sha256(content: bytes) -> str:
@@ -99,7 +126,7 @@ def read_file(path: Path) -> bytes:
 
 
 def parse_manifest(raw: bytes) -> dict[str, Any]:
-    """The manifest in its JSON.
+    """The manifest in its JSON, of this format or of the one before; `shape_of` tells what it holds.
 
     Raises:
         BundleRejected: it is no JSON, of another format, or a field is missing or wrong.
@@ -108,30 +135,82 @@ def parse_manifest(raw: bytes) -> dict[str, Any]:
         manifest = orjson.loads(raw)
     except orjson.JSONDecodeError as fault:
         raise BundleRejected("manifest.json must be JSON", str(fault), REMEDY) from fault
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        found = manifest.get("format") if isinstance(manifest, dict) else type(manifest).__name__
-        raise BundleRejected(f"a bundle's format must be {FORMAT}", repr(found), REMEDY)
-    wrong = [name for name, kind in _FIELDS.items() if not isinstance(manifest.get(name), kind)]
+    found = manifest.get("format") if isinstance(manifest, dict) else type(manifest).__name__
+    if not isinstance(manifest, dict) or found not in (FORMAT, FORMAT_1):
+        raise BundleRejected(
+            f"a bundle's format must be {FORMAT} or {FORMAT_1}",
+            repr(found),
+            "Upgrade what reads the bundle: newer versions of Bellwether may write another format, "
+            "and read this one",
+        )
+    fields = _FIELDS_2 if found == FORMAT else _FIELDS
+    wrong = [name for name, kind in fields.items() if not isinstance(manifest.get(name), kind)]
     if wrong:
         raise BundleRejected(
             "the manifest's fields must be there and of their types", ", ".join(wrong), REMEDY
         )
-    fixed = {
-        "knots": list(KNOTS),
-        "max_horizon": MAX_HORIZON,
-        "quantile_levels": list(QUANTILE_LEVELS),
-    }
-    for name, value in fixed.items():
-        if manifest[name] != value:
-            raise BundleRejected(
-                f"this version serves bundles whose {name} is {value}", str(manifest[name]), REMEDY
-            )
+    _check_shape(manifest)
     if not is_plain_name(manifest["kind"]):
         raise BundleRejected("a bundle's kind must be a plain name", manifest["kind"][:80], REMEDY)
     if not manifest["feature_names"]:
         raise BundleRejected("a model needs at least one feature", "0 feature_names", REMEDY)
     _check_files(manifest["files"])
     return manifest
+
+
+def _check_shape(manifest: dict[str, Any]) -> None:
+    fixed: dict[str, Any] = {"quantile_levels": list(QUANTILE_LEVELS)}
+    if manifest["format"] == FORMAT_1:
+        fixed |= {"knots": list(_SHAPE_1.knots), "max_horizon": _SHAPE_1.horizon}
+    for name, value in fixed.items():
+        if manifest[name] != value:
+            raise BundleRejected(
+                f"this version serves bundles whose {name} is {value}", str(manifest[name]), REMEDY
+            )
+    if manifest["format"] == FORMAT_1:
+        return
+    horizon, knots, grid = manifest["max_horizon"], manifest["knots"], manifest["grid"]
+    # A number's type is compared, not its class: JSON's true would pass for a 1.
+    if type(horizon) is not int or not 1 <= horizon <= MOST_HORIZON:
+        raise BundleRejected(f"max_horizon must be 1 to {MOST_HORIZON} bars", str(horizon), REMEDY)
+    if not _rise(knots, int) or (knots[0], knots[-1]) != (1, horizon):
+        raise BundleRejected(
+            "knots must be whole numbers that rise from 1 to max_horizon",
+            f"{knots}, max_horizon {horizon}",
+            REMEDY,
+        )
+    low, high = OUTERMOST
+    if not _rise(grid, float) or grid[0] < low or grid[-1] > high:
+        raise BundleRejected(
+            f"grid must be levels that rise, within {low} and {high}", _shortened(grid), REMEDY
+        )
+    try:
+        grid_columns(QUANTILE_LEVELS, grid)
+    except InvalidRequest as fault:
+        raise BundleRejected(
+            "grid must contain the published levels", _shortened(grid), REMEDY
+        ) from fault
+
+
+def _rise(values: list[Any], kind: type) -> bool:
+    """Whether there are values, all of one type, each above the one before; NaN is above nothing."""
+    return (
+        bool(values)
+        and all(type(value) is kind for value in values)
+        and all(after > before for before, after in pairwise(values))
+    )
+
+
+def _shortened(values: list[Any]) -> str:
+    text = str(values)
+    return text if len(text) <= 200 else f"{text[:200]}... ({len(values)} values)"
+
+
+def shape_of(manifest: dict[str, Any]) -> Shape:
+    """What the arrays of a bundle are made for, from a manifest that `parse_manifest` read."""
+    if manifest["format"] == FORMAT_1:
+        return _SHAPE_1
+    return Shape(tuple(manifest["grid"]), tuple(manifest["knots"]), manifest["max_horizon"])
 
 
 def _check_files(files: dict[str, Any]) -> None:
@@ -174,8 +253,8 @@ def read_contents(directory: Path, files: dict[str, str]) -> dict[str, bytes]:
     return contents
 
 
-def parse_calibration(content: bytes, name: str) -> Floats:
-    """A calibration [H, 99]: finite, and rising along its levels.
+def parse_calibration(content: bytes, name: str, made_for: Shape) -> Floats:
+    """A calibration [H, G]: finite, and rising along its levels.
 
     Raises:
         BundleRejected: it is something else.
@@ -184,7 +263,7 @@ def parse_calibration(content: bytes, name: str) -> Floats:
         array = load_npy(content)
     except ValueError as fault:
         raise BundleRejected(f"{name} must be a plain .npy array", str(fault), REMEDY) from fault
-    shape = (MAX_HORIZON, len(GRID))
+    shape = (made_for.horizon, len(made_for.grid))
     if array.shape != shape or array.dtype != np.float64:
         raise BundleRejected(
             f"{name} must be float64 {shape}", f"{array.dtype} {array.shape}", REMEDY
@@ -197,7 +276,7 @@ def parse_calibration(content: bytes, name: str) -> Floats:
 
 
 def parse_selfcheck(
-    content: bytes, width: int, outputs: Sequence[str] = OUTPUTS[:1]
+    content: bytes, width: int, knots: int, outputs: Sequence[str] = OUTPUTS[:1]
 ) -> tuple[NDArray[np.float32], ...]:
     """The rows [m, width] of the self-check and what each output must give for them, [m, K].
 
@@ -217,11 +296,11 @@ def parse_selfcheck(
     features, answers = arrays["features"], [arrays[name] for name in outputs]
     rows = len(features) if features.ndim else 0
     shapes = features.shape == (rows, width) and all(
-        answer.shape == (rows, len(KNOTS)) for answer in answers
+        answer.shape == (rows, knots) for answer in answers
     )
     if not rows or not shapes or {one.dtype for one in arrays.values()} != {np.dtype(np.float32)}:
         raise BundleRejected(
-            f"the self-check needs float32 rows [m, {width}] and answers [m, {len(KNOTS)}]",
+            f"the self-check needs float32 rows [m, {width}] and answers [m, {knots}]",
             ", ".join(f"{name} {one.dtype} {one.shape}" for name, one in arrays.items()),
             REMEDY,
         )

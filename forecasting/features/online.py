@@ -26,7 +26,7 @@ from forecasting.errors import (
 from forecasting.features.spec import FeatureSpec
 from forecasting.instants import to_datetime, to_nanoseconds
 from forecasting.npz import read_arrays, write_arrays
-from forecasting.schema import MAX_HORIZON
+from forecasting.schema import MAX_HORIZON, MOST_HORIZON
 
 if TYPE_CHECKING:
     from forecasting.features.build import FeatureTable
@@ -54,7 +54,8 @@ _TIMES: Final = ("fetched_at", "last_bar", "created_at")
 class ServedFeatures:
     """The last usable rows of every symbol, with what is needed to answer from them.
 
-    S symbols, r rows in all, k features. Arrays of a loaded file are read-only.
+    S symbols, r rows in all, k features, T bars ahead whose closes are told, 1 to MOST_HORIZON.
+    Arrays of a loaded file are read-only.
 
     Attributes:
         spec: `FeatureSpec.to_dict()`.
@@ -71,8 +72,8 @@ class ServedFeatures:
         close: raw closes, float64 [r].
         scale: volatility per bar, float64 [r].
         bars_held: bars behind each symbol's features, int64 [S].
-        target_times: closes of the MAX_HORIZON bars that follow each symbol's last row,
-            int64 ns [S, 30]; zeros for a symbol without rows.
+        target_times: closes of the T bars that follow each symbol's last row, int64 ns [S, T];
+            zeros for a symbol without rows.
         fallback: who stood in because the price source failed, a sentence; "" when nobody did.
     """
 
@@ -96,6 +97,11 @@ class ServedFeatures:
     bars_held: NDArray[np.int64]
     target_times: NDArray[np.int64]
     fallback: str = ""
+
+    @property
+    def bars_ahead(self) -> int:
+        """T, the bars ahead whose closes are told."""
+        return int(self.target_times.shape[1])
 
     @property
     def clock(self) -> DataClock:
@@ -152,13 +158,13 @@ class ServedFeatures:
         return row
 
     def target_times_at(self, symbol: str, row: int) -> NDArray[np.int64]:
-        """Closes of the MAX_HORIZON bars that follow a row of the symbol, int64 ns [30].
+        """Closes of the T bars that follow a row of the symbol, int64 ns [T].
 
         Those that have closed by now are the kept rows' own.
         """
         _, stop = self._span(symbol)
         ahead = self.target_times[self.index[symbol]]
-        return np.concatenate((self.timestamps[row + 1 : stop], ahead))[:MAX_HORIZON]
+        return np.concatenate((self.timestamps[row + 1 : stop], ahead))[: self.bars_ahead]
 
     def to_bytes(self) -> bytes:
         """The .npz file; equal content gives equal bytes."""
@@ -228,12 +234,14 @@ class ServedFeatures:
             "close": (rows,),
             "scale": (rows,),
             "bars_held": (count,),
-            "target_times": (count, MAX_HORIZON),
+            "target_times": (count, *self.target_times.shape[1:2]),
         }
         for name, shape in shapes.items():
             actual = getattr(self, name).shape
             if actual != shape or actual[0] == 0:
                 return f"{name} has the shape {actual}, expected {shape}"
+        if not 1 <= self.bars_ahead <= MOST_HORIZON:
+            return f"target_times tells {self.bars_ahead} bars ahead, not 1 to {MOST_HORIZON}"
         starts = self.offsets
         if starts[0] != 0 or starts[-1] != rows or (np.diff(starts) < 0).any():
             return "offsets do not divide the rows"

@@ -9,7 +9,7 @@ import numpy as np
 from forecasting.arrays import Floats
 from forecasting.errors import InvalidSettings
 from forecasting.prices.adjustment import multipliers, symbol_bounds
-from forecasting.schema import ACTIONS, MAX_HORIZON
+from forecasting.schema import ACTIONS, MOST_HORIZON
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +20,7 @@ class SignalRule:
     """When a forecast is worth a trade: buy if P(return > cost) reaches the threshold.
 
     Attributes:
-        horizon: bars the position is held.
+        horizon: bars the position is held; at most as many as the model forecasts.
         cost: log return that a round trip costs.
         threshold: least probability of a move beyond the cost, up to buy, down to sell.
     """
@@ -30,9 +30,9 @@ class SignalRule:
     threshold: float = 0.55
 
     def __post_init__(self) -> None:
-        if not 1 <= self.horizon <= MAX_HORIZON:
+        if not 1 <= self.horizon <= MOST_HORIZON:
             raise InvalidSettings(
-                f"a signal's horizon is 1 to {MAX_HORIZON} bars", f"got {self.horizon}"
+                f"a signal's horizon is 1 to {MOST_HORIZON} bars", f"got {self.horizon}"
             )
         if not 0.0 <= self.cost < 1.0:
             raise InvalidSettings("a signal's cost is a log return of 0 to 1", f"got {self.cost}")

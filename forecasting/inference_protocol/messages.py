@@ -7,7 +7,7 @@ carries exactly the data its shape promises. What passes is trusted from there o
 | input        | datatype | shape  | meaning                                                    |
 |--------------|----------|--------|------------------------------------------------------------|
 | `symbols`    | BYTES    | [n]    | symbols the server holds, or one name for own bars         |
-| `horizon`    | INT64    | [1]    | bars to look ahead, 1..30; default 30                      |
+| `horizon`    | INT64    | [1]    | bars to look ahead; default: all that the version forecasts |
 | `as_of`      | BYTES    | [1]    | ISO-8601 instant: answer as it was known then              |
 | `bars`       | FP64     | [t, 5] | own bars: open, high, low, close, volume                   |
 | `timestamps` | INT64    | [t]    | closes of the own bars, unix milliseconds, rising          |

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from forecasting.arrays import Floats
 from forecasting.models.conformal import Schedule
-from forecasting.models.quantiles import KNOTS, widths_of
+from forecasting.models.quantiles import KNOTS, grid_columns, widths_of
 from forecasting.models.training_set import Examples
 
 UNKNOWN_RANK: Final = 255
@@ -23,6 +23,8 @@ stood still and moves again would outweigh all others."""
 
 KNOT_COLUMNS: Final = np.array(KNOTS) - 1
 """Columns of arrays over horizons 1..H that hold the knots."""
+
+_WHOLE_PERCENTS: Final = grid_columns([percent / 100 for percent in range(1, 100)])
 
 
 def return_variance(examples: Examples, schedule: Schedule, log_width: Floats | None) -> Floats:
@@ -87,11 +89,12 @@ def percent_ranks(calibration: Floats, residual: Floats) -> NDArray[np.uint8]:
     uniform on 0..99 for an honest forecast.
 
     Args:
-        calibration: quantiles [K, 99] of the standardised residual at 1 to 99 %, at the knots.
+        calibration: quantiles [K, G] of the standardised residual at the levels of GRID, at the
+            knots; those of 1 to 99 % are read.
         residual: standardised residuals [n, K] at the knots, NaN where not known.
     """
     ranks = np.full(residual.shape, UNKNOWN_RANK, dtype=np.uint8)
-    for knot, quantiles in enumerate(calibration):
+    for knot, quantiles in enumerate(calibration[:, _WHOLE_PERCENTS]):
         met = np.isfinite(residual[:, knot])
         ranks[met, knot] = np.searchsorted(quantiles, residual[met, knot])
     return ranks

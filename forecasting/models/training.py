@@ -48,7 +48,7 @@ class TrainingConfig:
         signal: rule whose horizon and cost the probabilities refer to.
 
     Raises:
-        InvalidSettings: there are fewer than two folds.
+        InvalidSettings: there are fewer than two folds, or the signal looks further than is trained.
     """
 
     params: Mapping[str, Any] = field(default_factory=dict)
@@ -63,6 +63,11 @@ class TrainingConfig:
             raise InvalidSettings(
                 "the first fold only feeds the calibration, so at least 2 are needed",
                 f"folds {self.folds}",
+            )
+        if self.signal.horizon > MAX_HORIZON:
+            raise InvalidSettings(
+                f"a signal's horizon is at most what is trained, {MAX_HORIZON} bars",
+                f"got {self.signal.horizon}",
             )
 
 

@@ -26,7 +26,6 @@ from forecasting.errors import (
 from forecasting.prometheus_metrics import REQUEST_SECONDS, REQUESTS, STALE_ANSWERS
 from forecasting.rollout.canary import Counts, Observation, Routed
 from forecasting.rollout.pairs import Pair, Pairs, Question, Reply
-from forecasting.schema import MAX_HORIZON
 
 ROUTED: Final = 200
 """Requests without a version that measure how the route splits."""
@@ -175,9 +174,7 @@ class Evidence(RolloutPart):
         """Have a version forecast symbols as far as it can, for the prediction log; what fails is told."""
         try:
             with self._client(version) as client:
-                client.forecast(
-                    list(symbols), horizon=MAX_HORIZON, request_id=f"{REQUEST_ID}{version}"
-                )
+                client.forecast(list(symbols), request_id=f"{REQUEST_ID}{version}")
         except BellwetherError as error:
             self.log(f"version {version} was not asked for {len(symbols)} symbols: {error}")
 

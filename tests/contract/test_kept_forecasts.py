@@ -71,7 +71,7 @@ def test_a_kept_answer_turns_stale_with_its_bar_and_is_refused_at_last(tmp_path,
 
 
 def test_no_more_answers_are_kept_than_the_limit(folder, monkeypatch):
-    monkeypatch.setattr("serving.inference.CACHED_ANSWERS", 5)
+    monkeypatch.setattr("serving.inference.CACHED_BARS", 5 * 30)
     server = Server(folder)
     for bars in range(1, 13):
         server.outputs(symbols("AAPL"), horizon(bars))

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from forecasting.bundle.bundle import load_bundle
 from forecasting.errors import NotReady
 from forecasting.features.build import FeatureSpec, build_features, features_of_bars
+from forecasting.features.variance import WINDOWS
 from forecasting.inference_protocol.messages import (
     DEFAULT_OUTPUTS,
     HEADER_LENGTH,
@@ -134,6 +135,7 @@ def test_metadata_lists_inputs_outputs_versions_and_symbols(server):
     }
     assert {one["name"] for one in about["outputs"]} == set(OUTPUTS)
     assert about["symbols"] == list(SYMBOLS)
+    assert about["max_horizon"] == 30
     assert server.ask("GET", "/v2/models/bellwether/versions/3").json()["versions"] == ["3"]
 
 
@@ -240,10 +242,11 @@ def test_a_forecast_is_what_bundle_and_features_say(server, folder):
     assert (about["interval"], about["source"], about["replay"]) == ("1d", "test", True)
 
 
-def test_one_symbol_and_many_get_the_same_forecast(server):
-    together = server.outputs(symbols(*SYMBOLS))
+@pytest.mark.parametrize("bars", [1, 30])
+def test_one_symbol_and_many_get_the_same_forecast(server, bars):
+    together = server.outputs(symbols(*SYMBOLS), horizon(bars))
     for place, symbol in enumerate(SYMBOLS):
-        alone = server.outputs(symbols(symbol))
+        alone = server.outputs(symbols(symbol), horizon(bars))
         for name, values in alone.items():
             if values.dtype.kind == "f":
                 np.testing.assert_allclose(values[0], together[name][place], rtol=1e-6)
@@ -309,6 +312,27 @@ def test_own_bars_get_the_forecast_their_features_give(server, folder):
     days = [datetime.fromtimestamp(one / 1000, UTC) for one in outputs["target_time"][0]]
     assert all(day.weekday() < 5 for day in days)
     assert outputs["target_time"][0][0] > millis[-1]
+
+
+def test_own_bars_of_an_unseen_symbol_get_a_width_of_their_own(tmp_path):
+    spec = FeatureSpec(symbols=SYMBOLS, variance=WINDOWS)
+    make_bundle(tmp_path / "bundle", kind="har", spec=spec)
+    publish(tmp_path / "lake", make_features(spec=spec))
+    server, bundle = Server(tmp_path), load_bundle(tmp_path / "bundle")
+    millis, ohlcv = own_bars()
+    row, scale, close = features_of_bars(millis * 10**6, ohlcv, spec, "UNSEEN")
+    _, log_width = bundle.predict(row[None])
+    assert (np.abs(log_width) > 1e-3).all()
+    outputs = server.outputs(*bars_inputs(millis, ohlcv), symbols("UNSEEN"))
+    assert outputs["symbol"].tolist() == ["UNSEEN"]
+    knots, levels = bundle.table.knots, bundle.calibration[:, [5, 25, 50, 75, 95]]
+    steps = np.arange(1, 31)
+    unit = scale * np.sqrt(steps) * np.exp(np.interp(steps, knots, log_width[0]))
+    expected = close * np.exp(unit[:, None] * levels)
+    np.testing.assert_allclose(outputs["quantiles"][0], expected, rtol=1e-9)
+    unlearned = close * np.exp((scale * np.sqrt(steps))[:, None] * levels)
+    spread = np.log(outputs["quantiles"][0, :, -1] / unlearned[:, -1])
+    assert (np.abs(spread) > 1e-5).all()
 
 
 def test_unnamed_own_bars_are_answered(server):

@@ -220,7 +220,7 @@ def ranks(instants: list[int], values: Maybe) -> Maybe:
 
 def probability_above(loc, scale, calibration, threshold: float = 0.0) -> np.ndarray:
     """P(log return > threshold) [n, H]: one minus the distribution interpolated on the grid."""
-    levels = np.arange(1, 100) / 100
+    levels = np.concatenate([[0.005], np.arange(1, 100) / 100, [0.995]])
     root = np.sqrt(np.arange(1.0, len(calibration) + 1))
     points = threshold / (scale[:, None] * root) - loc @ interpolation_matrix(len(calibration))
     return 1.0 - np.stack(

@@ -45,7 +45,7 @@ def test_every_handler_has_the_inputs_and_outputs_it_takes_and_gives():
         "_forecast_or_last": {(4, 11)},
         "_explain": {(2, 1)},
         "_models": {(0, 2)},
-        "_offer": {(2, 2)},
+        "_offer": {(2, 3)},
         "_compare": {(3, 4)},
         "_monitoring": {(0, 12)},
         "_feed": {(1, 2)},

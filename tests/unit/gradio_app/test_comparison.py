@@ -25,6 +25,9 @@ class Data:
     def symbols(self):
         return ["AAPL", "MSFT"]
 
+    def max_horizon(self):
+        return 250
+
     def history(self, _):
         return history()
 
@@ -40,8 +43,8 @@ def comparison(**answers):
 
 
 def test_all_versions_of_the_server_are_offered_the_newest_first():
-    symbol, versions = comparison().offer(None, [])
-    assert symbol["value"] == "AAPL"
+    symbol, days, versions = comparison().offer(None, [])
+    assert (symbol["value"], days["maximum"]) == ("AAPL", 250)
     assert [number for _, number in versions["choices"]][:3] == ["10", "9", "8"]
     assert versions["choices"][0][0] == "v10 ridge"
     assert versions["choices"][1][0] == "v9 \N{MIDDLE DOT} challenger"
@@ -49,7 +52,7 @@ def test_all_versions_of_the_server_are_offered_the_newest_first():
 
 
 def test_what_a_reader_chose_stays_chosen():
-    symbol, versions = comparison().offer("MSFT", ["4", "77", "5"])
+    symbol, _, versions = comparison().offer("MSFT", ["4", "77", "5"])
     assert (symbol["value"], versions["value"]) == ("MSFT", ["4", "5"])
 
 
@@ -58,7 +61,7 @@ def test_without_a_registry_versions_are_offered_by_number():
         raise RegistryUnavailable("gone")
 
     registry = SimpleNamespace(aliases=away, versions=away)
-    versions = comparison(registry=registry).offer(None, [])[1]
+    versions = comparison(registry=registry).offer(None, [])[2]
     assert versions["choices"][0] == ("v10", "10")
     assert versions["value"] == ["10", "9"]
 

@@ -16,6 +16,7 @@ from forecasting.errors import (
 )
 from forecasting.evaluation.promotion_outcome import PromotionOutcome
 from forecasting.features.spec import FeatureSpec
+from forecasting.schema import MAX_HORIZON
 from forecasting.settings import Settings
 from gradio_app.data import PageData
 from gradio_app.status import DataSource
@@ -67,6 +68,11 @@ class Client:
         if self.error:
             raise self.error
         return ["MSFT", "AAPL"]
+
+    def max_horizon(self):
+        if self.error:
+            raise self.error
+        return 250
 
     def forecast(self, symbols, **question):
         self.question = (symbols, question)
@@ -144,6 +150,13 @@ def test_the_symbols_are_the_servers_and_else_the_lakes(data):
 
 
 # the status
+
+
+def test_the_longest_forecast_is_the_served_versions_and_else_the_usual_one(data):
+    assert data.max_horizon() == 250
+    data.client.error = NotReady("not yet")
+    data.forget()
+    assert data.max_horizon() == MAX_HORIZON
 
 
 def test_the_status_names_the_champion_and_its_data(data):

@@ -40,6 +40,7 @@ class Data:
         self.asked = []
         self.answers = {
             "symbols": ["AAPL", "MSFT"],
+            "max_horizon": 30,
             "status": Status(True, "champion v1"),
             "models": [card("champion", version="1"), card()],
             "promotions": [],
@@ -103,6 +104,14 @@ def test_the_query_chooses_symbol_days_model_and_tab():
 @pytest.mark.parametrize(("text", "days"), [("", 20), ("0", 1), ("31", 30), ("-1", 20), ("x", 20)])
 def test_days_out_of_range_are_moved_into_it_and_nonsense_is_the_default(text, days):
     assert opened(page(), days=text)[1]["value"] == days
+
+
+def test_as_many_days_may_be_asked_for_as_the_served_version_forecasts():
+    shown = page(max_horizon=250)
+    assert opened(shown, days="100")[1]["value"] == 100
+    days = opened(shown, days="999")[1]
+    assert (days["value"], days["maximum"]) == (250, 250)
+    assert opened(page(max_horizon=10))[1]["value"] == 10
 
 
 def test_a_page_without_servers_opens_with_the_champion_to_choose():

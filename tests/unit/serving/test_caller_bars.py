@@ -33,7 +33,7 @@ def test_weekday_bars_go_on_with_weekdays():
 
 def test_bars_of_every_day_go_on_every_day():
     crypto = nanoseconds(pd.date_range(end="2026-01-30", periods=300))
-    closes = next_closes(crypto, "1d")
+    closes = next_closes(crypto, "1d", 30)
     assert len(closes) == 30
     assert (np.diff(closes) == DAY).all()
     assert closes[0] - crypto[-1] == DAY
@@ -68,9 +68,11 @@ def test_hourly_bars_go_on_in_the_hours_they_kept():
     assert dates(closes)[-1] == "2026-02-03T15:00"
 
 
-def test_thirty_closes_are_always_found():
+@pytest.mark.parametrize("count", [1, 30, 250])
+def test_as_many_closes_as_are_asked_for_are_always_found(count):
     weekly_slot = np.array([0, 7]) * DAY
-    assert len(next_closes(weekly_slot, "1h")) == 30
+    closes = next_closes(weekly_slot, "1h", count)
+    assert np.array_equal(closes, 7 * DAY * np.arange(2, count + 2))
 
 
 def bars(count=5):

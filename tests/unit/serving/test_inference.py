@@ -72,7 +72,7 @@ def test_a_cached_answer_is_computed_once_and_the_same(version, now, monkeypatch
 
 
 def test_the_cache_is_bounded(version, now, monkeypatch):
-    monkeypatch.setattr(inference, "CACHED_ANSWERS", 2)
+    monkeypatch.setattr(inference, "CACHED_BARS", 2 * 30)
     for horizon in (1, 2, 3, 4):
         cached_answer(ForecastRequest(["AAPL"], horizon), version, LIMITS, now)
         assert len(version.answers) <= 2

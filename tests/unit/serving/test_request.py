@@ -6,7 +6,6 @@ import pytest
 from forecasting.errors import InvalidRequest
 from forecasting.inference_protocol.messages import Request
 from forecasting.inference_protocol.tensors import Tensor
-from forecasting.schema import MAX_HORIZON
 from serving.request import read_forecast_request
 
 
@@ -27,24 +26,26 @@ MILLIS = np.array([1_700_000_000_000, 1_700_086_400_000, 1_700_172_800_000])
 
 
 def test_symbols_are_forecast_over_the_longest_horizon_unless_one_is_given():
-    asked = read_forecast_request(request(symbols=["AAPL", "META"]))
-    assert (asked.symbols, asked.horizon, asked.as_of) == (["AAPL", "META"], MAX_HORIZON, None)
-    assert read_forecast_request(request(symbols=["AAPL"], horizon=5)).horizon == 5
+    asked = read_forecast_request(request(symbols=["AAPL", "META"]), 250)
+    assert (asked.symbols, asked.horizon, asked.as_of) == (["AAPL", "META"], 250, None)
+    assert read_forecast_request(request(symbols=["AAPL"], horizon=5), 30).horizon == 5
+    assert read_forecast_request(request(symbols=["AAPL"], horizon=250), 250).horizon == 250
 
 
 def test_an_instant_is_read_in_nanoseconds():
-    asked = read_forecast_request(request(symbols=["AAPL"], as_of=["1970-01-02T01:00:00+01:00"]))
+    asked = read_forecast_request(
+        request(symbols=["AAPL"], as_of=["1970-01-02T01:00:00+01:00"]), 30
+    )
     assert asked.as_of == 86_400 * 10**9
 
 
 def test_the_callers_bars_come_with_their_closes_in_nanoseconds():
-    asked = read_forecast_request(request(bars=BARS, timestamps=MILLIS))
+    asked = read_forecast_request(request(bars=BARS, timestamps=MILLIS), 30)
     assert asked.symbols == [""]
     assert asked.bars is BARS
     assert asked.timestamps.tolist() == [milli * 1_000_000 for milli in MILLIS.tolist()]
-    assert read_forecast_request(request(symbols=["X"], bars=BARS, timestamps=MILLIS)).symbols == [
-        "X"
-    ]
+    named = read_forecast_request(request(symbols=["X"], bars=BARS, timestamps=MILLIS), 30)
+    assert named.symbols == ["X"]
 
 
 @pytest.mark.parametrize(
@@ -71,4 +72,10 @@ def test_the_callers_bars_come_with_their_closes_in_nanoseconds():
 )
 def test_what_makes_no_sense_together_is_refused(inputs, rule):
     with pytest.raises(InvalidRequest, match=rule):
-        read_forecast_request(request(**inputs))
+        read_forecast_request(request(**inputs), 30)
+
+
+def test_more_bars_than_the_version_forecasts_are_refused_with_its_number():
+    for longest in (1, 30, 250):
+        with pytest.raises(InvalidRequest, match=rf"must be 1\.\.{longest} bars: {longest + 1}"):
+            read_forecast_request(request(symbols=["A"], horizon=longest + 1), longest)

@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from forecasting.errors import NotReady, ShortHistory, StaleData, UnknownSymbol, UnknownVersion
-from serving.state import AgeLimits, ServingState, Version, refuse_if_old
+from serving.state import AgeLimits, Features, ServingState, Version, refuse_if_old
 from tests.served_models import SYMBOLS
 
 LIMITS = AgeLimits(stale_after=60.0, refuse_after=3_600.0)
@@ -55,6 +56,19 @@ def test_a_version_needs_features_of_its_own_specification(served, version):
     other = Version.of("1", "", "d", served.bundle, replace(served.features, served=table))
     with pytest.raises(NotReady, match="features of x do not fit specification"):
         other.fitted()
+
+
+def test_a_version_needs_features_that_tell_when_all_its_bars_close(served):
+    table = served.features.served
+    short = replace(table, target_times=table.target_times[:, :10])
+    version = Version.of("1", "", "d", served.bundle, Features.of(short))
+    with pytest.raises(NotReady, match="when 10 bars ahead close, and the version forecasts 30"):
+        version.fitted()
+    longer = np.hstack([table.target_times, table.target_times + 10**18])
+    ready = Version.of(
+        "1", "", "d", served.bundle, Features.of(replace(table, target_times=longer))
+    )
+    assert ready.fitted()[0] is served.bundle
 
 
 def test_a_bar_past_the_limit_is_refused():

@@ -22,12 +22,14 @@ from forecasting.features.build import FeatureSpec
 from forecasting.features.targets import SignalRule
 from forecasting.features.variance import DECAYS, WINDOWS
 from forecasting.models.candidates import CANDIDATES, DEFAULTS, EXTRAS, WIDTHS
-from forecasting.models.quantiles import KNOTS, QuantileTable
+from forecasting.models.quantiles import GRID, KNOTS, QuantileTable, signals
 from forecasting.models.training import TrainingConfig, train_on_examples
 from forecasting.models.training_set import Examples
 from forecasting.npz import npy_bytes, npz_bytes
 from forecasting.schema import MAX_HORIZON
 from tests.hostile_names import HOSTILE_NAMES
+from tests.long_models import KNOTS as LONG_KNOTS
+from tests.long_models import make_long_bundle
 from tests.unit.oracles import probability_above
 
 SPEC = FeatureSpec(symbols=("AAA", "BBB"))
@@ -318,7 +320,9 @@ def test_a_manifest_can_be_read_alone(bundle):
     digest, manifest = read_manifest(bundle[0], expected_digest=bundle[1])
     assert digest == bundle[1]
     assert manifest["kind"] == "xgboost"
-    assert manifest["knots"] == list(KNOTS)
+    assert (manifest["format"], manifest["max_horizon"]) == ("bellwether-bundle/2", MAX_HORIZON)
+    assert (manifest["grid"], manifest["knots"]) == (list(GRID), list(KNOTS))
+    assert manifest["feature_spec_digest"] == SPEC.digest
 
 
 @pytest.mark.parametrize(
@@ -370,6 +374,27 @@ def test_no_folder_at_all_is_refused(tmp_path):
         load_bundle(tmp_path / "nowhere")
 
 
+def test_a_bundle_of_250_bars_forecasts_by_its_own_knots_grid_and_signal(tmp_path):
+    digest = make_long_bundle(tmp_path / "long")
+    loaded = load_bundle(tmp_path / "long", expected_digest=digest)
+    assert (loaded.max_horizon, loaded.signal.horizon) == (250, 60)
+    x = np.random.default_rng(8).normal(size=(6, len(loaded.spec.names))).astype(np.float32)
+    scale, close = np.linspace(0.01, 0.03, 6), np.linspace(10, 90, 6)
+    location, log_width = loaded.predict(x)
+    assert location.shape == log_width.shape == (6, len(LONG_KNOTS))
+    forecast = loaded.forecast(x, scale, close)
+    assert forecast.quantiles.shape == (6, 250, 5)
+    assert forecast.probability_of_rise.shape == (6, 250)
+    for row, horizon in ((0, 1), (3, 30), (5, 100), (2, 250)):
+        centre, width = (np.interp(horizon, LONG_KNOTS, one[row]) for one in (location, log_width))
+        quantiles = np.exp(width) * loaded.calibration[horizon - 1, [5, 25, 50, 75, 95]]
+        expected = close[row] * np.exp(scale[row] * np.sqrt(horizon) * (centre + quantiles))
+        np.testing.assert_allclose(forecast.quantiles[row, horizon - 1], expected, rtol=1e-12)
+    above, below = loaded.table.beyond(location, scale, 0.001, 60, log_width)
+    assert forecast.signals == signals(above, below, 0.55)
+    assert loaded.baseline_prices(scale, close).shape == (6, 250, 5)
+
+
 class Payload:
     def __init__(self, marker):
         self.marker = marker
@@ -405,15 +430,41 @@ def test_a_manifest_that_lists_a_foreign_file_is_refused(bundle):
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"format": "bellwether-bundle/2"}, "format must be bellwether-bundle/1"),
-        ({"knots": [1, 2]}, "whose knots is"),
-        ({"max_horizon": 60}, "whose max_horizon is"),
+        (
+            {"format": "bellwether-bundle/3"},
+            "or bellwether-bundle/1: 'bellwether-bundle/3'. Upgrade",
+        ),
+        ({"format": ["bellwether-bundle/2"]}, "format must be bellwether-bundle/2"),
+        ({"format": "bellwether-bundle/1", "knots": [1, 30]}, "whose knots is"),
+        ({"format": "bellwether-bundle/1", "max_horizon": 60}, "whose max_horizon is"),
+        ({"format": "bellwether-bundle/1"}, r"calibration.npy must be float64 \(30, 99\)"),
+        ({"knots": [1, 2]}, "knots must be whole numbers that rise from 1 to max_horizon"),
+        ({"knots": [2, *KNOTS[1:]]}, "knots must be"),
+        ({"knots": [True, *KNOTS[1:]]}, "knots must be"),
+        ({"knots": [1, 2, 2, 30]}, "knots must be"),
+        ({"knots": []}, "knots must be"),
+        ({"knots": [1, 2, 30]}, r"give location \[n, 3\]"),
+        ({"max_horizon": 60}, "knots must be"),
+        ({"max_horizon": 0}, "max_horizon must be 1 to 250 bars"),
+        ({"max_horizon": 251}, "max_horizon must be 1 to 250 bars"),
+        ({"max_horizon": True}, "max_horizon must be 1 to 250 bars"),
+        ({"max_horizon": 20, "knots": [1, 20]}, r"must be float64 \(20, 101\)"),
+        ({"grid": [*GRID[:-1], 0.999]}, "grid must be levels that rise, within 0.005 and 0.995"),
+        ({"grid": [0.001, *GRID[1:]]}, "grid must be levels"),
+        ({"grid": [*GRID[:7], 0.01, *GRID[8:]]}, "grid must be levels"),
+        ({"grid": [*GRID[:-1], 1]}, "grid must be levels"),
+        ({"grid": []}, "grid must be levels"),
+        ({"grid": [0.05, 0.5, 0.95]}, "grid must contain the published levels"),
+        ({"grid": [0.05, 0.25, 0.5, 0.75, 0.95]}, r"must be float64 \(30, 5\)"),
+        ({"feature_spec_digest": "0" * 16}, "must have the digest that the manifest gives"),
+        ({"feature_spec_digest": None}, "of their types: feature_spec_digest"),
         ({"quantile_levels": [0.5]}, "whose quantile_levels is"),
         ({"kind": None}, "of their types: kind"),
         ({"feature_names": []}, "at least one feature"),
         ({"feature_names": ["other"]}, "those of feature_spec"),
         ({"feature_spec": {"interval": "7m"}}, "feature_spec and signal"),
-        ({"signal": {"horizon": 99}}, "feature_spec and signal"),
+        ({"signal": {"horizon": 31}}, "31 bars, max_horizon 30"),
+        ({"signal": {"horizon": 251}}, "feature_spec and signal"),
         ({"signal": {"secret": 1}}, "feature_spec and signal"),
     ],
 )
@@ -431,7 +482,7 @@ def test_a_manifest_that_is_no_object_is_refused(bundle, raw):
 
 
 def nan_calibration(good):
-    return np.where(np.arange(99) == 40, np.nan, good)
+    return np.where(np.arange(len(GRID)) == 40, np.nan, good)
 
 
 @pytest.mark.parametrize(

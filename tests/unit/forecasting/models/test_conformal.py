@@ -1,5 +1,6 @@
 """Feedback on intervals against a slow twin, and what it guarantees whatever the returns do."""
 
+import hashlib
 import math
 
 import numpy as np
@@ -8,13 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forecasting.errors import ShortHistory
-from forecasting.models.conformal import MOST_STRETCH, STEP, Schedule, quantiles_of, recalibrate
+from forecasting.models.conformal import (
+    FEWEST_RESIDUALS,
+    MOST_STRETCH,
+    STEP,
+    Schedule,
+    quantiles_of,
+    recalibrate,
+)
 from forecasting.models.cross_validation import walk_forward
 from forecasting.models.quantiles import GRID, KNOTS, interpolation_matrix
 
 DAY = 86_400 * 10**9
 WEEK = 7 * DAY
 H = 30
+P05, P50, P95 = 5, 50, 95  # columns of the grid
 
 
 def walk_of(lengths=(900, 400), gaps=(1, 2), folds=4, seed=0, shock=1.0, learned=0.05):
@@ -92,7 +101,7 @@ def test_every_band_is_that_of_a_loop_over_rows(horizon):
     times, codes, z, loc, steps, schedule = walk_of(shock=2.0)
     expected = slow_twin(times, codes, z, loc, steps, horizon)
     found = {
-        row: (calibration[horizon - 1, 4], calibration[horizon - 1, 94])
+        row: (calibration[horizon - 1, P05], calibration[horizon - 1, P95])
         for rows, calibration in recalibrate(z, loc, steps, schedule).spans
         for row in rows
     }
@@ -113,7 +122,7 @@ def test_symbols_of_a_day_are_missed_together_on_whatever_exchanges():
     expected = slow_twin(later, codes, z, loc, steps, 5)
     for rows, calibration in recalibrate(z, loc, steps, apart).spans:
         for row in rows:
-            assert calibration[4, 94] == pytest.approx(expected[row][1], rel=1e-9)
+            assert calibration[4, P95] == pytest.approx(expected[row][1], rel=1e-9)
 
 
 @settings(max_examples=15, deadline=None)
@@ -126,7 +135,7 @@ def test_the_share_missed_is_bounded_by_the_stretch_whatever_the_returns_do(seed
     misses, seen = np.zeros(H), np.zeros(H)
     for rows, calibration in walked.spans:
         came = np.isfinite(residual[rows])
-        misses += ((np.abs(residual[rows]) > calibration[:, 94]) & came).sum(axis=0)
+        misses += ((np.abs(residual[rows]) > calibration[:, P95]) & came).sum(axis=0)
         seen += came.sum(axis=0)
     moved = walked.stretch[-1] * np.sqrt(np.arange(1, H + 1)) / STEP
     uncapped = (np.abs(walked.stretch) < math.log(MOST_STRETCH)).all(axis=0)
@@ -176,7 +185,7 @@ def test_feedback_mends_most_of_what_a_change_no_scale_has_seen_would_break():
         inside, known = np.zeros(H), np.zeros(H)
         for rows, calibration in walked.spans:
             known += np.isfinite(z[rows]).sum(axis=0)
-            inside += (np.abs(z[rows]) <= calibration[:, 94]).sum(axis=0)
+            inside += (np.abs(z[rows]) <= calibration[:, P95]).sum(axis=0)
         return inside / known
 
     without, with_it = 0.9 - covered(0.0), 0.9 - covered(STEP)
@@ -190,7 +199,7 @@ def test_quantiles_rise_mirror_and_keep_a_median_of_zero():
     walked = recalibrate(z + 0.2, loc, steps, schedule)
     assert (np.diff(walked.final, axis=1) >= 0).all()
     for calibration in (walked.final, walked.spans[-1][1]):
-        assert (calibration[:, 49] == 0).all()
+        assert (calibration[:, P50] == 0).all()
         assert np.allclose(calibration, -calibration[:, ::-1])
 
 
@@ -231,13 +240,37 @@ def test_levels_are_the_order_statistics_of_the_absolute_residuals_and_their_mir
             assert calibration[row, column] == pytest.approx(expected, abs=1e-12)
 
 
+EARLIER = "dc79f9144fb1ef4cfe4839812fbd9d1d45ba5d927208290ba002c8eb4cc7ddae"
+"""SHA-256 of what commit 2cfd5b1, whose grid was 0.01 to 0.99, made of the residuals below."""
+
+
+def test_between_the_outermost_levels_quantiles_are_bit_for_bit_those_of_the_narrower_grid():
+    steps = np.arange(1, 138)[:, None] * np.arange(1, 4)
+    calibration = quantiles_of((steps * steps * 37 % 1009 - 500) / 128)
+    inner = np.ascontiguousarray(calibration[:, 1:-1])
+    assert hashlib.sha256(inner.tobytes()).hexdigest() == EARLIER
+    assert (GRID[0], GRID[-1]) == (0.005, 0.995)
+    assert (calibration[:, -1] > calibration[:, -2]).all()
+
+
+@pytest.mark.parametrize("count", [FEWEST_RESIDUALS, 150, 1_000])
+def test_the_outermost_levels_lie_among_the_residuals_however_few_there_are(count):
+    z, _ = draw(count)
+    ordered = np.sort(np.abs(z), axis=0)
+    place = 0.99 * (count + 1)  # both tails together hold 1 %
+    below, above = ordered[int(place) - 1], ordered[min(int(place), count - 1)]
+    expected = below + (place - int(place)) * (above - below)
+    np.testing.assert_allclose(quantiles_of(z)[:, -1], expected, rtol=1e-12)
+    assert (quantiles_of(z)[:, -1] <= ordered[-1]).all()
+
+
 def test_levels_rise_mirror_and_have_a_median_of_exactly_zero():
     z, loc = draw(137)
     calibration = calibrate(z + 0.3, loc)
     assert (np.diff(calibration, axis=1) >= 0).all()
-    assert (calibration[:, 49] == 0).all()
+    assert (calibration[:, P50] == 0).all()
     assert np.array_equal(calibration, -calibration[:, ::-1])
-    within = np.abs(z + 0.3 - loc @ interpolation_matrix(H)) <= calibration[:, 94:95].T
+    within = np.abs(z + 0.3 - loc @ interpolation_matrix(H)) <= calibration[:, P95 : P95 + 1].T
     assert np.allclose(within.mean(axis=0), 0.9, atol=0.01)
 
 
@@ -252,10 +285,10 @@ def test_new_residuals_fall_below_a_level_as_often_as_it_says():
     learned = calibrate(*draw(4_000, seed=1))
     z, loc = draw(20_000, seed=2)
     residuals = z - loc @ interpolation_matrix(H)
-    for level in (0.05, 0.25, 0.5, 0.75, 0.95):
-        column = round(level * 100) - 1
+    for level in (0.005, 0.05, 0.25, 0.5, 0.75, 0.95, 0.995):
+        column = GRID.index(level)
         share = (residuals <= learned[:, column]).mean()
-        assert share == pytest.approx(level, abs=0.01)
+        assert share == pytest.approx(level, abs=0.01 if 0.01 < level < 0.99 else 0.001)
 
 
 def test_too_few_residuals_are_refused_with_their_horizon():

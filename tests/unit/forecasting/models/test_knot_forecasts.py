@@ -16,7 +16,7 @@ from forecasting.models.knot_forecasts import (
     percent_ranks,
     return_variance,
 )
-from forecasting.models.quantiles import KNOTS
+from forecasting.models.quantiles import GRID, KNOTS
 from forecasting.models.walk_forward import forecasts_of
 from forecasting.schema import MAX_HORIZON
 from tests.unit.forecasting.models.test_training import examples_of
@@ -103,7 +103,7 @@ def test_residuals_are_returns_less_location_over_the_width(walk):
 @given(st.integers(0, 10_000))
 def test_a_rank_counts_the_quantiles_below(seed):
     rng = np.random.default_rng(seed)
-    calibration = np.sort(rng.standard_normal((len(KNOTS), 99)), axis=1)
+    calibration = np.sort(rng.standard_normal((len(KNOTS), len(GRID))), axis=1)
     residual = 2 * rng.standard_normal((5, len(KNOTS)))
     residual[0, 0] = np.nan
     ranks = percent_ranks(calibration, residual)
@@ -112,7 +112,8 @@ def test_a_rank_counts_the_quantiles_below(seed):
         if np.isnan(residual[row, knot]):
             assert rank == UNKNOWN_RANK
         else:
-            assert rank == sum(quantile < residual[row, knot] for quantile in calibration[knot])
+            percents = calibration[knot, [GRID.index(p / 100) for p in range(1, 100)]]
+            assert rank == sum(quantile < residual[row, knot] for quantile in percents)
 
 
 def test_a_walks_ranks_are_those_of_the_calibration_in_force(walk):

@@ -45,12 +45,12 @@ def slow_loc(knot_locations, horizon):
 
 def slow_cdf(quantiles, point):
     if point < quantiles[0]:
-        return 0.01
+        return 0.005
     if point >= quantiles[-1]:
-        return 0.99
+        return 0.995
     place = max(i for i, quantile in enumerate(quantiles) if quantile <= point)
     low, high = quantiles[place], quantiles[place + 1]
-    return GRID[place] + (point - low) / (high - low) * 0.01
+    return GRID[place] + (point - low) / (high - low) * (GRID[place + 1] - GRID[place])
 
 
 def test_locations_between_knots_are_interpolated_linearly(rows):
@@ -68,7 +68,7 @@ def test_quantiles_of_returns_and_prices_equal_the_formula(rows, calibration):
     for row in range(len(loc)):
         for horizon in range(1, MAX_HORIZON + 1):
             for place, level in enumerate(QUANTILE_LEVELS):
-                quantile = calibration[horizon - 1, round(level * 100) - 1]
+                quantile = calibration[horizon - 1, GRID.index(level)]
                 expected = (
                     scale[row] * math.sqrt(horizon) * (slow_loc(loc[row], horizon) + quantile)
                 )
@@ -98,6 +98,20 @@ def test_the_hot_path_gives_what_the_general_functions_give(rows, calibration):
     assert np.allclose(above, expected, atol=1e-10)
     expected = 1 - probability_above(loc, scale, calibration, -0.001)[:, 4]
     assert np.allclose(below, expected, atol=1e-10)
+
+
+@pytest.mark.parametrize("horizon", [1, 12, None])
+def test_a_forecast_at_once_is_that_of_each_part_alone(rows, calibration, horizon):
+    loc, scale, close = rows
+    table = QuantileTable.of(calibration)
+    for wide in (None, loc[::-1] * 0.5):
+        prices, rise, beyond = table.forecast(
+            loc, scale, close, horizon, wide, cost=0.001, signal_horizon=5
+        )
+        np.testing.assert_allclose(beyond, table.beyond(loc, scale, 0.001, 5, wide), rtol=1e-12)
+        assert np.array_equal(prices, table.prices(loc, scale, close, horizon, wide))
+        assert np.array_equal(rise, table.rise(loc, horizon, wide))
+        assert prices.flags.c_contiguous  # it is written out as it lies in memory
 
 
 def test_a_shorter_horizon_is_the_beginning_of_a_longer_one(rows, calibration):
@@ -153,7 +167,70 @@ def test_a_horizon_out_of_range_is_refused(horizon):
         interpolation_matrix(horizon)
 
 
-@pytest.mark.parametrize("level", [0.0, 1.0, 0.055, 0.999])
+@pytest.mark.parametrize("level", [0.0, 1.0, 0.055, 0.999, math.nan])
 def test_a_level_off_the_grid_is_refused(level):
     with pytest.raises(InvalidRequest, match="grid"):
         grid_columns([0.5, level])
+
+
+OLD_GRID = tuple(percent / 100 for percent in range(1, 100))
+
+
+def test_published_quantiles_are_bit_for_bit_those_of_the_grid_of_before(rows, calibration):
+    loc, scale, close = rows
+    log_width = loc[::-1] * 0.5
+    new = QuantileTable.of(calibration)
+    old = QuantileTable.of(calibration[:, 1:-1], grid=OLD_GRID)
+    for wide in (None, log_width):
+        before, now = (table.prices(loc, scale, close, log_width=wide) for table in (old, new))
+        assert np.array_equal(before, now)
+        inside = (old.rise(loc, log_width=wide) > 0.01) & (old.rise(loc, log_width=wide) < 0.99)
+        assert inside.mean() > 0.9
+        rises = (table.rise(loc, log_width=wide)[inside] for table in (old, new))
+        np.testing.assert_allclose(*rises, atol=1e-12)
+
+
+def test_probabilities_reach_as_far_as_the_grid_of_the_calibration(rows, calibration):
+    loc, scale, _ = rows
+    for table, end in (
+        (QuantileTable.of(calibration), 0.005),
+        (QuantileTable.of(calibration[:, 1:-1], grid=OLD_GRID), 0.01),
+    ):
+        far = np.full_like(loc, 1e3)
+        assert np.allclose(table.rise(far), 1 - end, atol=1e-12)
+        assert np.allclose(table.rise(-far), end, atol=1e-12)
+        above, below = table.beyond(far, scale, 0.001, 5)
+        assert np.allclose(above, 1 - end, atol=1e-12)
+        assert np.allclose(below, end, atol=1e-12)
+    between = QuantileTable.of(calibration)
+    point = np.broadcast_to((calibration[:, 0] + calibration[:, 1]) / 2, (1, MAX_HORIZON))
+    assert np.allclose(between.distribution(point), 0.0075, atol=1e-9)
+
+
+def test_a_table_takes_grid_knots_and_horizons_as_they_come():
+    random = np.random.default_rng(11)
+    knots, grid = (1, 4, 60, 250), (0.02, 0.05, 0.25, 0.4, 0.5, 0.75, 0.95)
+    calibration = np.sort(random.normal(size=(250, len(grid))), axis=1)
+    table = QuantileTable.of(calibration, grid=grid, knots=knots)
+    loc, log_width = random.normal(size=(3, 4)), random.normal(scale=0.3, size=(3, 4))
+    scale = np.array([0.01, 0.02, 0.03])
+    returns = table.returns(loc, scale, log_width=log_width)
+    assert returns.shape == (3, 250, 5)
+    rise = table.rise(loc, log_width=log_width)
+    for row in range(3):
+        for horizon in (1, 2, 59, 60, 61, 250):
+            centre = np.interp(horizon, knots, loc[row])
+            width = np.exp(np.interp(horizon, knots, log_width[row]))
+            for place, column in enumerate((1, 2, 4, 5, 6)):
+                unit = centre + width * calibration[horizon - 1, column]
+                expected = scale[row] * math.sqrt(horizon) * unit
+                assert returns[row, horizon - 1, place] == pytest.approx(expected, abs=1e-12)
+            below = np.interp(-centre / width, calibration[horizon - 1], grid)
+            assert rise[row, horizon - 1] == pytest.approx(1 - below, abs=1e-9)
+
+
+def test_a_calibration_of_another_grid_or_beyond_the_knots_is_refused(calibration):
+    with pytest.raises(InvalidRequest, match="101 columns, 99 levels"):
+        QuantileTable.of(calibration, grid=OLD_GRID)
+    with pytest.raises(InvalidRequest, match="from 1 to 20"):
+        QuantileTable.of(calibration, knots=(1, 20))

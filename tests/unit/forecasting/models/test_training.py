@@ -196,7 +196,7 @@ def test_the_final_calibration_serves_the_final_model(examples, ridge):
     assert returns.shape == (len(examples), MAX_HORIZON, 5)
     assert (np.diff(returns, axis=2) >= 0).all()
     chance = probability_above(ridge.locate(examples.x), examples.scale, ridge.calibration)
-    assert ((chance >= 0.0099) & (chance <= 0.9901)).all()
+    assert ((chance >= 0.0049) & (chance <= 0.9951)).all()
 
 
 def test_the_model_that_is_served_is_shrunk_by_all_folds(examples, ridge):

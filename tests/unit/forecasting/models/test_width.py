@@ -10,7 +10,7 @@ from forecasting.errors import InvalidSettings, ShortHistory
 from forecasting.features.spec import FeatureSpec
 from forecasting.features.variance import DECAYS, WINDOWS, state_names
 from forecasting.models.candidates import make_forecaster
-from forecasting.models.quantiles import KNOTS, MOST_WIDTH, QuantileTable
+from forecasting.models.quantiles import GRID, KNOTS, MOST_WIDTH, QuantileTable
 from forecasting.models.width import PARTS, columns_of, kept_columns, learns_width
 from forecasting.schema import MAX_HORIZON
 
@@ -167,7 +167,7 @@ def test_only_these_candidates_learn_a_width():
 
 def test_quantiles_are_the_calibration_times_the_width_about_the_location():
     random = np.random.default_rng(2)
-    calibration = np.sort(random.normal(size=(MAX_HORIZON, 99)), axis=1)
+    calibration = np.sort(random.normal(size=(MAX_HORIZON, len(GRID))), axis=1)
     loc, log_width = random.normal(size=(4, len(KNOTS))), random.normal(size=(4, len(KNOTS)))
     log_width[0] = 9.0  # beyond belief
     scale = np.array([0.01, 0.02, 0.03, 0.04])
@@ -175,7 +175,7 @@ def test_quantiles_are_the_calibration_times_the_width_about_the_location():
     quantiles = table.returns(loc, scale, log_width=log_width)
     rise = table.rise(loc, log_width=log_width)
     above, below = table.beyond(loc, scale, 0.005, 7, log_width)
-    grid = np.arange(1, 100) / 100
+    grid = np.array(GRID)
     for row in range(4):
         for horizon in range(1, MAX_HORIZON + 1):
             centre = np.interp(horizon, KNOTS, loc[row])
@@ -183,7 +183,7 @@ def test_quantiles_are_the_calibration_times_the_width_about_the_location():
             width = np.exp(np.interp(horizon, KNOTS, bounded))
             unit = scale[row] * np.sqrt(horizon)
             levels = calibration[horizon - 1]
-            expected = unit * (centre + width * levels[[4, 24, 49, 74, 94]])
+            expected = unit * (centre + width * levels[[5, 25, 50, 75, 95]])
             assert np.allclose(quantiles[row, horizon - 1], expected)
             own = 1 - np.interp(0.0, centre + width * levels, grid)
             assert rise[row, horizon - 1] == pytest.approx(own)

@@ -112,7 +112,7 @@ def test_quantiles_of_a_learned_width_are_those_of_each_recalibration(stormy):
             bounded = np.clip(log_width[rows], -np.log(MOST_WIDTH), np.log(MOST_WIDTH))
             width = np.exp([np.interp(horizon, KNOTS, row) for row in bounded])
             unit = stormy.scale[rows] * np.sqrt(horizon) * width
-            expected = unit[:, None] * calibration[horizon - 1, [4, 24, 49, 74, 94]]
+            expected = unit[:, None] * calibration[horizon - 1, [5, 25, 50, 75, 95]]
             assert np.allclose(forecasts.quantiles[at, horizon - 1], expected, rtol=1e-5)
 
 

@@ -123,13 +123,13 @@ def test_symbols_that_nobody_asked_for_are_asked_of_both_versions(watched, clien
     watch = watched(HEALTHY, unanswered=(("AAPL", "MSFT"), ("MSFT",)))
     calls = []
 
-    def forecast(self, symbols, *, horizon, request_id):
+    def forecast(self, symbols, horizon=None, *, request_id):
         calls.append((symbols, horizon, request_id))
         raise ServerUnavailable("the gateway must be reachable", "it is away")
 
     monkeypatch.setattr(client, "forecast", forecast)
     watch.ask(watch.state())
-    both = [(["AAPL", "MSFT"], 30, "rollout-2"), (["MSFT"], 30, "rollout-1")]
+    both = [(["AAPL", "MSFT"], None, "rollout-2"), (["MSFT"], None, "rollout-1")]
     assert calls == both
     watch.ask(watched(HEALTHY).state())
     assert calls == both

@@ -178,7 +178,7 @@ def test_a_bar_that_came_late_is_learned_from_only_after_it_came(history):
     late, after = (closes[walk("IBM", BARS)["session"].iloc[bar]] for bar in (LATE, LATE + 4))
     assert not table.usable[row_at[late]]
     without = own[own["timestamp"].astype("int64") != late].reset_index(drop=True)
-    alone = [name for name in table.names if not name.startswith("rank_")]
+    alone = [name for name in table.names if not name.startswith(("rank_", "market_"))]
     columns = [table.names.index(name) for name in alone]
     for prices_then, same in ((without, True), (own.reset_index(drop=True), False)):
         then = build_features(prices_then, history.table.spec)
@@ -188,11 +188,11 @@ def test_a_bar_that_came_late_is_learned_from_only_after_it_came(history):
 
 
 def test_a_callers_own_bars_give_the_row_that_was_learned_from(history):
-    """Ranks aside: a caller's bars are a panel of one."""
+    """Ranks and means of the market aside: a caller's bars are a panel of one."""
     table, spec = history.table.features, history.table.spec
     own = history.prices[history.prices["symbol"] == "MSFT"].reset_index(drop=True)
     stamps = own["timestamp"].astype("int64").to_numpy()
-    alone = [place for place, name in enumerate(spec.names) if not name.startswith("rank_")]
+    alone = [place for place, name in enumerate(spec.names) if not name.startswith(("rank_", "market_"))]
     for bars in (300, 355, 400):
         values, scale, close = features_of_bars(
             stamps[:bars], own[list(OHLCV)].to_numpy()[:bars], spec, "MSFT"

@@ -48,8 +48,8 @@ def test_a_horizon_below_one_bar_is_refused():
 @pytest.mark.parametrize(
     ("change", "rule"),
     [
-        ({"horizon": 0}, "horizon is 1 to 30"),
-        ({"horizon": 31}, "horizon is 1 to 30"),
+        ({"horizon": 0}, "horizon is 1 to 250"),
+        ({"horizon": 251}, "horizon is 1 to 250"),
         ({"cost": -0.1}, "cost is a log return"),
         ({"threshold": 0.4}, "threshold is a probability"),
     ],

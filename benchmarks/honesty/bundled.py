@@ -2,8 +2,12 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from forecasting.models.training_set import Examples
+
+if TYPE_CHECKING:
+    from forecasting.leakage.findings import LeakFinding
 
 
 def universes() -> tuple[str, ...]:
@@ -46,6 +50,19 @@ def examples_of(
     table = build_features(prices, spec)
     returns = horizon_returns(prices, range(1, MAX_HORIZON + 1)).astype("float32")
     return Examples.of(table, returns)
+
+
+def survivorship_finding(universe: str) -> "LeakFinding":
+    """How a bundled data set's symbols were chosen, as the check of a training finds it."""
+    from forecasting.adapters.market.providers.sample import UNIVERSES, SampleSource
+    from forecasting.leakage.survivorship import check_survivorship
+
+    sample = UNIVERSES[universe]
+    bars = SampleSource(universe=universe).fetch([], None, None, sample.interval).bars
+    chosen = sample.survivorship
+    return check_survivorship(
+        bars, sample.default, declared=chosen.declaration, hindsight=chosen.hindsight
+    )
 
 
 def pairs(kinds: tuple[str, ...]) -> Iterator[tuple[str, str]]:

@@ -8,9 +8,12 @@ import numpy as np
 from benchmarks.honesty import bundled
 from benchmarks.honesty.experiment import Experiment, Finding, Outcome, Plot, Size, Table, Workers
 
-KINDS: Final = ("random_walk", "ridge", "random_forest", "xgboost")
+NULLS: Final = ("random_walk", "random_walk_drift")
+KINDS: Final = ("random_walk", "ridge", "xgboost", "har_combination")
+WIDTH: Final = "har"
+"""Width of the candidates that learn a location."""
 SEED: Final = 7
-"""The pipeline's own default, as are the folds and all parameters."""
+"""The pipeline's own default, as are the candidates, the folds and all parameters."""
 
 ALPHA: Final = 0.05
 PATHS_OF: Final = "ridge"
@@ -23,6 +26,8 @@ class Row:
 
     kind: str
     skill: float
+    width: float
+    direction: float
     p_value: float
     skill_at: dict[int, float]
     coverage: float
@@ -54,21 +59,28 @@ class Weighed:
     @property
     def skilled(self) -> tuple[str, ...]:
         """Names of the candidates that have skill."""
-        return tuple(row.kind for row in self.rows if row.has_skill)
+        return tuple(row.kind for row in self.rows if row.kind not in NULLS and row.has_skill)
 
 
 def weigh(item: tuple[str, tuple[str, ...], int]) -> Weighed:
     """Train, weigh and judge the candidates on one data set, as the pipeline does by default."""
     from forecasting.evaluation.combinatorial_cv import skill_over_paths
     from forecasting.evaluation.evaluate import evaluate
-    from forecasting.evaluation.gates import PromotionPolicy, decide
+    from forecasting.evaluation.gates import GateResult, PromotionPolicy, decide
+    from forecasting.features.variance import DECAYS, WINDOWS
     from forecasting.models.candidates import DRIFT_MODEL
+    from forecasting.models.parts import takes_width
     from forecasting.models.training import TrainingConfig, train_on_examples
 
     universe, kinds, seed = item
-    examples = bundled.examples_of(universe)
+    examples = bundled.examples_of(universe, variance=WINDOWS, decays=DECAYS)
     trained = {
-        kind: train_on_examples(kind, examples, TrainingConfig(seed=seed), threads=1)
+        kind: train_on_examples(
+            kind,
+            examples,
+            TrainingConfig(seed=seed, params={"width": WIDTH} if takes_width(kind) else {}),
+            threads=1,
+        )
         for kind in (*kinds, DRIFT_MODEL)
     }
     evaluation = evaluate(
@@ -77,15 +89,21 @@ def weigh(item: tuple[str, tuple[str, ...], int]) -> Weighed:
         trials={kind: candidate.trials for kind, candidate in trained.items()},
         seed=seed,
     )
-    decided = decide(evaluation, None, PromotionPolicy(alpha=ALPHA))
+    chosen = bundled.survivorship_finding(universe)
+    bars_directions = GateResult(
+        chosen.check, not chosen.hindsight, chosen.rule, chosen.found, of_direction=True
+    )
+    decided = decide(evaluation, None, PromotionPolicy(alpha=ALPHA), further=[bars_directions])
     rows = []
-    for kind in (*evaluation.challengers, "random_walk"):
+    for kind in (*evaluation.challengers, *reversed(NULLS)):
         candidate = evaluation.candidates[kind]
         account = candidate.backtests[1]
         rows.append(
             Row(
                 kind=kind,
                 skill=candidate.overall.skill,
+                width=candidate.split.overall.width,
+                direction=candidate.split.overall.direction,
                 p_value=candidate.overall.p_value,
                 skill_at={h: candidate.by_horizon[h].skill for h in evaluation.horizons},
                 coverage=candidate.overall.coverage_90,
@@ -120,11 +138,12 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
     story: list[str | Table | Plot] = [
         (
             "Each data set goes through the pipeline's defaults: six folds, walk forward, no search, "
-            f"seed {SEED + seed}; only the registry is left out, so that there is no champion but the random "
-            "walk. *Skill* is 1 - pinball loss over the random walk's on the same forecasts, over all "
+            f"seed {SEED + seed}; ridge and XGBoost learn the location of the return and take the width that "
+            f"{WIDTH} learns. The registry is left out, so that there is no champion but the random walk, and "
+            "of the leak checks all but that of the universe. *Skill* is 1 - pinball loss over the random walk's on the same forecasts, over all "
             "horizons with weights 1/h; *p* is Diebold and Mariano's, one-sided. A model has skill "
             f"here if its skill is above 0 with p below {ALPHA:g}; to be promoted it must pass every "
-            "gate."
+            "gate. Its skill is that of its width and that of its direction."
         ),
     ]
     for data_set in weighed:
@@ -142,6 +161,8 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
                 f"{data_set.universe}: models with skill against the random walk",
                 f"{', '.join(_name(kind) for kind in data_set.skilled) or 'none'}; "
                 f"{data_set.verdict.partition(',')[0]}",
+                "promote",
+                data_set.verdict.startswith("promote"),
             )
             for data_set in weighed
         ],
@@ -151,6 +172,8 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
                 "candidates": {
                     row.kind: {
                         "skill": _finite(row.skill),
+                        "width": _finite(row.width),
+                        "direction": _finite(row.direction),
                         "p": _finite(row.p_value),
                         "coverage_90": _finite(row.coverage),
                         "sharpe": _finite(row.sharpe),
@@ -173,7 +196,7 @@ def sentences(data_set: Weighed) -> str:
         f"{data_set.description}; {data_set.forecasts:,} forecasts from each model, made {span}."
     ]
     for row in data_set.rows:
-        if row.kind == "random_walk":
+        if row.kind in NULLS:
             continue
         figures = f"skill {row.skill:+.2%}, p {row.p_value:.3f}"
         if row.has_skill:
@@ -200,7 +223,7 @@ def sentences(data_set: Weighed) -> str:
 
 
 def _name(kind: str) -> str:
-    return kind.replace("_", " ").replace("xgboost", "XGBoost")
+    return kind.replace("_", " ").replace("xgboost", "XGBoost").replace("har ", "HAR ")
 
 
 def _opening(kind: str) -> str:
@@ -224,6 +247,8 @@ def _table(data_set: Weighed) -> Table:
             [
                 _name(row.kind),
                 "-" if null else f"{row.skill:+.2%}",
+                "-" if null else f"{row.width:+.2%}",
+                "-" if null else f"{row.direction:+.2%}",
                 "-" if null else f"{row.p_value:.3f}",
                 "-" if null else ("yes" if row.has_skill else "no"),
                 *("-" if null else f"{row.skill_at[h]:+.2%}" for h in horizons),
@@ -231,9 +256,9 @@ def _table(data_set: Weighed) -> Table:
                 sharpe,
             ]
         )
-    rows.append(["buy and hold", *["-"] * (3 + len(horizons)), "-", f"{data_set.buy_and_hold:.2f}"])
+    rows.append(["buy and hold", *["-"] * (5 + len(horizons)), "-", f"{data_set.buy_and_hold:.2f}"])
     heads = [
-        "model", ">skill", ">p", "has skill", *(f">at {h}" for h in horizons),
+        "model", ">skill", ">of width", ">of direction", ">p", "has skill", *(f">at {h}" for h in horizons),
         ">90 % interval held", ">Sharpe after costs (95 %)",
     ]  # fmt: skip
     return Table(heads, rows)

@@ -9,7 +9,7 @@ from benchmarks.honesty.real_prices import EXPERIMENT, Row, Weighed, sentences
 
 
 def weighed(skill, p_value):
-    row = Row("ridge", skill, p_value, {1: skill}, 0.9, 0.4, 0.3)
+    row = Row("ridge", skill, 0.0, skill, p_value, {1: skill}, 0.9, 0.4, 0.3)
     null = replace(row, kind="random_walk", skill=0.0, p_value=float("nan"))
     return Weighed(
         "tech", "AAA; 1d bars", "2020-01-01", "2022-01-01", 1_000, (row, null), 0.5, 0.04,
@@ -41,7 +41,7 @@ def test_hourly_euros_are_weighed_like_the_pipeline_does():
     outcome = EXPERIMENT.run("small", Workers(), 0)
     found = outcome.data["fx-hourly"]
     ridge = found["candidates"]["ridge"]
-    assert set(found["candidates"]) == {"ridge", "random_walk"}
+    assert set(found["candidates"]) == {"ridge", "random_walk", "random_walk_drift"}
     assert 0.87 <= ridge["coverage_90"] <= 0.93
     assert len(found["paths"]) == 5
     skilled = ridge["skill"] > 0 and ridge["p"] < 0.05

@@ -5,8 +5,9 @@
     .venv/bin/python examples/own_csv_forecast.py prices.csv --days 5
 
 The file needs the columns date, open, high, low, close and volume, and may have symbol, dividend
-and split. Every bar is checked first. Then a ridge regression is compared with the random walk on
-walk-forward folds, and it forecasts only if the promotion gates let it; else the random walk does.
+and split. Every bar is checked first. Then a ridge regression, which learns where prices go, and HAR,
+which learns how far they move, are compared with the random walk on walk-forward folds. The better
+one forecasts only if the promotion gates let it; else the random walk does.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from forecasting.evaluation.evaluate import evaluate
 from forecasting.evaluation.gates import decide
 from forecasting.features.build import FeatureSpec, build_features
 from forecasting.features.targets import SignalRule, horizon_returns
+from forecasting.features.variance import WINDOWS
 from forecasting.models.training import TrainingConfig, train_on_examples
 from forecasting.models.training_set import Examples
 from forecasting.prices.calendar import horizon_times
@@ -39,9 +41,9 @@ class Forecast:
 
     Attributes:
         table: one row per symbol and day: symbol, day, p05 .. p95 (prices), probability_of_rise.
-        model: the candidate that forecasts, ridge or random_walk.
-        skill: 1 - loss of the ridge regression / loss of the random walk, out of sample.
-        reasons: why the ridge regression was promoted, or was not.
+        model: the candidate that forecasts: ridge, har or random_walk.
+        skill: 1 - loss of the candidate that was judged / loss of the random walk, out of sample.
+        reasons: why that candidate was promoted, or was not.
     """
 
     table: pd.DataFrame
@@ -60,15 +62,15 @@ def forecast_csv(path: Path, days: int = 10, seed: int = 7) -> Forecast:
     fetched = open_source("files", Settings(), path=path).fetch([], None, None, "1d")
     prices = judge(fetched.bars, now=fetched.fetched_at).clean
 
-    spec = FeatureSpec(symbols=tuple(sorted(prices["symbol"].unique())))
+    spec = FeatureSpec(symbols=tuple(sorted(prices["symbol"].unique())), variance=WINDOWS)
     features = build_features(prices, spec)
     returns = horizon_returns(prices, range(1, MAX_HORIZON + 1))
     trained = {
         kind: train_on_examples(kind, Examples.of(features, returns), TrainingConfig(seed=seed))
-        for kind in ("random_walk", "random_walk_drift", "ridge")
+        for kind in ("random_walk", "random_walk_drift", "ridge", "har")
     }
     decision = decide(evaluate({kind: one.out_of_sample for kind, one in trained.items()}))
-    model = "ridge" if decision.promote else "random_walk"
+    model = (decision.candidate if decision.promote else None) or "random_walk"
 
     with TemporaryDirectory() as folder:
         bundle_folder = Path(folder) / "bundle"
@@ -108,7 +110,7 @@ def main() -> None:
     forecast = forecast_csv(arguments.file, arguments.days)
     print(forecast.table.round(2).to_string(index=False))
     print(
-        f"\nModel: {forecast.model}. Skill of ridge against the random walk: {forecast.skill:+.2%}"
+        f"\nModel: {forecast.model}. Best skill against the random walk: {forecast.skill:+.2%}"
     )
     for reason in forecast.reasons:
         print(f"- {reason}")

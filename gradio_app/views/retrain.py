@@ -19,7 +19,7 @@ def training_state(training: Training | None) -> str:
             Notice(
                 "No training was started from this page",
                 "A training fetches prices, walks every candidate forward, and promotes one only "
-                "if it beats the random walk. Mostly none does, and that is a result.",
+                "if it beats the random walk and holds every other gate. That none does is a result, too.",
             )
         )
     what = f"source {training.source}" + (

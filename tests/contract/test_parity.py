@@ -192,7 +192,9 @@ def test_a_callers_own_bars_give_the_row_that_was_learned_from(history):
     table, spec = history.table.features, history.table.spec
     own = history.prices[history.prices["symbol"] == "MSFT"].reset_index(drop=True)
     stamps = own["timestamp"].astype("int64").to_numpy()
-    alone = [place for place, name in enumerate(spec.names) if not name.startswith(("rank_", "market_"))]
+    alone = [
+        place for place, name in enumerate(spec.names) if not name.startswith(("rank_", "market_"))
+    ]
     for bars in (300, 355, 400):
         values, scale, close = features_of_bars(
             stamps[:bars], own[list(OHLCV)].to_numpy()[:bars], spec, "MSFT"

@@ -32,7 +32,7 @@ forecasts = {
         TrainingConfig(params=params, seed=seed, folds=3),
         threads=1,
     ).out_of_sample
-    for kind, params in {"random_walk": {}, **few}.items()
+    for kind, params in {"random_walk": {}, "random_walk_drift": {}, **few}.items()
 }
 evaluation = evaluate(forecasts, repetitions=500, seed=seed)
 print(json.dumps([decide(evaluation).to_dict(), evaluation.spa_p_value, {

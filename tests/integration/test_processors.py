@@ -71,7 +71,7 @@ def judged(environment, signal, seed):
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize(("signal", "promoted"), [(0.0, False), (0.3, True)])
+@pytest.mark.parametrize(("signal", "promoted"), [(0.0, False), (0.6, True)])
 def test_verdict_and_gates_are_the_same_with_an_older_processors_instructions(signal, promoted):
     here, *others = (judged(one, signal, 7) for one in environments())
     verdict, spa, scores = here

@@ -109,9 +109,7 @@ def main() -> None:
     arguments = parser.parse_args()
     forecast = forecast_csv(arguments.file, arguments.days)
     print(forecast.table.round(2).to_string(index=False))
-    print(
-        f"\nModel: {forecast.model}. Best skill against the random walk: {forecast.skill:+.2%}"
-    )
+    print(f"\nModel: {forecast.model}. Best skill against the random walk: {forecast.skill:+.2%}")
     for reason in forecast.reasons:
         print(f"- {reason}")
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from forecasting.models.training_set import Examples
 
 ORACLE: Final = "oracle"
+WIDTH: Final = "har"
+"""What candidates that learn a location take for their width."""
 FOLDS: Final = 4
 
 
@@ -63,12 +65,12 @@ def learnable(panel: Panel) -> Learnable:
     from forecasting.features.spec import FeatureSpec
     from forecasting.features.targets import horizon_returns
     from forecasting.features.variance import DECAYS, WINDOWS
+    from forecasting.models.parts import need_variance
     from forecasting.models.training_set import Examples
-    from forecasting.models.width import learns_width
     from forecasting.schema import MAX_HORIZON
 
     market = variance_market(panel.market, symbols=panel.symbols, bars=panel.bars, seed=panel.seed)
-    wide = any(map(learns_width, panel.candidates))
+    wide = need_variance(panel.candidates, WIDTH)
     spec = FeatureSpec(
         symbols=tuple(market.prices["symbol"].unique()),
         variance=WINDOWS if wide else (),
@@ -84,12 +86,14 @@ def learnable(panel: Panel) -> Learnable:
 def judge_panel(panel: Panel) -> Trial:
     """Train the candidates and the random walk on a panel, evaluate and decide."""
     from forecasting.models.candidates import NULL_MODEL
+    from forecasting.models.parts import takes_width
     from forecasting.models.training import TrainingConfig, train_on_examples
 
     rows = learnable(panel)
-    config = TrainingConfig(seed=7, folds=FOLDS)
     forecasts, trials = {}, {}
     for kind in (NULL_MODEL, *panel.candidates):
+        params = {"width": WIDTH} if takes_width(kind) else {}
+        config = TrainingConfig(params=params, seed=7, folds=FOLDS)
         trained = train_on_examples(kind, rows.examples, config, threads=1)
         forecasts[kind], trials[kind] = trained.out_of_sample, trained.trials
     null = forecasts[NULL_MODEL]

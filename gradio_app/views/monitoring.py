@@ -142,9 +142,10 @@ def _tiles(figures: Iterable[tuple[str, str, str, str]]) -> str:
 
 def _run_notes(run: DriftSummary, report_url: str) -> str:
     notes = [escape(formatting.sentence(note)) for note in run.notes]
+    links = []
     if report_url and run.realised:
         realised = f"{report_url.rsplit('/', 1)[0]}/realised"
-        notes.append(link(realised, "Open the report on forecasts that have come due"))
+        links.append(link(realised, "Open the report on forecasts that have come due"))
     if run.waiting:
         notes.append(f"{run.waiting:,} forecasts are not due yet.")
     if run.retrain:
@@ -152,11 +153,12 @@ def _run_notes(run: DriftSummary, report_url: str) -> str:
     judged = [c.column for s in run.scopes if s.scope == "features" for c in s.columns]
     changes = [column for column in judged if column.startswith(CHANGE_OF)]
     if report_url and len(changes) < len(judged):
-        notes.append(link(report_url, "Open the drift report"))
+        links.append(link(report_url, "Open the drift report"))
     if report_url and changes:
         latest = f"{report_url.rsplit('/', 1)[0]}/changes"
-        notes.append(link(latest, "Open the report on the last few bars"))
-    return f'<p class="bw-aside">{" ".join(notes)}</p>' if notes else ""
+        links.append(link(latest, "Open the report on the last few bars"))
+    text = " ".join([*notes, " · ".join(links)]).strip()
+    return f'<p class="bw-aside">{text}</p>' if text else ""
 
 
 def chart_title(title: str, detail: str, names: Sequence[str]) -> str:

@@ -9,7 +9,8 @@ from typing import Any, Final, Self
 from forecasting.errors import InvalidSettings
 from forecasting.evaluation.promotion_outcome import GateOutcome, PromotionOutcome, joined
 from forecasting.leakage.findings import check_name
-from forecasting.models.candidates import NULL_MODEL, NULLS
+from forecasting.models.candidates import DEFAULTS, NULL_MODEL, NULLS, WIDTHS
+from forecasting.models.width import EWMA, named
 
 REUSED: Final = "reused"
 DEFAULT_CANDIDATES: Final = ("xgboost", "har_combination", "ridge", *reversed(NULLS))
@@ -107,12 +108,20 @@ class TrainingParams(RefreshParams):
                 ", ".join(self.candidates) or "none",
                 f"Add {NULL_MODEL}: a model has to beat something",
             )
+        self._refuse_unknown("a candidate", self.candidates, tuple(DEFAULTS))
+        self._refuse_unknown("a width", (named(self.width)[0],), (EWMA, *WIDTHS))
         if self.combinatorial and self.combinatorial < 3:
             raise InvalidSettings(
                 "combinatorial paths hold out 2 of at least 3 spans; 0 makes none",
                 f"combinatorial {self.combinatorial}",
                 "Ask for 6",
             )
+
+    @staticmethod
+    def _refuse_unknown(what: str, asked: tuple[str, ...], known: tuple[str, ...]) -> None:
+        unknown = [name for name in asked if name not in known]
+        if unknown:
+            raise InvalidSettings(f"{what} is one of {', '.join(known)}", ", ".join(unknown))
 
     def arguments(self) -> dict[str, Any]:
         """The pipeline's arguments."""

@@ -91,7 +91,6 @@ TESTED_BY = {
     "pipelines/executor": TRAINING,
     "pipelines/ingestion": GOLDEN,
     "pipelines/refresh": GOLDEN,
-    "pipelines/runs": TRAINING,
     "pipelines/tasks": GOLDEN,
     "pipelines/training": GOLDEN,
     "serving/call_time": "tests/contract/test_v2_grpc.py",

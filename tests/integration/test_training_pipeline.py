@@ -18,7 +18,6 @@ from forecasting.adapters.registry.registry import Registry
 from forecasting.adapters.signing_keys import make_keys, signer_of, trusted_keys_of
 from forecasting.errors import (
     BundleRejected,
-    InvalidInput,
     InvalidSettings,
     NotReady,
     PromotionConflict,
@@ -451,11 +450,6 @@ def test_too_short_a_history_is_said_so_and_nothing_is_registered(trained, tmp_p
 def test_a_date_that_is_none_is_said_so(trained, tmp_path):
     _, error = _fails(trained, tmp_path, InvalidSettings, train_until="last week")
     assert "last week" in str(error)
-
-
-def test_a_candidate_nobody_knows_ends_the_run_at_once(trained, tmp_path):
-    _, error = _fails(trained, tmp_path, InvalidInput, candidates=("random_walk", "oracle"))
-    assert "oracle" in str(error)
 
 
 def test_a_training_without_the_random_walk_is_refused_before_it_starts():

@@ -176,9 +176,14 @@ def test_a_second_demo_in_the_same_folder_is_refused(demo):
     assert "one demo at a time" in done.stderr
 
 
-def test_the_served_version_is_the_registered_champion(demo):
+def test_the_served_version_is_the_champion_that_the_gates_promoted(demo):
+    with contextlib.closing(sqlite3.connect(demo.state / "predictions.sqlite")) as ledger:
+        promotions = ledger.execute(
+            "SELECT from_version, to_version FROM promotions ORDER BY number"
+        )
+        assert promotions.fetchall() == [("", "1"), ("1", "2")]
     with urlopen(f"http://127.0.0.1:{demo.http}/v2/models/bellwether/ready") as answer:
-        assert json.load(answer)["version"] == "1"
+        assert json.load(answer)["version"] == "2"
 
 
 def test_every_version_is_signed_by_a_key_of_the_state_folder_and_the_ledger_names_it(demo):

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from forecasting.arrays import Floats
 from forecasting.instants import DAY
 from forecasting.models.candidates import DRIFT_MODEL, NULL_MODEL
-from forecasting.models.knot_forecasts import KNOT_COLUMNS, percent_ranks
+from forecasting.models.knot_forecasts import percent_ranks
 from forecasting.models.out_of_sample import OutOfSample
-from forecasting.models.quantiles import GRID, KNOTS
+from forecasting.models.quantiles import GRID, KNOT_COLUMNS, KNOTS
 from forecasting.schema import MAX_HORIZON, QUANTILE_LEVELS
 
 _FIRST_CLOSE = 1_420_232_400_000_000_000  # 2015-01-02 21:00 UTC

@@ -116,8 +116,8 @@ def oracle_forecasts(
     """
     from forecasting.models.conformal import Schedule, recalibrate
     from forecasting.models.cross_validation import walk_forward
-    from forecasting.models.knot_forecasts import KNOT_COLUMNS, percent_ranks
-    from forecasting.models.quantiles import KNOTS, grid_columns
+    from forecasting.models.knot_forecasts import percent_ranks
+    from forecasting.models.quantiles import KNOT_COLUMNS, KNOTS, grid_columns
 
     deviation = np.sqrt(ahead)
     steps = walk_forward(examples.timestamps, examples.codes, folds=FOLDS)

@@ -91,7 +91,7 @@ def gjr_garch(examples: "Examples", step: "Fold", code: int, test: Rows) -> Floa
     """
     from arch import arch_model
 
-    from forecasting.models.quantiles import KNOTS
+    from forecasting.models.quantiles import KNOT_COLUMNS, KNOTS
 
     own = np.flatnonzero(examples.codes == code)
     own = own[: int(np.searchsorted(own, test[-1])) + 1]
@@ -106,7 +106,7 @@ def gjr_garch(examples: "Examples", step: "Fold", code: int, test: Rows) -> Floa
     )
     result = model.fit(last_obs=known - 1, disp="off", show_warning=False)
     ahead = result.forecast(horizon=KNOTS[-1], start=known - 1, reindex=False).variance
-    total = np.cumsum(ahead.to_numpy(), axis=1)[:, np.array(KNOTS) - 1] * unit**2
+    total = np.cumsum(ahead.to_numpy(), axis=1)[:, KNOT_COLUMNS] * unit**2
     logs: Floats = 0.5 * np.log(total / (examples.scale[test, None] ** 2 * np.array(KNOTS)))
     return logs
 

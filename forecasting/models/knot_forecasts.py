@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from forecasting.arrays import Floats
 from forecasting.models.conformal import Schedule
-from forecasting.models.quantiles import KNOTS, grid_columns, widths_of
+from forecasting.models.quantiles import KNOT_COLUMNS, KNOTS, grid_columns, widths_of
 from forecasting.models.training_set import Examples
 
 UNKNOWN_RANK: Final = 255
@@ -20,9 +20,6 @@ UNKNOWN_RANK: Final = 255
 MOST_DEVIATIONS: Final = 20.0
 """Widths beyond which a return counts as this many for the level of the variance: a price that
 stood still and moves again would outweigh all others."""
-
-KNOT_COLUMNS: Final = np.array(KNOTS) - 1
-"""Columns of arrays over horizons 1..H that hold the knots."""
 
 _WHOLE_PERCENTS: Final = grid_columns([percent / 100 for percent in range(1, 100)])
 

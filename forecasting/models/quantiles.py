@@ -21,6 +21,9 @@ from forecasting.schema import MAX_HORIZON, QUANTILE_LEVELS
 KNOTS: Final = (1, 2, 3, 5, 10, 15, 20, 30)
 """Horizons, in bars, whose location a model learns; the others are interpolated between them."""
 
+KNOT_COLUMNS: Final = np.array(KNOTS) - 1
+"""Columns of arrays over horizons 1..H that hold the knots."""
+
 GRID: Final = (0.005, *(percent / 100 for percent in range(1, 100)), 0.995)
 """Levels that a calibration is made at; the published levels lie on it. A bundle brings the grid of
 its own calibration, see `QuantileTable`."""

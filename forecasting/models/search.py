@@ -86,10 +86,8 @@ def tune(
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
         study = optuna.create_study(sampler=optuna.samplers.TPESampler(seed=seed))
-        varied = {name: value for name, value in defaults.items() if name not in fixed}
-        study.enqueue_trial(
-            {name: value for name, value in varied.items() if name != WIDTH_PARAMETER}
-        )
+        given = {*fixed, WIDTH_PARAMETER}
+        study.enqueue_trial({name: value for name, value in defaults.items() if name not in given})
         study.optimize(objective, n_trials=trials)
     finally:
         optuna.logging.set_verbosity(verbosity)

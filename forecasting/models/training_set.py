@@ -11,7 +11,7 @@ from forecasting.arrays import Floats, Rows
 from forecasting.errors import InvalidInput, ShortHistory
 from forecasting.features.variance import LEAST_RATIO
 from forecasting.models.cross_validation import Fold, walk_forward
-from forecasting.models.quantiles import KNOTS
+from forecasting.models.quantiles import KNOT_COLUMNS, KNOTS
 from forecasting.models.width import learns_width
 from forecasting.schema import MAX_HORIZON
 
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 INNER_FOLDS: Final = 3
 INNER_INITIAL: Final = 0.4
 """Folds inside a training window, and the share of its instants before the first of them."""
-
-_KNOT_COLUMNS: Final = np.array(KNOTS) - 1
 
 
 @dataclass(frozen=True)
@@ -185,5 +183,5 @@ def _log_widths(table: "FeatureTable", rows: Rows) -> NDArray[np.float32]:
 
 def at_knots(z: NDArray[np.floating]) -> Floats:
     """Columns [n, K] of standardised returns [n, H] that a model learns."""
-    knots: Floats = z[:, _KNOT_COLUMNS].astype(np.float64)
+    knots: Floats = z[:, KNOT_COLUMNS].astype(np.float64)
     return knots

@@ -12,13 +12,12 @@ from forecasting.models.candidates import make_forecaster
 from forecasting.models.conformal import Recalibrated, Schedule
 from forecasting.models.cross_validation import Fold
 from forecasting.models.knot_forecasts import (
-    KNOT_COLUMNS,
     knot_residuals,
     percent_ranks,
     return_variance,
 )
 from forecasting.models.out_of_sample import OutOfSample
-from forecasting.models.quantiles import KNOTS, QuantileTable
+from forecasting.models.quantiles import KNOT_COLUMNS, KNOTS, QuantileTable
 from forecasting.models.training_set import Examples
 from forecasting.schema import MAX_HORIZON, QUANTILE_LEVELS
 

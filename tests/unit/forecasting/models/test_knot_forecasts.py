@@ -9,14 +9,13 @@ from forecasting.features.targets import SignalRule
 from forecasting.models.conformal import Schedule, recalibrate
 from forecasting.models.cross_validation import walk_forward
 from forecasting.models.knot_forecasts import (
-    KNOT_COLUMNS,
     MOST_DEVIATIONS,
     UNKNOWN_RANK,
     knot_residuals,
     percent_ranks,
     return_variance,
 )
-from forecasting.models.quantiles import GRID, KNOTS
+from forecasting.models.quantiles import GRID, KNOT_COLUMNS, KNOTS
 from forecasting.models.walk_forward import forecasts_of
 from forecasting.schema import MAX_HORIZON
 from tests.unit.forecasting.models.test_training import examples_of

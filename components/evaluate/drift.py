@@ -1,11 +1,9 @@
 """Forecasts of the random walk with drift, where a training did not name it among its candidates."""
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from components.artifacts import Artifact
-from components.report import THREADS
+from components.evaluate.incumbent import walked_beside
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,27 +26,10 @@ def with_drift(
     Raises:
         InvalidInput: the random walk is not among the candidates.
     """
-    from components.training_table import TrainingTable
-    from forecasting.errors import InvalidInput
-    from forecasting.models.candidates import DRIFT_MODEL, NULL_MODEL
-    from forecasting.models.training import forecast_as_incumbent
-    from forecasting.models.training_set import Examples
+    from forecasting.evaluation.evaluate import require_random_walk
+    from forecasting.models.candidates import DRIFT_MODEL
 
     if DRIFT_MODEL in forecasts:
         return dict(forecasts)
-    if NULL_MODEL not in forecasts:
-        raise InvalidInput(
-            "every evaluation has the random walk to beat",
-            f"candidates are {', '.join(forecasts) or 'none'}",
-            f"Train the candidate {NULL_MODEL} as well",
-        )
-    learned_from = TrainingTable.load(Path(table.path))
-    walked = forecast_as_incumbent(
-        DRIFT_MODEL,
-        {},
-        Examples.of(learned_from.features, learned_from.returns),
-        beside=forecasts[NULL_MODEL],
-        seed=seed,
-        threads=int(os.environ.get(THREADS, "0")) or None,
-    )
-    return {**forecasts, DRIFT_MODEL: walked}
+    require_random_walk(forecasts)
+    return {**forecasts, DRIFT_MODEL: walked_beside(forecasts, DRIFT_MODEL, {}, table, seed=seed)}

@@ -39,10 +39,7 @@ def incumbent_of(
         RegistryUnavailable: MLflow cannot be reached.
         InvalidSettings: the champion's kind needs a package that is not installed.
     """
-    from components.training_table import TrainingTable
     from forecasting.models.candidates import NULL_MODEL, make_forecaster
-    from forecasting.models.training import forecast_as_incumbent
-    from forecasting.models.training_set import Examples
 
     kind = champion.kind
     if kind == NULL_MODEL:
@@ -51,8 +48,37 @@ def incumbent_of(
     params = make_forecaster(kind, _manifest_of(champion)["params"]).params
     if kind in forecasts and dict(forecasts[kind].params) == params:
         return kind, None
+    walked = walked_beside(forecasts, kind, params, table, seed=seed)
+    return (kind if kind not in forecasts else f"{kind}_v{champion.version}"), walked
+
+
+def walked_beside(
+    forecasts: "Mapping[str, OutOfSample]",
+    kind: str,
+    params: "Mapping[str, Any]",
+    table: Artifact,
+    *,
+    seed: int,
+) -> "OutOfSample":
+    """Forecasts of one more method on the candidates' test spans.
+
+    Args:
+        forecasts: the candidates', the random walk's among them.
+        kind: the method.
+        params: its parameters.
+        table: training table the candidates learned from.
+        seed: of everything random.
+
+    Raises:
+        InvalidSettings: the kind needs a package that is not installed.
+    """
+    from components.training_table import TrainingTable
+    from forecasting.models.candidates import NULL_MODEL
+    from forecasting.models.training import forecast_as_incumbent
+    from forecasting.models.training_set import Examples
+
     learned_from = TrainingTable.load(Path(table.path))
-    walked = forecast_as_incumbent(
+    return forecast_as_incumbent(
         kind,
         params,
         Examples.of(learned_from.features, learned_from.returns),
@@ -60,7 +86,6 @@ def incumbent_of(
         seed=seed,
         threads=int(os.environ.get(THREADS, "0")) or None,
     )
-    return (kind if kind not in forecasts else f"{kind}_v{champion.version}"), walked
 
 
 def _manifest_of(champion: "ModelVersion") -> "dict[str, Any]":

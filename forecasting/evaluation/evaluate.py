@@ -301,13 +301,22 @@ def evaluate(
     )
 
 
-def _check_names(candidates: Mapping[str, OutOfSample], incumbent: str) -> None:
+def require_random_walk(candidates: Mapping[str, OutOfSample]) -> None:
+    """Refuse candidates without the random walk.
+
+    Raises:
+        InvalidInput: it is not among them.
+    """
     if NULL_MODEL not in candidates:
         raise InvalidInput(
             "every evaluation has the random walk to beat",
             f"candidates are {', '.join(candidates) or 'none'}",
             f"Train the candidate {NULL_MODEL} as well",
         )
+
+
+def _check_names(candidates: Mapping[str, OutOfSample], incumbent: str) -> None:
+    require_random_walk(candidates)
     if incumbent and incumbent not in candidates:
         raise InvalidInput(
             "an incumbent is compared on the same forecasts",

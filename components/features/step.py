@@ -45,8 +45,6 @@ def run(
     from components.training_table import TrainingTable
     from forecasting.adapters.lake.describe import describe_prices
     from forecasting.adapters.lake.lake import Lake
-    from forecasting.features.spec import FeatureSpec
-    from forecasting.features.variance import DECAYS, WINDOWS
     from forecasting.models.parts import need_variance
     from forecasting.prices.quality.judge import require_history
 
@@ -54,13 +52,7 @@ def run(
     price_snapshot = lake.snapshot(dataset, snapshot)
     named = named_in(price_snapshot, symbols)
     prices = until(lake.read(price_snapshot, named), train_until)
-    wide = need_variance(candidates, width)
-    spec = FeatureSpec(
-        interval=price_snapshot.interval,
-        symbols=tuple(sorted(named or price_snapshot.symbols)),
-        variance=WINDOWS if wide else (),
-        decays=DECAYS if wide else (),
-    )
+    spec = specification(price_snapshot, named, variance=need_variance(candidates, width))
     if named:
         require_history(prices, spec.warmup_bars)
     described = describe_prices(
@@ -82,6 +74,27 @@ def run(
         leaks=[finding.to_dict() for finding in described.leaks],
     )
     reference.metadata.update(snapshot=price_snapshot.id, rows=rows)
+
+
+def specification(
+    snapshot: "Snapshot", named: Sequence[str], *, variance: bool = True
+) -> "FeatureSpec":
+    """The features that a training makes of a snapshot.
+
+    Args:
+        snapshot: the prices.
+        named: symbols that were asked for by name; none for all.
+        variance: whether to make those of variance, as a training does by default.
+    """
+    from forecasting.features.spec import FeatureSpec
+    from forecasting.features.variance import DECAYS, WINDOWS
+
+    return FeatureSpec(
+        interval=snapshot.interval,
+        symbols=tuple(sorted(named or snapshot.symbols)),
+        variance=WINDOWS if variance else (),
+        decays=DECAYS if variance else (),
+    )
 
 
 def named_in(snapshot: "Snapshot", symbols: str) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import TYPE_CHECKING
 
-from components.features.step import named_in
+from components.features.step import named_in, specification
 from components.parameters import listed
 from components.report import PROGRESS, reported, tell
 from forecasting.adapters.registry.in_use import VersionInUse, versions_in_use
@@ -30,19 +30,12 @@ def run(*, snapshot: str, dataset: str, symbols: str) -> str:
     """
     from forecasting.adapters.lake.lake import Lake
     from forecasting.adapters.lake.publish import World, refresh_published
-    from forecasting.features.spec import FeatureSpec
-    from forecasting.features.variance import DECAYS, WINDOWS
 
     settings = Settings()
     lake = Lake(settings.lake)
     price_snapshot = lake.snapshot(dataset, snapshot)
     named = named_in(price_snapshot, symbols)
-    asked = FeatureSpec(  # what a training makes by default
-        interval=price_snapshot.interval,
-        symbols=tuple(sorted(named or price_snapshot.symbols)),
-        variance=WINDOWS,
-        decays=DECAYS,
-    )
+    asked = specification(price_snapshot, named)
     world = World(partial(versions_in_use, settings), partial(_answered_since, settings))
     published = refresh_published(lake, price_snapshot, asked, world, _say)
     _compare(lake, dataset, listed(symbols), published.champion)

@@ -1,6 +1,6 @@
 """Versions side by side: which can be asked, and what each of them says of the same symbol."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import gradio as gr
@@ -9,7 +9,7 @@ from forecasting.adapters.registry.records import CHALLENGER, CHAMPION, ModelVer
 from forecasting.errors import BellwetherError, ServerUnavailable
 from gradio_app import charts
 from gradio_app.data import PageData
-from gradio_app.notices import Notice, notice_of
+from gradio_app.notices import Guard, Notice, notice_of
 from gradio_app.views import compare as view
 from gradio_app.views.compare import Opinion
 from gradio_app.views.elements import notice
@@ -17,8 +17,6 @@ from gradio_app.views.monitoring import chart_title
 
 MAX_VERSIONS: Final = 6
 """Versions that are compared at a time: as many as a chart's lines can be told apart."""
-
-Guard = Callable[[Callable[..., Any], Callable[[Notice], Any]], Callable[..., Any]]
 
 
 class Comparison:

@@ -1,8 +1,8 @@
 """Why a forecast differs from the one before: finds that one, and what its version says now."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -14,15 +14,13 @@ from forecasting.clock import utc_now
 from forecasting.errors import BellwetherError
 from gradio_app.change import Shape, split_change
 from gradio_app.data import PageData
-from gradio_app.notices import Notice
+from gradio_app.notices import Guard
 from gradio_app.splits import shares_of_one
 from gradio_app.views import change as view
 from gradio_app.views.change import Difference
 
 LOOKED_BACK: Final = timedelta(days=30)
 """How long ago the forecast before may have been made."""
-
-Guard = Callable[[Callable[..., Any], Callable[[Notice], Any]], Callable[..., Any]]
 
 
 class Earlier:

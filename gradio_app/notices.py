@@ -1,6 +1,8 @@
 """Notices: what the page shows in the place of what it cannot show, failures among them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from forecasting.errors import (
     BellwetherError,
@@ -33,6 +35,10 @@ class Notice:
     body: str = ""
     remedy: str = ""
     tone: str = "info"
+
+
+Guard = Callable[[Callable[..., Any], Callable[[Notice], Any]], Callable[..., Any]]
+"""Makes a handler that gives a notice of whatever another raises: (handler, what to show of one)."""
 
 
 _TITLES: tuple[tuple[type[BellwetherError], str, str], ...] = (

@@ -54,20 +54,24 @@ def page(settings, **changes):
         yield url
 
 
-@pytest.fixture(scope="module")
-def settings(mlflow_url, tmp_path_factory):
-    """A state folder, and addresses on free ports."""
+def settings_of(state_dir, mlflow_url, model):
+    """Settings of a platform of its own, with addresses on free ports."""
     port = free_port()
     return Settings(
-        state_dir=tmp_path_factory.mktemp("page") / "state",
+        state_dir=state_dir,
         registry_url=mlflow_url,
-        registered_model="shown",
+        registered_model=model,
         http_port=port,
         grpc_port=0,
         inference_url=f"http://127.0.0.1:{port}",
         inference_timeout_seconds=seconds(10),
         reload_seconds=0.5,
     )
+
+
+@pytest.fixture(scope="module")
+def settings(mlflow_url, tmp_path_factory):
+    return settings_of(tmp_path_factory.mktemp("page") / "state", mlflow_url, "shown")
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,9 @@ from playwright.sync_api import expect
 from forecasting.adapters.inference import InferenceClient
 from forecasting.adapters.lake.lake import Lake
 from forecasting.adapters.prediction_log.log import PredictionLog
-from forecasting.settings import Settings
 from gradio_app.charts import NULL_EDGE
 from pipelines.local import RefreshParams, TrainingParams, run_refresh, run_training
-from tests.browser.conftest import page, served
-from tests.ports import free_port
+from tests.browser.conftest import page, served, settings_of
 from tests.time_limits import seconds, wait_until
 
 pytestmark = pytest.mark.browser
@@ -31,18 +29,7 @@ RECORD = re.compile(
 
 @pytest.fixture(scope="module")
 def settings(mlflow_url, tmp_path_factory):
-    """A state folder, and addresses on free ports."""
-    port = free_port()
-    return Settings(
-        state_dir=tmp_path_factory.mktemp("added") / "state",
-        registry_url=mlflow_url,
-        registered_model="added",
-        http_port=port,
-        grpc_port=0,
-        inference_url=f"http://127.0.0.1:{port}",
-        inference_timeout_seconds=seconds(10),
-        reload_seconds=0.5,
-    )
+    return settings_of(tmp_path_factory.mktemp("added") / "state", mlflow_url, "added")
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,9 @@ SIZES: Final = {"small": (4, 1_100), "full": (50, 2_520)}
 ALPHAS: Final = {"ridge": 1.0, "ridge_light": 0.1, "ridge_heavy": 10.0}
 """Challengers: what is weighed has the same shape whatever model it came from."""
 
+SHOWN: Final = 8
+"""Parts of an evaluation in the table, the dearest."""
+
 TOP: Final = Path(__file__).resolve().parent.parent.parent
 PRODUCT: Final = TOP / "forecasting"
 MB: Final = 2**20
@@ -180,7 +183,7 @@ def _parts(stats: Any, caller: Any) -> dict[str, float]:
         if within:
             key = f"{Path(path).stem}.{name}"
             spent[key] = spent.get(key, 0.0) + within
-    return dict(sorted(spent.items(), key=lambda item: -item[1])[:6])
+    return dict(sorted(spent.items(), key=lambda item: -item[1]))
 
 
 def in_a_process(item: tuple[int, int, int]) -> dict[str, Any]:
@@ -197,7 +200,7 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
     what = f"{cost['symbols']} symbols x {cost['bars']:,} bars, {1 + len(ALPHAS)} candidates"
     parts = [
         [f"`{name}`", f"{seconds:.2f}", f"{seconds / cost['profiled']['cpu']:.0%}"]
-        for name, seconds in cost["parts"].items()
+        for name, seconds in list(cost["parts"].items())[:SHOWN]
     ]
     scores = [
         ["whole arrays in float64", f"{cost['plain']['cpu']:.2f}", f"{cost['plain_mb']:,.0f}"],

@@ -26,7 +26,7 @@ from forecasting.models.garch import Garch
 from forecasting.models.null_models import RandomWalk, RandomWalkWithDrift
 from forecasting.models.parts import LocationAndWidth
 from forecasting.models.quantiles import KNOTS
-from forecasting.models.width import RECURSION, WidthLearner
+from forecasting.models.width import RECURSION, WEIGHTS, WidthLearner
 
 INPUT: Final = "features"
 OUTPUT, WIDTH = OUTPUTS
@@ -111,16 +111,18 @@ def _locations(
 
 
 def _widths(learner: Fitted, width: int, columns: Sequence[int]) -> tuple[list[Any], list[Any]]:
-    """Nodes and tensors that give the mean of the estimators' logs of widths."""
+    """Nodes and tensors that give the weighted mean of the estimators' logs of widths."""
     from onnx import helper
 
     if not isinstance(learner, WidthLearner):
         raise InvalidSettings("a width needs an ONNX export", learner.kind)
     nodes, tensors = list[Any](), list[Any]()
     names = [f"{WIDTH}_{part}" for part in learner.estimators]
+    average = float(np.mean([WEIGHTS[part] for part in learner.estimators]))
     for (part, estimator), name in zip(learner.estimators.items(), names, strict=True):
         taken = [columns[place] for place in learner.columns(part, len(columns))]
-        own, held = _estimator(part, estimator, learner.slopes, width, taken, name)
+        slopes = [slope * WEIGHTS[part] / average for slope in learner.slopes]
+        own, held = _estimator(part, estimator, slopes, width, taken, name)
         nodes, tensors = nodes + own, tensors + held
     nodes.append(helper.make_node("Mean", names, [WIDTH]))
     return nodes, tensors

@@ -14,7 +14,7 @@ from forecasting.models.candidates import make_forecaster
 from forecasting.models.cross_validation import Fold
 from forecasting.models.quantiles import KNOTS
 from forecasting.models.training_set import Window
-from forecasting.models.width import MEMBERS, PARTS, WidthLearner
+from forecasting.models.width import MEMBERS, PARTS, WidthLearner, geometric_mean
 from forecasting.stats.significance import diebold_mariano
 
 _FOUND_WORSE: Final = 0.05
@@ -70,7 +70,7 @@ def choose_members(
     returns = window.z[tested, len(KNOTS) :]
     tried = [names for size in range(1, len(parts) + 1) for names in combinations(parts, size)]
     losses = {
-        names: qlike(np.mean([told[part][tested] for part in names], axis=0), returns)
+        names: qlike(geometric_mean({part: told[part][tested] for part in names}), returns)
         for names in tried
     }
     members = largest_as_good(losses, window.timestamps[tested])

@@ -46,6 +46,13 @@ PARTS: Final[Mapping[str, Mapping[str, Mapping[str, Any]]]] = {
 }
 """Candidates that learn a width -> the estimators they are the geometric mean of, with defaults."""
 
+WEIGHTS: Final[Mapping[str, float]] = {"ridge": 1.0, "xgboost": 1.0, RECURSION: 0.5}
+"""How much each part counts in the geometric mean: a recursion, which reads no range, half."""
+
+_TAKES_STATE: Final = frozenset({"xgboost", RECURSION})
+"""Parts that learn from the state of a recursion: a ridge has more columns than a short history
+bears."""
+
 MEMBERS: Final = "members"
 """Parameter of a candidate of several parts: those it is made of, e.g. "ridge+garch". Where it is
 empty, training chooses them (`forecasting.models.members`); unchosen it is made of all."""
@@ -71,25 +78,26 @@ def learns_width(kind: str) -> bool:
 def columns_of(kind: str, names: Sequence[str]) -> NDArray[np.intp]:
     """Columns of the feature table that a candidate learns from, in its order.
 
-    Widths are learned from features of variance and the calendar, a recursion from its state alone,
-    and locations from all that is not about variance.
+    Widths are learned from features of variance and the calendar, by trees from the state of a
+    recursion as well, by a recursion from that alone; locations from all that is not about variance.
 
     Raises:
         InvalidSettings: it learns widths, and the table has no features of variance, or not the
-            state of a recursion that it may be made of.
+            state of a recursion that it learns from.
     """
     of_variance, state = _starts(names, FEATURE_PREFIXES), _starts(names, STATE_PREFIXES)
     if not learns_width(kind):
         return np.flatnonzero(~of_variance)
     parts = set(PARTS[kind])
-    if not of_variance.any() or (RECURSION in parts and not state.any()):
+    needs_state = bool(parts & _TAKES_STATE)
+    if not of_variance.any() or (needs_state and not state.any()):
         raise InvalidSettings(
             f"the candidate {kind} learns a width from features of variance",
             "the feature table has none, or none with decays",
             f"Name {kind} among the candidates when the features are made, "
             "or give FeatureSpec(variance=..., decays=...)",
         )
-    taken = state if RECURSION in parts else np.zeros_like(state)
+    taken = state if needs_state else np.zeros_like(state)
     if parts != {RECURSION}:
         taken = taken | (of_variance & ~state) | _starts(names, CALENDAR)
     return np.flatnonzero(taken)
@@ -109,6 +117,18 @@ def members_of(kind: str, params: Mapping[str, Any]) -> tuple[str, ...]:
             f"{MEMBERS} of {kind} are some of {', '.join(parts)}, joined by +", repr(chosen)
         )
     return tuple(part for part in parts if part in named)
+
+
+def geometric_mean(parts: Mapping[str, Floats]) -> Floats:
+    """Logs of the width that parts have together: their mean, weighted by `WEIGHTS`.
+
+    Args:
+        parts: name of each part -> logs of its widths, of one shape.
+    """
+    mean: Floats = np.average(
+        list(parts.values()), axis=0, weights=[WEIGHTS[part] for part in parts]
+    )
+    return mean
 
 
 def named(width: str) -> tuple[str, dict[str, str]]:
@@ -160,7 +180,9 @@ class WidthLearner:
         if not self.names:
             return np.arange(width)
         state = _starts(self.names, STATE_PREFIXES)
-        return np.flatnonzero(state if part == RECURSION else ~state)
+        if part == RECURSION:
+            return np.flatnonzero(state)
+        return np.arange(width) if part in _TAKES_STATE else np.flatnonzero(~state)
 
     def fit(self, x: NDArray[np.float32], target: Floats, *, seed: int) -> Self:
         """Learn from features [n, k].
@@ -209,7 +231,7 @@ class WidthLearner:
 
     def predict(self, x: NDArray[np.float32]) -> Floats:
         """Logs [n, K] of the width: the same as `log_width`."""
-        mean: Floats = np.mean(list(self.each(x).values()), axis=0) * np.array(self.slopes)
+        mean: Floats = geometric_mean(self.each(x)) * np.array(self.slopes)
         return mean
 
     def locate(self, x: NDArray[np.float32]) -> Floats:

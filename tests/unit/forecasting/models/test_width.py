@@ -68,17 +68,19 @@ def test_a_candidate_learns_how_wide_returns_will_be_and_nothing_of_their_direct
     assert (fitted[kind].locate(own) == 0).all()
 
 
-def test_the_combination_is_the_geometric_mean_of_its_parts(fitted, lesson):
+def test_the_combination_is_the_geometric_mean_of_its_parts_the_recursion_counting_half(
+    fitted, lesson
+):
     x = lesson[0][:200]
     parts = {
         part: fitted[kind].log_width(x[:, columns_of(kind, NAMES)])
         for part, kind in (("ridge", "har"), ("xgboost", "har_boosted"), ("garch", "garch"))
     }
-    whole = np.mean(list(parts.values()), axis=0)
+    whole = (2 * parts["ridge"] + 2 * parts["xgboost"] + parts["garch"]) / 5
     assert np.allclose(fitted["har_combination"].log_width(x), whole, atol=1e-9)
     two = make_forecaster("har_combination", {"members": "garch+ridge"}, names=NAMES)
     two.fit(*lesson, seed=1).slopes = fitted["garch"].slopes
-    expected = (parts["ridge"] + parts["garch"]) / 2
+    expected = (2 * parts["ridge"] + parts["garch"]) / 3
     assert np.allclose(two.log_width(x), expected, atol=1e-9)
 
 
@@ -129,9 +131,9 @@ def test_widths_are_learned_from_variance_and_weekdays_and_locations_from_the_re
     names = FeatureSpec(symbols=("AAA",), variance=WINDOWS, decays=DECAYS).names
     of = {
         kind: {names[column] for column in columns_of(kind, names)}
-        for kind in ("har", "garch", "har_combination", "ridge")
+        for kind in ("har", "har_boosted", "garch", "har_combination", "ridge")
     }
-    assert of["har"] | of["garch"] == of["har_combination"]
+    assert of["har"] | of["garch"] == of["har_boosted"] == of["har_combination"]
     assert of["garch"] == set(state_names(DECAYS))
     assert not of["har"] & of["garch"]
     assert of["har_combination"] | of["ridge"] == set(names)
@@ -142,7 +144,7 @@ def test_widths_are_learned_from_variance_and_weekdays_and_locations_from_the_re
 def test_a_table_without_the_features_it_needs_is_refused_with_the_remedy():
     with pytest.raises(InvalidSettings, match="Name har among the candidates"):
         columns_of("har", FeatureSpec().names)
-    for kind in ("garch", "har_combination"):
+    for kind in ("har_boosted", "garch", "har_combination"):
         with pytest.raises(InvalidSettings, match=f"Name {kind} among .* decays"):
             columns_of(kind, FeatureSpec(variance=WINDOWS).names)
 

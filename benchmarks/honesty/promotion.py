@@ -25,6 +25,7 @@ from benchmarks.honesty.promotion_trials import (
 from benchmarks.honesty.random_walks import WALKS, correlation_at
 from benchmarks.honesty.shares import at_most, plot_shares, share
 from forecasting.report.plots import MARKERS, Theme, styled_axes, styled_legend
+from pipelines.runs import DEFAULT_WIDTH
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -125,7 +126,9 @@ def _plan(seed: int, *, full: bool) -> Plan:
         for place in range(walks)
     ]  # fmt: skip
     momentum = [
-        Trained(kinds[place % 3], strength, ("ridge",), 6, 2_520, 0, next(seeds))
+        Trained(
+            kinds[place % 3], strength, ("ridge",), 6, 2_520, 0, next(seeds), width=DEFAULT_WIDTH
+        )
         for strength in (LEARNED if full else (LEARNABLE,))
         for place in range(24 if full else 2)
     ]
@@ -189,9 +192,10 @@ def _story(plan: Plan, judged: Decisions) -> list[str | Table | Plot]:
             f"{len(plan.nothing)} panels of 4 symbols x 1,300 bars whose prices are random walks "
             f"({'; '.join(WALKS.values())}; symbols have 45 % of variance in "
             f"common): ridge on all, random forest and XGBoost as well on every {plan.every}th, and "
-            f"on another {plan.every}th ridge after a search of 10 settings. Fitting noise makes a "
-            "candidate worse than the random walk, so these are promoted less often than the "
-            "level allows. The hard case is a benchmark that errs as much as the candidates: "
+            f"on another {plan.every}th ridge after a search of 10 settings, all with the random "
+            "walk's width, for a learned one would have skill of its own. Fitting noise makes a "
+            "candidate worse than the random walk, so these are promoted less often than the level "
+            "allows. The hard case is a benchmark that errs as much as the candidates: "
             f"made-up forecasts, {len(plan.made_up['ties'])} times, {PERIODS:,} periods x {SYMBOLS} "
             "symbols, three candidates."
         ),
@@ -211,7 +215,8 @@ def _story(plan: Plan, judged: Decisions) -> list[str | Table | Plot]:
             f"forecast correlates so much with the return. Where 20 settings were tried for each "
             "candidate the p-value is deflated by them, which costs power; without a search it "
             "costs none. Trained on prices, ridge must find the signal first (momentum over ten "
-            "bars, 6 symbols x 2,520 bars, four folds), and learns less of it than is there. "
+            "bars, 6 symbols x 2,520 bars, four folds, the width that a training learns by default), "
+            "and learns less of it than is there. "
             f"{_strengths_in_words()} Locations are shrunk by what earlier folds bear out, and the "
             "tails of all models are calibrated alike, because a direction learned from few outcomes that "
             "overlap costs at long horizons what it brings at short ones."

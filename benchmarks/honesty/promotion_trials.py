@@ -9,6 +9,7 @@ import numpy as np
 
 from benchmarks.honesty.experiment import Table
 from benchmarks.honesty.random_walks import learnable
+from forecasting.models.width import EWMA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -45,7 +46,9 @@ class Trained:
         bars: bars per symbol, of which the walk-forward tests about 58 %.
         search: settings that are tried for each candidate; 0 for none.
         seed: of everything.
-        drift: mean return of every bar, see `random_walks.simple_returns`.
+        drift: mean return of every bar, see `random_walks.random_walk`.
+        width: of the candidates' intervals. A learned one has skill of its own on most walks, so
+            where there is to be nothing to find it is the random walk's.
     """
 
     walk: str
@@ -56,6 +59,7 @@ class Trained:
     search: int
     seed: np.random.SeedSequence
     drift: float = 0.0
+    width: str = EWMA
 
 
 @dataclass(frozen=True)
@@ -88,6 +92,7 @@ class Judged:
 def judge_trained(panel: Trained) -> Judged:
     """Train on a panel, evaluate and decide."""
     from forecasting.models.candidates import NULLS
+    from forecasting.models.parts import takes_width
     from forecasting.models.training import TrainingConfig, train_on_examples
     from forecasting.models.training_set import Examples
 
@@ -97,12 +102,18 @@ def judge_trained(panel: Trained) -> Judged:
         bars=panel.bars,
         signal=panel.signal,
         drift=panel.drift,
+        widths=panel.width != EWMA,
         seed=panel.seed,
     )
     examples = Examples.of(table, returns)
-    config = TrainingConfig(seed=7, folds=4, tuning_trials=panel.search)
     forecasts, trials = {}, {}
     for kind in (*NULLS, *panel.kinds):
+        config = TrainingConfig(
+            params={"width": panel.width} if takes_width(kind) else {},
+            seed=7,
+            folds=4,
+            tuning_trials=panel.search,
+        )
         trained = train_on_examples(kind, examples, config, threads=1)
         forecasts[kind], trials[kind] = trained.out_of_sample, trained.trials
     return judged(forecasts, trials)

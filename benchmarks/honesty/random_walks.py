@@ -1,5 +1,6 @@
 """Price panels whose truth is known: walks nobody can forecast, and the same with some momentum."""
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -30,6 +31,19 @@ _BURN = 100
 _FIRST_CLOSE = "2010-01-04 21:00"
 
 
+@dataclass(frozen=True)
+class Walk:
+    """A panel of prices by what moves them.
+
+    Attributes:
+        returns: simple returns [bars, symbols].
+        volatility: standard deviation [bars, symbols] of each, given all that went before it.
+    """
+
+    returns: Reals
+    volatility: Reals
+
+
 def simple_returns(
     kind: str,
     *,
@@ -39,7 +53,22 @@ def simple_returns(
     drift: float = 0.0,
     seed: np.random.SeedSequence,
 ) -> Reals:
-    """Simple returns per bar, shape [bars, symbols]; a fair game without a signal and a drift.
+    """The returns [bars, symbols] of a `random_walk`."""
+    return random_walk(
+        kind, symbols=symbols, bars=bars, signal=signal, drift=drift, seed=seed
+    ).returns
+
+
+def random_walk(
+    kind: str,
+    *,
+    symbols: int,
+    bars: int,
+    signal: float = 0.0,
+    drift: float = 0.0,
+    seed: np.random.SeedSequence,
+) -> Walk:
+    """Simple returns per bar and their volatility; a fair game without a signal and a drift.
 
     r_t = m + v_t u_t, m the drift, and u_t = b (u_(t-1) + ... + u_(t-10)) + sqrt(1 - s^2) e_t: v_t is the
     volatility of the kind, e_t a shock of mean 0 and variance 1 that symbols have partly in
@@ -65,7 +94,7 @@ def simple_returns(
     if kind == "regimes":
         level *= np.where(_regimes(rng, steps), 2.5, 1.0)
     variance = np.full(symbols, level[0] ** 2)
-    returns, unit = np.zeros((steps, symbols)), np.zeros((steps, symbols))
+    returns, unit, deviation = (np.zeros((steps, symbols)) for _ in range(3))
     for step in range(steps):
         if kind == "garch" and step:
             # A shock beyond ten deviations is no market's; it would dwarf every later bar.
@@ -75,23 +104,29 @@ def simple_returns(
         momentum = weight * unit[max(step - MEMORY, 0) : step].sum(axis=0)
         unit[step] = momentum + np.sqrt(1 - signal**2) * shock[step]
         returns[step] = np.maximum(drift * _LEVEL + volatility * unit[step], -0.5)
-    return returns[_BURN:]
+        deviation[step] = volatility
+    return Walk(returns[_BURN:], deviation[_BURN:])
 
 
-def prices_of(returns: Reals, seed: np.random.SeedSequence) -> "pd.DataFrame":
-    """A price frame of weekday bars around closes that earn these simple returns [bars, S]."""
+def prices_of(walk: Walk, seed: np.random.SeedSequence) -> "pd.DataFrame":
+    """A price frame of weekday bars that earn the walk's returns and open where the last closed.
+
+    Highs and lows are those of a Brownian bridge of the bar's variance, see
+    `intraday_paths.log_bars`: a learned width reads volatility from them.
+    """
     import pandas as pd
 
     rng = np.random.default_rng(seed)
-    bars, symbols = returns.shape
-    close = 50.0 * np.cumprod(1 + returns, axis=0)
+    bars, symbols = walk.returns.shape
+    close = 50.0 * np.cumprod(1 + walk.returns, axis=0)
     opening = np.vstack([np.full(symbols, 50.0), close[:-1]])
-    reach = _LEVEL * np.abs(rng.normal(0.0, 0.3, (2, bars, symbols)))
+    move = np.log1p(walk.returns)
+    reach = np.sqrt(move**2 + 2 * walk.volatility**2 * rng.standard_exponential((2, bars, symbols)))
     stamps = pd.date_range(_FIRST_CLOSE, periods=bars, freq="B", tz="UTC").as_unit("ns")
     columns = {
         "open": opening,
-        "high": np.maximum(opening, close) * (1 + reach[0]),
-        "low": np.minimum(opening, close) * (1 - reach[1]),
+        "high": np.maximum(opening * np.exp((move + reach[0]) / 2), np.maximum(opening, close)),
+        "low": np.minimum(opening * np.exp((move - reach[1]) / 2), np.minimum(opening, close)),
         "close": close,
         "volume": np.round(np.exp(rng.normal(13.0, 0.5, (bars, symbols)))),
         "dividend": np.zeros((bars, symbols)),
@@ -115,20 +150,37 @@ def learnable(
     bars: int,
     signal: float = 0.0,
     drift: float = 0.0,
+    widths: bool = False,
     seed: np.random.SeedSequence,
 ) -> "tuple[FeatureTable, NDArray[np.float32]]":
-    """Features and horizon returns [n, 30] of a made-up panel; see `simple_returns`."""
+    """Features and horizon returns [n, 30] of a made-up panel; see `random_walk`.
+
+    Args:
+        kind: a key of `WALKS`.
+        symbols: how many.
+        bars: how many.
+        signal: see `random_walk`.
+        drift: see `random_walk`.
+        widths: whether features of variance are among them, from which widths are learned.
+        seed: of everything.
+    """
     from forecasting.features.build import build_features
     from forecasting.features.spec import FeatureSpec
     from forecasting.features.targets import horizon_returns
+    from forecasting.features.variance import DECAYS, WINDOWS
     from forecasting.schema import MAX_HORIZON
 
     path, shape = seed.spawn(2)
     prices = prices_of(
-        simple_returns(kind, symbols=symbols, bars=bars, signal=signal, drift=drift, seed=path),
+        random_walk(kind, symbols=symbols, bars=bars, signal=signal, drift=drift, seed=path),
         shape,
     )
-    table = build_features(prices, FeatureSpec(symbols=tuple(prices["symbol"].unique())))
+    spec = FeatureSpec(
+        symbols=tuple(prices["symbol"].unique()),
+        variance=WINDOWS if widths else (),
+        decays=DECAYS if widths else (),
+    )
+    table = build_features(prices, spec)
     return table, horizon_returns(prices, range(1, MAX_HORIZON + 1)).astype(np.float32)
 
 

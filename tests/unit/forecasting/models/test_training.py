@@ -96,10 +96,10 @@ def test_search_and_selection_do_not_look_at_the_test_spans(examples):
 
 def test_renaming_more_than_32_symbols_changes_no_forecast():
     """With a place in the alphabet for a feature, a ridge would learn from the names."""
-    returns = random_walks.simple_returns(
+    walk = random_walks.random_walk(
         "independent", symbols=33, bars=480, signal=0.3, seed=np.random.SeedSequence(1)
     )
-    plain = random_walks.prices_of(returns, np.random.SeedSequence(2))
+    plain = random_walks.prices_of(walk, np.random.SeedSequence(2))
     other = {name: f"X{place * 10 % 33:02d}" for place, name in enumerate(plain["symbol"].unique())}
     renamed = plain.assign(symbol=plain["symbol"].map(other))
     renamed = renamed.sort_values(["symbol", "timestamp"], ignore_index=True)

@@ -110,7 +110,7 @@ def read_realised(
         former = registry.version(before)
         logged = _noting(_logged(log, former, judged_by, snapshot.source), asked_before)
         theirs, _ = forecast_rows(logged, horizons)
-        by_before = _replace(reference, kept, theirs)
+        by_before = _replace(reference, kept, theirs.once())
     compared = Compared(
         kept.symbols,
         kept.horizons,
@@ -140,7 +140,7 @@ def _logged(
     learned = record.tags.get("trained_until")
     until = datetime.fromisoformat(learned) if learned else None
     since = since or from_milliseconds(record.created_at) - SKEW
-    for forecast in log.of_version(record.version, symbols, since):
+    for forecast in log.each_once(model_version=record.version, symbols=symbols, since=since):
         if forecast.source == source and (until is None or forecast.as_of > until):
             yield for_outcomes(forecast)
 

@@ -1,8 +1,8 @@
 """Joins logged forecasts whose horizon has elapsed with the returns that were realised."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from itertools import pairwise
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from itertools import islice, pairwise
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 SCORED_HORIZONS: Final = (1, 5, 10, 20, 30)
 """Horizons, in bars, that are scored once they have elapsed."""
+
+_BATCH: Final = 2_000
+"""Forecasts that are laid out at a time."""
 
 Texts = NDArray[np.str_]
 
@@ -53,8 +56,14 @@ class ForecastRows:
             self.returns[rows],
         )
 
+    @classmethod
+    def joined(cls, parts: "Sequence[ForecastRows]") -> "ForecastRows":
+        """The rows of at least one part, in their order."""
+        columns = ([getattr(part, name.name) for part in parts] for name in fields(cls))
+        return cls(*(np.concatenate(column) for column in columns))
+
     def once(self) -> "ForecastRows":
-        """Each forecast once: a page that asks again must not weigh more."""
+        """Each forecast once, the first row of it: a page that asks again must not weigh more."""
         if not len(self):
             return self
         key = np.rec.fromarrays([self.model_versions, self.symbols, self.as_of, self.horizons])
@@ -141,6 +150,8 @@ def forecast_rows(
 ) -> tuple[ForecastRows, int]:
     """Lay logged forecasts out as one row per horizon.
 
+    Forecasts are taken some at a time, so that of a stream the arrays are all that is kept.
+
     Args:
         forecasts: mappings with symbol, model_version, as_of (unix nanoseconds), last_close,
             quantiles [h, Q] (prices) and target_times [h] (unix nanoseconds).
@@ -150,6 +161,16 @@ def forecast_rows(
         The rows, and how many more were left out because their quantiles or last close are not
         positive prices at the published levels.
     """
+    stream = iter(forecasts)
+    parts = [_laid_out([], horizons)]
+    while batch := list(islice(stream, _BATCH)):
+        parts.append(_laid_out(batch, horizons))
+    return ForecastRows.joined([rows for rows, _ in parts]), sum(damaged for _, damaged in parts)
+
+
+def _laid_out(
+    forecasts: Sequence[Mapping[str, Any]], horizons: tuple[int, ...]
+) -> tuple[ForecastRows, int]:
     keys: list[tuple[str, str, int, int, int]] = []
     prices: list[tuple[float, ...]] = []
     damaged = 0

@@ -159,6 +159,12 @@ MATURED: Final = Metric(
     "Forecasts whose horizon has elapsed.",
     ("model_version", "horizon"),
 )
+LEFT_OUT: Final = Metric(
+    "bellwether_left_out_forecasts",
+    "gauge",
+    "Forecasts that no realised figure counts: late (made after their outcome) or learned by the version.",
+    ("model_version", "horizon", "reason"),
+)
 JOB_SUCCESS_TIMESTAMP: Final = Metric(
     "bellwether_job_last_success_timestamp_seconds",
     "gauge",

@@ -64,7 +64,8 @@ def read_realised(
 ) -> Realised:
     """Join a version's forecasts with what came, and with what it is compared with.
 
-    Only bars count that the version did not learn from. The reference of a forecast is the one that
+    Only forecasts count that were made before their outcome, as of bars that the version did not
+    learn from. The reference of a forecast is the one that
     the version before made of the same symbol, bar and horizon, if it is logged; else the random
     walk's, with the calibration that the version's bundle carries: it needs nothing but the bars.
 
@@ -110,7 +111,7 @@ def read_realised(
         former = registry.version(before)
         logged = _noting(_logged(log, former, judged_by, snapshot.source), asked_before)
         theirs, _ = forecast_rows(logged, horizons)
-        by_before = _replace(reference, kept, theirs.once())
+        by_before = _replace(reference, kept, theirs.take(~theirs.late).once())
     compared = Compared(
         kept.symbols,
         kept.horizons,

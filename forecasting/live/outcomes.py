@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from itertools import islice, pairwise
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -33,6 +34,7 @@ class ForecastRows:
         horizons: [n], in bars.
         as_of, targets: [n], unix nanoseconds: close of the last bar known, and of the bar meant.
         returns: [n, Q] forecast quantiles of the log return from `as_of` to the target.
+        made_at: [n] unix nanoseconds: when the forecast was made, on the clock of its prices.
     """
 
     symbols: Texts
@@ -41,9 +43,15 @@ class ForecastRows:
     as_of: Instants
     targets: Instants
     returns: Floats
+    made_at: Instants
 
     def __len__(self) -> int:
         return len(self.horizons)
+
+    @property
+    def late(self) -> NDArray[np.bool_]:
+        """[n] whether a forecast was made when its outcome could be known."""
+        return self.made_at >= self.targets
 
     def take(self, rows: NDArray[Any]) -> "ForecastRows":
         """The rows a mask or an index array picks."""
@@ -54,6 +62,7 @@ class ForecastRows:
             self.as_of[rows],
             self.targets[rows],
             self.returns[rows],
+            self.made_at[rows],
         )
 
     @classmethod
@@ -87,16 +96,39 @@ class PricePath:
 
 
 @dataclass(frozen=True)
+class LeftOut:
+    """Forecasts of one version and horizon that no figure counts, and why.
+
+    Attributes:
+        horizon: in bars.
+        late: made at or after the target's close, when the outcome could be known.
+        learned: as of a bar that the version had learned from.
+    """
+
+    model_version: str
+    horizon: int
+    late: int
+    learned: int
+
+    @property
+    def in_words(self) -> str:
+        """How many of each kind, e.g. "3 late, 20 learned"."""
+        counts = (("late", self.late), ("learned", self.learned))
+        return ", ".join(f"{count:,} {kind}" for kind, count in counts if count)
+
+
+@dataclass(frozen=True)
 class Matured:
     """Forecasts with what really happened.
 
     Attributes:
-        rows: the forecasts, each once.
+        rows: the forecasts that count, each once.
         realised: [n] log total return from `as_of` to the target.
         scale: [n] volatility known at `as_of`.
         waiting: forecasts whose target lies after the symbol's newest bar.
         unpriced: forecasts without a realised return: the symbol or the bar of `as_of` is not
             stored, or no bar closed after it up to the target.
+        left_out: forecasts that do not count; an entry for every version and horizon with some.
     """
 
     rows: ForecastRows
@@ -104,10 +136,18 @@ class Matured:
     scale: Floats
     waiting: int
     unpriced: int
+    left_out: tuple[LeftOut, ...] = ()
 
 
-def mature(rows: ForecastRows, paths: Mapping[str, PricePath]) -> Matured:
+def mature(
+    rows: ForecastRows,
+    paths: Mapping[str, PricePath],
+    learned_until: Mapping[str, int] = MappingProxyType({}),
+) -> Matured:
     """Join forecasts with prices.
+
+    Only forecasts count that were made before their outcome, by a version that had not learned from
+    the bar they start at. The others are counted apart.
 
     The outcome is the total return from the bar of `as_of` to the newest bar that closed at or
     before the target: what a holder had at that instant. One search per symbol.
@@ -115,8 +155,10 @@ def mature(rows: ForecastRows, paths: Mapping[str, PricePath]) -> Matured:
     Args:
         rows: logged forecasts; repeated ones count once.
         paths: price path by symbol.
+        learned_until: by version, unix nanoseconds of the last bar it learned from; a version that
+            is not there is taken to have learned from none.
     """
-    rows = rows.once()
+    rows, left_out = _sifted(rows.once(), learned_until)
     realised = np.full(len(rows), np.nan)
     scale = np.full(len(rows), np.nan)
     waiting = np.zeros(len(rows), dtype=bool)
@@ -142,7 +184,39 @@ def mature(rows: ForecastRows, paths: Mapping[str, PricePath]) -> Matured:
         scale[known],
         int(waiting.sum()),
         int((~known & ~waiting).sum()),
+        left_out,
     )
+
+
+def _sifted(
+    rows: ForecastRows, learned_until: Mapping[str, int]
+) -> tuple[ForecastRows, tuple[LeftOut, ...]]:
+    """The forecasts that count, and how many of each version and horizon do not."""
+    learned = np.zeros(len(rows), dtype=np.bool_)
+    for version, until in learned_until.items():
+        learned |= (rows.model_versions == version) & (rows.as_of <= until)
+    late = rows.late & ~learned
+    left_out = []
+    for version, horizon, group in groups(rows):
+        counts = int(late[group].sum()), int(learned[group].sum())
+        if any(counts):
+            left_out.append(LeftOut(version, horizon, *counts))
+    return rows.take(~(late | learned)), tuple(left_out)
+
+
+def groups(rows: ForecastRows) -> list[tuple[str, int, Instants]]:
+    """(model version, horizon, rows) of every group; versions that are numbers by number."""
+    found = []
+    for version in np.unique(rows.model_versions):
+        of_version = rows.model_versions == version
+        for horizon in np.unique(rows.horizons[of_version]):
+            group = np.flatnonzero(of_version & (rows.horizons == horizon))
+            found.append((str(version), int(horizon), group))
+    return sorted(found, key=lambda entry: (_rank(entry[0]), entry[1]))
+
+
+def _rank(version: str) -> tuple[int, int, str]:
+    return (0, int(version), "") if version.isdecimal() else (1, 0, version)
 
 
 def forecast_rows(
@@ -153,8 +227,8 @@ def forecast_rows(
     Forecasts are taken some at a time, so that of a stream the arrays are all that is kept.
 
     Args:
-        forecasts: mappings with symbol, model_version, as_of (unix nanoseconds), last_close,
-            quantiles [h, Q] (prices) and target_times [h] (unix nanoseconds).
+        forecasts: mappings with symbol, model_version, as_of and made_at (unix nanoseconds),
+            last_close, quantiles [h, Q] (prices) and target_times [h] (unix nanoseconds).
         horizons: which horizons, in bars; those a forecast does not reach are left out.
 
     Returns:
@@ -171,7 +245,7 @@ def forecast_rows(
 def _laid_out(
     forecasts: Sequence[Mapping[str, Any]], horizons: tuple[int, ...]
 ) -> tuple[ForecastRows, int]:
-    keys: list[tuple[str, str, int, int, int]] = []
+    keys: list[tuple[str, str, int, int, int, int]] = []
     prices: list[tuple[float, ...]] = []
     damaged = 0
     width = len(QUANTILE_LEVELS)
@@ -190,11 +264,20 @@ def _laid_out(
                 continue
             prices.append(row)
             keys.append(
-                (forecast["symbol"], forecast["model_version"], horizon, forecast["as_of"], target)
+                (
+                    forecast["symbol"],
+                    forecast["model_version"],
+                    horizon,
+                    forecast["as_of"],
+                    target,
+                    forecast["made_at"],
+                )
             )
     table = np.array(prices, dtype=np.float64).reshape(len(keys), width + 1)
     good: NDArray[np.bool_] = np.all(np.isfinite(table) & (table > 0), axis=1)
-    symbols, versions, bars, as_of, targets = zip(*keys, strict=True) if keys else ((),) * 5
+    symbols, versions, bars, as_of, targets, made_at = (
+        zip(*keys, strict=True) if keys else ((),) * 6
+    )
     with np.errstate(all="ignore"):
         returns = np.log(table[:, 1:] / table[:, :1])
     rows = ForecastRows(
@@ -204,6 +287,7 @@ def _laid_out(
         np.array(as_of, dtype=np.int64),
         np.array(targets, dtype=np.int64),
         returns,
+        np.array(made_at, dtype=np.int64),
     )
     return rows.take(good), damaged + int((~good).sum())
 

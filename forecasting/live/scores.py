@@ -7,9 +7,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from forecasting.arrays import Floats, Instants
+from forecasting.arrays import Floats
 from forecasting.evaluation.losses import inside, mean_pinball, median_error
-from forecasting.live.outcomes import ForecastRows, Matured
+from forecasting.live.outcomes import Matured, groups
 
 NEWEST_INSTANTS: Final = 250
 """Most as-of instants per version and horizon that are judged: a year of daily bars."""
@@ -151,18 +151,3 @@ def _losses(matured: Matured, baselines: Mapping[str, Floats]) -> _Losses:
         inside(matured.realised, rows.returns, 0.5),
         np.asarray(median_error(matured.realised, rows.returns), dtype=np.float64),
     )
-
-
-def groups(rows: ForecastRows) -> list[tuple[str, int, Instants]]:
-    """(model version, horizon, rows) of every group; versions that are numbers by number."""
-    groups = []
-    for version in np.unique(rows.model_versions):
-        of_version = rows.model_versions == version
-        for horizon in np.unique(rows.horizons[of_version]):
-            group = np.flatnonzero(of_version & (rows.horizons == horizon))
-            groups.append((str(version), int(horizon), group))
-    return sorted(groups, key=lambda entry: (_rank(entry[0]), entry[1]))
-
-
-def _rank(version: str) -> tuple[int, int, str]:
-    return (0, int(version), "") if version.isdecimal() else (1, 0, version)

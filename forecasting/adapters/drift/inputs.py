@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ from forecasting.adapters.registry.reader import RegistryReader
 from forecasting.adapters.registry.records import ModelVersion
 from forecasting.drift.windows import answer_columns
 from forecasting.errors import BundleRejected, NotReady, UnknownVersion
+from forecasting.instants import to_nanoseconds
 from forecasting.live.outcomes import Matured, forecast_rows, mature, price_paths
 from forecasting.path_names import is_number
 
@@ -94,7 +96,8 @@ def _gather(
     dataset = dataset or champion.dataset
     snapshot = lake.latest(dataset)
     reference = fetch_reference(settings.registry_url, champion.run_id)
-    bundles = _bundles(reader, champion, [champion.version], work, notes)
+    learned: dict[str, int] = {}
+    bundles = _bundles(reader, champion, [champion.version], work, notes, learned)
     answers: Answers = {}
     with closing(PredictionLog(settings.prediction_log)) as log:
         logged = _of_source(log.each_once(), snapshot.source, notes)
@@ -102,15 +105,15 @@ def _gather(
         noted = _noting(logged, champion.version, horizon, answers)
         rows, damaged = forecast_rows(noted, horizons)
     logged_versions = sorted({*np.unique(rows.model_versions).tolist()} - {champion.version})
-    bundles |= _bundles(reader, champion, logged_versions, work, notes)
+    bundles |= _bundles(reader, champion, logged_versions, work, notes, learned)
     served = lake.served_features(dataset, bundles[champion.version].spec.digest)
     if damaged:
         notes.append(f"{damaged} logged forecasts hold no positive prices and are left out")
     symbols = sorted(set(np.unique(rows.symbols).tolist()) & set(snapshot.symbols))
     paths = price_paths(lake.read(snapshot, symbols=symbols)) if symbols else {}
-    return DriftInputs(
-        champion, snapshot, served, reference, answers, mature(rows, paths), bundles, notes
-    )
+    matured = mature(rows, paths, learned)
+    notes.extend(_left_out(matured))
+    return DriftInputs(champion, snapshot, served, reference, answers, matured, bundles, notes)
 
 
 def _champion(reader: RegistryReader) -> ModelVersion:
@@ -122,6 +125,15 @@ def _champion(reader: RegistryReader) -> ModelVersion:
             "Train first: bellwether train",
         )
     return champion
+
+
+def _left_out(matured: Matured) -> Iterator[str]:
+    late = sum(one.late for one in matured.left_out)
+    learned = sum(one.learned for one in matured.left_out)
+    if late:
+        yield f"{late:,} forecasts are left out: made when their outcome could be known"
+    if learned:
+        yield f"{learned:,} forecasts are left out: of bars that their version had learned from"
 
 
 def _of_source(
@@ -162,8 +174,9 @@ def _bundles(
     versions: Sequence[str],
     work: Path,
     notes: list[str],
+    learned: dict[str, int],
 ) -> dict[str, "Bundle"]:
-    """The verified bundles of some versions, by version.
+    """The verified bundles of some versions, by version; the last bar each learned from in `learned`.
 
     They know the random walk their forecasts are held against. One that is gone from the registry
     or damaged is noted, and its skill is not known; the champion's own has to be whole.
@@ -178,7 +191,16 @@ def _bundles(
         try:
             record = champion if version == champion.version else reader.version(version)
             folder = reader.download_bundle(record, work / "bundles" / version)
-            bundles[version] = load_bundle(folder, expected_digest=record.checked_digest)
+            bundle = load_bundle(folder, expected_digest=record.checked_digest)
+            bundles[version] = bundle
+            last = record.tags.get("trained_until") or bundle.manifest["training"].get("last")
+            if last:
+                learned[version] = to_nanoseconds(datetime.fromisoformat(str(last)))
+            else:
+                notes.append(
+                    f"version {version} does not say until when it learned: its forecasts count "
+                    "whether or not it had learned from their bars"
+                )
         except (UnknownVersion, BundleRejected) as error:
             if version == champion.version:
                 raise

@@ -152,6 +152,7 @@ def run_drift(
             notes=tuple(inputs.notes),
             variances=figures.variances,
             recent_variances=figures.recent,
+            left_out=inputs.matured.left_out,
         )
         history = DriftHistory(settings.lake)
         earlier = history.summaries(newest=_RUNS_REMEMBERED)
@@ -190,6 +191,10 @@ def summary_samples(summary: DriftSummary) -> Iterable[Sample]:
             yield Sample(prometheus_metrics.DRIFT_SCORE, labels, column.score)
             yield Sample(prometheus_metrics.DRIFT_THRESHOLD, labels, column.threshold)
     yield Sample(prometheus_metrics.RETRAINING_DUE, (), float(bool(summary.retrain)))
+    yield from _realised_samples(summary)
+
+
+def _realised_samples(summary: DriftSummary) -> Iterable[Sample]:
     for entry in summary.realised:
         labels = (entry.model_version, str(entry.horizon))
         yield Sample(prometheus_metrics.REALISED_ERROR, labels, entry.pinball)
@@ -197,6 +202,10 @@ def summary_samples(summary: DriftSummary) -> Iterable[Sample]:
         yield Sample(prometheus_metrics.MATURED, labels, float(entry.matured))
         if entry.skill is not None:
             yield Sample(prometheus_metrics.REALISED_SKILL, labels, entry.skill)
+    for left in summary.left_out:
+        for reason in ("late", "learned"):
+            where = (left.model_version, str(left.horizon), reason)
+            yield Sample(prometheus_metrics.LEFT_OUT, where, float(getattr(left, reason)))
     for ratio in summary.variances:
         labels = (ratio.model_version, str(ratio.horizon))
         yield Sample(prometheus_metrics.REALISED_VARIANCE_RATIO, labels, ratio.ratio)

@@ -104,6 +104,7 @@ def test_of_thousands_of_forecasts_each_is_judged_once():
         rng.integers(0, 2_000, n) * DAY,
         rng.integers(2_000, 2_500, n) * DAY,
         np.sort(rng.normal(0, 0.01, (n, 5)), axis=1),
+        np.zeros(n, dtype=np.int64),
     )
     paths = {str(s): a_path(i, 2_500) for i, s in enumerate(symbols)}
     scores = score(mature(rows, paths), {"1": spread_table()})

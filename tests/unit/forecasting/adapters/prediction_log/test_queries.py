@@ -127,3 +127,11 @@ def test_the_statement_needs_no_order_of_ids(tmp_path):
         rows = connection.execute(each_once([table().c.symbol == "A"])).mappings().all()
     engine.dispose()
     assert [(row["id"], row["made_at"]) for row in rows] == [("z", 10_000)]
+
+
+@pytest.mark.parametrize(("replay", "late"), [(False, [True, True, False]), (True, [False] * 3)])
+def test_a_forecast_is_made_on_the_clock_of_its_prices(tmp_path, replay, late):
+    url = f"sqlite:///{tmp_path / 'log.sqlite'}"
+    write(url, [answered("A", horizon=3, made_at=(ORIGIN + 2 * DAY) / 1_000, replay=replay)])
+    rows, _ = forecast_rows(map(for_outcomes, PredictionLog(url).each_once()), (1, 2, 3))
+    assert rows.late.tolist() == late

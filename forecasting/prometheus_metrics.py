@@ -126,13 +126,13 @@ RETRAINING_DUE: Final = Metric(
 REALISED_ERROR: Final = Metric(
     "bellwether_realised_pinball_loss",
     "gauge",
-    "Mean pinball loss of matured forecasts, in log return units.",
+    "Mean scaled pinball loss of matured forecasts, in units of the volatility expected over the horizon.",
     ("model_version", "horizon"),
 )
 REALISED_SKILL: Final = Metric(
     "bellwether_realised_skill",
     "gauge",
-    "1 - pinball loss / that of the random walk, on matured forecasts.",
+    "1 - scaled pinball loss / that of the random walk, on matured forecasts.",
     ("model_version", "horizon"),
 )
 REALISED_COVERAGE: Final = Metric(

@@ -120,6 +120,7 @@ def read_realised(
         kept.returns,
         reference,
         matured.realised[known],
+        matured.units[known],
     )
     return Realised(compared, by_before, _missing(newest, asked), _missing(newest, asked_before))
 

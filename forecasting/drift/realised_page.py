@@ -14,7 +14,9 @@ _HEADS: Final = (
 )  # fmt: skip
 
 _METHODS: Final = """
-<p>Skill is one minus the pinball loss over the random walk's. Coverage is the share of outcomes
+<p>Skill is one minus the scaled pinball loss over the random walk's. Scaled is a loss over the volatility
+that was expected over its horizon when the forecast was made, as before a promotion, so a calm symbol weighs
+as much as a wild one. Coverage is the share of outcomes
 inside the 90 % interval.</p>
 <p>A forecast counts once, however often it was asked for. Left out are those made at or after the close
 that they forecast (late), and those of bars that the version had learned from (learned). On replayed prices,

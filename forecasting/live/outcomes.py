@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forecasting.arrays import Floats, Instants
+from forecasting.evaluation.losses import loss_units, scale_floor
 from forecasting.instants import nanoseconds
 from forecasting.schema import QUANTILE_LEVELS, SYMBOL, TIMESTAMP
 
@@ -125,15 +126,18 @@ class Matured:
         rows: the forecasts that count, each once.
         realised: [n] log total return from `as_of` to the target.
         scale: [n] volatility known at `as_of`.
+        units: [n] what a loss is divided by (`evaluation.losses.loss_units`), above 0.
         waiting: forecasts whose target lies after the symbol's newest bar.
-        unpriced: forecasts without a realised return: the symbol or the bar of `as_of` is not
-            stored, or no bar closed after it up to the target.
+        unpriced: forecasts without a realised return or a volatility: the symbol or the bar of
+            `as_of` is not stored, no bar closed after it up to the target, or no price before it
+            ever moved.
         left_out: forecasts that do not count; an entry for every version and horizon with some.
     """
 
     rows: ForecastRows
     realised: Floats
     scale: Floats
+    units: Floats
     waiting: int
     unpriced: int
     left_out: tuple[LeftOut, ...] = ()
@@ -161,6 +165,7 @@ def mature(
     rows, left_out = _sifted(rows.once(), learned_until)
     realised = np.full(len(rows), np.nan)
     scale = np.full(len(rows), np.nan)
+    floor = np.zeros(len(rows))
     waiting = np.zeros(len(rows), dtype=bool)
     for symbol in np.unique(rows.symbols):
         path = paths.get(str(symbol))
@@ -177,11 +182,14 @@ def mature(
         matured = priced & ~late & (end > start)
         realised[own[matured]] = path.log_prices[end[matured]] - path.log_prices[start[matured]]
         scale[own[matured]] = path.scale[start[matured]]
-    known = np.isfinite(realised)
+        floor[own] = scale_floor(path.scale)
+    units = loss_units(np.maximum(scale, floor), rows.horizons)
+    known = np.isfinite(realised) & (units > 0)
     return Matured(
         rows.take(known),
         realised[known],
         scale[known],
+        units[known],
         int(waiting.sum()),
         int((~known & ~waiting).sum()),
         left_out,

@@ -59,6 +59,12 @@ def test_a_forecast_that_prices_cannot_judge_is_counted():
     assert matured.unpriced == 2
 
 
+def test_a_forecast_whose_symbol_never_moved_has_no_unit_for_its_loss():
+    still = PricePath(a_path().timestamps, np.zeros(80), np.concatenate([[np.nan], np.zeros(79)]))
+    matured = mature(forecast_rows([a_forecast()], (1,))[0], {"A": still})
+    assert (len(matured.rows), matured.unpriced) == (0, 1)
+
+
 def test_a_target_without_a_bar_is_judged_by_the_bar_before():
     path = a_path()
     keep = np.arange(80) != 15

@@ -162,7 +162,8 @@ MATURED: Final = Metric(
 LEFT_OUT: Final = Metric(
     "bellwether_left_out_forecasts",
     "gauge",
-    "Forecasts that no realised figure counts: late (made after their outcome) or learned by the version.",
+    "Forecasts that no realised figure counts: late (made after their outcome), learned by the version, or "
+    "ended (the symbol's last bar came before).",
     ("model_version", "horizon", "reason"),
 )
 JOB_SUCCESS_TIMESTAMP: Final = Metric(

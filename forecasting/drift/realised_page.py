@@ -19,7 +19,8 @@ that was expected over its horizon when the forecast was made, as before a promo
 as much as a wild one. Coverage is the share of outcomes
 inside the 90 % interval.</p>
 <p>A forecast counts once, however often it was asked for. Left out are those made at or after the close
-that they forecast (late), and those of bars that the version had learned from (learned). On replayed prices,
+that they forecast (late), those of bars that the version had learned from (learned), and those of symbols
+that stopped trading before that close (ended): their loss is not known, and might be large. On replayed prices,
 which end in the past, none is late: a forecast is taken to have been made at the bar it starts from.</p>
 <p>Realised over forecast variance: a forecast implies a deviation, its 90 % interval over 3.29, as of a
 normal distribution. A move is the log return less the forecast's median, in those deviations, and counts

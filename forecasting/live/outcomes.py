@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from forecasting.arrays import Floats, Instants
 from forecasting.evaluation.losses import loss_units, scale_floor
-from forecasting.instants import nanoseconds
+from forecasting.instants import DAY, nanoseconds
+from forecasting.prices.quality.catalogue import ENDED_DAYS
 from forecasting.schema import QUANTILE_LEVELS, SYMBOL, TIMESTAMP
 
 if TYPE_CHECKING:
@@ -104,18 +105,24 @@ class LeftOut:
         horizon: in bars.
         late: made at or after the target's close, when the outcome could be known.
         learned: as of a bar that the version had learned from.
+        ended: their symbol stopped trading before the target's close, which has passed: unscored.
     """
 
     model_version: str
     horizon: int
     late: int
     learned: int
+    ended: int = 0
+
+    @property
+    def by_reason(self) -> dict[str, int]:
+        """How many, by the name of the reason."""
+        return {"late": self.late, "learned": self.learned, "ended": self.ended}
 
     @property
     def in_words(self) -> str:
         """How many of each kind, e.g. "3 late, 20 learned"."""
-        counts = (("late", self.late), ("learned", self.learned))
-        return ", ".join(f"{count:,} {kind}" for kind, count in counts if count)
+        return ", ".join(f"{count:,} {why}" for why, count in self.by_reason.items() if count)
 
 
 @dataclass(frozen=True)
@@ -127,7 +134,7 @@ class Matured:
         realised: [n] log total return from `as_of` to the target.
         scale: [n] volatility known at `as_of`.
         units: [n] what a loss is divided by (`evaluation.losses.loss_units`), above 0.
-        waiting: forecasts whose target lies after the symbol's newest bar.
+        waiting: forecasts whose target lies after the symbol's newest bar, unless it has ended.
         unpriced: forecasts without a realised return or a volatility: the symbol or the bar of
             `as_of` is not stored, no bar closed after it up to the target, or no price before it
             ever moved.
@@ -147,6 +154,8 @@ def mature(
     rows: ForecastRows,
     paths: Mapping[str, PricePath],
     learned_until: Mapping[str, int] = MappingProxyType({}),
+    *,
+    now: int | None = None,
 ) -> Matured:
     """Join forecasts with prices.
 
@@ -154,32 +163,45 @@ def mature(
     the bar they start at. The others are counted apart.
 
     The outcome is the total return from the bar of `as_of` to the newest bar that closed at or
-    before the target: what a holder had at that instant. One search per symbol.
+    before the target: what a holder had at that instant. One search per symbol. A symbol has ended
+    if its last bar is older than `ENDED_DAYS` before `now`: what it was forecast to do after that
+    is not waited for, but counted apart, since leaving bankruptcies out flatters the figures.
 
     Args:
         rows: logged forecasts; repeated ones count once.
         paths: price path by symbol.
         learned_until: by version, unix nanoseconds of the last bar it learned from; a version that
             is not there is taken to have learned from none.
+        now: close of the data's newest bar, unix nanoseconds; that of the paths by default.
     """
-    rows, left_out = _sifted(rows.once(), learned_until)
+    rows = rows.once()
+    learned = _learned(rows, learned_until)
+    late = rows.late & ~learned
+    counts = ~(late | learned)
+    if now is None:
+        now = max(
+            (int(path.timestamps[-1]) for path in paths.values() if len(path.timestamps)), default=0
+        )
     realised = np.full(len(rows), np.nan)
     scale = np.full(len(rows), np.nan)
     floor = np.zeros(len(rows))
-    waiting = np.zeros(len(rows), dtype=bool)
+    waiting = np.zeros(len(rows), dtype=np.bool_)
+    ended = np.zeros(len(rows), dtype=np.bool_)
     for symbol in np.unique(rows.symbols):
         path = paths.get(str(symbol))
         if path is None or not len(path.timestamps):
             continue
-        own = np.flatnonzero(rows.symbols == symbol)
+        own = np.flatnonzero(counts & (rows.symbols == symbol))
         start = np.searchsorted(path.timestamps, rows.as_of[own], side="left")
         priced = start < len(path.timestamps)
         start = np.minimum(start, len(path.timestamps) - 1)
         priced &= path.timestamps[start] == rows.as_of[own]
         end = np.searchsorted(path.timestamps, rows.targets[own], side="right") - 1
-        late = rows.targets[own] > path.timestamps[-1]
-        waiting[own] = late
-        matured = priced & ~late & (end > start)
+        beyond = rows.targets[own] > path.timestamps[-1]
+        if now - path.timestamps[-1] > ENDED_DAYS * DAY:
+            ended[own] = beyond & (rows.targets[own] <= now)
+        waiting[own] = beyond & ~ended[own]
+        matured = priced & ~beyond & (end > start)
         realised[own[matured]] = path.log_prices[end[matured]] - path.log_prices[start[matured]]
         scale[own[matured]] = path.scale[start[matured]]
         floor[own] = scale_floor(path.scale)
@@ -191,25 +213,27 @@ def mature(
         scale[known],
         units[known],
         int(waiting.sum()),
-        int((~known & ~waiting).sum()),
-        left_out,
+        int((counts & ~known & ~waiting & ~ended).sum()),
+        _left_out(rows, late, learned, ended),
     )
 
 
-def _sifted(
-    rows: ForecastRows, learned_until: Mapping[str, int]
-) -> tuple[ForecastRows, tuple[LeftOut, ...]]:
-    """The forecasts that count, and how many of each version and horizon do not."""
+def _learned(rows: ForecastRows, learned_until: Mapping[str, int]) -> NDArray[np.bool_]:
+    """Which forecasts are as of bars that their version had learned from."""
     learned = np.zeros(len(rows), dtype=np.bool_)
     for version, until in learned_until.items():
         learned |= (rows.model_versions == version) & (rows.as_of <= until)
-    late = rows.late & ~learned
-    left_out = []
+    return learned
+
+
+def _left_out(rows: ForecastRows, *reasons: NDArray[np.bool_]) -> tuple[LeftOut, ...]:
+    """How many of each version and horizon are late, learned and ended, where there are any."""
+    found = []
     for version, horizon, group in groups(rows):
-        counts = int(late[group].sum()), int(learned[group].sum())
+        counts = [int(reason[group].sum()) for reason in reasons]
         if any(counts):
-            left_out.append(LeftOut(version, horizon, *counts))
-    return rows.take(~(late | learned)), tuple(left_out)
+            found.append(LeftOut(version, horizon, *counts))
+    return tuple(found)
 
 
 def groups(rows: ForecastRows) -> list[tuple[str, int, Instants]]:

@@ -5,7 +5,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -111,7 +111,7 @@ def _gather(
         notes.append(f"{damaged} logged forecasts hold no positive prices and are left out")
     symbols = sorted(set(np.unique(rows.symbols).tolist()) & set(snapshot.symbols))
     paths = price_paths(lake.read(snapshot, symbols=symbols)) if symbols else {}
-    matured = mature(rows, paths, learned)
+    matured = mature(rows, paths, learned, now=to_nanoseconds(served.last_bar))
     notes.extend(_left_out(matured))
     return DriftInputs(champion, snapshot, served, reference, answers, matured, bundles, notes)
 
@@ -127,13 +127,17 @@ def _champion(reader: RegistryReader) -> ModelVersion:
     return champion
 
 
+_WHY_LEFT_OUT: Final = {
+    "late": "made when their outcome could be known",
+    "learned": "of bars that their version had learned from",
+    "ended": "their symbol ended before the close they forecast, unscored",
+}
+
+
 def _left_out(matured: Matured) -> Iterator[str]:
-    late = sum(one.late for one in matured.left_out)
-    learned = sum(one.learned for one in matured.left_out)
-    if late:
-        yield f"{late:,} forecasts are left out: made when their outcome could be known"
-    if learned:
-        yield f"{learned:,} forecasts are left out: of bars that their version had learned from"
+    for reason, why in _WHY_LEFT_OUT.items():
+        if count := sum(one.by_reason[reason] for one in matured.left_out):
+            yield f"{count:,} forecasts are left out: {why}"
 
 
 def _of_source(

@@ -203,9 +203,9 @@ def _realised_samples(summary: DriftSummary) -> Iterable[Sample]:
         if entry.skill is not None:
             yield Sample(prometheus_metrics.REALISED_SKILL, labels, entry.skill)
     for left in summary.left_out:
-        for reason in ("late", "learned"):
+        for reason, count in left.by_reason.items():
             where = (left.model_version, str(left.horizon), reason)
-            yield Sample(prometheus_metrics.LEFT_OUT, where, float(getattr(left, reason)))
+            yield Sample(prometheus_metrics.LEFT_OUT, where, float(count))
     for ratio in summary.variances:
         labels = (ratio.model_version, str(ratio.horizon))
         yield Sample(prometheus_metrics.REALISED_VARIANCE_RATIO, labels, ratio.ratio)

@@ -40,8 +40,8 @@ def test_a_version_without_a_ratio_and_a_champion_without_forecasts_are_said():
 
 
 def test_what_is_left_out_stands_beside_its_figures():
-    page = text_of(shown(left_out=(LeftOut("1", 5, 3, 1_200), LeftOut("1", 1, 9, 0))))
-    assert "v1 5 330 55 3 late, 1,200 learned +0.8 %" in page
+    page = text_of(shown(left_out=(LeftOut("1", 5, 3, 1_200, 2), LeftOut("1", 1, 9, 0))))
+    assert "v1 5 330 55 3 late, 1,200 learned, 2 ended +0.8 %" in page
     assert "9 late" not in page
 
 

@@ -129,6 +129,37 @@ def test_what_was_late_of_a_bar_learned_from_is_counted_once():
     assert matured.left_out == (LeftOut("1", 1, 0, 1),)
 
 
+def test_forecasts_of_a_symbol_that_ended_are_counted_and_do_not_wait_for_ever():
+    path = a_path()
+    dead = PricePath(path.timestamps[:50], path.log_prices[:50], path.scale[:50])
+    forecasts = [a_forecast("DEAD", bar) for bar in (30, 47, 49)]
+    rows, _ = forecast_rows(forecasts, (1, 5, 30))
+    matured = mature(rows, {"DEAD": dead, "A": path})
+    assert [*zip(matured.rows.horizons, matured.rows.as_of // DAY, strict=True)] == [
+        (1, 30),
+        (5, 30),
+        (1, 47),
+    ]
+    # Bars 47 + 30, 49 + 30 and 30 + 30 have passed by bar 79, too.
+    assert matured.left_out == (
+        LeftOut("1", 1, 0, 0, 1),
+        LeftOut("1", 5, 0, 0, 2),
+        LeftOut("1", 30, 0, 0, 3),
+    )
+    assert (matured.waiting, matured.unpriced) == (0, 0)
+
+
+def test_a_symbol_without_bars_for_two_weeks_is_waited_for():
+    path = a_path()
+    paused = PricePath(path.timestamps[:66], path.log_prices[:66], path.scale[:66])
+    rows, _ = forecast_rows([a_forecast("PAUSED", 64)], (1, 5, 30))
+    matured = mature(rows, {"PAUSED": paused, "A": path})
+    assert (len(matured.rows), matured.waiting, matured.left_out) == (1, 2, ())
+    # A day later it has ended: bar 69 is past, bar 94 is not.
+    later = mature(rows, {"PAUSED": paused}, now=80 * DAY)
+    assert (later.waiting, later.left_out) == (1, (LeftOut("1", 5, 0, 0, 1),))
+
+
 def test_horizons_beyond_what_was_asked_are_left_out():
     rows, damaged = forecast_rows([a_forecast(horizon=7)], (1, 5, 10))
     assert rows.horizons.tolist() == [1, 5]

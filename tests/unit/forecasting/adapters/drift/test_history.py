@@ -33,7 +33,7 @@ def a_summary(day=0):
             for scope in SCOPES
         ),
         realised=(),
-        left_out=(LeftOut("3", 5, 2, 44),),
+        left_out=(LeftOut("3", 5, 2, 44, 7),),
     )
 
 

@@ -37,4 +37,8 @@ def test_what_is_left_out_is_published_by_its_reason():
         for one in summary_samples(a_summary())
         if one.metric.name == "bellwether_left_out_forecasts"
     ]
-    assert published == [(("3", "5", "late"), 2.0), (("3", "5", "learned"), 44.0)]
+    assert published == [
+        (("3", "5", "late"), 2.0),
+        (("3", "5", "learned"), 44.0),
+        (("3", "5", "ended"), 7.0),
+    ]

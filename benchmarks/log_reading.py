@@ -63,7 +63,7 @@ def main() -> None:
         )
         for one in found
     ]
-    text = f"{__doc__}\n\n{results.machine()}\n\n{results.markdown(heads, rows)}"
+    text = f"# Reading the prediction log\n\n{results.machine()}\n\n{__doc__.strip()}\n\n{results.markdown(heads, rows)}"
     results.write("log_reading", text, found, options.out)
 
 
@@ -135,7 +135,7 @@ def _answers() -> Iterator[Any]:
 
 def _repeat(url: str, there: int, repeats: int) -> None:
     """Have every forecast so many times, where it is there some times, made a second apart."""
-    from sqlalchemy import create_engine
+    from sqlalchemy import create_engine, text
 
     from forecasting.adapters.prediction_log.rows import table
 
@@ -147,7 +147,7 @@ def _repeat(url: str, there: int, repeats: int) -> None:
         if sqlite
         else "(SELECT i FROM generate_series({0}, {1} - 1) AS i)"
     ).format(there, repeats)
-    new_id = "lower(hex(randomblob(16)))" if sqlite else "gen_random_uuid()::text"
+    new_id = "lower(hex(randomblob(16)))" if sqlite else "CAST(gen_random_uuid() AS text)"
     changed = {"id": new_id, "made_at": "made_at + 1000 * i"}
     names = [column.name for column in table().columns]
     values = ", ".join(changed.get(name, name) for name in names)
@@ -156,9 +156,11 @@ def _repeat(url: str, there: int, repeats: int) -> None:
     original = f"made_at % {DAY} = {(ORIGIN + 60_000) % DAY} AND made_at < {last}"
     with engine.begin() as connection:
         if repeats > there:
-            connection.exec_driver_sql(
-                f"INSERT INTO predictions ({', '.join(names)}) "
-                f"SELECT {values} FROM predictions, {numbers} AS repeated WHERE {original}"
+            connection.execute(
+                text(
+                    f"INSERT INTO predictions ({', '.join(names)}) "
+                    f"SELECT {values} FROM predictions, {numbers} AS repeated WHERE {original}"
+                )
             )
     engine.dispose()
 

@@ -194,7 +194,7 @@ def measure_drift(settings: Settings, options: "DriftOptions") -> bool:
             "version",
             ">horizon",
             ">matured",
-            ">pinball",
+            ">scaled pinball",
             ">skill",
             ">90 % coverage",
             ">variance ratio",

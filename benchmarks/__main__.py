@@ -1,4 +1,4 @@
-"""`python -m benchmarks` measures in turn: features, ingest, pipeline, serving, callers who hold up."""
+"""`python -m benchmarks` measures in turn: features, ingest, pipeline, serving, callers who hold up, canary, quality, log."""
 
 import argparse
 import subprocess
@@ -6,7 +6,7 @@ import sys
 
 from benchmarks import results
 
-NAMES = ("features", "ingest", "pipeline", "serving", "held_up", "canary", "quality")
+NAMES = ("features", "ingest", "pipeline", "serving", "held_up", "canary", "quality", "log_reading")
 
 parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
 parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of {', '.join(NAMES)}")

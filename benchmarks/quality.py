@@ -132,6 +132,7 @@ def _compared(parts: Sequence[tuple[int, Reals, Reals, Reals]]) -> Compared:
                 own.reshape(-1, own.shape[-1]),
                 reference.reshape(-1, own.shape[-1]),
                 outcomes.ravel(),
+                np.ones(outcomes.size),  # the ratio of losses that they scale is not told here
             )
         )
     return Compared(*(np.concatenate(column) for column in zip(*columns, strict=True)))

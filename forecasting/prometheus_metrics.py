@@ -126,13 +126,13 @@ RETRAINING_DUE: Final = Metric(
 REALISED_ERROR: Final = Metric(
     "bellwether_realised_pinball_loss",
     "gauge",
-    "Mean pinball loss of matured forecasts, in log return units.",
+    "Mean scaled pinball loss of matured forecasts, in units of the volatility expected over the horizon.",
     ("model_version", "horizon"),
 )
 REALISED_SKILL: Final = Metric(
     "bellwether_realised_skill",
     "gauge",
-    "1 - pinball loss / that of the random walk, on matured forecasts.",
+    "1 - scaled pinball loss / that of the random walk, on matured forecasts.",
     ("model_version", "horizon"),
 )
 REALISED_COVERAGE: Final = Metric(
@@ -158,6 +158,13 @@ MATURED: Final = Metric(
     "gauge",
     "Forecasts whose horizon has elapsed.",
     ("model_version", "horizon"),
+)
+LEFT_OUT: Final = Metric(
+    "bellwether_left_out_forecasts",
+    "gauge",
+    "Forecasts that no realised figure counts: late (made after their outcome), learned by the version, or "
+    "ended (the symbol's last bar came before).",
+    ("model_version", "horizon", "reason"),
 )
 JOB_SUCCESS_TIMESTAMP: Final = Metric(
     "bellwether_job_last_success_timestamp_seconds",

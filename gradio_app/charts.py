@@ -149,7 +149,7 @@ class Track:
     Attributes:
         version: model version.
         times: [n] as-of instants, rising.
-        error: [n] mean pinball loss so far, log return units.
+        error: [n] mean scaled pinball loss so far.
         skill: [n] 1 - error / that of the random walk so far; NaN where that is not known.
         coverage: [n] share of outcomes so far inside the 90 % interval.
     """
@@ -209,11 +209,11 @@ def skill_chart(by_version: Sequence[Track]) -> go.Figure:
 
 
 def error_chart(by_version: Sequence[Track]) -> go.Figure:
-    """Realised mean pinball loss, cumulated, per model version, in per cent of the price."""
+    """Realised mean scaled pinball loss, cumulated, per model version."""
     figure = go.Figure()
-    _lines(figure, by_version, "error", "%{y:.3%}")
+    _lines(figure, by_version, "error", "%{y:.4f}")
     _style(figure, SMALL_HEIGHT)
-    figure.update_yaxes(tickformat=".2%", rangemode="tozero")
+    figure.update_yaxes(tickformat=".3f", rangemode="tozero")
     return figure
 
 

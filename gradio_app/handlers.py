@@ -269,7 +269,9 @@ class Page:
                 names,
             ),
             charts.coverage_chart(tracks),
-            monitoring_view.chart_title("Realised pinball loss", ahead, names),
+            monitoring_view.chart_title(
+                "Realised scaled pinball loss", f"{ahead}; over expected volatility", names
+            ),
             charts.error_chart(tracks),
             monitoring_view.chart_title(
                 "Share of columns that drifted", f"{len(runs)} runs", scopes

@@ -5,6 +5,7 @@ true out-of-sample forecasts, and the bars that follow are their outcomes.
 """
 
 from collections.abc import Callable
+from contextlib import closing
 from datetime import datetime
 
 from forecasting.adapters.inference import InferenceClient
@@ -62,8 +63,8 @@ def replay_forecasts(
     snapshot = lake.latest(dataset)
     prices = lake.read(snapshot)
     instants = [stamp for stamp in sorted(prices["timestamp"].unique()) if stamp > since]
-    log = PredictionLog(settings.prediction_log)
-    known = {(row.model_version, row.as_of) for row in log.recent(100_000)}
+    with closing(PredictionLog(settings.prediction_log)) as log:
+        known = {(row.model_version, row.as_of) for row in log.each_once()}
     count = 0
     with InferenceClient.of(settings) as client:
         for version in versions:

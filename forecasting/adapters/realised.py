@@ -64,7 +64,8 @@ def read_realised(
 ) -> Realised:
     """Join a version's forecasts with what came, and with what it is compared with.
 
-    Only bars count that the version did not learn from. The reference of a forecast is the one that
+    Only forecasts count that were made before their outcome, as of bars that the version did not
+    learn from. The reference of a forecast is the one that
     the version before made of the same symbol, bar and horizon, if it is logged; else the random
     walk's, with the calibration that the version's bundle carries: it needs nothing but the bars.
 
@@ -110,7 +111,7 @@ def read_realised(
         former = registry.version(before)
         logged = _noting(_logged(log, former, judged_by, snapshot.source), asked_before)
         theirs, _ = forecast_rows(logged, horizons)
-        by_before = _replace(reference, kept, theirs)
+        by_before = _replace(reference, kept, theirs.take(~theirs.late).once())
     compared = Compared(
         kept.symbols,
         kept.horizons,
@@ -119,6 +120,7 @@ def read_realised(
         kept.returns,
         reference,
         matured.realised[known],
+        matured.units[known],
     )
     return Realised(compared, by_before, _missing(newest, asked), _missing(newest, asked_before))
 
@@ -140,7 +142,7 @@ def _logged(
     learned = record.tags.get("trained_until")
     until = datetime.fromisoformat(learned) if learned else None
     since = since or from_milliseconds(record.created_at) - SKEW
-    for forecast in log.of_version(record.version, symbols, since):
+    for forecast in log.each_once(model_version=record.version, symbols=symbols, since=since):
         if forecast.source == source and (until is None or forecast.as_of > until):
             yield for_outcomes(forecast)
 

@@ -9,13 +9,19 @@ from forecasting.live.variance import RealisedVariance, in_words, of_version
 from forecasting.report.style import STYLE
 
 _HEADS: Final = (
-    "version", "bars ahead", "came due", "dates", "skill", "90 % covers",
+    "version", "bars ahead", "came due", "dates", "left out", "skill", "90 % covers",
     "variance ratio", "by chance within", "prices moved",
 )  # fmt: skip
 
 _METHODS: Final = """
-<p>Skill is one minus the pinball loss over the random walk's. Coverage is the share of outcomes
+<p>Skill is one minus the scaled pinball loss over the random walk's. Scaled is a loss over the volatility
+that was expected over its horizon when the forecast was made, as before a promotion, so a calm symbol weighs
+as much as a wild one. Coverage is the share of outcomes
 inside the 90 % interval.</p>
+<p>A forecast counts once, however often it was asked for. Left out are those made at or after the close
+that they forecast (late), those of bars that the version had learned from (learned), and those of symbols
+that stopped trading before that close (ended): their loss is not known, and might be large. On replayed prices,
+which end in the past, none is late: a forecast is taken to have been made at the bar it starts from.</p>
 <p>Realised over forecast variance: a forecast implies a deviation, its 90 % interval over 3.29, as of a
 normal distribution. A move is the log return less the forecast's median, in those deviations, and counts
 up to three of them, so that one crash does not rule the figure (Huber's estimator of scale). A ratio of
@@ -30,8 +36,13 @@ def realised_page(summary: DriftSummary) -> str:
     """How every version's forecasts that have come due turned out, by horizon."""
     label = "SYNTHETIC" if summary.synthetic else "historical replay" if summary.replay else ""
     mark = f' <span class="label">{label}</span>' if label else ""
+    left_out = {(one.model_version, one.horizon): one.in_words for one in summary.left_out}
     rows = "".join(
-        _row(score, of_version(summary.variances, score.model_version, score.horizon))
+        _row(
+            score,
+            of_version(summary.variances, score.model_version, score.horizon),
+            left_out.get((score.model_version, score.horizon), "-"),
+        )
         for score in summary.realised
     )
     head = "".join(f"<th>{escape(text)}</th>" for text in _HEADS)
@@ -67,7 +78,7 @@ def _verdict(ratio: RealisedVariance) -> str:
     return "more than chance explains" if ratio.off else "chance explains that"
 
 
-def _row(score: RealisedScore, ratio: RealisedVariance | None) -> str:
+def _row(score: RealisedScore, ratio: RealisedVariance | None, left_out: str) -> str:
     skill = "not known" if score.skill is None else f"{100 * score.skill:+.1f} %"
     limits = "too few dates"
     if ratio is not None and ratio.low is not None and ratio.high is not None:
@@ -77,6 +88,7 @@ def _row(score: RealisedScore, ratio: RealisedVariance | None) -> str:
         f"{score.horizon}",
         f"{score.matured:,}",
         f"{score.dates:,}",
+        left_out,
         skill,
         f"{100 * score.coverage:.1f} %",
         *((f"{ratio.ratio:.2f}", limits, in_words(ratio.ratio)) if ratio else ("-", "-", "-")),

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from forecasting.errors import InvalidInput
+from forecasting.live.outcomes import LeftOut
 from forecasting.live.scores import RealisedScore
 from forecasting.live.variance import RealisedVariance
 
@@ -88,6 +89,7 @@ class DriftSummary:
         variances: realised over forecast variance, per model version and horizon likewise; none in runs
             kept before it was measured.
         recent_variances: the same over a shorter span, of versions that have been judged for longer.
+        left_out: forecasts that no realised figure counts, per model version and horizon.
     """
 
     measured_at: str
@@ -106,6 +108,7 @@ class DriftSummary:
     retrain: str = ""
     variances: tuple[RealisedVariance, ...] = ()
     recent_variances: tuple[RealisedVariance, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
 
     @property
     def drifted(self) -> bool:
@@ -137,6 +140,7 @@ class DriftSummary:
             values["realised"] = tuple(RealisedScore(**score) for score in values["realised"])
             for span in ("variances", "recent_variances"):
                 values[span] = tuple(RealisedVariance(**ratio) for ratio in values.get(span, ()))
+            values["left_out"] = tuple(LeftOut(**one) for one in values.get("left_out", ()))
             values["notes"] = tuple(values["notes"])
             return cls(**values)
         except (KeyError, TypeError, AttributeError) as error:

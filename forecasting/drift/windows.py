@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 ABSENT = -1
 """In a table of rows: no row here."""
+
+ANSWER_COLUMNS: Final = ("median_return", "interval_width", "probability_of_rise")
+"""What is watched of an answer: log return of the median, log return of p95 over p05, probability."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -263,35 +266,41 @@ def answer_views(answers: DriftPanel, looks: Sequence[Look]) -> list[View]:
     return views
 
 
-def answer_panel(forecasts: Sequence[Mapping[str, Any]], *, horizon: int) -> DriftPanel:
-    """A model's forecasts, one row per symbol and as-of instant; asked again counts once.
+def answer_columns(
+    forecast: Mapping[str, Any], *, horizon: int
+) -> tuple[float, float, float] | None:
+    """What is watched of one answer, in the order of `ANSWER_COLUMNS`.
 
     Args:
-        forecasts: mappings with symbol, as_of (unix nanoseconds), last_close, quantiles [h, Q]
-            (prices) and probability_of_rise [h].
-        horizon: the horizon looked at, in bars; forecasts that do not reach it are left out.
+        forecast: a mapping with last_close, quantiles [h, Q] (prices) and probability_of_rise [h].
+        horizon: the horizon looked at, in bars.
 
     Returns:
-        The columns median_return, interval_width (log return of p95 over p05) and
-        probability_of_rise, at the horizon.
+        The values at that horizon, or None where the forecast does not reach it.
     """
-    answers: dict[tuple[int, str], tuple[float, float, float]] = {}
     low, middle, high = (QUANTILE_LEVELS.index(level) for level in (0.05, 0.5, 0.95))
-    for forecast in forecasts:
-        probabilities = forecast["probability_of_rise"]
-        if len(forecast["quantiles"]) < horizon or len(probabilities) < horizon:
-            continue
-        quantiles = forecast["quantiles"][horizon - 1]
-        answers[int(forecast["as_of"]), str(forecast["symbol"])] = (
-            _log_ratio(quantiles[middle], forecast["last_close"]),
-            _log_ratio(quantiles[high], quantiles[low]),
-            float(probabilities[horizon - 1]),
-        )
+    probabilities = forecast["probability_of_rise"]
+    if len(forecast["quantiles"]) < horizon or len(probabilities) < horizon:
+        return None
+    quantiles = forecast["quantiles"][horizon - 1]
+    return (
+        _log_ratio(quantiles[middle], forecast["last_close"]),
+        _log_ratio(quantiles[high], quantiles[low]),
+        float(probabilities[horizon - 1]),
+    )
+
+
+def answer_panel(answers: Mapping[tuple[int, str], tuple[float, float, float]]) -> DriftPanel:
+    """A model's forecasts, one row per symbol and as-of instant.
+
+    Args:
+        answers: by as-of instant (unix nanoseconds) and symbol, what `answer_columns` says.
+    """
     return DriftPanel.of_rows(
         [symbol for _, symbol in answers],
         [instant for instant, _ in answers],
-        np.array(list(answers.values()), dtype=np.float64).reshape(len(answers), 3),
-        ("median_return", "interval_width", "probability_of_rise"),
+        np.array(list(answers.values()), dtype=np.float64).reshape(-1, len(ANSWER_COLUMNS)),
+        ANSWER_COLUMNS,
     )
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from forecasting.arrays import Floats, Rows
 from forecasting.errors import InvalidInput, ShortHistory
-from forecasting.evaluation.losses import BANDS, crps_weights, level_index
+from forecasting.evaluation.losses import BANDS, crps_weights, level_index, loss_units, scale_floor
 from forecasting.models.out_of_sample import OutOfSample
 from forecasting.models.periods import Periods, overlap_of
 from forecasting.models.quantiles import interpolation_matrix
@@ -184,8 +184,8 @@ def sum_losses(candidate: OutOfSample, panel: Panel, *, moved: Floats | None = N
         [np.full(levels.size, 1 / levels.size), 2 * crps_weights(candidate.levels)], axis=1
     ).astype(np.float32)
     rows, horizon = panel.realised.shape
-    root = np.sqrt(np.arange(1, horizon + 1, dtype=np.float32))
-    lift = interpolation_matrix(horizon) * root
+    steps = np.arange(1, horizon + 1, dtype=np.float32)
+    lift = interpolation_matrix(horizon) * np.sqrt(steps)
     weight = horizon_weights(horizon).astype(np.float32)
     sums = _zeros(panel, levels.size)
     for start in range(0, rows, BLOCK):
@@ -204,7 +204,7 @@ def sum_losses(candidate: OutOfSample, panel: Panel, *, moved: Floats | None = N
                 f"{candidate.kind} has others among rows {block.start} to {block.stop - 1}",
                 "Train the candidate again; its calibration or its features are broken",
             )
-        share = known / (panel.scale[block].astype(np.float32)[:, None] * root)
+        share = known / loss_units(panel.scale[block].astype(np.float32)[:, None], steps)
         loss *= share[:, :, None]
         row_sum, row_count = loss[:, :, 0] @ weight, known @ weight
         np.divide(row_sum, row_count, out=sums.row_pinball[block], where=row_count > 0)
@@ -278,13 +278,13 @@ def _refuse_other_rows(name: str, first: OutOfSample, other: str, second: OutOfS
 
 
 def _floored(scale: Floats, codes: Rows, symbols: int) -> Floats:
-    """A stretch of frozen prices must not blow its symbol's scaled losses up."""
+    """Every row's volatility, not below the floor of its symbol."""
     floor = np.zeros(symbols)
     order = np.argsort(codes, kind="stable")
     bounds = np.searchsorted(codes[order], np.arange(symbols + 1))
     for code in range(symbols):
         rows = order[bounds[code] : bounds[code + 1]]
-        floor[code] = 0.1 * float(np.median(scale[rows])) if rows.size else 0.0
+        floor[code] = scale_floor(scale[rows])
     return np.maximum(scale, floor[codes])
 
 

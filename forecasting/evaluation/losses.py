@@ -5,6 +5,7 @@ comes out as NaN where a loss is asked for, so callers average with weights or `
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +59,37 @@ def mean_pinball(
 ) -> AnyFloats:
     """Pinball loss averaged over the levels with equal weights, shape [...]."""
     return np.asarray(pinball(realised, quantiles, levels).mean(axis=-1))
+
+
+def loss_units(scale: AnyFloats, horizons: NDArray[Any]) -> AnyFloats:
+    """What a loss is divided by before losses are averaged: scale * sqrt(h).
+
+    It is the volatility expected over the horizon when the forecast was made. Divided by it the
+    losses of a calm symbol weigh as much as those of a wild one, and those far ahead as the near
+    ones. Every loss that is averaged over symbols, offline and live, is divided by it: the *scaled*
+    pinball loss.
+
+    Args:
+        scale: volatility of one bar's log return known at the forecast's origin, not below
+            `scale_floor` of its symbol.
+        horizons: in bars, of a shape that broadcasts with `scale`.
+    """
+    return np.asarray(scale * np.sqrt(horizons))
+
+
+def scale_floor(scale: AnyFloats) -> float:
+    """The least volatility a symbol's losses are divided by: a tenth of its median.
+
+    Else a stretch of frozen prices would blow them up.
+
+    Args:
+        scale: volatilities of one symbol, shape [n]; those that are not known (NaN) do not count.
+
+    Returns:
+        The floor; 0 where no volatility is known.
+    """
+    known = scale[np.isfinite(scale)]
+    return 0.1 * float(np.median(known)) if known.size else 0.0
 
 
 def crps_weights(levels: Sequence[float] = QUANTILE_LEVELS) -> NDArray[np.float64]:

@@ -76,6 +76,7 @@ class Compared:
         returns: [n, Q] the version's quantiles of the log return, rising.
         reference: [n, Q] the reference's.
         realised: [n] log return.
+        units: [n] what a loss is divided by (`evaluation.losses.loss_units`), above 0.
     """
 
     symbols: Texts
@@ -85,9 +86,10 @@ class Compared:
     returns: Floats
     reference: Floats
     realised: Floats
+    units: Floats
 
     def __post_init__(self) -> None:
-        for name in ("returns", "reference", "realised"):
+        for name in ("returns", "reference", "realised", "units"):
             if not np.isfinite(getattr(self, name)).all():
                 raise InvalidInput(
                     "realised quality is judged on finite numbers",
@@ -109,6 +111,7 @@ class Compared:
             self.returns[rows],
             self.reference[rows],
             self.realised[rows],
+            self.units[rows],
         )
 
 
@@ -123,7 +126,8 @@ class Quality:
         limit: 1 / error rate; what reaches it has degraded.
         bars: instants that were forecast one bar ahead and have an outcome.
         coverage, reference_coverage: share inside the 90 % interval one bar ahead; NaN without any.
-        loss_ratio: the version's mean pinball loss one bar ahead over the reference's; NaN likewise.
+        loss_ratio: the version's mean scaled pinball loss one bar ahead over the reference's; NaN
+            likewise.
     """
 
     instants: Instants
@@ -178,7 +182,7 @@ def judge_quality(compared: Compared, rules: QualityRules | None = None) -> Qual
             parts[name] += part * np.concatenate([[1.0], path])[newest]
     nearest = compared.at(min(rules.horizons))
     lost, reference_lost = (
-        mean_pinball(nearest.realised, quantiles)
+        mean_pinball(nearest.realised, quantiles) / nearest.units
         for quantiles in (nearest.returns, nearest.reference)
     )
     return Quality(

@@ -7,9 +7,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from forecasting.arrays import Floats, Instants
+from forecasting.arrays import Floats
 from forecasting.evaluation.losses import inside, mean_pinball, median_error
-from forecasting.live.outcomes import ForecastRows, Matured
+from forecasting.live.outcomes import Matured, groups
 
 NEWEST_INSTANTS: Final = 250
 """Most as-of instants per version and horizon that are judged: a year of daily bars."""
@@ -24,7 +24,8 @@ class RealisedScore:
         matured: forecasts scored.
         dates: distinct as-of instants among them (forecasts of one instant are no independent
             evidence, and those of overlapping horizons hardly are).
-        pinball: mean pinball loss over the published levels, log return units.
+        pinball: mean scaled pinball loss over the published levels: each loss over the volatility
+            expected over its horizon (`evaluation.losses.loss_units`), as the gates count it.
         baseline_pinball: the random walk's loss on the same forecasts; None if it is not known.
         skill: 1 - pinball / baseline_pinball; None if the baseline is not known.
         coverage, coverage_50: share of outcomes inside the 90 % and the 50 % interval.
@@ -50,7 +51,7 @@ class RealisedPoint:
     Attributes:
         as_of: unix nanoseconds.
         matured: forecasts (symbols) of this instant.
-        pinball, baseline_pinball: mean losses, log return units; the latter None if not known.
+        pinball, baseline_pinball: mean scaled pinball losses; the latter None if not known.
         coverage: share of outcomes inside the 90 % interval.
     """
 
@@ -143,26 +144,11 @@ def _losses(matured: Matured, baselines: Mapping[str, Floats]) -> _Losses:
     for version, spread in baselines.items():
         group = np.flatnonzero((rows.model_versions == version) & (rows.horizons <= len(spread)))
         quantiles = spread[rows.horizons[group] - 1] * matured.scale[group, None]
-        baseline[group] = mean_pinball(matured.realised[group], quantiles)
+        baseline[group] = mean_pinball(matured.realised[group], quantiles) / matured.units[group]
     return _Losses(
-        np.asarray(mean_pinball(matured.realised, rows.returns), dtype=np.float64),
+        np.asarray(mean_pinball(matured.realised, rows.returns) / matured.units, dtype=np.float64),
         baseline,
         inside(matured.realised, rows.returns, 0.9),
         inside(matured.realised, rows.returns, 0.5),
         np.asarray(median_error(matured.realised, rows.returns), dtype=np.float64),
     )
-
-
-def groups(rows: ForecastRows) -> list[tuple[str, int, Instants]]:
-    """(model version, horizon, rows) of every group; versions that are numbers by number."""
-    groups = []
-    for version in np.unique(rows.model_versions):
-        of_version = rows.model_versions == version
-        for horizon in np.unique(rows.horizons[of_version]):
-            group = np.flatnonzero(of_version & (rows.horizons == horizon))
-            groups.append((str(version), int(horizon), group))
-    return sorted(groups, key=lambda entry: (_rank(entry[0]), entry[1]))
-
-
-def _rank(version: str) -> tuple[int, int, str]:
-    return (0, int(version), "") if version.isdecimal() else (1, 0, version)

@@ -25,8 +25,8 @@ import numpy as np
 from forecasting.arrays import Floats, Instants
 from forecasting.evaluation.losses import level_index
 from forecasting.live.limits import margin_of_mean
-from forecasting.live.outcomes import Matured
-from forecasting.live.scores import NEWEST_INSTANTS, groups
+from forecasting.live.outcomes import Matured, groups
+from forecasting.live.scores import NEWEST_INSTANTS
 
 RECENT_INSTANTS: Final = 60
 """As-of instants of the short span."""

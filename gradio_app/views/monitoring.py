@@ -190,9 +190,12 @@ def no_realised_scores(run: DriftSummary) -> str:
 def realised_table(run: DriftSummary) -> str:
     """Realised scores per version and horizon, coverage beside how far prices moved."""
     ratios = {(v.model_version, v.horizon): v for v in run.variances}
+    left_out = {(one.model_version, one.horizon): one.in_words for one in run.left_out}
     rows = [
         f"<tr><th scope='row'>v{escape(s.model_version)}</th><td>{s.horizon}</td>"
-        f"<td>{s.matured:,}</td><td>{s.dates:,}</td><td>{formatting.percent(s.pinball, 3)}</td>"
+        f"<td>{s.matured:,}</td><td>{s.dates:,}</td>"
+        f"<td>{left_out.get((s.model_version, s.horizon), formatting.NOTHING)}</td>"
+        f"<td>{s.pinball:.4f}</td>"
         f"<td>{formatting.percent(s.skill, 1, signed=True)}</td>"
         f"<td>{formatting.percent(s.coverage)}</td><td>{formatting.percent(s.coverage_50)}</td>"
         f"{_variance_cells(ratios.get((s.model_version, s.horizon)))}"
@@ -200,7 +203,7 @@ def realised_table(run: DriftSummary) -> str:
         for s in run.realised
     ]
     heads = (
-        "Version", "Bars ahead", "Came due", "Dates", "Pinball loss", "Skill vs random walk",
+        "Version", "Bars ahead", "Came due", "Dates", "Left out", "Scaled pinball loss", "Skill vs random walk",
         "90 % covers", "50 % covers", "Variance vs forecast", "By chance", "Median off by",
     )  # fmt: skip
     return table("Realised scores", heads, rows) + (_VARIANCE_IN_WORDS if ratios else "")

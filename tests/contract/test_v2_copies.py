@@ -96,7 +96,7 @@ def test_both_answers_are_logged_under_the_gateways_id_and_only_one_is_a_users(v
         version.log.close()
     log = stable.log
     assert {(row.model_version, row.shadow) for row in log.recent()} == {("3", False)}
-    assert {row.model_version for row in log.matured(ALWAYS[1])} == {"3"}
+    assert {row.model_version for row in log.each_once()} == {"3"}
     assert {row.model_version for row in log.since(ALWAYS[0])} == {"3"}
     copied = sorted(
         (row.gateway_id, row.symbol, row.model_version, row.shadow) for row in log.mirrored(*ALWAYS)

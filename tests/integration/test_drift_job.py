@@ -148,6 +148,7 @@ def world(mlflow_url, tmp_path_factory):
         ),
     )
     tags = {"bundle_digest": info.digest, "kind": "ridge", "dataset": "default"}
+    tags["trained_until"] = training["timestamp"].max().isoformat()
     version = registry.register(run_id, tags).version
     registry.promote(version, expected_champion=None, who="test", why="first")
     registry.close()
@@ -227,9 +228,14 @@ def test_a_run_measures_every_scope_and_keeps_its_report(settings_with_log, worl
     by_horizon = {score.horizon: score for score in summary.realised}
     assert set(by_horizon) == {1, 5, 10, 20, 30}
     assert {h: s.matured for h, s in by_horizon.items()} == {
-        h: 3 * (REPLAYED + 1 - h) for h in by_horizon
+        h: 3 * (REPLAYED - h) for h in by_horizon
     }
-    assert all(0 < s.pinball < 0.2 and 0 <= s.coverage <= 1 for s in by_horizon.values())
+    # Those of the last bar of the training.
+    assert [(one.horizon, one.late, one.learned) for one in summary.left_out] == [
+        (h, 0, 3) for h in sorted(by_horizon)
+    ]
+    assert "15 forecasts are left out: of bars that their version had learned from" in summary.notes
+    assert all(0.1 < s.pinball < 0.8 and 0 <= s.coverage <= 1 for s in by_horizon.values())
     assert all(s.skill is not None and s.skill < 0.5 for s in by_horizon.values())
     ratios = {ratio.horizon: ratio for ratio in summary.variances}
     assert {h: (r.model_version, r.matured) for h, r in ratios.items()} == {
@@ -244,7 +250,7 @@ def test_a_run_measures_every_scope_and_keeps_its_report(settings_with_log, worl
     history = DriftHistory(settings.lake)
     assert history.summaries() == [summary]
     points = history.by_instant()
-    assert len([p for p in points if p.horizon == 1]) == REPLAYED
+    assert len([p for p in points if p.horizon == 1]) == REPLAYED - 1
     page = history.report()
     assert page.startswith(b"\n<!DOCTYPE html>") or b"<html" in page[:2000]
     assert b"<html" in history.report("changes.html")[:2000]
@@ -276,10 +282,12 @@ def test_realised_figures_equal_those_of_a_naive_loop(settings_with_log):
     prices = lake.read(lake.latest("default"))
     hits = total = 0
     moves = []
-    for one in PredictionLog(settings.prediction_log).recent(10_000):
+    logged = PredictionLog(settings.prediction_log).recent(10_000)
+    learned_from = min(one.as_of for one in logged)
+    for one in logged:
         bars = prices[prices["symbol"] == one.symbol].set_index("timestamp")
         later = bars[(bars.index > one.as_of) & (bars.index <= one.target_times[4])]
-        if one.target_times[4] > bars.index[-1]:
+        if one.target_times[4] > bars.index[-1] or one.as_of == learned_from:
             continue
         growth = (later["split"] * (1 + later["dividend"] / later["close"])).prod()
         value = later["close"].iloc[-1] * growth

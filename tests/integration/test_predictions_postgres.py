@@ -12,6 +12,10 @@ from forecasting.adapters.databases import make_database
 from forecasting.adapters.prediction_log.log import PredictionLog
 from tests.time_limits import wait_until
 from tests.unit.forecasting.adapters.prediction_log.test_log import ORIGIN, Rows, answered
+from tests.unit.forecasting.adapters.prediction_log.test_queries import (
+    check_against_a_plain_loop,
+    check_that_repeats_change_no_score,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -51,7 +55,7 @@ def test_the_log_writes_and_reads_the_same_in_postgresql(postgres_url):
     assert row.as_of == datetime.fromtimestamp(ORIGIN / 1000, UTC)
     assert (row.replay, row.stale, row.horizon) == (True, False, 3)
     np.testing.assert_allclose(row.quantiles[0][0], 101.123456789, rtol=1e-7)
-    assert len(log.matured(datetime(2100, 1, 1, tzinfo=UTC))) == 1_200
+    assert len(list(log.each_once())) == 2
     log.close()
 
 
@@ -150,3 +154,14 @@ def test_a_log_of_before_shadows_gets_its_columns_and_keeps_its_rows(own_url, sq
     (row,) = later.recent()
     assert (row.gateway_id, row.shadow) == ("", False)
     later.close()
+
+
+def test_repeats_change_neither_coverage_nor_skill_in_postgresql(own_url):
+    few = make_url(own_url).set(database=f"log_{uuid.uuid4().hex[:12]}")
+    few_url = few.render_as_string(hide_password=False)
+    assert make_database(few_url)
+    check_that_repeats_change_no_score(few_url, own_url, 20_000)
+
+
+def test_the_first_row_of_every_horizon_is_read_and_no_other_in_postgresql(own_url):
+    check_against_a_plain_loop(own_url, 7)

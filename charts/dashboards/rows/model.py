@@ -69,8 +69,8 @@ PANELS: Final = [
     ),
     time_series(
         "Realised error",
-        "Mean pinball loss of forecasts whose horizon has elapsed, in log return units, by"
-        " version and horizon in bars.",
+        "Mean scaled pinball loss of forecasts whose horizon has elapsed, in units of the volatility"
+        " expected over the horizon, by version and horizon in bars.",
         Query(
             "max by (model_version, horizon) (bellwether_realised_pinball_loss)",
             "v{{model_version}}, {{horizon}} bars",

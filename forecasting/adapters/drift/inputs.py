@@ -1,19 +1,23 @@
 """All a drift run looks at, fetched: champion, training features, served features, log, prices."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from forecasting.adapters.drift.reference import fetch_reference
 from forecasting.adapters.lake.lake import Lake
 from forecasting.adapters.prediction_log.log import PredictionLog
-from forecasting.adapters.prediction_log.rows import for_outcomes
+from forecasting.adapters.prediction_log.rows import LoggedForecast, for_outcomes
 from forecasting.adapters.registry.reader import RegistryReader
 from forecasting.adapters.registry.records import ModelVersion
+from forecasting.drift.windows import answer_columns
 from forecasting.errors import BundleRejected, NotReady, UnknownVersion
+from forecasting.instants import to_nanoseconds
 from forecasting.live.outcomes import Matured, forecast_rows, mature, price_paths
 from forecasting.path_names import is_number
 
@@ -25,6 +29,8 @@ if TYPE_CHECKING:
     from forecasting.features.online import ServedFeatures
     from forecasting.settings import Settings
 
+Answers = dict[tuple[int, str], tuple[float, float, float]]
+
 
 @dataclass(frozen=True)
 class DriftInputs:
@@ -35,9 +41,9 @@ class DriftInputs:
         snapshot: the newest prices.
         served: the features the champion answers from.
         reference: the champion's training features: timestamp, symbol, features.
-        answers: logged forecasts, oldest first, as `forecast_rows` takes them.
-        matured: those whose horizon has elapsed, per horizon.
-        bundles: by version, the verified bundles of champion and answers.
+        answers: the champion's logged forecasts at its own horizon, as `answer_panel` takes them.
+        matured: logged forecasts whose horizon has elapsed, per horizon.
+        bundles: by version, the verified bundles of the champion and of those that were logged.
         notes: what a reader should know; the job adds to them.
     """
 
@@ -45,7 +51,7 @@ class DriftInputs:
     snapshot: "Snapshot"
     served: "ServedFeatures"
     reference: "pd.DataFrame"
-    answers: list[dict[str, Any]]
+    answers: Answers
     matured: Matured
     bundles: Mapping[str, "Bundle"]
     notes: list[str]
@@ -57,7 +63,6 @@ def gather(
     *,
     dataset: str,
     horizons: tuple[int, ...],
-    log_rows: int,
 ) -> DriftInputs:
     """Fetch everything a run needs; nothing is written but files below `work`.
 
@@ -66,7 +71,6 @@ def gather(
         work: an empty folder for downloads.
         dataset: data set in the lake; "" takes the one the champion was trained on.
         horizons: horizons to lay matured forecasts out for, in bars.
-        log_rows: newest rows of the prediction log to read.
 
     Raises:
         NotReady: there is no champion, or no prices or features were published yet.
@@ -75,9 +79,7 @@ def gather(
         Corrupted: an artifact is damaged.
     """
     with RegistryReader(settings.registry_url, settings.registered_model) as reader:
-        return _gather(
-            settings, reader, work, dataset=dataset, horizons=horizons, log_rows=log_rows
-        )
+        return _gather(settings, reader, work, dataset=dataset, horizons=horizons)
 
 
 def _gather(
@@ -87,7 +89,6 @@ def _gather(
     *,
     dataset: str,
     horizons: tuple[int, ...],
-    log_rows: int,
 ) -> DriftInputs:
     notes: list[str] = []
     lake = Lake(settings.lake)
@@ -95,18 +96,24 @@ def _gather(
     dataset = dataset or champion.dataset
     snapshot = lake.latest(dataset)
     reference = fetch_reference(settings.registry_url, champion.run_id)
-    answers = _answers(settings.prediction_log, log_rows, snapshot.source, notes)
-    versions = {str(one["model_version"]) for one in answers}
-    bundles = _bundles(reader, champion, versions, work, notes)
+    learned: dict[str, int] = {}
+    bundles = _bundles(reader, champion, [champion.version], work, notes, learned)
+    answers: Answers = {}
+    with closing(PredictionLog(settings.prediction_log)) as log:
+        logged = _of_source(log.each_once(), snapshot.source, notes)
+        horizon = bundles[champion.version].signal.horizon
+        noted = _noting(logged, champion.version, horizon, answers)
+        rows, damaged = forecast_rows(noted, horizons)
+    logged_versions = sorted({*np.unique(rows.model_versions).tolist()} - {champion.version})
+    bundles |= _bundles(reader, champion, logged_versions, work, notes, learned)
     served = lake.served_features(dataset, bundles[champion.version].spec.digest)
-    rows, damaged = forecast_rows(answers, horizons)
     if damaged:
         notes.append(f"{damaged} logged forecasts hold no positive prices and are left out")
     symbols = sorted(set(np.unique(rows.symbols).tolist()) & set(snapshot.symbols))
     paths = price_paths(lake.read(snapshot, symbols=symbols)) if symbols else {}
-    return DriftInputs(
-        champion, snapshot, served, reference, answers, mature(rows, paths), bundles, notes
-    )
+    matured = mature(rows, paths, learned, now=to_nanoseconds(served.last_bar))
+    notes.extend(_left_out(matured))
+    return DriftInputs(champion, snapshot, served, reference, answers, matured, bundles, notes)
 
 
 def _champion(reader: RegistryReader) -> ModelVersion:
@@ -120,34 +127,60 @@ def _champion(reader: RegistryReader) -> ModelVersion:
     return champion
 
 
-def _answers(url: str, log_rows: int, source: str, notes: list[str]) -> list[dict[str, Any]]:
-    """The newest logged forecasts of a source, instants as unix nanoseconds."""
-    log = PredictionLog(url)
-    try:
-        logged = log.recent(log_rows)
-    finally:
-        log.close()
-    if len(logged) == log_rows:
-        notes.append(f"only the newest {log_rows} rows of the prediction log were read")
-    matching = [forecast for forecast in logged if forecast.source == source]
-    if len(matching) < len(logged):
-        notes.append(
-            f"{len(logged) - len(matching)} logged forecasts of other sources are left out"
-        )
-    return [
-        {**for_outcomes(forecast), "probability_of_rise": forecast.probability_of_rise}
-        for forecast in reversed(matching)
-    ]
+_WHY_LEFT_OUT: Final = {
+    "late": "made when their outcome could be known",
+    "learned": "of bars that their version had learned from",
+    "ended": "their symbol ended before the close they forecast, unscored",
+}
+
+
+def _left_out(matured: Matured) -> Iterator[str]:
+    for reason, why in _WHY_LEFT_OUT.items():
+        if count := sum(one.by_reason[reason] for one in matured.left_out):
+            yield f"{count:,} forecasts are left out: {why}"
+
+
+def _of_source(
+    logged: Iterator[LoggedForecast], source: str, notes: list[str]
+) -> Iterator[LoggedForecast]:
+    """The forecasts of a source's prices; how many are left out is noted at their end."""
+    others = 0
+    for forecast in logged:
+        if forecast.source == source:
+            yield forecast
+        else:
+            others += 1
+    if others:
+        notes.append(f"{others} logged forecasts of other sources are left out")
+
+
+def _noting(
+    logged: Iterator[LoggedForecast], version: str, horizon: int, answers: Answers
+) -> Iterator[dict[str, Any]]:
+    """The forecasts as `forecast_rows` takes them; what one version answered is added to `answers`.
+
+    The log is read once, and of a forecast no more is kept than what is watched of it.
+    """
+    for forecast in logged:
+        plain = for_outcomes(forecast)
+        if forecast.model_version == version:
+            columns = answer_columns(
+                {**plain, "probability_of_rise": forecast.probability_of_rise}, horizon=horizon
+            )
+            if columns is not None:
+                answers.setdefault((plain["as_of"], forecast.symbol), columns)
+        yield plain
 
 
 def _bundles(
     reader: RegistryReader,
     champion: ModelVersion,
-    versions: set[str],
+    versions: Sequence[str],
     work: Path,
     notes: list[str],
+    learned: dict[str, int],
 ) -> dict[str, "Bundle"]:
-    """The champion's bundle and those of the versions in the log, verified.
+    """The verified bundles of some versions, by version; the last bar each learned from in `learned`.
 
     They know the random walk their forecasts are held against. One that is gone from the registry
     or damaged is noted, and its skill is not known; the champion's own has to be whole.
@@ -155,14 +188,23 @@ def _bundles(
     from forecasting.bundle.bundle import load_bundle
 
     bundles = {}
-    for version in sorted({champion.version, *versions}):
+    for version in versions:
         if not is_number(version):  # a server can be given a bundle that no registry knows
             notes.append(f"the skill of {version!r} is not known: no version of the registry")
             continue
         try:
             record = champion if version == champion.version else reader.version(version)
             folder = reader.download_bundle(record, work / "bundles" / version)
-            bundles[version] = load_bundle(folder, expected_digest=record.checked_digest)
+            bundle = load_bundle(folder, expected_digest=record.checked_digest)
+            bundles[version] = bundle
+            last = record.tags.get("trained_until") or bundle.manifest["training"].get("last")
+            if last:
+                learned[version] = to_nanoseconds(datetime.fromisoformat(str(last)))
+            else:
+                notes.append(
+                    f"version {version} does not say until when it learned: its forecasts count "
+                    "whether or not it had learned from their bars"
+                )
         except (UnknownVersion, BundleRejected) as error:
             if version == champion.version:
                 raise

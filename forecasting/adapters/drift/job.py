@@ -58,7 +58,6 @@ class DriftOptions:
     Attributes:
         dataset: data set in the lake; "" takes the one the champion was trained on.
         horizons: horizons, in bars, whose matured forecasts are scored.
-        log_rows: newest rows of the prediction log that are read.
         rules: what is watched (90 bars a symbol are served at most), and how often a run may be
             wrong.
         retraining: when drift asks for a training.
@@ -67,16 +66,13 @@ class DriftOptions:
 
     dataset: str = ""
     horizons: tuple[int, ...] = SCORED_HORIZONS
-    log_rows: int = 50_000
     rules: DriftRules = field(default_factory=DriftRules)
     retraining: RetrainingPolicy = field(default_factory=RetrainingPolicy)
     kept_reports: int = KEPT_REPORTS
 
     def __post_init__(self) -> None:
-        if min(self.log_rows, self.kept_reports, *self.horizons) < 1:
-            raise InvalidSettings(
-                "log_rows, kept_reports and horizons must be at least 1", str(self)
-            )
+        if min(self.kept_reports, *self.horizons) < 1:
+            raise InvalidSettings("kept_reports and horizons must be at least 1", str(self))
 
 
 @dataclass(frozen=True)
@@ -137,7 +133,6 @@ def run_drift(
             work,
             dataset=options.dataset,
             horizons=options.horizons,
-            log_rows=options.log_rows,
         )
         reports: dict[str, Path] = {}
         figures = _measure(inputs, options, work, reports)
@@ -157,6 +152,7 @@ def run_drift(
             notes=tuple(inputs.notes),
             variances=figures.variances,
             recent_variances=figures.recent,
+            left_out=inputs.matured.left_out,
         )
         history = DriftHistory(settings.lake)
         earlier = history.summaries(newest=_RUNS_REMEMBERED)
@@ -195,6 +191,10 @@ def summary_samples(summary: DriftSummary) -> Iterable[Sample]:
             yield Sample(prometheus_metrics.DRIFT_SCORE, labels, column.score)
             yield Sample(prometheus_metrics.DRIFT_THRESHOLD, labels, column.threshold)
     yield Sample(prometheus_metrics.RETRAINING_DUE, (), float(bool(summary.retrain)))
+    yield from _realised_samples(summary)
+
+
+def _realised_samples(summary: DriftSummary) -> Iterable[Sample]:
     for entry in summary.realised:
         labels = (entry.model_version, str(entry.horizon))
         yield Sample(prometheus_metrics.REALISED_ERROR, labels, entry.pinball)
@@ -202,6 +202,10 @@ def summary_samples(summary: DriftSummary) -> Iterable[Sample]:
         yield Sample(prometheus_metrics.MATURED, labels, float(entry.matured))
         if entry.skill is not None:
             yield Sample(prometheus_metrics.REALISED_SKILL, labels, entry.skill)
+    for left in summary.left_out:
+        for reason, count in left.by_reason.items():
+            where = (left.model_version, str(left.horizon), reason)
+            yield Sample(prometheus_metrics.LEFT_OUT, where, float(count))
     for ratio in summary.variances:
         labels = (ratio.model_version, str(ratio.horizon))
         yield Sample(prometheus_metrics.REALISED_VARIANCE_RATIO, labels, ratio.ratio)
@@ -235,10 +239,7 @@ def _measure(
         _looked(view, rules, work / name, reports, what="served features")
         for view, name in zip(views, FEATURE_PAGES, strict=True)
     ]
-    answers = answer_panel(
-        [one for one in inputs.answers if one["model_version"] == version],
-        horizon=inputs.bundles[version].signal.horizon,
-    )
+    answers = answer_panel(inputs.answers)
     forecast_drift = [
         _looked_if_enough(view, rules, work / name, reports)
         for view, name in zip(answer_views(answers, looks), ANSWER_PAGES, strict=True)

@@ -9,12 +9,13 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from forecasting.adapters.databases import Database, unanswered
 from forecasting.adapters.prediction_log.batches import REJECTED, BatchWriter
+from forecasting.adapters.prediction_log.queries import each_once, longest_of_each, of_users
 from forecasting.adapters.prediction_log.rows import (
     Answered,
     LoggedForecast,
@@ -25,7 +26,7 @@ from forecasting.adapters.prediction_log.rows import (
 from forecasting.instants import to_milliseconds
 
 if TYPE_CHECKING:
-    from sqlalchemy import ColumnElement, RowMapping, Select
+    from sqlalchemy import RowMapping, Select
 
 __all__ = ["Answered", "LoggedForecast", "PredictionLog"]
 
@@ -36,6 +37,7 @@ READABLE: Final = "the prediction log must be readable"
 _BATCH_SECONDS: Final = 0.5
 _BATCH_ROWS: Final = 500
 _RETRY_SECONDS: Final = 2.0
+_READ_ROWS: Final = 1_000
 
 
 class PredictionLog:
@@ -161,7 +163,7 @@ class PredictionLog:
         predictions = table()
         query = (
             predictions.select()
-            .where(predictions.c.own_bars.is_(False), _of_users())
+            .where(predictions.c.own_bars.is_(False), of_users())
             .order_by(predictions.c.made_at.desc(), predictions.c.id)
             .limit(limit)
         )
@@ -175,70 +177,43 @@ class PredictionLog:
         """
         predictions = table()
         query = predictions.select().where(
-            predictions.c.made_at >= to_milliseconds(instant), _of_users()
+            predictions.c.made_at >= to_milliseconds(instant), of_users()
         )
         return list(
             self._read(query.order_by(predictions.c.made_at, predictions.c.id).limit(limit))
         )
 
-    def matured(
-        self, now: datetime, *, model_version: str | None = None, limit: int = 100_000
-    ) -> list[LoggedForecast]:
-        """Forecasts that users got with at least one horizon that has elapsed, oldest first.
-
-        None of a caller's own bars: nobody here knows their outcomes.
-
-        Args:
-            now: the data's present (`DataClock.now`), which replayed data set in the past.
-            model_version: only this version's.
-            limit: only the newest so many.
-
-        Raises:
-            Unavailable: the database cannot be read.
-        """
-        predictions = table()
-        query = predictions.select().where(
-            predictions.c.first_target <= to_milliseconds(now),
-            predictions.c.own_bars.is_(False),
-            _of_users(),
-        )
-        if model_version is not None:
-            query = query.where(predictions.c.model_version == model_version)
-        newest = query.order_by(predictions.c.made_at.desc(), predictions.c.id).limit(limit)
-        return list(self._read(newest))[::-1]
-
-    def of_version(
+    def each_once(
         self,
-        model_version: str,
-        symbols: Collection[str],
-        since: datetime,
         *,
-        limit: int = 50_000,
+        model_version: str | None = None,
+        symbols: Collection[str] | None = None,
+        since: datetime | None = None,
     ) -> Iterator[LoggedForecast]:
-        """A version's forecasts of served symbols, one of each symbol and bar: the longest, the first of these.
+        """Every forecast of served symbols that users got, once, in the order they were made.
+
+        A forecast is a version's of a symbol as of a bar of a source, however often it was asked for. Of its
+        repeats come those that were the first to reach their horizon, at most one a horizon. Rows
+        are read while they are used, so memory does not grow with the log. None of a caller's own
+        bars: nobody here knows their outcomes.
 
         Args:
-            model_version: whose.
-            symbols: which.
-            since: made at or after this instant.
-            limit: only those of the newest bars.
-
-        Yields:
-            Forecasts, the newest bar first.
+            model_version: only this version's.
+            symbols: only of these.
+            since: only those made at or after this instant.
 
         Raises:
             Unavailable: the database cannot be read.
         """
         columns = table().c
-        own = (
-            columns.model_version == model_version,
-            columns.symbol.in_(symbols),
-            columns.made_at >= to_milliseconds(since),
-            columns.own_bars.is_(False),
-        )
-        query = _first_of_each((columns.symbol, columns.as_of), own)
-        query = query.order_by(columns.as_of.desc(), columns.symbol)
-        yield from self._read(query.limit(limit))
+        where = [columns.own_bars.is_(False), of_users()]
+        if model_version is not None:
+            where.append(columns.model_version == model_version)
+        if symbols is not None:
+            where.append(columns.symbol.in_(symbols))
+        if since is not None:
+            where.append(columns.made_at >= to_milliseconds(since))
+        return self._read(each_once(where))
 
     def earlier(
         self, symbol: str, as_of: datetime, since: datetime, *, limit: int = 40
@@ -264,9 +239,9 @@ class PredictionLog:
             columns.as_of < to_milliseconds(as_of),
             columns.made_at >= to_milliseconds(since),
             columns.own_bars.is_(False),
-            _of_users(),
+            of_users(),
         )
-        query = _first_of_each((columns.as_of, columns.model_version), before)
+        query = longest_of_each((columns.as_of, columns.model_version), before)
         query = query.order_by(columns.as_of.desc(), columns.made_at, columns.id)
         return list(self._read(query.limit(limit)))
 
@@ -334,31 +309,12 @@ class PredictionLog:
 
         try:
             with self._database.engine(table()).connect() as connection:
-                rows = connection.execute(query).mappings().all()
+                streamed = connection.execution_options(yield_per=_READ_ROWS)
+                for row in streamed.execute(query).mappings():
+                    if (forecast := _readable(row)) is not None:
+                        yield forecast
         except (SQLAlchemyError, OSError) as error:
             raise unanswered(READABLE, self._url, error) from error
-        return filter(None, map(_readable, rows))
-
-
-def _first_of_each(
-    by: "Sequence[ColumnElement[Any]]", where: "Sequence[ColumnElement[bool]]"
-) -> "Select[Any]":
-    """Of the rows that are equal in `by`, the one of the longest horizon, the first of these."""
-    from sqlalchemy import func, select
-
-    predictions = table()
-    columns = predictions.c
-    place = func.row_number().over(
-        partition_by=by, order_by=(columns.horizon.desc(), columns.made_at, columns.id)
-    )
-    ranked = select(columns.id, place.label("place")).where(*where).subquery()
-    query = predictions.select().join(ranked, ranked.c.id == columns.id)
-    return query.where(ranked.c.place == 1)
-
-
-def _of_users() -> "ColumnElement[bool]":
-    """Rows of users' requests: the answer to a copy went to nobody."""
-    return table().c.shadow.is_not(True)
 
 
 def _readable(row: "RowMapping") -> LoggedForecast | None:

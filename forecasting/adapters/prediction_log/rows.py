@@ -121,10 +121,14 @@ class LoggedForecast:
 
 def for_outcomes(forecast: LoggedForecast) -> dict[str, Any]:
     """A logged forecast as `forecasting.live.outcomes.forecast_rows` takes it."""
+    as_of = to_nanoseconds(forecast.as_of)
     return {
         "symbol": forecast.symbol,
         "model_version": forecast.model_version,
-        "as_of": to_nanoseconds(forecast.as_of),
+        "as_of": as_of,
+        # Replayed prices end in the past, so every forecast of theirs would be late by the wall
+        # clock. Theirs stands at the bar that is forecast from.
+        "made_at": as_of if forecast.replay else to_nanoseconds(forecast.made_at),
         "last_close": forecast.last_close,
         "quantiles": forecast.quantiles,
         "target_times": [to_nanoseconds(instant) for instant in forecast.target_times],

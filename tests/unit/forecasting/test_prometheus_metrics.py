@@ -41,6 +41,7 @@ def test_the_names_that_dashboards_and_alerts_read_stay():
         *("drift_share", "drift_detected", "drift_score", "drift_threshold", "retraining_due"),
         *("quality_evidence", "quality_evidence_limit", "quality_degraded"),
         *("realised_pinball_loss", "realised_skill", "realised_coverage", "matured_forecasts"),
+        "left_out_forecasts",
         *("realised_variance_ratio", "realised_variance_ratio_limit"),
         *("job_last_success_timestamp_seconds", "quarantined_bars", "prices_fallback"),
         *(

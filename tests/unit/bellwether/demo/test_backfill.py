@@ -52,9 +52,8 @@ def test_only_forecasts_that_the_log_lacks_are_asked_for(tmp_path, monkeypatch):
     )
     module = "bellwether.demo.backfill"
     monkeypatch.setattr(f"{module}.Lake", lambda _: lake)
-    monkeypatch.setattr(
-        f"{module}.PredictionLog", lambda _: SimpleNamespace(recent=lambda _: [logged])
-    )
+    log = SimpleNamespace(each_once=lambda: iter([logged]), close=lambda: None)
+    monkeypatch.setattr(f"{module}.PredictionLog", lambda _: log)
     monkeypatch.setattr(f"{module}.InferenceClient.of", lambda _: nullcontext(client))
     settings = Settings(state_dir=tmp_path)
     count = replay_forecasts(settings, "d", ["1", "2"], instants[-4], lambda _: None)

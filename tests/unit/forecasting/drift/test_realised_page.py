@@ -3,6 +3,7 @@
 import pytest
 
 from forecasting.drift.realised_page import realised_page
+from forecasting.live.outcomes import LeftOut
 from forecasting.live.variance import RealisedVariance
 from tests.unit.gradio_app.page_records import EVIL, SCORE, drift_run, text_of
 
@@ -14,7 +15,7 @@ def shown(ratio=1.2, low=0.86, high=1.14, **changes):
 
 def test_every_version_and_horizon_is_a_row_with_its_limits():
     page = shown()
-    assert "v1 5 330 55 +0.8 % 91.2 % 1.20 0.86 to 1.14 20 % further than said" in text_of(page)
+    assert "v1 5 330 55 - +0.8 % 91.2 % 1.20 0.86 to 1.14 20 % further than said" in text_of(page)
     assert "<tr class=judged>" in page
     assert "<tr class=judged>" not in shown(1.1)
     assert "historical replay" in text_of(page)
@@ -34,8 +35,14 @@ def test_the_champions_variance_is_said_in_words(figures, sentence):
 
 def test_a_version_without_a_ratio_and_a_champion_without_forecasts_are_said():
     page = text_of(realised_page(drift_run(realised=[SCORE])))
-    assert "v1 5 330 55 +0.8 % 91.2 % - - -" in page
+    assert "v1 5 330 55 - +0.8 % 91.2 % - - -" in page
     assert "No forecast of the champion has come due." in page
+
+
+def test_what_is_left_out_stands_beside_its_figures():
+    page = text_of(shown(left_out=(LeftOut("1", 5, 3, 1_200, 2), LeftOut("1", 1, 9, 0))))
+    assert "v1 5 330 55 3 late, 1,200 learned, 2 ended +0.8 %" in page
+    assert "9 late" not in page
 
 
 def test_names_are_text():

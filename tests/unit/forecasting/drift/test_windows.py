@@ -9,6 +9,7 @@ import pytest
 from forecasting.drift.config import Look
 from forecasting.drift.windows import (
     DriftPanel,
+    answer_columns,
     answer_panel,
     answer_views,
     feature_panels,
@@ -145,8 +146,13 @@ def a_forecast(day, symbol="A", median=101.0, horizon=5):
     }
 
 
+def panel_of(forecasts):
+    columns = {(f["as_of"], f["symbol"]): answer_columns(f, horizon=5) for f in forecasts}
+    return answer_panel({key: values for key, values in columns.items() if values is not None})
+
+
 def test_the_newest_answers_are_compared_with_the_earlier_ones():
-    panel = answer_panel([a_forecast(day, median=100.0 + day) for day in range(50)], horizon=5)
+    panel = panel_of([a_forecast(day, median=100.0 + day) for day in range(50)])
     level, change = answer_views(panel, (Look("level", 20), CHANGE))
     assert (len(level.reference), len(level.current)) == (30, 20)
     assert len(level.history) == 30
@@ -157,12 +163,12 @@ def test_the_newest_answers_are_compared_with_the_earlier_ones():
     assert set(level.current.values[:, 2]) == {0.6}
 
 
-def test_repeated_and_shorter_forecasts_do_not_count():
-    answers = [a_forecast(1)] * 9 + [a_forecast(2), a_forecast(3, horizon=4)]
-    assert len(answer_panel(answers, horizon=5)) == 2
+def test_forecasts_that_do_not_reach_the_horizon_do_not_count():
+    answers = [a_forecast(1), a_forecast(2), a_forecast(3, horizon=4)]
+    assert len(panel_of(answers)) == 2
 
 
 @pytest.mark.parametrize("answers", [[], [a_forecast(1)], [a_forecast(d) for d in range(24)]])
 def test_a_short_log_has_no_current_answers(answers):
-    for view in answer_views(answer_panel(answers, horizon=5), (LEVEL, CHANGE)):
+    for view in answer_views(panel_of(answers), (LEVEL, CHANGE)):
         assert len(view.current) == 0

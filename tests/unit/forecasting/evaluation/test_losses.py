@@ -7,9 +7,11 @@ from forecasting.evaluation.losses import (
     crps_weights,
     inside,
     level_index,
+    loss_units,
     mean_pinball,
     median_error,
     pinball,
+    scale_floor,
 )
 from forecasting.schema import QUANTILE_LEVELS
 
@@ -84,3 +86,13 @@ def test_an_interval_holds_its_ends_and_not_the_unknown_future():
 def test_a_level_that_is_not_published_is_refused_by_name():
     with pytest.raises(InvalidInput, match=r"level 0\.1 is not among 0\.05, 0\.25"):
         level_index(0.1)
+
+
+def test_a_loss_is_divided_by_the_volatility_expected_over_its_horizon():
+    units = loss_units(np.array([[0.01], [0.02]]), np.array([1, 4]))
+    np.testing.assert_allclose(units, [[0.01, 0.02], [0.02, 0.04]])
+
+
+def test_frozen_prices_are_floored_at_a_tenth_of_the_symbols_median():
+    assert scale_floor(np.array([np.nan, 1e-9, 0.02, 0.03])) == pytest.approx(0.002)
+    assert scale_floor(np.array([np.nan])) == 0

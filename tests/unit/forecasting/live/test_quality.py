@@ -34,6 +34,7 @@ def compared(own, reference, outcomes, horizon=1):
         own.reshape(-1, 5),
         reference.reshape(-1, 5),
         outcomes.ravel(),
+        np.ones(outcomes.size),
     )
 
 
@@ -98,6 +99,21 @@ def test_figures_are_those_of_the_nearest_horizon():
     assert judged.coverage == pytest.approx(held.mean())
     assert judged.reference_coverage < judged.coverage
     assert judged.loss_ratio > 1
+
+
+def test_the_ratio_of_losses_weighs_calm_and_wild_symbols_alike():
+    rows = year(4, width=1.4, bars=200)
+    wild = np.where(rows.symbols == "S0", 1_000.0, 1.0)
+    scaled = replace(
+        rows,
+        returns=rows.returns * wild[:, None],
+        reference=rows.reference * wild[:, None],
+        realised=rows.realised * wild,
+        units=rows.units * wild,
+    )
+    assert judge_quality(scaled, ONE_BAR).loss_ratio == pytest.approx(
+        judge_quality(rows, ONE_BAR).loss_ratio
+    )
 
 
 @settings(max_examples=25, deadline=None)

@@ -1,14 +1,18 @@
 """Matured forecasts: the join with prices, and the scores, against a slow twin."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from forecasting.evaluation.loss_sums import panel_of, sum_losses
 from forecasting.live.outcomes import (
     ForecastRows,
     forecast_rows,
     mature,
 )
 from forecasting.live.scores import by_instant, score
+from forecasting.models.out_of_sample import OutOfSample
 from forecasting.schema import QUANTILE_LEVELS
 from tests.unit.forecasting.live.test_outcomes import DAY, H, a_forecast, a_path
 
@@ -52,8 +56,9 @@ def test_scores_equal_those_of_a_slow_twin():
                     loss, theirs = (
                         (loss + part, theirs) if side == "ours" else (loss, theirs + part)
                     )
-            losses.append(loss)
-            baselines.append(theirs)
+            unit = 0.01 * found.horizon**0.5
+            losses.append(loss / unit)
+            baselines.append(theirs / unit)
             held.append(quantiles[0] <= outcome <= quantiles[4])
             held_half.append(quantiles[1] <= outcome <= quantiles[3])
             dates.add(bar)
@@ -68,6 +73,59 @@ def test_scores_equal_those_of_a_slow_twin():
         else:
             assert found.baseline_pinball is None
             assert found.skill is None
+
+
+def test_a_wild_symbol_weighs_no_more_than_a_calm_one():
+    calm, wild = a_path(1), a_path(2)
+    wild = replace(wild, log_prices=8 * wild.log_prices, scale=8 * wild.scale)
+    skills = []
+    for symbols in ("A", "B", "AB"):
+        # Right about the calm one, twice too wide about the other.
+        forecasts = [
+            a_forecast(symbol, bar, width=0.0164 if symbol == "A" else 8 * 0.0328)
+            for symbol in symbols
+            for bar in range(5, 60)
+        ]
+        matured = mature(forecast_rows(forecasts, (1,))[0], {"A": calm, "B": wild})
+        (found,) = score(matured, {"1": spread_table()})
+        skills.append((found.pinball, found.baseline_pinball))
+    (ours_a, null_a), (ours_b, null_b), (ours, null) = skills
+    assert ours == pytest.approx((ours_a + ours_b) / 2)
+    assert null == pytest.approx((null_a + null_b) / 2)
+
+
+def test_live_losses_are_those_of_an_evaluation():
+    rng = np.random.default_rng(5)
+    n, bars = 40, 60
+    path = a_path(3, bars)
+    scale = np.concatenate([rng.uniform(0.005, 0.03, n), np.full(bars - n, np.nan)])
+    scale[7] = 1e-6  # as of frozen prices: the loss is divided by the symbol's floor
+    path = replace(path, scale=scale)
+    forecasts = [a_forecast(bar=bar, horizon=5) for bar in range(n)]
+    live = score(mature(forecast_rows(forecasts, (1, 2, 3, 4, 5))[0], {"A": path}), {})
+    ahead = path.log_prices[np.arange(n)[:, None] + np.arange(1, 6)]
+    nothing = np.zeros((n, 0))
+    offline = OutOfSample(
+        kind="ridge",
+        params={},
+        symbols=("A",),
+        codes=np.zeros(n, dtype=np.int32),
+        timestamps=np.arange(n, dtype=np.int64) * DAY,
+        fold=np.full(n, 2, dtype=np.int16),
+        close=np.full(n, 100.0),
+        scale=scale[:n],
+        loc=nothing,
+        log_width=nothing,
+        quantiles=np.log(np.array([f["quantiles"] for f in forecasts]) / 100).astype(np.float32),
+        variance=nothing.astype(np.float32),
+        ranks=nothing.astype(np.uint8),
+        probability_above_cost=np.full((n, 2), 0.5, dtype=np.float32),
+        realised=(ahead - path.log_prices[:n, None]).astype(np.float32),
+    )
+    sums = sum_losses(offline, panel_of({"ridge": offline}))
+    np.testing.assert_allclose(
+        [one.pinball for one in live], sums.pinball.sum(axis=0) / sums.count.sum(axis=0), rtol=1e-5
+    )
 
 
 def test_an_empty_log_gives_no_scores():
@@ -104,6 +162,7 @@ def test_of_thousands_of_forecasts_each_is_judged_once():
         rng.integers(0, 2_000, n) * DAY,
         rng.integers(2_000, 2_500, n) * DAY,
         np.sort(rng.normal(0, 0.01, (n, 5)), axis=1),
+        np.zeros(n, dtype=np.int64),
     )
     paths = {str(s): a_path(i, 2_500) for i, s in enumerate(symbols)}
     scores = score(mature(rows, paths), {"1": spread_table()})

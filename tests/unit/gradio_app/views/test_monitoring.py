@@ -3,6 +3,7 @@
 import pytest
 
 from forecasting.drift.summary import ColumnDrift, NotMeasured, ScopeDrift
+from forecasting.live.outcomes import LeftOut
 from forecasting.live.variance import RealisedVariance
 from gradio_app.views.monitoring import limits, realised_table, tiles
 from tests.unit.gradio_app.page_records import SCORE, check_html, drift_run, text_of
@@ -57,8 +58,18 @@ def test_a_scope_that_could_not_be_measured_is_not_called_stable():
 
 def test_realised_scores_are_a_table_of_versions_and_horizons():
     shown = text_of(realised_table(drift_run(realised=[SCORE])))
-    assert "v1 5 330 55 1.230 % +0.8 % 91.2 % 51.0 % \N{EN DASH} \N{EN DASH} 2.10 %" in shown
+    assert (
+        "v1 5 330 55 \N{EN DASH} 0.0123 +0.8 % 91.2 % 51.0 % \N{EN DASH} \N{EN DASH} 2.10 %"
+        in shown
+    )
     assert "further" not in shown
+
+
+def test_what_is_left_out_stands_beside_the_scores():
+    left_out = (LeftOut("1", 5, 3, 0), LeftOut("2", 5, 9, 0))
+    shown = text_of(realised_table(drift_run(realised=[SCORE], left_out=left_out)))
+    assert "v1 5 330 55 3 late 0.0123" in shown
+    assert "9 late" not in shown
 
 
 def ratio(value, low=0.86, high=1.14):

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from forecasting.adapters.drift.history import DriftHistory
 from forecasting.drift.summary import SCOPES, DriftSummary, NotMeasured, ScopeDrift
 from forecasting.errors import InvalidInput, Unavailable
+from forecasting.live.outcomes import LeftOut
 from forecasting.live.scores import RealisedPoint
 from tests.hostile_names import HOSTILE_NAMES
 
@@ -32,6 +33,7 @@ def a_summary(day=0):
             for scope in SCOPES
         ),
         realised=(),
+        left_out=(LeftOut("3", 5, 2, 44, 7),),
     )
 
 

@@ -29,3 +29,16 @@ def test_a_ratio_is_published_with_the_limits_it_has():
 
 def test_versions_without_forecasts_that_have_come_due_publish_no_ratio():
     assert ratios(a_summary()) == []
+
+
+def test_what_is_left_out_is_published_by_its_reason():
+    published = [
+        (one.labels, one.value)
+        for one in summary_samples(a_summary())
+        if one.metric.name == "bellwether_left_out_forecasts"
+    ]
+    assert published == [
+        (("3", "5", "late"), 2.0),
+        (("3", "5", "learned"), 44.0),
+        (("3", "5", "ended"), 7.0),
+    ]

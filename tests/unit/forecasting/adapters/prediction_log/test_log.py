@@ -95,41 +95,43 @@ def test_the_newest_come_first_and_only_as_many_as_asked_for(url):
     assert log.count() == 10
 
 
-def test_matured_forecasts_are_those_whose_first_day_has_come(url):
-    log = PredictionLog(url, own_bars=True)
-    log.start()
-    log.offer(answered("AAPL"))
-    log.offer(answered("MSFT", model_version="4"))
-    log.offer(answered("OWN", own_bars=True))
-    log.close()
-    before = datetime.fromtimestamp((ORIGIN + DAY - 1) / 1000, UTC)
-    assert log.matured(before) == []
-    after = before + timedelta(seconds=1)
-    assert {row.symbol for row in log.matured(after)} == {"AAPL", "MSFT"}
-    assert [row.symbol for row in log.matured(after, model_version="4")] == ["MSFT"]
-
-
-def test_of_each_symbol_and_bar_a_version_has_one_forecast_the_longest(url):
+def test_every_forecast_of_served_symbols_is_read_once_however_often_it_was_asked_for(url):
     log = PredictionLog(url, own_bars=True)
     log.start()
     asked = [
-        answered("AAPL", horizon=1),
+        answered("AAPL", horizon=1, request_id="shortest"),
         answered("AAPL", "MSFT", horizon=3, made_at=1_760_000_010.0, request_id="longest"),
         answered("AAPL", horizon=3, made_at=1_760_000_020.0),
-        answered("AAPL", as_of=np.array([ORIGIN + DAY]), horizon=2),
-        answered("NFLX", horizon=5),
+        answered("AAPL", horizon=2, made_at=1_760_000_030.0),
+        answered("NFLX", horizon=5, made_at=1_760_000_040.0),
         answered("AAPL", horizon=9, own_bars=True),
-        answered("AAPL", horizon=9, model_version="4"),
-        answered("AAPL", horizon=9, made_at=1_700_000_000.0),
+        answered("AAPL", horizon=9, shadow=True),
+        answered("AAPL", horizon=9, made_at=1_700_000_000.0, model_version="4"),
+        answered("AAPL", horizon=2, made_at=1_760_000_050.0, source="another"),
     ]
     for one in asked:
         assert log.offer(one)
     log.close()
-    since = datetime.fromtimestamp(1_750_000_000, UTC)
-    found = list(log.of_version("3", ["AAPL", "MSFT"], since))
-    assert [(row.symbol, row.horizon) for row in found] == [("AAPL", 2), ("AAPL", 3), ("MSFT", 3)]
-    assert [row.request_id for row in found[1:]] == ["longest", "longest"]
-    assert len(list(log.of_version("3", ["AAPL", "MSFT"], since, limit=1))) == 1
+
+    def found(**which):
+        return [
+            (row.model_version, row.symbol, row.horizon, row.source, row.request_id)
+            for row in log.each_once(**which)
+        ]
+
+    of_third = [
+        ("3", "AAPL", 1, "test", "shortest"),
+        ("3", "AAPL", 3, "test", "longest"),
+        ("3", "MSFT", 3, "test", "longest"),
+        ("3", "NFLX", 5, "test", "r1"),
+        ("3", "AAPL", 2, "another", "r1"),
+    ]
+    assert sorted(found()[1:]) == sorted(of_third)
+    assert found()[0] == ("4", "AAPL", 9, "test", "r1")
+    assert found(symbols=["NFLX"]) == [of_third[3]]
+    assert found(model_version="4") == found()[:1]
+    later = datetime.fromtimestamp(1_760_000_020, UTC)
+    assert found(symbols=["AAPL"], since=later)[0] == ("3", "AAPL", 3, "test", "r1")
 
 
 def test_earlier_forecasts_of_a_symbol_come_once_a_bar_and_version_the_newest_bar_first(url):

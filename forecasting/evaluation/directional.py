@@ -84,7 +84,8 @@ def hit_rate(forecast: Floats, realised: Floats, periods: Ints, *, horizon: int)
 
     Only every `horizon`-th period is taken, so no two forecasts of a symbol share a bar. Symbols
     forecast in the same period are correlated: the interval uses the effective number
-    p(1-p) / Var(p), with the variance clustered by period (Kish's design effect). Rows without
+    p(1-p) / Var(p), with the variance clustered by period (Kish's design effect). Where every row
+    hit, or none, nothing tells how they move together, and a period counts once. Rows without
     a direction (forecast or outcome exactly zero) are left out.
 
     Args:
@@ -103,7 +104,9 @@ def hit_rate(forecast: Floats, realised: Floats, periods: Ints, *, horizon: int)
     clusters = np.bincount(periods[counted], weights=hits - share)
     variance = float(clusters @ clusters) / count**2
     effective = float(count)
-    if variance > 0:
+    if share in {0.0, 1.0}:
+        effective = float(np.unique(periods[counted]).size)
+    elif variance > 0:
         effective = min(effective, share * (1 - share) / variance)
     return HitRate(share, *wilson_interval(share, effective), count, effective)
 

@@ -266,7 +266,7 @@ def model_confidence_set(
         if np.isfinite(ratios[worst]):
             moving = np.isfinite(ratios)
             waves = waves[:, moving] / np.sqrt(variances[moving])
-            beyond = np.count_nonzero(_largest_ratios(waves, draws, rng) >= ratios[worst])
+            beyond = int(np.count_nonzero(_largest_ratios(waves, draws, rng) >= ratios[worst]))
         running = max(running, float((beyond + 1) / (draws + 1)))
         p_values[left.pop(int(apart[worst]))] = running
     return np.asarray(p_values[place.ravel()])

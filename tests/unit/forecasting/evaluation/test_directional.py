@@ -41,6 +41,15 @@ def test_symbols_that_move_together_do_not_narrow_the_hit_rates_interval():
     assert together.high - together.low > 5 * (apart.high - apart.low)
 
 
+def test_symbols_that_always_hit_together_count_once_a_period():
+    for outcome in (1.0, -1.0):
+        result = hit_rate(
+            np.ones(500), np.full(500, outcome), np.repeat(np.arange(10), 50), horizon=1
+        )
+        assert (result.forecasts, result.effective) == (500, 10)
+        assert result.high - result.low == pytest.approx(0.2775, abs=1e-3)
+
+
 def test_a_model_without_a_direction_has_no_hit_rate():
     result = hit_rate(np.zeros(10), np.ones(10), np.arange(10), horizon=1)
     assert np.isnan(result.accuracy)

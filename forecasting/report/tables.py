@@ -163,7 +163,7 @@ def backtest_table(evaluation: Evaluation, judged: str) -> str:
     )  # fmt: skip
     trials = "one trial" if evaluation.trials == 1 else f"the best of {evaluation.trials} trials"
     note = (
-        f"<p>{_delay_words(evaluation, judged)} Long or flat, equal shares, fees of "
+        f"<p>{_delay_words(evaluation, judged)} Long or flat, equal amounts per symbol at the start and nothing moved between them, fees of "
         f"{evaluation.cost:.2%} per round trip and slippage of {evaluation.slippage:.2%} per "
         f"trade. A buy is kept until a sell or for {evaluation.signal_horizon} bars. ±: 95 % "
         f"interval. Deflated: probability that the true Sharpe ratio is above 0, given that this "

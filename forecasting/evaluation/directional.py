@@ -179,7 +179,7 @@ def _pooled_correlation(x: Floats, y: Floats, periods: Ints, horizon: int) -> Ra
     u, v = (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
     value = float(np.mean(u * v))
     _, place = np.unique(periods, return_inverse=True)
-    products = np.bincount(place, u * v)
+    products = np.bincount(place, u * v).astype(np.float64)
     influence = products - value * np.bincount(place, (u * u + v * v) / 2)
     variance, freedom = long_run_variance(influence, horizon)
     if not freedom:

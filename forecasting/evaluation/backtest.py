@@ -25,7 +25,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from forecasting.arrays import Floats
+from forecasting.arrays import Floats, Instants
 from forecasting.errors import InvalidInput, InvalidSettings
 from forecasting.instants import DAY
 from forecasting.models.out_of_sample import OutOfSample
@@ -177,17 +177,16 @@ def backtest_signals(
     known = np.isfinite(earned)
     if not known.any():
         raise InvalidInput("a backtest needs one-bar returns", "none is known", "Add later bars")
-    symbols = np.unique(codes).size
     codes, position, earned = codes[known], position[known], earned[known]
     days = forecasts.timestamps[order][known] // DAY
     traded, growth = _trades(position, earned, np.r_[True, codes[1:] != codes[:-1]], unit_cost)
-    before, after = _compounded(growth, codes, 1.0 / symbols)
-    dates, day = np.unique(days, return_inverse=True)
+    before, after = _compounded(growth, codes, 1.0 / np.count_nonzero(begins))
+    dates, day = _numbered(days)
     gained = np.bincount(day, weights=after - before)
     equity: Floats = 1.0 + np.cumsum(gained, dtype=np.float64)
     opening = np.r_[1.0, equity[:-1]]
     share = _over(before, opening[day])
-    turned = float(share @ traded)
+    turned = float((share * traded).sum())
     return _account(
         name,
         delay,
@@ -196,8 +195,15 @@ def backtest_signals(
         _over(equity - opening, opening),
         traded=turned,
         costs=turned * unit_cost,
-        exposure=float(share @ np.abs(position) / share.sum()),
+        exposure=float((share * np.abs(position)).sum() / share.sum()),
     )
+
+
+def _numbered(days: Instants) -> tuple[Instants, Instants]:
+    """The days there are, in order, and each row's place among them: `numpy.unique` by counting."""
+    past = days - days.min()
+    present = np.bincount(past) > 0
+    return np.flatnonzero(present) + days.min(), (np.cumsum(present) - 1)[past]
 
 
 def _trades(

@@ -19,6 +19,7 @@ NAMES: Final = (
     "coverage",
     "conditional_coverage",
     "significance",
+    "rank_correlation",
     "promotion",
     "variance_promotion",
     "backtest",

@@ -26,7 +26,7 @@ PLOTS: Final = "plots"
 _HORIZONS = (1, 5, 10, 20)
 _SHOWN = (
     *("skill", "p_value", "skill_width", "width_p", "skill_direction", "direction_p", "drift_p"),
-    *("deflated_p", "crps", "mase", "coverage_50", "coverage_90"),
+    *("deflated_p", "crps", "relative_mae", "coverage_50", "coverage_90"),
     *("sharpe_delay_1", "deflated_sharpe"),
 )
 
@@ -74,21 +74,25 @@ def run(
     )
     forecasts, trials, paths = _read(out_of_sample)
     forecasts = with_drift(forecasts, table, seed=seed)
-    rival, rival_forecasts = None, None
-    if champion:
-        rival, rival_forecasts = incumbent_of(champion, forecasts, table, seed=seed)
-        if rival_forecasts:
-            forecasts[rival] = rival_forecasts
+    rival = incumbent_of(champion, forecasts, table, seed=seed) if champion else None
+    if rival and rival.forecasts:
+        forecasts[rival.name] = rival.forecasts
     evaluation = evaluate(
         forecasts,
         alpha=alpha,
         horizons=(*(h for h in _HORIZONS if h < horizon), horizon),
         trials=trials,
         seed=seed,
-        incumbent=rival if rival and rival_forecasts else "",
+        incumbent=rival.name if rival and rival.forecasts else "",
     )
     policy = PromotionPolicy(alpha=alpha)
-    decided = decide(evaluation, rival, policy, further=leak_gates(table, out_of_sample))
+    decided = decide(
+        evaluation,
+        rival.name if rival else None,
+        policy,
+        absence=rival.absence if rival else "",
+        further=leak_gates(table, out_of_sample),
+    )
     meta = _report_meta(table, seed)
     Path(report.path).write_text(html_report(evaluation, decided, forecasts, meta, policy, paths))
     Path(verdict.path).write_text(verdict_markdown(decided, evaluation))

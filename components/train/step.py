@@ -140,8 +140,9 @@ def _skill_over_paths(
         return []
     skills: list[float] = skill_over_paths(
         trained.kind,
-        trained.narrowed(examples),
+        examples,
         params=trained.params,
+        features=trained.part_features,
         spans=spans,
         seed=trained.seed,
         threads=threads,

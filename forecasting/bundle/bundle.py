@@ -205,6 +205,7 @@ def write_bundle(
         "feature_spec_digest": spec.digest,
         "feature_names": trained.feature_names,
         "selected_features": trained.selected_features,
+        "part_features": trained.part_features,
         "grid": GRID,
         "knots": KNOTS,
         "max_horizon": MAX_HORIZON,
@@ -355,6 +356,8 @@ def _spec_and_rule(manifest: dict[str, Any], longest: int) -> tuple[FeatureSpec,
         spec = FeatureSpec.from_dict(manifest["feature_spec"])
         rule = SignalRule(**manifest["signal"])
         selected = set(manifest["selected_features"])
+        # Older bundles say what their parts take together alone.
+        in_parts = set().union(*manifest.get("part_features", [selected]))
     except (InvalidInput, TypeError, ValueError, KeyError) as fault:
         raise BundleRejected(
             "feature_spec and signal must be ones this version knows", str(fault), form.REMEDY
@@ -364,6 +367,12 @@ def _spec_and_rule(manifest: dict[str, Any], longest: int) -> tuple[FeatureSpec,
         raise BundleRejected(
             "feature_names must be those of feature_spec, and selected_features among them",
             f"{len(names)} names",
+            form.REMEDY,
+        )
+    if in_parts != selected:
+        raise BundleRejected(
+            "part_features must together be the selected_features",
+            f"{len(in_parts ^ selected)} are in one of them only",
             form.REMEDY,
         )
     promised = manifest["feature_spec_digest"] if manifest["format"] == form.FORMAT else spec.digest

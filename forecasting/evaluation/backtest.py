@@ -1,4 +1,4 @@
-"""Backtests the signals: long/flat positions, costs, and a delay of some bars.
+"""Backtests the signals: positions, the costs of every trade, and a delay of some bars.
 
 Alignment, in one place. Row t of a symbol is a forecast made at the close of bar t. Its
 `realised[:, 0]` is the log total return from that close to the close of bar t+1. The signal of
@@ -11,19 +11,27 @@ row t is known at the close of bar t, so
 
 Only these one-bar returns are compounded, so nothing overlaps. Rows of a symbol are taken as
 consecutive bars. A signal that has peeked at bar t+1 wins at delay 0 and only there.
+
+Every symbol starts with the same amount of money, which its own trades compound; nothing is moved
+between symbols, so their weights drift, and always holding all of them is buy and hold. What has
+no row yet, or none any more, neither earns nor pays. A long
+position is all of the symbol's money. A short one is as large as that money at every bar: it
+moves against the account, so keeping it so large takes a trade a bar, which is paid.
 """
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from forecasting.arrays import Floats
+from forecasting.arrays import Floats, Instants
 from forecasting.errors import InvalidInput, InvalidSettings
 from forecasting.instants import DAY
 from forecasting.models.out_of_sample import OutOfSample
 from forecasting.models.quantiles import sides
 from forecasting.stats.sharpe import sharpe_error
+from forecasting.stats.significance import does_not_vary
 
 _YEAR_DAYS = 365.25
 
@@ -39,13 +47,13 @@ class Backtest:
         equity: account at the end of each date's bar-to-bar returns, shape [D].
         total_return: last equity minus 1.
         annual_return: compounded per year.
-        sharpe: mean over deviation of daily returns, per year, no risk-free rate; NaN when the
-            account never moved.
+        sharpe: mean over deviation of daily returns, per year, no risk-free rate; NaN when they
+            do not vary.
         sharpe_error: standard error of `sharpe`.
         max_drawdown: deepest fall from a peak, as a positive share.
-        turnover: notional traded over the account, per year (one way).
+        turnover: notional traded, as a share of the account at the time, per year (one way).
         exposure: mean share of the account invested.
-        costs: sum of costs paid, as a share of the account.
+        costs: sum of costs paid, each as a share of the account at the time.
         skew: skewness of daily returns.
         kurtosis: kurtosis of daily returns; 3 for the normal distribution.
         deflated_sharpe: probability that the true ratio is above 0 although this was the best of
@@ -90,9 +98,8 @@ def run_backtest(
     """Trade a candidate's signals on its own out-of-sample rows.
 
     A buy opens a position; it is kept while the forecast that opened it still runs (the rule's
-    horizon in bars), and closed by a sell signal or by expiry. Every symbol has the same fixed
-    share of the account. Half the rule's round-trip cost, plus slippage, is paid per unit of
-    position changed.
+    horizon in bars), and closed by a sell signal or by expiry. Half the rule's round-trip cost,
+    plus slippage, is paid on every amount traded.
 
     Args:
         forecasts: with one row per symbol and bar.
@@ -118,7 +125,10 @@ def run_backtest(
 
 
 def buy_and_hold(forecasts: OutOfSample, *, slippage: float = 0.0) -> Backtest:
-    """Buy every symbol at its first forecast and keep it; the opening cost is paid."""
+    """Buy every symbol at its first forecast for equal amounts and keep it: weights drift.
+
+    The opening cost is paid, and nothing else is traded.
+    """
     always = np.ones(len(forecasts), dtype=np.int8)
     return backtest_signals(
         forecasts,
@@ -149,7 +159,7 @@ def backtest_signals(
         name: of the strategy.
         keep: bars a signal's position lives without a new signal.
         delay: bars between signal and execution.
-        unit_cost: cost per unit of position changed.
+        unit_cost: cost of a trade, as a share of its value.
         allow_short: whether -1 opens a short position instead of none.
 
     Raises:
@@ -167,23 +177,68 @@ def backtest_signals(
     known = np.isfinite(earned)
     if not known.any():
         raise InvalidInput("a backtest needs one-bar returns", "none is known", "Add later bars")
-    before = np.where(begins, 0.0, np.r_[0.0, position[:-1]])
-    traded = np.where(known, np.abs(position - before), 0.0)
-    net = np.where(known, position * earned, 0.0) - traded * unit_cost
-    weight = 1.0 / np.unique(codes).size
-    days = forecasts.timestamps[order] // DAY
-    dates, day = np.unique(days, return_inverse=True)
-    daily: Floats = np.bincount(day, weights=net * weight).astype(np.float64)
-    exposure = float(np.abs(position[known]).mean())
+    codes, position, earned = codes[known], position[known], earned[known]
+    days = forecasts.timestamps[order][known] // DAY
+    traded, growth = _trades(position, earned, np.r_[True, codes[1:] != codes[:-1]], unit_cost)
+    before, after = _compounded(growth, codes, 1.0 / np.count_nonzero(begins))
+    dates, day = _numbered(days)
+    gained = np.bincount(day, weights=after - before)
+    equity: Floats = 1.0 + np.cumsum(gained, dtype=np.float64)
+    opening = np.r_[1.0, equity[:-1]]
+    share = _over(before, opening[day])
+    turned = float((share * traded).sum())
     return _account(
         name,
         delay,
         dates.astype("datetime64[D]"),
-        daily,
-        traded=float(traded.sum() * weight),
-        costs=float(traded.sum() * weight * unit_cost),
-        exposure=exposure,
+        equity,
+        _over(equity - opening, opening),
+        traded=turned,
+        costs=turned * unit_cost,
+        exposure=float((share * np.abs(position)).sum() / share.sum()),
     )
+
+
+def _numbered(days: Instants) -> tuple[Instants, Instants]:
+    """The days there are, in order, and each row's place among them: `numpy.unique` by counting."""
+    past = days - days.min()
+    present = np.bincount(past) > 0
+    return np.flatnonzero(present) + days.min(), (np.cumsum(present) - 1)[past]
+
+
+def _trades(
+    position: Floats, earned: Floats, begins: NDArray[np.bool_], unit_cost: float
+) -> tuple[Floats, Floats]:
+    """What each row trades, as a share of its symbol's money, and what that money grows by.
+
+    Args:
+        position: wanted share of the symbol's money, rows sorted by symbol, then time, shape [n].
+        earned: simple return of each row's bar, shape [n].
+        begins: True at the first row of each symbol.
+        unit_cost: cost of a trade, as a share of its value.
+    """
+    left = np.maximum(1.0 + position * earned, 0.0)  # a short can lose all, and no more
+    drifted = _over(position * (1.0 + earned), left)
+    held = np.where(begins, 0.0, np.r_[0.0, drifted[:-1]])
+    traded = np.abs(position - held)
+    return traded, np.maximum(1.0 - unit_cost * traded, 0.0) * left
+
+
+def _compounded(
+    growth: Floats, codes: NDArray[np.signedinteger], start: float
+) -> tuple[Floats, Floats]:
+    """Each symbol's money before and after each row, both [n]."""
+    before, after = np.empty_like(growth), np.empty_like(growth)
+    edges = np.flatnonzero(np.r_[True, codes[1:] != codes[:-1], True])
+    for first, end in pairwise(edges):
+        path = start * np.cumprod(np.r_[1.0, growth[first:end]])
+        before[first:end], after[first:end] = path[:-1], path[1:]
+    return before, after
+
+
+def _over(part: Floats, whole: Floats) -> Floats:
+    """A ratio; 0 where there is nothing left."""
+    return np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
 
 
 def positions(
@@ -225,19 +280,19 @@ def _account(
     name: str,
     delay: int,
     dates: NDArray[np.datetime64],
+    equity: Floats,
     daily: Floats,
     *,
     traded: float,
     costs: float,
     exposure: float,
 ) -> Backtest:
-    equity: Floats = np.cumprod(1 + daily, dtype=np.float64)
     deviation = float(daily.std(ddof=1)) if daily.size > 1 else 0.0
     years = _years(dates)
     per_year = daily.size / years
     nan = float("nan")
     ratio = error = skew = kurtosis = nan
-    if deviation > 0:
+    if not does_not_vary(deviation**2, daily):
         centred = (daily - daily.mean()) / daily.std()
         skew, kurtosis = float((centred**3).mean()), float((centred**4).mean())
         ratio = float(daily.mean()) / deviation

@@ -21,11 +21,10 @@ from forecasting.evaluation.losses import mean_pinball
 from forecasting.models.candidates import NULLS, make_forecaster
 from forecasting.models.conformal import Recalibrated, Schedule, recalibrate
 from forecasting.models.cross_validation import Fold, label_ends
-from forecasting.models.parts import Part, parts_of
+from forecasting.models.parts import Part, PartFeatures, columns_of_parts, named_columns, parts_of
 from forecasting.models.quantiles import KNOTS, grid_columns, interpolation_matrix, widths_of
 from forecasting.models.shrinkage import shrink_walk
 from forecasting.models.training_set import Examples, at_knots
-from forecasting.models.width import columns_of
 from forecasting.schema import MAX_HORIZON, QUANTILE_LEVELS
 
 _NEVER = np.iinfo(np.int64).max
@@ -180,6 +179,7 @@ def skill_over_paths(
     examples: Examples,
     *,
     params: Mapping[str, Any] | None = None,
+    features: PartFeatures = (),
     spans: int = 6,
     held_out: int = 2,
     seed: int = 0,
@@ -194,6 +194,7 @@ def skill_over_paths(
         kind: the candidate.
         examples: rows to learn from and to forecast.
         params: its parameters.
+        features: names of those that each of its parts takes; empty: all it can learn from.
         spans: see `combinations`.
         held_out: see `combinations`.
         seed: of everything random.
@@ -208,8 +209,12 @@ def skill_over_paths(
     z = examples.standardised()
     parts = parts_of(kind, params or {})
     forecasts = [
-        _forecast_spans(part, examples, z, combined, seed=seed, threads=threads, progress=progress)
-        for part in parts
+        _forecast_spans(
+            part, columns, examples, z, combined, seed=seed, threads=threads, progress=progress
+        )
+        for part, columns in zip(
+            parts, columns_of_parts(parts, examples.names, features), strict=True
+        )
     ]
     steps = _as_walk(examples, combined.spans)
     schedule = Schedule.of(examples.timestamps, examples.codes, steps, MAX_HORIZON)
@@ -240,6 +245,7 @@ def skill_over_paths(
 
 def _forecast_spans(
     part: Part,
+    columns: NDArray[np.intp],
     examples: Examples,
     z: NDArray[np.floating],
     combined: Combinations,
@@ -250,8 +256,7 @@ def _forecast_spans(
 ) -> dict[tuple[int, int], Floats]:
     """What the model of each combination predicts of the spans it was not given."""
     targets = examples.targets(part.kind, z)
-    columns = columns_of(part.kind, examples.names)
-    x, names = examples.x[:, columns], [examples.names[column] for column in columns]
+    x, names = examples.x[:, columns], named_columns(examples.names, columns)
     forecast: dict[tuple[int, int], Floats] = {}
     for number, split in enumerate(combined.splits):
         if progress:

@@ -14,7 +14,7 @@ from forecasting.evaluation.scores import ratio
 from forecasting.models.out_of_sample import OutOfSample
 from forecasting.models.quantiles import sides
 from forecasting.ranks import average_ranks
-from forecasting.stats.significance import long_run_variance
+from forecasting.stats.significance import does_not_vary, long_run_variance, mean_over_error
 
 Ints: TypeAlias = NDArray[np.signedinteger]
 
@@ -47,13 +47,16 @@ class RankCorrelation:
 
     Attributes:
         value: mean over dates across symbols, or pooled over all rows for a few symbols.
-        statistic: its t statistic, overlap counted.
+        statistic: its t statistic, overlap and symbols that move together counted; NaN where
+            there are too few periods to say.
         dates: dates it is the mean of; 0 when pooled.
+        p_value: chance of a statistic so far from 0, on either side, if the forecast says nothing.
     """
 
     value: float
     statistic: float
     dates: int
+    p_value: float
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,8 @@ def hit_rate(forecast: Floats, realised: Floats, periods: Ints, *, horizon: int)
 
     Only every `horizon`-th period is taken, so no two forecasts of a symbol share a bar. Symbols
     forecast in the same period are correlated: the interval uses the effective number
-    p(1-p) / Var(p), with the variance clustered by period (Kish's design effect). Rows without
+    p(1-p) / Var(p), with the variance clustered by period (Kish's design effect). Where every row
+    hit, or none, nothing tells how they move together, and a period counts once. Rows without
     a direction (forecast or outcome exactly zero) are left out.
 
     Args:
@@ -103,7 +107,9 @@ def hit_rate(forecast: Floats, realised: Floats, periods: Ints, *, horizon: int)
     clusters = np.bincount(periods[counted], weights=hits - share)
     variance = float(clusters @ clusters) / count**2
     effective = float(count)
-    if variance > 0:
+    if share in {0.0, 1.0}:
+        effective = float(np.unique(periods[counted]).size)
+    elif variance > 0:
         effective = min(effective, share * (1 - share) / variance)
     return HitRate(share, *wilson_interval(share, effective), count, effective)
 
@@ -129,9 +135,11 @@ def rank_correlation(
 ) -> RankCorrelation:
     """Information coefficient of a forecast for the outcomes.
 
-    With eight symbols or more: Spearman's correlation across symbols per period, averaged, with
-    a t statistic that knows the overlap (`long_run_variance`). With fewer: one correlation over all rows, whose t
-    statistic counts a row as 1/h of an observation because forecasts overlap.
+    With eight symbols or more: Spearman's correlation across symbols per period, averaged. With
+    fewer: one correlation over all rows. The variance of either is a long-run variance of one
+    number per period, the period's correlation or the sum of its rows' influences on the pooled one,
+    so that neither symbols that move together nor forecasts that overlap count as many. The t
+    statistic has that variance's degrees of freedom (see `long_run_variance`).
 
     Args:
         forecast: location or median divided by the volatility, shape [n].
@@ -143,21 +151,50 @@ def rank_correlation(
     nothing = float("nan")
     known = np.isfinite(outcomes)
     x, y, groups = forecast[known], outcomes[known], _groups(periods[known], symbols)
-    if x.size < 8 or np.ptp(x) == 0:
-        return RankCorrelation(nothing, nothing, 0)
-    series = _grouped_correlation(average_ranks(x, groups), y, groups)
+    if x.size < 8 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return RankCorrelation(nothing, nothing, 0, nothing)
+    x = average_ranks(x, groups)
     if symbols < _PANEL:
-        value = float(series[0])
-        worth = max(x.size / max(horizon, 1) - 2, 0.0)
-        statistic = value * np.sqrt(worth / max(1 - value * value, 1e-12))
-        return RankCorrelation(value, float(statistic), 0)
+        return _pooled_correlation(x, y, periods[known], horizon)
+    series = _grouped_correlation(x, y, groups)
     series = series[np.isfinite(series)]
-    if series.size < 3:
-        return RankCorrelation(nothing, nothing, int(series.size))
-    variance, _ = long_run_variance(series, horizon)
-    value = float(series.mean())
-    statistic = value / np.sqrt(variance / series.size) if variance > 0 else nothing
-    return RankCorrelation(value, float(statistic), int(series.size))
+    variance, freedom = long_run_variance(series, horizon)
+    if not freedom:
+        mean = float(series.mean()) if series.size else nothing
+        return RankCorrelation(mean, nothing, int(series.size), nothing)
+    statistic = mean_over_error(series, variance)
+    return RankCorrelation(
+        float(series.mean()), statistic, int(series.size), _two_sided(statistic, freedom)
+    )
+
+
+def _pooled_correlation(x: Floats, y: Floats, periods: Ints, horizon: int) -> RankCorrelation:
+    """Correlation of ranks [n] over all rows; its variance is that of its influence function.
+
+    A row's influence on a correlation r of standardised numbers u and v is u v - r (u^2 + v^2) / 2
+    (Devlin, Gnanadesikan and Kettenring 1975, "Robust estimation and outlier detection with
+    correlation coefficients", Biometrika 62). That ranks are estimated too adds nothing where the
+    forecast says nothing.
+    """
+    u, v = (x - x.mean()) / x.std(), (y - y.mean()) / y.std()
+    value = float(np.mean(u * v))
+    _, place = np.unique(periods, return_inverse=True)
+    products = np.bincount(place, u * v).astype(np.float64)
+    influence = products - value * np.bincount(place, (u * u + v * v) / 2)
+    variance, freedom = long_run_variance(influence, horizon)
+    if not freedom:
+        return RankCorrelation(value, float("nan"), 0, float("nan"))
+    if does_not_vary(variance, products):  # every rank is told exactly
+        statistic = float(np.copysign(np.inf, value))
+    else:
+        statistic = float(value * x.size / np.sqrt(variance * products.size))
+    return RankCorrelation(value, statistic, 0, _two_sided(statistic, freedom))
+
+
+def _two_sided(statistic: float, freedom: int) -> float:
+    from scipy.special import stdtr
+
+    return float(2 * stdtr(freedom, -abs(statistic)))
 
 
 def _groups(periods: Ints, symbols: int) -> Ints:

@@ -132,6 +132,7 @@ def decide(
     champion: str | None = None,
     policy: PromotionPolicy | None = None,
     *,
+    absence: str = "",
     further: Sequence[GateResult] = (),
 ) -> Decision:
     """Judge the best challenger.
@@ -151,6 +152,7 @@ def decide(
         champion: the champion's name among the candidates, as a challenger or as the incumbent;
             None, or the random walk, when nothing better was ever promoted.
         policy: what has to be shown; the defaults of `PromotionPolicy` otherwise.
+        absence: why the champion is not among the candidates, and what can be done, in words.
         further: gates judged elsewhere (e.g. leak checks) that must hold as well; those of
             direction for a candidate that claims one.
     """
@@ -172,7 +174,7 @@ def decide(
         _survives_selection(evaluation, name, policy),
         _survives_trials(evaluation, name, policy),
         _no_horizon_worse(evaluation, name, policy),
-        _not_worse_than(evaluation, name, champion, policy),
+        _not_worse_than(evaluation, name, champion, policy, absence),
         _honest_intervals(evaluation, name, policy),
         conditional_intervals(evaluation, name, policy),
         *(_for_candidate(evaluation, name, gate) for gate in further),
@@ -292,7 +294,7 @@ def _no_horizon_worse(evaluation: Evaluation, name: str, policy: PromotionPolicy
 
 
 def _not_worse_than(
-    evaluation: Evaluation, name: str, champion: str, policy: PromotionPolicy
+    evaluation: Evaluation, name: str, champion: str, policy: PromotionPolicy, absence: str
 ) -> GateResult:
     rule = (
         "must not be worse than the champion on the same folds "
@@ -302,10 +304,12 @@ def _not_worse_than(
         found = "the champion is the random walk; see above"
         return GateResult("not_worse_than_champion", True, rule, found)
     if champion not in evaluation.candidates:
-        found = f"the champion {champion} was not forecast on these folds"
+        found = f"the champion {champion} was not forecast on these folds" + (
+            f": {absence}" if absence else ""
+        )
         return GateResult("not_worse_than_champion", False, rule, found)
     if champion == name:
-        found = f"{name} is the champion's own method, trained anew"
+        found = f"{name} is the champion's own method, of the same parameters and features, trained anew"
         return GateResult("not_worse_than_champion", True, rule, found)
     worse = evaluation.compare(champion, name)
     passed = bool(np.isfinite(worse.p_value) and worse.p_value >= policy.champion_alpha)

@@ -16,7 +16,7 @@ import numpy as np
 
 from forecasting.evaluation.backtest import Backtest
 from forecasting.stats.sharpe import deflated_sharpe
-from forecasting.stats.significance import Series
+from forecasting.stats.significance import Series, does_not_vary
 
 JUDGED_DELAY: Final = 1
 """Delay in bars of the account whose Sharpe ratio counts."""
@@ -42,7 +42,7 @@ def effective_trials(count: int, gains: Series) -> float:
         count: trials, N.
         gains: per period and candidate, finite, shape [T, M]; r is 0 for M below 2.
     """
-    varying = gains[:, gains.std(axis=0) > 0] if gains.size else gains
+    varying = gains[:, ~does_not_vary(gains.var(axis=0), gains)] if gains.size else gains
     if varying.shape[1] < 2:
         return float(count)
     correlations: Series = np.asarray(np.corrcoef(varying.T))

@@ -12,7 +12,7 @@ from forecasting.evaluation.skill_split import SkillSplit
 from forecasting.instants import second_text
 
 _BY_HORIZON: Final = (
-    "pinball", "crps", "mae", "skill", "mase", "coverage_50", "coverage_90", "p_value"
+    "pinball", "crps", "mae", "skill", "relative_mae", "coverage_50", "coverage_90", "p_value"
 )  # fmt: skip
 
 _NESTED: Final = (

@@ -22,7 +22,8 @@ class Score:
         pinball: mean pinball loss in units of the volatility known beforehand.
         crps: continuous ranked probability score, same unit.
         mae: mean absolute error of the median, log return.
-        mase: `mae` over the random walk's.
+        relative_mae: `mae` over the random walk's on the same rows (RelMAE of Hyndman and Koehler
+            2006, "Another look at measures of forecast accuracy", sec. 2.4).
         skill: 1 - pinball / the random walk's; above 0 is better than it.
         crps_skill: the same with `crps`.
         coverage_50: share of outcomes inside the 50 % interval.
@@ -37,7 +38,7 @@ class Score:
     pinball: float
     crps: float
     mae: float
-    mase: float
+    relative_mae: float
     skill: float
     crps_skill: float
     coverage_50: float
@@ -169,7 +170,7 @@ def _score(
         pinball=mean(own.pinball),
         crps=mean(own.crps),
         mae=mean(own.symbol_error),
-        mase=ratio(mean(own.symbol_error), mean(null.symbol_error)),
+        relative_mae=ratio(mean(own.symbol_error), mean(null.symbol_error)),
         skill=1 - ratio(mean(own.pinball), mean(null.pinball)),
         crps_skill=1 - ratio(mean(own.crps), mean(null.crps)),
         coverage_50=share(own.symbol_inside[0.5]),
@@ -195,7 +196,7 @@ def _symbol_score(
         pinball=ratio(pinball, known),
         crps=ratio(crps, known),
         mae=ratio(error, known),
-        mase=ratio(error, float(null.symbol_error[code] @ weights)),
+        relative_mae=ratio(error, float(null.symbol_error[code] @ weights)),
         skill=1 - ratio(pinball, float(null.symbol_pinball[code] @ weights)),
         crps_skill=1 - ratio(crps, float(null.symbol_crps[code] @ weights)),
         coverage_50=ratio(float(own.symbol_inside[0.5][code].sum()), total),

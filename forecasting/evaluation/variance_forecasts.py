@@ -16,7 +16,7 @@ from forecasting.arrays import Floats
 from forecasting.evaluation.loss_sums import Panel
 from forecasting.models.out_of_sample import OutOfSample
 from forecasting.models.quantiles import KNOTS
-from forecasting.stats.significance import diebold_mariano, long_run_variance
+from forecasting.stats.significance import diebold_mariano, does_not_vary, long_run_variance
 
 _MOMENTS = 6
 """Sums of products of the constant, the forecast and the squared return: cc, cv, vv, cy, vy, yy."""
@@ -177,13 +177,20 @@ def regression(moments: Floats, *, overlap: int) -> Regression:
     influence = (cc * of_forecast - cv * of_constant) / determinant
     variance, freedom = long_run_variance(influence, overlap)
     error = float(np.sqrt(variance * len(moments))) if freedom else unknown
+    slope_p = unknown
+    if freedom:
+        terms = (cc * moments[:, 4] - cv * moments[:, 3]) / determinant
+        if does_not_vary(variance, terms):  # every r^2 lies on the line
+            slope_p = float(np.isclose(slope, 1, rtol=1e-9))
+        else:
+            slope_p = float(2 * stdtr(freedom, -abs(slope - 1) / error))
     left = yy - intercept * cy - slope * vy
     total = yy - cy**2 / cc
     return Regression(
         intercept=float(intercept),
         slope=float(slope),
         slope_error=error,
-        slope_p=float(2 * stdtr(freedom, -abs(slope - 1) / error)) if freedom else unknown,
+        slope_p=slope_p,
         r_squared=float(1 - left / total) if total > 0 else unknown,
     )
 

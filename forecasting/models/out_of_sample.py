@@ -43,6 +43,8 @@ class OutOfSample:
         cost: round-trip cost of the signal rule, log return.
         signal_horizon: its horizon, bars.
         levels: the Q levels of `quantiles`.
+        features: names of the features that each part of the candidate takes, in the order of
+            `forecasting.models.parts.parts_of`.
     """
 
     kind: str
@@ -63,6 +65,7 @@ class OutOfSample:
     cost: float = 0.001
     signal_horizon: int = 5
     levels: tuple[float, ...] = QUANTILE_LEVELS
+    features: tuple[tuple[str, ...], ...] = ()
 
     def __len__(self) -> int:
         return len(self.codes)
@@ -76,6 +79,7 @@ class OutOfSample:
             "cost": self.cost,
             "signal_horizon": self.signal_horizon,
             "levels": self.levels,
+            "features": self.features,
         }
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         save_with_metadata(path, arrays, metadata)
@@ -89,8 +93,9 @@ class OutOfSample:
         """
         try:
             arrays, metadata = load_with_metadata(path, _ARRAYS)
-        except ValueError as fault:
-            if isinstance(fault.__cause__, KeyError):
+            metadata["features"] = tuple(tuple(names) for names in metadata["features"])
+        except (KeyError, ValueError) as fault:
+            if KeyError in {type(fault), type(fault.__cause__)}:
                 raise Corrupted(
                     "out-of-sample forecasts are read by the build that wrote them",
                     f"{path} is of another build: {fault}",

@@ -1,13 +1,14 @@
 """Tells what a candidate is made of: a model of the location, a model of the width, or both in one."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from forecasting.arrays import Floats
+from forecasting.errors import InvalidSettings
 from forecasting.models.candidates import (
     DEFAULTS,
     NULL_MODEL,
@@ -15,7 +16,10 @@ from forecasting.models.candidates import (
     Fitted,
     make_forecaster,
 )
-from forecasting.models.width import EWMA, MEMBERS, learns_width, named
+from forecasting.models.width import EWMA, MEMBERS, columns_of, learns_width, named
+
+PartFeatures: TypeAlias = tuple[tuple[str, ...], ...]
+"""Names of the features that each part of a candidate takes, in the order of `parts_of`."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,37 @@ def parts_of(kind: str, params: Mapping[str, Any]) -> tuple[Part, ...]:
     own = Part(kind, params)
     taken, given = named(own.params.get(WIDTH_PARAMETER, EWMA))
     return (own,) if taken == EWMA else (own, Part(taken, given))
+
+
+def columns_of_parts(
+    parts: Sequence[Part], names: Sequence[str], features: PartFeatures = ()
+) -> list[NDArray[np.intp]]:
+    """Columns of the feature table that each part takes, in the table's order.
+
+    Args:
+        parts: of one candidate.
+        names: of the table's columns.
+        features: names of those that each part takes; empty: all that it can learn from.
+
+    Raises:
+        InvalidSettings: the table lacks a feature, or what a width is learned from; or the
+            features are not those of so many parts.
+    """
+    if not features:
+        return [columns_of(part.kind, names) for part in parts]
+    lacking = sorted({name for taken in features for name in taken} - set(names))
+    if lacking or len(features) != len(parts):
+        raise InvalidSettings(
+            f"a candidate of {len(parts)} parts takes as many sets of features of the table",
+            f"{len(features)} sets; not in the table: {', '.join(lacking) or 'none'}",
+            "Name features that the table's specification has, for each part",
+        )
+    return [np.flatnonzero(np.isin(names, taken)) for taken in features]
+
+
+def named_columns(names: Sequence[str], columns: NDArray[np.intp]) -> tuple[str, ...]:
+    """Names of some columns."""
+    return tuple(names[column] for column in columns)
 
 
 def takes_width(kind: str) -> bool:

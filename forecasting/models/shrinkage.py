@@ -102,7 +102,7 @@ def slopes(loc: Floats, knots: Floats, timestamps: Instants, codes: NDArray[np.i
         at, forecast = periods.places[known], loc[known, knot]
         present = np.bincount(at) > 0
         size = np.bincount(at, forecast**2)[present]
-        if not size.sum() > 0:
+        if np.count_nonzero(size) < 2:  # one period fits its own slope and tells no variance
             continue
         product = np.bincount(at, forecast * knots[known, knot])[present]
         slope = product.sum() / size.sum()

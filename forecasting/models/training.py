@@ -24,12 +24,19 @@ from forecasting.models.conformal import Schedule, recalibrate
 from forecasting.models.cross_validation import Fold, walk_forward
 from forecasting.models.members import choose_members
 from forecasting.models.out_of_sample import OutOfSample
-from forecasting.models.parts import LocationAndWidth, Part, parts_of
+from forecasting.models.parts import (
+    LocationAndWidth,
+    Part,
+    PartFeatures,
+    columns_of_parts,
+    named_columns,
+    parts_of,
+)
 from forecasting.models.quantiles import KNOTS
 from forecasting.models.shrinkage import shrink_walk
 from forecasting.models.training_set import Examples, Window, at_knots
 from forecasting.models.walk_forward import forecasts_of, walk_predictions
-from forecasting.models.width import MEMBERS, WidthLearner, columns_of, kept_columns
+from forecasting.models.width import MEMBERS, WidthLearner, kept_columns
 from forecasting.schema import MAX_HORIZON
 
 _SAMPLE_ROWS: Final = 32
@@ -45,6 +52,8 @@ class TrainingConfig:
         folds: test spans of the walk-forward, at least 2; the first only feeds the calibration.
         tuning_trials: settings to try before the first fold; 0: none.
         select_features: whether to drop features by permutation importance.
+        features: names of those that each part takes, in the order of `parts_of`, chosen before;
+            empty: all that a part can learn from, or what is selected of them.
         signal: rule whose horizon and cost the probabilities refer to.
 
     Raises:
@@ -56,6 +65,7 @@ class TrainingConfig:
     folds: int = 6
     tuning_trials: int = 0
     select_features: bool = False
+    features: PartFeatures = ()
     signal: SignalRule = field(default_factory=SignalRule)
 
     def __post_init__(self) -> None:
@@ -123,9 +133,10 @@ class TrainedCandidate:
         """Names of the features the forecaster takes."""
         return tuple(self.feature_names[column] for column in self.columns)
 
-    def narrowed(self, examples: Examples) -> Examples:
-        """The examples with no other features than the forecaster takes."""
-        return replace(examples, x=examples.x[:, list(self.columns)], names=self.selected_features)
+    @property
+    def part_features(self) -> PartFeatures:
+        """Names of the features that each part takes, in the order of `parts_of`."""
+        return self.out_of_sample.features
 
     def locate(self, x: NDArray[np.float32]) -> Floats:
         """Locations [n, K] for rows with all features of the table."""
@@ -164,15 +175,17 @@ def train_on_examples(
 
     Raises:
         ShortHistory: there are too few bars for the folds or the calibration.
-        InvalidSettings: the kind or a parameter is unknown, or its package is missing.
+        InvalidSettings: the kind, a parameter or a feature is unknown, or its package is missing.
     """
     begun = time.perf_counter()
     config, report = config or TrainingConfig(), progress or _silent
     steps = walk_forward(examples.timestamps, examples.codes, folds=config.folds)
     z = examples.standardised()
+    parts = parts_of(kind, config.params)
+    taken = columns_of_parts(parts, examples.names, config.features)
     learned = [
-        _learn(part, examples, z, steps, config, threads=threads, report=report)
-        for part in parts_of(kind, config.params)
+        _learn(part, own, examples, z, steps, config, threads=threads, report=report)
+        for part, own in zip(parts, taken, strict=True)
     ]
     report(f"{kind}: calibrating on all {len(examples)} bars")
     schedule = Schedule.of(examples.timestamps, examples.codes, steps, MAX_HORIZON)
@@ -190,6 +203,7 @@ def train_on_examples(
         log_width,
         kind=kind,
         params=forecaster.params,
+        features=tuple(named_columns(examples.names, part.columns) for part in learned),
         signal=config.signal,
     )
     tested = np.sort(np.concatenate([step.test for step in steps[1:]]))
@@ -234,6 +248,7 @@ class _LearnedPart:
 
 def _learn(
     part: Part,
+    own: NDArray[np.intp],
     examples: Examples,
     z: NDArray[np.floating],
     steps: list[Fold],
@@ -242,14 +257,13 @@ def _learn(
     threads: int | None,
     report: Callable[[str], None],
 ) -> _LearnedPart:
-    """Walk one model forward, shrink what it predicts, and refit it on everything."""
+    """Walk one model forward on the columns `own`, shrink what it predicts, and refit it on all."""
     targets = examples.targets(part.kind, z)
-    own = columns_of(part.kind, examples.names)
     window = examples.window(steps[0].train, targets, own)
     params, trials, chosen = _choose(part, window, config, threads=threads, report=report)
     columns = own[chosen]
     x = examples.x if len(columns) == len(examples.names) else examples.x[:, columns]
-    names = [examples.names[column] for column in columns]
+    names = named_columns(examples.names, columns)
     options: dict[str, Any] = {"params": params, "threads": threads, "names": names}
     predicted = walk_predictions(
         part.kind, x, targets, steps, seed=config.seed, progress=report, **options
@@ -327,10 +341,11 @@ def forecast_as_incumbent(
     examples: Examples,
     *,
     beside: OutOfSample,
+    features: PartFeatures = (),
     seed: int = 0,
     threads: int | None = None,
 ) -> OutOfSample:
-    """Walk the champion's kind, with its own parameters, over the folds of the challengers.
+    """Walk the champion's kind, with its own parameters and features, over the challengers' folds.
 
     A bundle cannot be asked about the past: it has learned from most of it. What can be compared
     is its method, trained anew before each test span, exactly as the challengers were.
@@ -340,17 +355,20 @@ def forecast_as_incumbent(
         params: the parameters in its bundle's manifest.
         examples: n rows the challengers learned from.
         beside: a challenger's forecasts, for the number of folds and the signal rule.
+        features: names of the features that each of its parts takes, in the order of `parts_of`;
+            empty: all that a part can learn from.
         seed: of everything random.
         threads: for the libraries; default: this container's share.
 
     Raises:
-        InvalidSettings: the kind is unknown, or its package is missing.
+        InvalidSettings: the kind or a feature is unknown, or its package is missing.
         ShortHistory: there are too few bars for the folds.
     """
     config = TrainingConfig(
         params=params,
         seed=seed,
         folds=int(beside.fold.max()),
+        features=features,
         signal=SignalRule(horizon=beside.signal_horizon, cost=beside.cost),
     )
     return train_on_examples(kind, examples, config, threads=threads).out_of_sample

@@ -70,6 +70,7 @@ def forecasts_of(
     *,
     kind: str,
     params: Mapping[str, Any],
+    features: tuple[tuple[str, ...], ...] = (),
     signal: SignalRule,
 ) -> OutOfSample:
     """Forecasts of the second fold on, each row by the calibration in force when it was made.
@@ -82,6 +83,7 @@ def forecasts_of(
         log_width: [n, K] logs of widths at the knots, likewise; None where none is learned.
         kind: the candidate.
         params: its parameters.
+        features: names of those that each of its parts takes.
         signal: rule whose horizon and cost the probabilities refer to.
     """
     fold = np.zeros(len(examples), dtype=np.int16)
@@ -107,6 +109,7 @@ def forecasts_of(
     return OutOfSample(
         kind=kind,
         params=dict(params),
+        features=features,
         symbols=examples.symbols,
         codes=examples.codes[rows],
         timestamps=examples.timestamps[rows],

@@ -82,7 +82,7 @@ def verdict_markdown(verdict: Decision, evaluation: Evaluation) -> str:
     ]
     lines += [
         "",
-        "| candidate | skill | p | of width | of direction | MASE | 90 % coverage |",
+        "| candidate | skill | p | of width | of direction | relative MAE | 90 % coverage |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     incumbent = (evaluation.incumbent,) if evaluation.incumbent else ()
@@ -94,7 +94,7 @@ def verdict_markdown(verdict: Decision, evaluation: Evaluation) -> str:
         )
         lines.append(
             f"| {name.replace('_', ' ')} | {skill_text(score.skill)} | {p_text(score.p_value)} "
-            f"| {skill_text(parts.width)} | {skill_text(parts.direction)} | {number_text(score.mase, 4)} | {share_text(score.coverage_90)} |"
+            f"| {skill_text(parts.width)} | {skill_text(parts.direction)} | {number_text(score.relative_mae, 4)} | {share_text(score.coverage_90)} |"
         )
     closing = (
         f"Skill: share of the random walk's pinball loss saved, over {evaluation.periods} "

@@ -70,7 +70,6 @@ counts only forecasts that do not overlap, and its Wilson interval their effecti
 intervals follow Lo and Mertens, deflated Sharpe ratios Bailey and Lopez de Prado.</p>
 <p>What this cannot say: the symbols were chosen by hand and have survived, so their past is
 kinder than the market's; the backtest assumes fills at the close after one bar, fixed costs and
-no limit on size; daily rebalancing to equal shares is free; past skill, where there is any, may
-end. Per-horizon and per-symbol tests are not corrected for their number; the verdict rests on
+no limit on size; past skill, where there is any, may end. Per-horizon and per-symbol tests are not corrected for their number; the verdict rests on
 the pooled ones. None of this is investment advice.</p>
 """

@@ -51,7 +51,7 @@ def candidates_table(evaluation: Evaluation, judged: str) -> str:
                 p_text(candidate.deflated_p),
                 p_text(candidate.confidence_set_p),
                 number_text(score.crps, 4),
-                number_text(score.mase, 4),
+                number_text(score.relative_mae, 4),
                 interval_text(hits.accuracy, hits.low, hits.high) if hits else "-",
                 number_text(rank.value, 3) if rank else "-",
                 number_text(candidate.brier, 4),
@@ -59,15 +59,15 @@ def candidates_table(evaluation: Evaluation, judged: str) -> str:
             )
         )
     heads = (
-        "candidate", "skill", "p", "deflated", "MCS p", "CRPS", "MASE", "direction",
+        "candidate", "skill", "p", "deflated", "MCS p", "CRPS", "rel. MAE", "direction",
         "IC", "Brier", "90 %",
     )  # fmt: skip
     note = (
         "<p>Losses are in units of the volatility known when the forecast was made, over all "
         "horizons with weights 1/h. p: chance of such a lead over the random walk by luck "
         "(Diebold-Mariano); deflated: after counting the settings that were tried. "
-        "MCS p: above the level, the model is among the best. Below 1, MASE is better than the "
-        "random walk, which names no direction. Direction (95 % interval in brackets), rank "
+        "MCS p: above the level, the model is among the best. Below 1, the mean absolute error relative to the "
+        "random walk's (rel. MAE) is the better one; the random walk names no direction. Direction (95 % interval in brackets), rank "
         f"correlation (IC) and Brier score of a rise are at {horizon} bars.</p>"
     )
     return html_table(heads, rows, names.index(judged)) + note
@@ -163,7 +163,7 @@ def backtest_table(evaluation: Evaluation, judged: str) -> str:
     )  # fmt: skip
     trials = "one trial" if evaluation.trials == 1 else f"the best of {evaluation.trials} trials"
     note = (
-        f"<p>{_delay_words(evaluation, judged)} Long or flat, equal shares, fees of "
+        f"<p>{_delay_words(evaluation, judged)} Long or flat, equal amounts per symbol at the start and nothing moved between them, fees of "
         f"{evaluation.cost:.2%} per round trip and slippage of {evaluation.slippage:.2%} per "
         f"trade. A buy is kept until a sell or for {evaluation.signal_horizon} bars. ±: 95 % "
         f"interval. Deflated: probability that the true Sharpe ratio is above 0, given that this "
@@ -249,7 +249,7 @@ def symbols_table(evaluation: Evaluation, judged: str) -> str:
             skill_text(scores[name].skill),
             p_text(scores[name].p_value),
             number_text(scores[name].crps, 4),
-            number_text(scores[name].mase, 4),
+            number_text(scores[name].relative_mae, 4),
             interval_text(hits.accuracy, hits.low, hits.high),
             number_text(candidate.symbol_information_coefficient[name].value, 3),
             share_text(scores[name].coverage_50),
@@ -259,7 +259,7 @@ def symbols_table(evaluation: Evaluation, judged: str) -> str:
         for hits in (candidate.symbol_hit_rate[name],)
     ]
     heads = (
-        "symbol", "forecasts", "skill", "p", "CRPS", "MASE", "direction", "IC", "50 %", "90 %",
+        "symbol", "forecasts", "skill", "p", "CRPS", "rel. MAE", "direction", "IC", "50 %", "90 %",
     )  # fmt: skip
     return html_table(heads, rows) + note
 

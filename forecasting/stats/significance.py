@@ -123,12 +123,30 @@ def diebold_mariano(differential: Series, *, horizon: int) -> DieboldMariano:
     variance, freedom = long_run_variance(known, horizon)
     if not freedom:
         return DieboldMariano(unknown, unknown, mean, periods, 0)
-    if variance <= _ROUNDING * float(np.mean(known**2)):
-        statistic = float(np.sign(mean)) * np.inf if mean else 0.0
-    else:
-        statistic = mean / np.sqrt(variance / periods)
+    statistic = mean_over_error(known, variance)
     p_value = float(stdtr(freedom, -statistic))
-    return DieboldMariano(float(statistic), p_value, mean, periods, freedom)
+    return DieboldMariano(statistic, p_value, mean, periods, freedom)
+
+
+def does_not_vary(variance: Series | float, series: Series) -> NDArray[np.bool_]:
+    """Whether a variance is nothing but the rounding of series of shape [T, ...], shape [...].
+
+    A series that is the same number throughout has by arithmetic a variance a little above 0.
+    """
+    return np.asarray(variance <= _ROUNDING * np.mean(series**2, axis=0))
+
+
+def mean_over_error(series: Series, variance: float) -> float:
+    """A mean over its standard error; of a series that does not vary, 0 or infinite by its sign.
+
+    Args:
+        series: observations, finite, shape [T].
+        variance: of its level, see `long_run_variance`.
+    """
+    mean = float(series.mean())
+    if does_not_vary(variance, series):
+        return float(np.sign(mean)) * np.inf if mean else 0.0
+    return mean / float(np.sqrt(variance / series.size))
 
 
 def superior_predictive_ability(
@@ -175,17 +193,19 @@ def picked_p_values(gains: Series, *, overlap: int, draws: int = DRAWS, seed: in
         seed: of the simulation.
 
     Returns:
-        Shape [M]; 1 without a gain; NaN where there are too few periods.
+        Shape [M]; 1 without a gain, the least a simulation can say, 1 / (draws + 1), for a gain
+        that is the same in every period; NaN where there are too few periods.
     """
     _refuse_gaps(gains)
     periods, models = gains.shape
     freedom = smoothing(periods, overlap)
     if freedom < 2:
         return np.full(models, np.nan)
-    p_values = np.ones(models)
     waves = cosines(gains, freedom)
     deviation = np.sqrt(np.mean(waves**2, axis=0))
-    moving = np.flatnonzero(deviation > np.sqrt(_ROUNDING * np.mean(gains**2, axis=0)))
+    constant = does_not_vary(deviation**2, gains)
+    p_values = np.where(constant & (gains.mean(axis=0) > 0), 1 / (draws + 1), 1.0)
+    moving = np.flatnonzero(~constant)
     waves = waves[:, moving] / deviation[moving]
     ratios = np.sqrt(periods) * gains[:, moving].mean(axis=0) / deviation[moving]
     if not (ratios > 0).any():
@@ -234,11 +254,19 @@ def model_confidence_set(
         if not apart.size:
             break
         waves = cosines(behind[:, apart], freedom)
-        deviation = np.sqrt(np.mean(waves**2, axis=0))
-        waves /= deviation
-        ratios = np.sqrt(len(losses)) * behind[:, apart].mean(axis=0) / deviation
+        variances = np.mean(waves**2, axis=0)
+        ratios = np.array(
+            [
+                mean_over_error(behind[:, model], variance)
+                for model, variance in zip(apart, variances, strict=True)
+            ]
+        )
         worst = int(ratios.argmax())
-        beyond = np.count_nonzero(_largest_ratios(waves, draws, rng) >= ratios[worst])
+        beyond = 0  # of one that is behind by the same in every period
+        if np.isfinite(ratios[worst]):
+            moving = np.isfinite(ratios)
+            waves = waves[:, moving] / np.sqrt(variances[moving])
+            beyond = int(np.count_nonzero(_largest_ratios(waves, draws, rng) >= ratios[worst]))
         running = max(running, float((beyond + 1) / (draws + 1)))
         p_values[left.pop(int(apart[worst]))] = running
     return np.asarray(p_values[place.ravel()])

@@ -279,14 +279,16 @@ def test_the_champions_method_is_forecast_beside_the_candidates_unless_one_of_th
     def beside(version, candidates):
         return incumbent_of(version, candidates, table, seed=PARAMS.seed)
 
-    assert beside(champion, forecasts) == ("random_walk", None)
-    assert beside(ridge, forecasts) == ("ridge", None)
-    name, walked = beside(ridge, {"random_walk": forecasts["random_walk"]})
-    assert name == "ridge"
+    for version, name in ((champion, "random_walk"), (ridge, "ridge")):
+        found = beside(version, forecasts)
+        assert (found.name, found.forecasts, found.absence) == (name, None, "")
+    found = beside(ridge, {"random_walk": forecasts["random_walk"]})
+    walked = found.forecasts
+    assert found.name == "ridge"
     assert walked.params == forecasts["ridge"].params
     assert (walked.fold == forecasts["ridge"].fold).all()
     searched = replace(forecasts["ridge"], params={"alpha": 12_345.0})
-    assert beside(ridge, {**forecasts, "ridge": searched})[0] == f"ridge_v{ridge.version}"
+    assert beside(ridge, {**forecasts, "ridge": searched}).name == f"ridge_v{ridge.version}"
     swapped = replace(ridge, tags={**ridge.tags, "bundle_digest": "0" * 64})
     with pytest.raises(BundleRejected):
         beside(swapped, forecasts)

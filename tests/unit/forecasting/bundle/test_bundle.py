@@ -197,6 +197,7 @@ def test_a_bundle_of_selected_features_takes_them_all(tmp_path):
     assert 0 < len(chosen.columns) < len(SPEC.names)
     info = write(tmp_path / "b", chosen)
     assert info.manifest["selected_features"] == list(chosen.selected_features)
+    assert info.manifest["part_features"] == [list(chosen.selected_features)]
     x = examples_of().x[:9]
     assert np.allclose(load_bundle(tmp_path / "b").locate(x), chosen.locate(x), atol=1e-5)
 
@@ -462,6 +463,8 @@ def test_a_manifest_that_lists_a_foreign_file_is_refused(bundle):
         ({"kind": None}, "of their types: kind"),
         ({"feature_names": []}, "at least one feature"),
         ({"feature_names": ["other"]}, "those of feature_spec"),
+        ({"part_features": [["other"]]}, "together be the selected_features"),
+        ({"part_features": 3}, "ones this version knows"),
         ({"feature_spec": {"interval": "7m"}}, "feature_spec and signal"),
         ({"signal": {"horizon": 31}}, "31 bars, max_horizon 30"),
         ({"signal": {"horizon": 251}}, "feature_spec and signal"),

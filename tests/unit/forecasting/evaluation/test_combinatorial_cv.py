@@ -98,6 +98,12 @@ def test_a_planted_signal_has_skill_on_every_path_and_noise_on_none():
     assert (noise.skills < 0.01).all()
 
 
+def test_only_the_features_that_a_part_takes_are_learned_from():
+    examples = examples_of(signal=1.5)
+    assert (skill_over_paths("ridge", examples, features=(("b", "c"),)).skills < 0.01).all()
+    assert (skill_over_paths("ridge", examples, features=(("a",),)).skills > 0.01).all()
+
+
 def test_the_random_walk_has_no_skill_against_itself():
     assert np.allclose(skill_over_paths("random_walk", examples_of(0.0)).skills, 0.0, atol=1e-12)
 

@@ -89,7 +89,9 @@ def test_tests_run_on_the_mean_of_each_date(candidates, evaluation):
 def test_the_random_walk_is_its_own_yardstick(evaluation):
     null = evaluation.benchmark.overall
     assert null.skill == 0
-    assert null.mase == 1
+    assert null.relative_mae == 1
+    ridge = evaluation.candidates["ridge"].overall
+    assert ridge.relative_mae == pytest.approx(ridge.mae / null.mae)
     assert np.isnan(null.p_value)
     assert np.isnan(evaluation.benchmark.hit_rate[5].accuracy)
     assert evaluation.benchmark.brier == pytest.approx(0.25, abs=1e-3)

@@ -190,6 +190,9 @@ def test_a_champion_that_was_not_evaluated_on_the_same_folds_refuses(skilled):
     verdict = decide(skilled, "last_year")
     assert not verdict.promote
     assert "last_year was not forecast on these folds" in verdict.sentence
+    told = decide(skilled, "last_year", absence="a feature is gone; make it again")
+    found = gate(told, "not_worse_than_champion").found
+    assert found.endswith("not forecast on these folds: a feature is gone; make it again")
 
 
 def test_a_horizon_worse_than_the_random_walk_refuses(skilled):

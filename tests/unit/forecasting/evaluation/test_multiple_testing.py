@@ -33,6 +33,11 @@ def test_trials_that_resemble_each_other_are_worth_fewer():
     assert effective_trials(20, common.repeat(2, axis=1)) == pytest.approx(1)
     assert effective_trials(20, own[:, :1]) == 20
     assert effective_trials(1, own) == pytest.approx(1)
+    # What is ahead by the same in every period varies by rounding alone, and resembles nothing.
+    ahead = own[:, :1] - (own[:, :1] - 0.1)
+    assert 0 < ahead.std() < 1e-15
+    beside = np.column_stack([common, common, ahead])
+    assert effective_trials(20, beside) == pytest.approx(1)
 
 
 def test_only_searched_settings_are_counted_beyond_the_candidates():

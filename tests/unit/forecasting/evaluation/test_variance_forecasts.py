@@ -172,3 +172,14 @@ def test_what_cannot_be_said_is_not_a_number():
     (untestable,) = scores(short, horizons=(30,))
     assert np.isfinite(untestable.slope)
     assert np.isnan(untestable.slope_p)
+
+
+@pytest.mark.parametrize(("slope", "expected"), [(1.0, 1.0), (0.5, 0.0)])
+def test_squares_that_lie_on_a_line_are_surely_honest_or_surely_not(slope, expected):
+    said = np.random.default_rng(6).uniform(0.5, 2, 300)
+    came = 0.1 + slope * said
+    one = np.ones(300)
+    moments = np.column_stack([one, said, said**2, came, said * came, came**2])
+    found = regression(moments, overlap=5)
+    assert found.slope == pytest.approx(slope)
+    assert found.slope_p == expected

@@ -4,7 +4,7 @@ import pytest
 
 from forecasting.errors import InvalidSettings
 from forecasting.models.candidates import CANDIDATES, WIDTHS
-from forecasting.models.parts import need_variance, parts_of, takes_width
+from forecasting.models.parts import columns_of_parts, need_variance, parts_of, takes_width
 
 
 def kinds_of(kind, **params):
@@ -60,3 +60,15 @@ def test_a_width_that_no_candidate_learns_is_refused_with_those_there_are(width)
 )
 def test_features_of_variance_are_needed_where_a_width_is_learned(kinds, width, needed):
     assert need_variance(kinds, width) is needed
+
+
+def test_each_part_takes_the_features_that_are_named_for_it_in_the_tables_order():
+    parts = parts_of("ridge", {"width": "har"})
+    names = ("rsi_5", "day_of_week_sin", "variance_ratio_5")
+    assert [own.tolist() for own in columns_of_parts(parts, names)] == [[0, 1], [1, 2]]
+    chosen = (("day_of_week_sin", "rsi_5"), ("variance_ratio_5",))
+    assert [own.tolist() for own in columns_of_parts(parts, names, chosen)] == [[0, 1], [2]]
+    with pytest.raises(InvalidSettings, match="not in the table: rsi_14"):
+        columns_of_parts(parts, names, (("rsi_5", "rsi_14"), ("rsi_5",)))
+    with pytest.raises(InvalidSettings, match="1 sets"):
+        columns_of_parts(parts, names, (("rsi_5",),))

@@ -97,6 +97,13 @@ def test_forecasts_of_nothing_and_forecasts_turned_around_are_not_believed():
     assert (slopes(loc, knots * np.nan, times, codes) == 0).all()
 
 
+def test_a_forecast_of_one_period_alone_is_not_believed():
+    loc, knots, times, codes = panel()
+    loc[times != 40 * DAY] = 0
+    knots[times == 40 * DAY] = loc[times == 40 * DAY]
+    assert slopes(loc, knots, times, codes).tolist() == [0] * K
+
+
 def test_locations_that_are_luck_mostly_go_and_those_that_are_right_stay():
     luck = np.mean([slopes(*panel(seed, 600, truth=0.0)) for seed in range(20)], axis=0)
     right = np.mean([slopes(*panel(seed, 600, truth=1.0)) for seed in range(20)], axis=0)

@@ -237,14 +237,6 @@ def test_the_direction_of_a_forecast_is_that_of_its_location_alone(ridge):
     assert np.allclose(spread, -spread[:, :, ::-1], atol=1e-4)
 
 
-def test_examples_are_narrowed_to_the_columns_the_forecaster_takes(examples):
-    trained = train_on_examples("ridge", examples, TrainingConfig(folds=2, select_features=True))
-    narrow = trained.narrowed(examples)
-    assert narrow.names == trained.selected_features
-    assert len(narrow.names) < len(examples.names)
-    assert np.array_equal(trained.forecaster.locate(narrow.x), trained.locate(examples.x))
-
-
 def test_training_repeats_bit_for_bit_whatever_the_threads(examples):
     first = train_on_examples("random_forest", examples, TrainingConfig(folds=2, seed=9), threads=1)
     second = train_on_examples(

@@ -111,6 +111,23 @@ def test_equal_forecasts_are_no_evidence_and_a_lead_that_never_fails_is():
     assert diebold_mariano(np.full(100, 0.1), horizon=5).p_value == 0
 
 
+def test_a_lead_that_never_varies_is_the_surest_evidence_for_every_test():
+    benchmark, models = related_losses()
+    losses = np.column_stack([benchmark - 0.1, models[:, 0], benchmark, benchmark + 0.1])
+    gains = benchmark[:, None] - losses
+    assert 0 < np.abs(gains[:, 0] - 0.1).max() < 1e-15  # by arithmetic it varies a little
+    alone = superior_predictive_ability(benchmark, losses[:, :1], overlap=5)
+    assert diebold_mariano(gains[:, 0], horizon=5).p_value == 0
+    assert alone == 1 / 4001
+    p_values = picked_p_values(gains, overlap=5)
+    assert p_values[0] == alone
+    assert p_values[1] == picked_p_values(gains[:, 1:2], overlap=5)[0]
+    assert p_values[2:].tolist() == [1, 1]
+    for start in (np.zeros(300), benchmark):
+        in_set = model_confidence_set(np.column_stack([start, start + 0.1]), overlap=5)
+        assert in_set.tolist() == [1, 1 / 4001]
+
+
 def test_diebold_mariano_holds_its_level_where_the_textbook_does_not():
     rng = np.random.default_rng(6)
     runs = [overlapping(rng, 500, 5) for _ in range(1000)]

@@ -25,7 +25,7 @@ from forecasting.adapters.market.open import open_source
 from forecasting.evaluation.evaluate import evaluate
 from forecasting.features.build import FeatureSpec, FeatureTable, build_features
 from forecasting.features.targets import horizon_returns
-from forecasting.leakage.checks import check_features
+from forecasting.leakage.feature_checks import check_features
 from forecasting.models.training import TrainingConfig, train_on_examples
 from forecasting.models.training_set import Examples
 from forecasting.prices.quality.judge import judge

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from benchmarks.honesty.experiment import Experiment, Finding, Outcome, Size, Table, Workers
 from benchmarks.honesty.markets import MADE_UP, REAL, sample
 from benchmarks.honesty.planted_leaks import LEAKS, Pipeline, honest, planted, read_honestly
+from benchmarks.honesty.planted_stratum_leaks import STRATUM_LEAKS, stratum_leak
 from benchmarks.honesty.planted_width_leaks import WIDTH_LEAKS, width_leak
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ LEAKY = (
     "missing sessions",
     "New York, Taipei and a coin",
 )
+STRATUM_RUNS = {"small": 2, "full": 50}
+"""How often each leak of one stratum is planted, each time into another market."""
+
 VENUES = "New York, Taipei and a coin"
 """The market in which a date has several closes: only there can one of them know a later one."""
 
@@ -35,8 +39,9 @@ class Case:
     """One market, with a leak or without.
 
     Attributes:
-        market: key of MADE_UP, or a name in REAL, or "two fetches".
-        leak: key of LEAKS or WIDTH_LEAKS; "" for none.
+        market: key of MADE_UP, or a name in REAL, or "two fetches"; "" for the one that a leak of
+            STRATUM_LEAKS names.
+        leak: key of LEAKS, WIDTH_LEAKS or STRATUM_LEAKS; "" for none.
         kinds: candidates that are walked forward.
         seed: of the market and the leak.
     """
@@ -49,7 +54,9 @@ class Case:
 
 def examine(case: Case) -> Result:
     """Which checks raise an alarm, and how long all of them took."""
-    if case.market == "two fetches":
+    if case.leak in STRATUM_LEAKS:
+        pipeline = stratum_leak(case.leak, case.seed)
+    elif case.market == "two fetches":
         market = MADE_UP["GARCH with regimes and jumps"](case.seed)
         pipeline = read_honestly(market, case.seed, variance="har" in case.kinds)
     else:
@@ -117,6 +124,11 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
         for leak in WIDTH_LEAKS
         for number, name in enumerate(_markets_of(leak, leaky))
     ]
+    cases += [
+        Case("", leak, (), seed + 300 + number)
+        for leak in STRATUM_LEAKS
+        for number in range(STRATUM_RUNS[size])
+    ]
     results = workers.map(examine, cases, "leaks and honest data")
     honest_runs = [result for result in results if not result["leak"]]
     leaky_runs = [result for result in results if result["leak"]]
@@ -124,12 +136,16 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
     of_widths = {
         leak: [result for result in leaky_runs if result["leak"] == leak] for leak in WIDTH_LEAKS
     }
+    of_strata = {
+        leak: [result for result in leaky_runs if result["leak"] == leak] for leak in STRATUM_LEAKS
+    }
     return Outcome(
         [
             _caught("kinds of planted leaks caught, in every form and on every market", by_leak),
             _caught(
                 "kinds of leaks planted into learned widths caught, on every market", of_widths
             ),
+            _caught_in_strata(of_strata),
             _false_alarms(honest_runs),
         ],
         story=(
@@ -139,6 +155,18 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
                 "which part was replaced."
             ),
             _leak_table(by_leak | of_widths),
+            (
+                "Leaks of one stratum: a feature that is honest but for some bars, each planted into "
+                "so many made-up markets. Cuts between past and future are drawn so that they meet "
+                "every venue, weekday, part of the month and eighth of the history, and bars about "
+                "splits and long gaps first; all choices come from one seed, so that the same prices "
+                "are checked in the same places. At a cut, later bars are left out for some symbols "
+                "and replaced for the others. In one more description coins decide where the bars of "
+                "every instant go: no feature may know a coin before it is tossed, in any stratum. "
+                "Labels are checked with a step of its own in every bar, and columns that hold a "
+                "coming return are looked for in every stratum and symbol."
+            ),
+            _leak_table(of_strata),
             (
                 "The same check on data without a leak: real prices, and made-up markets of many "
                 "kinds, real momentum among them, for skill must not be taken for a leak. Every "
@@ -150,7 +178,9 @@ def run(size: Size, workers: Workers, seed: int) -> Outcome:
                 "of a width; one that is declared is no alarm here. What the check cannot see: prices that were restated before they were first "
                 "fetched look as if they had always been so; and a symbol that was never fetched is "
                 "missed only where so many survivors are too good to be true (exits at 1 % a year "
-                "would leave less than a 5 % chance of none)."
+                "would leave less than a 5 % chance of none). A leak that shows in fewer than some "
+                "thirty instants, about no split or long gap, may be missed by chance; so may one "
+                "that needs symbols which are not drawn together."
             ),
         ),
         data={"clean": honest_runs, "leaky": leaky_runs},
@@ -181,6 +211,17 @@ def _caught(what: str, by_leak: Mapping[str, Sequence[Result]]) -> Finding:
     )
 
 
+def _caught_in_strata(by_leak: Mapping[str, Sequence[Result]]) -> Finding:
+    plantings = [result for results in by_leak.values() for result in results]
+    alarmed = sum(bool(result["alarms"]) for result in plantings)
+    return Finding(
+        "leaks planted into one stratum of the bars caught",
+        f"{alarmed} of {len(plantings)}, of {len(by_leak)} kinds",
+        "all",
+        alarmed == len(plantings),
+    )
+
+
 def _false_alarms(honest_runs: Sequence[Result]) -> Finding:
     alarmed = sum(bool(result["alarms"]) for result in honest_runs)
     checks = sum(result["checks"] for result in honest_runs)
@@ -196,7 +237,7 @@ def _leak_table(by_leak: Mapping[str, Sequence[Result]]) -> Table:
     rows = [
         [
             leak,
-            (LEAKS | WIDTH_LEAKS)[leak],
+            STRATUM_LEAKS[leak].what if leak in STRATUM_LEAKS else (LEAKS | WIDTH_LEAKS)[leak],
             f"{sum(bool(result['alarms']) for result in results)} of {len(results)}",
             ", ".join(sorted({check for result in results for check in result["alarms"]}))
             or "none",

@@ -12,20 +12,20 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from forecasting.arrays import Floats
 from forecasting.errors import ShortHistory
 from forecasting.instants import minute_text, nanoseconds
-from forecasting.leakage.findings import ECHO, LeakFinding, finding
+from forecasting.leakage.echo import check_echo
+from forecasting.leakage.feature_checks import Describe, check_features
+from forecasting.leakage.findings import LeakFinding, finding
 from forecasting.leakage.probes import (
-    another_future,
-    cut_instants,
-    few_symbols,
-    later_bars_raised,
+    every_bar_raised,
     rows_that_differ,
     small_examples,
     with_another_future,
 )
+from forecasting.leakage.strata import Rows, spread_rows
 from forecasting.leakage.survivorship import check_survivorship
-from forecasting.ranks import average_ranks
 from forecasting.schema import TIMESTAMP
 
 if TYPE_CHECKING:
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
     from forecasting.models.out_of_sample import OutOfSample
     from forecasting.models.training_set import Examples
 
-Describe = Callable[["pd.DataFrame"], "FeatureTable"]
-"""Prices to features."""
-
 Label = Callable[["pd.DataFrame"], NDArray[np.floating]]
 """Prices of n bars to log returns [n, H] over the next 1..H bars; NaN where not known."""
 
@@ -46,9 +43,9 @@ Train = Callable[["Examples"], "OutOfSample"]
 
 
 _LABEL_TOLERANCE: Final = 1e-5
-_PARTS: Final = 5
-_ECHO_ROWS: Final = 5_000
-_FEWEST_ROWS: Final = 100
+_LABEL_ROWS: Final = 3_200
+_LABEL_SYMBOLS: Final = 50
+_LABEL_BARS: Final = 100
 
 
 def check_table(
@@ -77,7 +74,7 @@ def check_table(
         hindsight: whether that is a choice with hindsight; see `check_survivorship`.
     """
     return [
-        *check_features(describe, prices),
+        *check_features(describe, prices, table=table),
         check_labels(label, prices),
         check_echo(table, returns),
         check_known_then(describe, table, prices, known),
@@ -90,91 +87,42 @@ def check_table(
     ]
 
 
-def check_features(
-    describe: Describe, prices: "pd.DataFrame", *, cuts: int = 3, seed: int = 0
-) -> list[LeakFinding]:
-    """Truncate and recompute, and perturb the future, on a few symbols of a panel.
+def check_labels(
+    label: Label, prices: "pd.DataFrame", *, cuts: int = 2, seed: int = 0
+) -> LeakFinding:
+    """Raise every price by a step of each bar so far, and see which labels notice which steps.
 
-    Args:
-        describe: the features function.
-        prices: a validated price frame.
-        cuts: instants at which past and future are told apart.
-        seed: of the other future.
-
-    Returns:
-        Findings of `features_survive_truncation` and `features_ignore_the_future`.
-    """
-    panel = few_symbols(prices)
-    stamps = nanoseconds(panel[TIMESTAMP])
-    whole = describe(panel)
-    random = np.random.default_rng(seed)
-    truncated, perturbed = [], []
-    instants = cut_instants(stamps, cuts)
-    for cut in instants:
-        past = panel[stamps <= cut].reset_index(drop=True)
-        truncated.append(rows_that_differ(whole, describe(past), cut))
-        other = another_future(panel, stamps > cut, random)
-        perturbed.append(rows_that_differ(whole, describe(other), cut))
-    looked = f"{len(whole.names)} features of {len(whole.symbols)} symbols, {len(instants)} cuts"
-    return [
-        finding("features_survive_truncation", truncated, looked),
-        finding("features_ignore_the_future", perturbed, looked),
-    ]
-
-
-def check_labels(label: Label, prices: "pd.DataFrame", *, cuts: int = 3) -> LeakFinding:
-    """Raise every price after an instant by a step, and see which labels notice.
-
-    A log return over the next h bars must grow by the step's logarithm exactly if the instant
-    lies within them, and be known exactly if all of them have closed: that holds for no shifted,
-    centred or same-bar label.
+    A log return over the next h bars must grow by the steps of these bars exactly, and be known
+    exactly if all of them have closed: that holds for no shifted, centred or same-bar label. No
+    two bars have the same step, so every label is checked.
 
     Args:
         label: the labels function, horizons 1..H.
-        prices: a validated price frame.
-        cuts: instants at which the step is placed.
+        prices: a validated price frame; of many symbols, a part is looked at that holds every
+            venue and every age.
+        cuts: how often the panel is cut off, to see which labels are known.
+        seed: of the part and the steps.
     """
-    panel = few_symbols(prices)
-    stamps = nanoseconds(panel[TIMESTAMP])
+    random = np.random.default_rng(seed)
+    rows = Rows.of(prices)
+    chosen = spread_rows(rows, _LABEL_ROWS, _LABEL_SYMBOLS, _LABEL_BARS, random)
+    panel = prices
+    if len(chosen) < len(prices):
+        panel = prices.iloc[chosen].reset_index(drop=True)
+        rows = rows.take(chosen)
     base = label(panel)
-    wrong = [_wrong_labels(panel, stamps, base, int(stamps.max()))]
-    instants = cut_instants(stamps, cuts)
-    for cut in instants:
-        past = stamps <= cut
-        closed = panel[past].reset_index(drop=True)
-        wrong.append(_wrong_labels(closed, stamps[past], label(closed), int(cut)))
-        raised, step = later_bars_raised(panel, ~past)
-        moved = label(raised) - base
-        wrong.append(_wrong_labels(panel, stamps, base, int(cut), moved=moved, step=step))
-    looked = f"{base.shape[1]} horizons of {base.shape[0]} bars, {len(instants)} steps"
+    raised, height = every_bar_raised(panel, rows.codes, random)
+    wrong = [
+        _wrongly_known(panel, rows, base),
+        _wrongly_spanned(panel, rows, label(raised) - base, height),
+    ]
+    instants = np.unique(rows.stamps)
+    for instant in instants[np.linspace(0, len(instants) - 1, cuts + 2).astype(np.intp)[1:-1]]:
+        past = np.flatnonzero(rows.stamps <= instant)
+        closed = panel.iloc[past].reset_index(drop=True)
+        wrong.append(_wrongly_known(closed, rows.take(past), label(closed)))
+    looked = f"{base.shape[1]} horizons of {base.shape[0]:,} bars, a step in each, {cuts} cuts"
     return finding("labels_lie_ahead", wrong, looked)
-
-
-def check_echo(table: "FeatureTable", returns: NDArray[np.floating]) -> LeakFinding:
-    """Look for features that tell what the coming bars bring.
-
-    The returns of the next five single bars do not overlap, so honest features correlate with
-    them by some hundredths. A column that holds one of them, however it came there, correlates
-    fully.
-
-    Args:
-        table: the features as they are handed to the training.
-        returns: [n, H] log returns over the next 1..H bars.
-    """
-    name = "labels_not_in_features"
-    parts = np.diff(returns[:, :_PARTS], axis=1, prepend=0.0)
-    rows = np.flatnonzero(table.usable & np.isfinite(parts).all(axis=1))
-    if len(rows) < _FEWEST_ROWS:
-        return LeakFinding(name, True, f"only {len(rows)} rows to look at")
-    rows = rows[np.linspace(0, len(rows) - 1, min(_ECHO_ROWS, len(rows))).astype(np.intp)]
-    coming = _standardised_ranks(parts[rows] / table.scale[rows, None])
-    found = np.abs(_standardised_ranks(table.values[rows]).T @ coming) / len(rows)
-    worst = np.unravel_index(int(np.argmax(found)), found.shape)
-    sentence = (
-        f"at most {found[worst]:.2f}, of {table.names[worst[0]]} with the bar "
-        f"{int(worst[1]) + 1} ahead, in {len(rows):,} rows"
-    )
-    return LeakFinding(name, bool(found[worst] >= ECHO), sentence)
 
 
 def check_known_then(
@@ -268,42 +216,34 @@ def check_forecasts(
     return finding(name, wrong, looked)
 
 
-def _wrong_labels(
-    panel: "pd.DataFrame",
-    stamps: NDArray[np.int64],
-    labels: NDArray[np.floating],
-    cut: int,
-    *,
-    moved: NDArray[np.floating] | None = None,
-    step: float = 0.0,
+def _wrongly_known(panel: "pd.DataFrame", rows: Rows, labels: NDArray[np.floating]) -> str:
+    """Which labels are known too early or too late."""
+    wrong = np.isfinite(labels) != _known(rows, labels.shape[1])
+    return _told(panel, wrong, "are known before, or unknown after, their end")
+
+
+def _wrongly_spanned(
+    panel: "pd.DataFrame", rows: Rows, moved: NDArray[np.floating], height: Floats
 ) -> str:
-    """Which labels are known too early or too late, or notice a step they should not, or do not."""
-    codes = np.unique(panel["symbol"].to_numpy(dtype=str), return_inverse=True)[1]
-    first = np.flatnonzero(np.diff(codes, prepend=-1))
-    place = np.arange(len(codes)) - np.repeat(first, np.diff(first, append=len(codes)))
-    count = np.bincount(codes)[codes]
-    past = np.bincount(codes, weights=stamps <= cut)[codes]
-    reach = place[:, None] + np.arange(1, labels.shape[1] + 1)
-    known = reach < count[:, None]
-    if moved is None:
-        wrong, what = np.isfinite(labels) != known, "are known before, or unknown after, their end"
-    else:
-        within = (place < past)[:, None] & (reach >= past[:, None])
-        wrong = known & ~(np.abs(moved - np.where(within, step, 0.0)) <= _LABEL_TOLERANCE)
-        what = f"do not span just their own bars (a step of prices after {minute_text(cut)})"
+    """Which labels notice a step they should not, or do not notice one they should."""
+    reach = np.arange(len(height))[:, None] + np.arange(1, moved.shape[1] + 1)
+    due = height[reach.clip(max=len(height) - 1)] - height[:, None]
+    wrong = _known(rows, moved.shape[1]) & ~(np.abs(moved - due) <= _LABEL_TOLERANCE)
+    return _told(panel, wrong, "do not span just their own bars")
+
+
+def _known(rows: Rows, horizons: int) -> NDArray[np.bool_]:
+    """Which labels' bars have all closed, bool [n, horizons]."""
+    left = rows.bounds[1:][rows.codes] - 1 - np.arange(len(rows.codes))
+    known: NDArray[np.bool_] = left[:, None] >= np.arange(1, horizons + 1)
+    return known
+
+
+def _told(panel: "pd.DataFrame", wrong: NDArray[np.bool_], what: str) -> str:
     if not wrong.any():
         return ""
     row, column = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
     return (
         f"{int(wrong.sum()):,} labels {what}, the first is {panel['symbol'].iloc[int(row)]} of "
-        f"{panel[TIMESTAMP].iloc[int(row)]:%Y-%m-%d}, {int(column) + 1} bars"
+        f"{panel[TIMESTAMP].iloc[int(row)]:%A %Y-%m-%d}, {int(column) + 1} bars"
     )
-
-
-def _standardised_ranks(values: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Columns as standardised ranks, zero where a column is constant."""
-    ranks = np.stack([average_ranks(column) for column in values.T], axis=1)
-    ranks -= ranks.mean(axis=0)
-    deviation = ranks.std(axis=0)
-    result: NDArray[np.float64] = ranks / np.where(deviation > 0, deviation, 1.0)
-    return result

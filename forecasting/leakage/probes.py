@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from forecasting.arrays import Instants
-from forecasting.instants import minute_text
+from forecasting.arrays import Floats, Instants
+from forecasting.instants import minute_text, to_datetime
 from forecasting.models.cross_validation import label_ends
 from forecasting.models.quantiles import KNOTS
 from forecasting.schema import OHLC, SYMBOL, TIMESTAMP
@@ -19,62 +19,64 @@ if TYPE_CHECKING:
     from forecasting.features.build import FeatureTable
     from forecasting.models.training_set import Examples
 
-_SYMBOLS: Final = 4
-_BARS: Final = 800
-_STEP: Final = 2.0
-
-
-def few_symbols(
-    prices: "pd.DataFrame", symbols: int = _SYMBOLS, bars: int = _BARS
-) -> "pd.DataFrame":
-    """The newest bars of a few symbols spread over the panel, of those with the longest histories.
-
-    Args:
-        prices: a validated price frame.
-        symbols: how many.
-        bars: how many of each.
-    """
-    counts = prices[SYMBOL].value_counts(sort=False)
-    long = counts.index[counts.to_numpy() >= min(int(counts.max()), bars)]
-    picked = np.unique(np.linspace(0, len(long) - 1, min(symbols, len(long))).astype(np.intp))
-    panel = prices[prices[SYMBOL].isin(long[picked])]
-    newest = panel.groupby(SYMBOL, sort=False).cumcount(ascending=False) < bars
-    return panel[newest].reset_index(drop=True)
-
-
-def cut_instants(stamps: Instants, cuts: int) -> Instants:
-    """Instants between past and future, in the later half of a panel, int64 ns [cuts or fewer]."""
-    instants = np.unique(stamps)
-    last = len(instants) - 2
-    places = np.linspace(len(instants) // 2, last, cuts).round().astype(np.intp)
-    return instants[np.unique(np.clip(places, 0, max(last, 0)))]
-
 
 def another_future(
     panel: "pd.DataFrame", future: NDArray[np.bool_], random: np.random.Generator
 ) -> "pd.DataFrame":
     """The panel with other prices, volumes, splits and dividends in some of its rows."""
-    other = panel.copy()
     count = int(future.sum())
     noise = random.uniform(0.5, 2.0, count)
-    for name in OHLC:
-        other.loc[future, name] *= noise
-    other.loc[future, "volume"] = random.uniform(1.0, 1e7, count).round()
     acts = random.random(count) < 0.1
-    other.loc[future, "split"] = np.where(acts, 2.0, 1.0)
-    price = other.loc[future, "close"].to_numpy()
-    other.loc[future, "dividend"] = np.where(acts, 0.02 * price, 0.0)
-    return other
+    price = panel["close"].to_numpy(dtype=np.float64)[future] * noise
+    changed = {name: panel[name].to_numpy(dtype=np.float64)[future] * noise for name in OHLC}
+    changed["volume"] = random.uniform(1.0, 1e7, count).round()
+    changed["split"] = np.where(acts, 2.0, 1.0)
+    changed["dividend"] = np.where(acts, 0.02 * price, 0.0)
+    columns = {name: panel[name].to_numpy(dtype=np.float64, copy=True) for name in changed}
+    for name, values in changed.items():
+        columns[name][future] = values
+    return panel.assign(**columns)
 
 
-def later_bars_raised(
-    panel: "pd.DataFrame", later: NDArray[np.bool_]
-) -> tuple["pd.DataFrame", float]:
-    """The panel with some rows' prices at twice their height, and what that adds to log prices."""
-    raised = panel.copy()
-    for name in (*OHLC, "dividend"):
-        raised.loc[later, name] *= _STEP
-    return raised, float(np.log(_STEP))
+def mixed_future(
+    panel: "pd.DataFrame",
+    stamps: Instants,
+    cut: int,
+    ends: NDArray[np.bool_],
+    random: np.random.Generator,
+) -> "pd.DataFrame":
+    """The panel with bars after an instant left out for some symbols, and others for the rest.
+
+    Args:
+        panel: a price frame of n bars.
+        stamps: their closes, int64 ns [n].
+        cut: last instant of the past, int64 ns.
+        ends: whether the bar's symbol ends at the cut, bool [n].
+        random: draws the other bars.
+    """
+    kept = (stamps <= cut) | ~ends
+    some = panel if kept.all() else panel[kept].reset_index(drop=True)
+    later = stamps[kept] > cut
+    return another_future(some, later, random) if later.any() else some
+
+
+def every_bar_raised(
+    panel: "pd.DataFrame", codes: NDArray[np.int64], random: np.random.Generator
+) -> tuple["pd.DataFrame", Floats]:
+    """The panel with a step of its own in every bar, and what all steps so far add to log prices.
+
+    Args:
+        panel: a price frame of n bars.
+        codes: number of each bar's symbol, int64 [n].
+        random: draws the steps, 0.1 to 0.3 up or down.
+    """
+    steps = random.uniform(0.1, 0.3, len(panel)) * random.choice((-1.0, 1.0), len(panel))
+    total = np.cumsum(steps)
+    first = np.flatnonzero(np.diff(codes, prepend=-1))
+    total -= np.repeat(total[first], np.diff(first, append=len(codes)))
+    height = np.exp(total)
+    raised = panel.assign(**{name: panel[name] * height for name in (*OHLC, "dividend")})
+    return raised, total
 
 
 def rows_that_differ(
@@ -113,7 +115,9 @@ def rows_that_differ(
     worst = sorted(counts, key=lambda name: -counts[name])
     listed = ", ".join(f"{name} in {counts[name]} rows" for name in worst[:3])
     more = f" and {len(counts) - 3} more" if len(counts) > 3 else ""
-    return f"up to {minute_text(until)} other values in {listed}{more}"
+    last = int(np.flatnonzero(moved[worst[0]])[-1])
+    where = f"{first[SYMBOL][last]} of {to_datetime(first[TIMESTAMP][last]):%A %Y-%m-%d %H:%M}"
+    return f"up to {minute_text(until)} other values in {listed}{more}, the last row {where}"
 
 
 def small_examples(examples: "Examples", rows: int, bars: int = 700) -> "Examples":

@@ -13,8 +13,6 @@ from forecasting.features.targets import horizon_returns
 from forecasting.features.variance import DECAYS, WINDOWS
 from forecasting.instants import nanoseconds
 from forecasting.leakage.checks import (
-    check_echo,
-    check_features,
     check_forecasts,
     check_known_then,
     check_labels,
@@ -63,46 +61,6 @@ def combination(part):
     return train_on_examples("har_combination", part, few).before_shrinkage
 
 
-def with_column(name, leak):
-    def leaky(prices):
-        table = describe(prices)
-        values = table.values.copy()
-        values[:, table.names.index(name)] = leak(prices)
-        return replace(table, values=values)
-
-    return leaky
-
-
-def test_honest_features_survive():
-    assert [one.leaks for one in check_features(describe, PRICES)] == [False, False]
-
-
-def test_a_feature_that_counts_the_bars_to_come_is_caught_though_it_reads_no_price():
-    leaky = with_column(
-        "month_sin", lambda prices: prices.groupby("symbol").cumcount(ascending=False)
-    )
-    truncated, perturbed = check_features(leaky, PRICES)
-    assert truncated.leaks
-    assert "month_sin" in truncated.found
-    assert not perturbed.leaks  # the number of bars stays: only the cut tells
-
-
-def test_a_feature_that_fills_gaps_from_the_future_is_caught_by_other_futures():
-    leaky = with_column(
-        "overnight_gap", lambda prices: prices.groupby("symbol")["close"].shift(-1).ffill()
-    )
-    assert [one.leaks for one in check_features(leaky, PRICES)] == [True, True]
-
-
-def test_a_leak_in_the_scale_is_caught():
-    def leaky(prices):
-        table = describe(prices)
-        return replace(table, scale=np.full_like(table.scale, np.nanmean(table.scale)))
-
-    truncated, _ = check_features(leaky, PRICES)
-    assert "scale in" in truncated.found
-
-
 def test_features_that_drop_symbols_whose_history_ends_are_caught():
     ends = pd.concat([walk("AAA", 500), walk("BBB", 300, seed=1)], ignore_index=True)
 
@@ -144,16 +102,6 @@ def test_labels_that_look_back_are_caught_even_where_what_is_known_fits():
         return np.where(np.isfinite(known), known + np.nan_to_num(past.to_numpy())[:, None], known)
 
     assert check_labels(back, PRICES).leaks
-
-
-def test_a_column_that_holds_a_coming_return_is_caught_without_asking_its_function():
-    returns = label(PRICES)
-    assert not check_echo(TABLE, returns).leaks
-    values = TABLE.values.copy()
-    values[:, 5] = returns[:, 2] - returns[:, 1]
-    found = check_echo(replace(TABLE, values=values), returns)
-    assert found.leaks
-    assert f"{TABLE.names[5]} with the bar 3 ahead" in found.found
 
 
 def late_panel():
@@ -205,18 +153,6 @@ def test_a_learned_width_ignores_the_future(train):
     for rows in (len(OF_WIDTH), 800):
         found = check_forecasts(train, OF_WIDTH, rows=rows)
         assert not found.leaks, found.found
-
-
-@pytest.mark.parametrize("name", ["variance_ratio_1", "squared_return_ratio_0.85"])
-def test_the_variance_of_the_next_bar_is_caught(name):
-    def leaky(prices):
-        table = build_features(prices, WIDE)
-        values = table.values.copy()
-        column = table.names.index(name)
-        values[:-1, column] = values[1:, column]
-        return replace(table, values=values)
-
-    assert any(finding.leaks for finding in check_features(leaky, PRICES))
 
 
 def test_a_training_whose_labels_reach_into_the_test_span_is_caught(monkeypatch):
@@ -280,18 +216,3 @@ def test_a_check_that_was_not_made_refuses():
 def test_a_finding_that_is_none_is_refused():
     with pytest.raises(Corrupted, match="Run the pipeline again"):
         leak_gates(Held({"leaks": [{"check": "nothing", "leaks": False, "found": ""}]}), [])
-
-
-def test_ranks_are_those_of_scipy_ties_included():
-    from scipy.stats import rankdata
-
-    from forecasting.leakage.checks import _standardised_ranks
-
-    values = np.random.default_rng(3).integers(0, 30, (200, 4)).astype(np.float32)
-    values[:, 3] = 7.0
-    twin = rankdata(values, axis=0)
-    twin -= twin.mean(axis=0)
-    np.testing.assert_allclose(
-        _standardised_ranks(values)[:, :3], (twin[:, :3] / twin[:, :3].std(axis=0))
-    )
-    assert (_standardised_ranks(values)[:, 3] == 0).all()

@@ -5,16 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from forecasting.instants import nanoseconds
 from forecasting.leakage.probes import (
     another_future,
-    cut_instants,
-    few_symbols,
-    later_bars_raised,
+    every_bar_raised,
+    mixed_future,
     rows_that_differ,
     with_another_future,
 )
 from forecasting.models.cross_validation import label_ends
-from tests.unit.forecasting.leakage.test_checks import EXAMPLES, LONG, PRICES, TABLE
+from tests.unit.forecasting.leakage.test_checks import EXAMPLES, PRICES, TABLE
 
 
 @pytest.mark.parametrize("bit", [1, 1 << 22])
@@ -26,22 +26,6 @@ def test_one_flipped_bit_of_one_row_is_found(bit):
     assert rows_that_differ(TABLE, other, int(TABLE.timestamps[399])) == ""
 
 
-def test_the_newest_bars_of_the_longest_histories_are_picked():
-    few = few_symbols(LONG, symbols=2, bars=100)
-    assert few["symbol"].nunique() == 2
-    for symbol, bars in few.groupby("symbol"):
-        own = LONG[LONG["symbol"] == symbol]
-        assert bars["timestamp"].tolist() == own["timestamp"].tail(100).tolist()
-
-
-def test_cuts_lie_in_the_later_half_and_leave_a_future():
-    instants = np.arange(100, dtype=np.int64)
-    cuts = cut_instants(np.repeat(instants, 3), 4)
-    assert len(cuts) == 4
-    assert (cuts >= 50).all()
-    assert (cuts < 99).all()
-
-
 def test_another_future_changes_every_later_bar_and_none_before():
     future = np.arange(len(PRICES)) % 3 == 0
     other = another_future(PRICES, future, np.random.default_rng(1))
@@ -49,11 +33,27 @@ def test_another_future_changes_every_later_bar_and_none_before():
     assert (other.loc[future, "close"] != PRICES.loc[future, "close"]).all()
 
 
-def test_raised_bars_differ_by_the_step_in_log_prices():
-    later = np.arange(len(PRICES)) >= 700
-    raised, step = later_bars_raised(PRICES, later)
+def test_raised_bars_differ_by_the_steps_of_all_bars_so_far():
+    codes = np.unique(PRICES["symbol"], return_inverse=True)[1]
+    raised, height = every_bar_raised(PRICES, codes, np.random.default_rng(1))
     moved = np.log(raised["close"] / PRICES["close"]).to_numpy()
-    np.testing.assert_allclose(moved, np.where(later, step, 0.0), atol=1e-12)
+    np.testing.assert_allclose(moved, height, atol=1e-12)
+    steps = np.diff(height)[codes[1:] == codes[:-1]]
+    assert (height[np.flatnonzero(np.diff(codes, prepend=-1))] == 0).all()
+    assert len(np.unique(steps)) == len(steps)
+    assert (np.abs(steps) >= 0.1 - 1e-9).all()
+
+
+def test_a_mixed_future_ends_some_symbols_and_gives_the_others_other_bars():
+    stamps = nanoseconds(PRICES["timestamp"])
+    cut = int(np.median(stamps))
+    ends = (PRICES["symbol"] == "AAA").to_numpy()
+    mixed = mixed_future(PRICES, stamps, cut, ends, np.random.default_rng(1))
+    kept = PRICES[~ends | (stamps <= cut)].reset_index(drop=True)
+    past = nanoseconds(kept["timestamp"]) <= cut
+    assert mixed[past].equals(kept[past])
+    assert mixed["timestamp"].equals(kept["timestamp"])
+    assert (mixed.loc[~past, "close"] != kept.loc[~past, "close"]).all()
 
 
 def test_another_future_of_examples_keeps_what_was_known_at_the_instant():

@@ -37,7 +37,6 @@ def run(
     out_of_sample: Sequence[Artifact],
     table: Artifact,
     horizon: int,
-    alpha: float,
     seed: int,
     report: Artifact,
     verdict: Artifact,
@@ -79,15 +78,15 @@ def run(
         rival, rival_forecasts = incumbent_of(champion, forecasts, table, seed=seed)
         if rival_forecasts:
             forecasts[rival] = rival_forecasts
+    policy = PromotionPolicy(alpha=settings.promotion_alpha)
     evaluation = evaluate(
         forecasts,
-        alpha=alpha,
+        alpha=policy.alpha,
         horizons=(*(h for h in _HORIZONS if h < horizon), horizon),
         trials=trials,
         seed=seed,
         incumbent=rival if rival and rival_forecasts else "",
     )
-    policy = PromotionPolicy(alpha=alpha)
     decided = decide(evaluation, rival, policy, further=leak_gates(table, out_of_sample))
     meta = _report_meta(table, seed)
     Path(report.path).write_text(html_report(evaluation, decided, forecasts, meta, policy, paths))

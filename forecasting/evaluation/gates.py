@@ -10,6 +10,7 @@ from forecasting.evaluation.coverage_band import outside_band
 from forecasting.evaluation.evaluate import Evaluation
 from forecasting.models.candidates import DRIFT_MODEL, NULL_MODEL
 from forecasting.schema import COVERAGE_BAND
+from forecasting.settings import MOST_ALPHA
 from forecasting.stats.significance import holm
 
 
@@ -18,7 +19,8 @@ class PromotionPolicy:
     """What a challenger has to show.
 
     Attributes:
-        alpha: significance level of the tests against the random walk, one-sided.
+        alpha: significance level of the tests against the random walk, one-sided; at most
+            `MOST_ALPHA`.
         champion_alpha: level at which being worse than the champion, or than the random walk
             at one of the reported horizons, refuses; `conditional_intervals` tests at it, too.
         coverage: band the pooled coverage of the 90 % interval must lie in, ends included, and
@@ -31,20 +33,25 @@ class PromotionPolicy:
         InvalidSettings: a level or the band makes no sense.
     """
 
-    alpha: float = 0.05
+    alpha: float = MOST_ALPHA
     champion_alpha: float = 0.05
     coverage: tuple[float, float] = COVERAGE_BAND
     min_periods: int = 250
     min_spans: float = 8.0
 
     def __post_init__(self) -> None:
-        for name in ("alpha", "champion_alpha"):
-            if not 0 < getattr(self, name) < 1:
-                raise InvalidSettings(
-                    "a significance level lies between 0 and 1",
-                    f"{name} {getattr(self, name)}",
-                    "0.05 is the default",
-                )
+        if not 0 < self.alpha <= MOST_ALPHA:
+            raise InvalidSettings(
+                f"the significance level of a promotion lies above 0 and is at most {MOST_ALPHA}",
+                f"{self.alpha}",
+                f"Give {MOST_ALPHA} or less",
+            )
+        if not 0 < self.champion_alpha < 1:
+            raise InvalidSettings(
+                "a significance level lies between 0 and 1",
+                f"champion_alpha {self.champion_alpha}",
+                "0.05 is the default",
+            )
         if not 0 <= self.coverage[0] < self.coverage[1] <= 1:
             raise InvalidSettings(
                 "a coverage band rises within 0 to 1", f"{self.coverage}", f"Give {COVERAGE_BAND}"

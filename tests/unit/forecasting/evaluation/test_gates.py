@@ -238,10 +238,11 @@ def test_a_champion_of_a_kind_nobody_trained_is_an_incumbent_that_is_never_promo
     assert decide(without).promote
 
 
-def test_the_significance_level_is_a_parameter(skilled):
-    doubtful = changed(skilled, skilled.best, p_value=0.08)
-    assert not decide(doubtful).promote
-    assert decide(doubtful, policy=PromotionPolicy(alpha=0.1)).promote
+def test_the_significance_level_can_be_made_stricter_and_not_looser(skilled):
+    assert decide(skilled, policy=PromotionPolicy(alpha=0.04)).promote
+    assert not decide(skilled, policy=PromotionPolicy(alpha=1e-12)).promote
+    with pytest.raises(InvalidSettings, match=r"at most 0.05: 0.06"):
+        PromotionPolicy(alpha=0.06)
 
 
 def with_split(evaluation, name, *, claims=True, **p_values):

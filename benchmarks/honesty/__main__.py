@@ -20,6 +20,7 @@ NAMES: Final = (
     "conditional_coverage",
     "significance",
     "promotion",
+    "lifetime",
     "variance_promotion",
     "backtest",
     "drift",

@@ -26,7 +26,7 @@ PLOTS: Final = "plots"
 _HORIZONS = (1, 5, 10, 20)
 _SHOWN = (
     *("skill", "p_value", "skill_width", "width_p", "skill_direction", "direction_p", "drift_p"),
-    *("deflated_p", "crps", "mase", "coverage_50", "coverage_90"),
+    *("anytime_p", "deflated_p", "crps", "mase", "coverage_50", "coverage_90"),
     *("sharpe_delay_1", "deflated_sharpe"),
 )
 

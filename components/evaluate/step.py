@@ -5,6 +5,7 @@ Tested on real prices and a real registry, in tests/integration/test_training_pi
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -53,11 +54,14 @@ def run(
         BundleRejected: the champion's manifest is not the one the registry promises.
         ShortHistory: no outcome is known yet.
         RegistryUnavailable: MLflow, which knows the champion, cannot be reached.
+        Unavailable: the ledger's database, which knows the earlier trials, cannot be reached.
     """
     from components.evaluate.drift import with_drift
+    from components.evaluate.earlier import configurations, lifetime_of
     from components.evaluate.incumbent import incumbent_of
     from components.evaluate.leak_gates import leak_gates
     from forecasting.adapters.registry.records import require_champions_dataset
+    from forecasting.adapters.registry.trials import Trials
     from forecasting.evaluation.evaluate import evaluate
     from forecasting.evaluation.gates import PromotionPolicy, decide
     from forecasting.evaluation.record import metrics as figures_of
@@ -79,14 +83,22 @@ def run(
         if rival_forecasts:
             forecasts[rival] = rival_forecasts
     policy = PromotionPolicy(alpha=settings.promotion_alpha)
-    evaluation = evaluate(
-        forecasts,
-        alpha=policy.alpha,
-        horizons=(*(h for h in _HORIZONS if h < horizon), horizon),
-        trials=trials,
-        seed=seed,
-        incumbent=rival if rival and rival_forecasts else "",
+    own, of_dataset = (
+        configurations(out_of_sample),
+        (settings.registered_model, str(table.metadata["dataset"])),
     )
+    with closing(Trials(settings.prediction_log)) as ledger:
+        evaluation = evaluate(
+            forecasts,
+            alpha=policy.alpha,
+            horizons=(*(h for h in _HORIZONS if h < horizon), horizon),
+            trials=trials,
+            lifetime=lifetime_of(ledger.of(*of_dataset), own),
+            seed=seed,
+            incumbent=rival if rival and rival_forecasts else "",
+        )
+        # Before anybody can see what came of them: a run that breaks off has weighed them, too.
+        ledger.add(*of_dataset, own, periods=evaluation.periods)
     decided = decide(evaluation, rival, policy, further=leak_gates(table, out_of_sample))
     meta = _report_meta(table, seed)
     Path(report.path).write_text(html_report(evaluation, decided, forecasts, meta, policy, paths))

@@ -74,17 +74,20 @@ def make_tables(log_url: str, model: str) -> None:
     from forecasting.adapters.registry.approvals import Approvals
     from forecasting.adapters.registry.ledger import Ledger
     from forecasting.adapters.registry.rollout_history import RolloutHistory
+    from forecasting.adapters.registry.trials import Trials
 
     with (
         closing(PredictionLog(log_url)) as log,
         closing(Ledger(log_url)) as ledger,
         closing(Approvals(log_url)) as approvals,
         closing(RolloutHistory(log_url)) as history,
+        closing(Trials(log_url)) as trials,
     ):
         log.count()
         ledger.head(model)
         approvals.newest(model)
         history.changes(model, last=1)
+        trials.of(model, "")
 
 
 def _retried(act: Callable[[], bool], seconds: float, what: str) -> bool:

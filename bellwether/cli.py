@@ -129,7 +129,6 @@ def train(
         int, typer.Option(min=0, help="Spans of combinatorial paths beside the walk; 0: none.")
     ] = 0,
     seed: Annotated[int, typer.Option(help="Seed of everything random.")] = 7,
-    alpha: Annotated[float, typer.Option(min=0.0001, max=0.5, help="Significance level.")] = 0.05,
     files: Files = "",
     train_until: Annotated[
         str, typer.Option(help="ISO date; later bars are left out of the training.")
@@ -181,7 +180,6 @@ def train(
                 folds=folds,
                 combinatorial=combinatorial,
                 seed=seed,
-                alpha=alpha,
                 train_until=train_until,
                 who=who or getuser(),
             )

@@ -5,12 +5,16 @@ arguments of the pipelines and commands, never settings.
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from forecasting.errors import InvalidSettings
 from forecasting.path_names import require_digest
+
+MOST_ALPHA: Final = 0.05
+"""Highest level of the promotion gates: the error rates in docs/honesty.md are counted at it."""
 
 
 class Settings(BaseSettings):
@@ -137,6 +141,11 @@ class Settings(BaseSettings):
     dataset_may_change: bool = False
     """Whether a training may put up a challenger of another data set than the champion's."""
 
+    promotion_alpha: Annotated[
+        float, Field(json_schema_extra={"exclusiveMinimum": 0, "maximum": MOST_ALPHA})
+    ] = MOST_ALPHA
+    """Significance level of the promotion gates, at most 0.05; no run can change it."""
+
     page_approvals: bool = False
     """Whether a version gets its first requests after a person approved it; operators can on the page."""
 
@@ -168,6 +177,17 @@ class Settings(BaseSettings):
     @classmethod
     def _is_a_digest(cls, digest: str) -> str:
         return require_digest(digest, "BELLWETHER_BUNDLE_DIGEST") if digest else digest
+
+    @field_validator("promotion_alpha")
+    @classmethod
+    def _is_strict_enough(cls, alpha: float) -> float:
+        if not 0 < alpha <= MOST_ALPHA:
+            raise InvalidSettings(
+                f"BELLWETHER_PROMOTION_ALPHA lies above 0 and is at most {MOST_ALPHA}",
+                f"{alpha:g}",
+                f"Leave it out for {MOST_ALPHA}, or set a smaller one to ask for more evidence",
+            )
+        return alpha
 
     def as_variables(self) -> dict[str, str]:
         """These settings as the variables they are read from, paths absolute: for a process."""

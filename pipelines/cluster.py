@@ -132,7 +132,7 @@ def _prepare(task: dsl.PipelineTask, names: ClusterNames) -> None:
     if names.object_store:
         keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
         kubernetes.use_secret_as_env(task, names.object_store, {key: key for key in keys})
-    if step in {"register", "needs", "publish"} and names.database:
+    if step in {"evaluate", "register", "needs", "publish"} and names.database:
         # libpq reads these where a URL names neither user nor password.
         login = {"username": "PGUSER", "password": "PGPASSWORD"}
         kubernetes.use_secret_as_env(task, names.database, login)

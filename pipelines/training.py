@@ -39,7 +39,6 @@ def training(
     select_features: bool = False,  # noqa: FBT001, FBT002
     combinatorial: int = 0,
     horizon: int = 30,
-    alpha: float = 0.05,
     seed: int = 7,
     who: str = "pipeline",
     shards: List[str] = ONE_SHARD,  # noqa: UP006
@@ -62,7 +61,6 @@ def training(
         select_features: whether features without permutation importance are dropped.
         combinatorial: spans of the combinatorial paths, at least 3; 0 for none.
         horizon: longest forecast that is weighed, in bars.
-        alpha: significance level of the promotion gates.
         seed: seed of everything random.
         who: name written into the promotion's audit trail.
         shards: shares of the symbols that are fetched at the same time, e.g. ["1/2", "2/2"].
@@ -98,7 +96,6 @@ def training(
         out_of_sample=dsl.Collected(trained.outputs["out_of_sample"]),
         table=described.outputs["table"],
         horizon=horizon,
-        alpha=alpha,
         seed=seed,
     )
     registered = register(

@@ -21,6 +21,7 @@ NAMES: Final = (
     "significance",
     "rank_correlation",
     "promotion",
+    "lifetime",
     "variance_promotion",
     "backtest",
     "drift",

@@ -169,10 +169,8 @@ def _findings(judged: Decisions) -> list[Finding]:
             )
         ),
         Finding(
-            f"made-up forecasts that know a signal of {REALISTIC:g}: promoted",
+            f"made-up forecasts that know a signal of {REALISTIC:g}: promoted by the first training",
             share(promoted(realistic), len(realistic)),
-            f"at least {LEAST_FOUND:.0%}",
-            holds=promoted(realistic) >= LEAST_FOUND * len(realistic),
         ),
         _learnable(judged.momentum),
         *(
@@ -328,8 +326,8 @@ EXPERIMENT: Final = Experiment(
     name="promotion",
     title="Promotion gate",
     question=(
-        "The gate promotes a candidate that beats the random walk at 5 %, survives having been "
-        "picked and the settings that were tried, is at no horizon worse, no worse than the "
+        "The gate promotes a candidate that beats the random walk at 5 % over all trainings of a data "
+        "set (this is the first), survives having been picked and the settings that were tried, is at no horizon worse, no worse than the "
         "champion, whose direction, if it claims one, beats none and a constant drift, and whose "
         "intervals hold. How often does it promote on prices that nobody can "
         "forecast, how often does it find a signal that is there, and which rule refused?"

@@ -13,7 +13,6 @@ def evaluate(
     out_of_sample: dsl.Input[List[dsl.Dataset]],  # noqa: UP006
     table: dsl.Input[dsl.Dataset],
     horizon: int,
-    alpha: float,
     seed: int,
     report: dsl.Output[dsl.HTML],
     verdict: dsl.Output[dsl.Markdown],
@@ -27,7 +26,6 @@ def evaluate(
         out_of_sample: each candidate's walk-forward forecasts beside what really happened.
         table: features and horizon returns the candidates learned from.
         horizon: longest forecast that is weighed, in bars.
-        alpha: significance level of the gates.
         seed: seed of the random numbers of the tests.
         report: the walk-forward report with plots, self-contained.
         verdict: promote or refuse, because.
@@ -41,7 +39,6 @@ def evaluate(
         out_of_sample=out_of_sample,
         table=table,
         horizon=horizon,
-        alpha=alpha,
         seed=seed,
         report=report,
         verdict=verdict,

@@ -5,6 +5,7 @@ Tested on real prices and a real registry, in tests/integration/test_training_pi
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,7 +27,7 @@ PLOTS: Final = "plots"
 _HORIZONS = (1, 5, 10, 20)
 _SHOWN = (
     *("skill", "p_value", "skill_width", "width_p", "skill_direction", "direction_p", "drift_p"),
-    *("deflated_p", "crps", "relative_mae", "coverage_50", "coverage_90"),
+    *("anytime_p", "deflated_p", "crps", "relative_mae", "coverage_50", "coverage_90"),
     *("sharpe_delay_1", "deflated_sharpe"),
 )
 
@@ -37,7 +38,6 @@ def run(
     out_of_sample: Sequence[Artifact],
     table: Artifact,
     horizon: int,
-    alpha: float,
     seed: int,
     report: Artifact,
     verdict: Artifact,
@@ -54,11 +54,14 @@ def run(
         BundleRejected: the champion's manifest is not the one the registry promises.
         ShortHistory: no outcome is known yet.
         RegistryUnavailable: MLflow, which knows the champion, cannot be reached.
+        Unavailable: the ledger's database, which knows the earlier trials, cannot be reached.
     """
     from components.evaluate.drift import with_drift
+    from components.evaluate.earlier import configurations, lifetime_of
     from components.evaluate.incumbent import incumbent_of
     from components.evaluate.leak_gates import leak_gates
     from forecasting.adapters.registry.records import require_champions_dataset
+    from forecasting.adapters.registry.trials import Trials
     from forecasting.evaluation.evaluate import evaluate
     from forecasting.evaluation.gates import PromotionPolicy, decide
     from forecasting.evaluation.record import metrics as figures_of
@@ -77,15 +80,23 @@ def run(
     rival = incumbent_of(champion, forecasts, table, seed=seed) if champion else None
     if rival and rival.forecasts:
         forecasts[rival.name] = rival.forecasts
-    evaluation = evaluate(
-        forecasts,
-        alpha=alpha,
-        horizons=(*(h for h in _HORIZONS if h < horizon), horizon),
-        trials=trials,
-        seed=seed,
-        incumbent=rival.name if rival and rival.forecasts else "",
+    policy = PromotionPolicy(alpha=settings.promotion_alpha)
+    own, of_dataset = (
+        configurations(out_of_sample),
+        (settings.registered_model, str(table.metadata["dataset"])),
     )
-    policy = PromotionPolicy(alpha=alpha)
+    with closing(Trials(settings.prediction_log)) as ledger:
+        evaluation = evaluate(
+            forecasts,
+            alpha=policy.alpha,
+            horizons=(*(h for h in _HORIZONS if h < horizon), horizon),
+            trials=trials,
+            lifetime=lifetime_of(ledger.of(*of_dataset), own),
+            seed=seed,
+            incumbent=rival.name if rival and rival.forecasts else "",
+        )
+        # Before anybody can see what came of them: a run that breaks off has weighed them, too.
+        ledger.add(*of_dataset, own, periods=evaluation.periods)
     decided = decide(
         evaluation,
         rival.name if rival else None,

@@ -14,6 +14,7 @@ from components.artifacts import Artifact, ScalarMetrics
 from components.report import PROGRESS, THREADS, reported, tell
 
 if TYPE_CHECKING:
+    from components.training_table import TrainingTable
     from forecasting.leakage.findings import LeakFinding
     from forecasting.models.out_of_sample import OutOfSample
     from forecasting.models.training import TrainedCandidate, TrainingConfig
@@ -90,6 +91,7 @@ def run(
         kind=trained.kind,
         rows=len(trained.out_of_sample),
         trials=trained.trials,
+        configuration=_configuration(candidate, config, learned_from),
         leaks=[leaks.to_dict()],
         paths=paths,
     )
@@ -103,6 +105,24 @@ def run(
         metrics.log_metric(name, figure)
     # A run page reads the metadata; without a file KFP's local cache takes the result for lost.
     Path(metrics.path).write_text(json.dumps(figures))
+
+
+def _configuration(candidate: str, config: "TrainingConfig", table: "TrainingTable") -> str:
+    """What is weighed, as it was asked for: a search that finds others next week is the same one."""
+    from forecasting.models.candidates import DEFAULTS
+
+    asked = {
+        "kind": candidate,
+        "params": {**DEFAULTS[candidate], **config.params},
+        "tuning_trials": config.tuning_trials,
+        "select_features": config.select_features,
+        "features": table.spec.digest,
+        "source": table.origin["source"],
+        "interval": table.origin["interval"],
+        "seed": config.seed,
+        "folds": config.folds,
+    }
+    return json.dumps(asked, sort_keys=True)
 
 
 def _check_leaks(

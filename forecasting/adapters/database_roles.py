@@ -26,8 +26,9 @@ PREDICTIONS: Final = "predictions"
 PROMOTIONS: Final = "promotions"
 APPROVALS: Final = "approvals"
 ROLLOUTS: Final = "rollouts"
+TRIALS: Final = "trials"
 
-TABLES: Final = (PREDICTIONS, PROMOTIONS, APPROVALS, ROLLOUTS)
+TABLES: Final = (PREDICTIONS, PROMOTIONS, APPROVALS, ROLLOUTS, TRIALS)
 """The tables of the prediction log's database."""
 
 RIGHTS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
@@ -39,11 +40,12 @@ RIGHTS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     },
     # A server writes what it answered, and never reads it back.
     "models": {PREDICTIONS: ("INSERT",), PROMOTIONS: ("SELECT",)},
-    # A promotion is added, then marked done; everything else about it stays as it was written. The
-    # refresh keeps the features of versions that have answered lately.
+    # A promotion is added, then marked done; everything else about it stays as it was written. What
+    # was weighed is added and never taken back. The refresh keeps the features of versions that have answered lately.
     "jobs": {
         PREDICTIONS: ("SELECT",),
         PROMOTIONS: ("SELECT", "INSERT", "UPDATE (state)"),
+        TRIALS: ("SELECT", "INSERT"),
     },
     "drift": {PREDICTIONS: ("SELECT",)},
     # Canaries are asked what users asked, a champion that is withdrawn leaves a row, and so does

@@ -22,6 +22,7 @@ from forecasting.evaluation.directional import (
     direction_of,
     ranks_of,
 )
+from forecasting.evaluation.lifetime import Lifetime
 from forecasting.evaluation.loss_sums import LossSums, panel_of, sum_losses
 from forecasting.evaluation.multiple_testing import (
     deflated_accounts,
@@ -87,7 +88,8 @@ class CandidateEvaluation:
         confidence_set_p: p-value of the model's place in the model confidence set.
         picked_p: `overall.p_value`, counting that one of all challengers is picked; the least of
             them is `Evaluation.spa_p_value`. NaN for one that is no challenger.
-        deflated_p: `overall.p_value` deflated by the settings tried; see `forecasting.evaluation.multiple_testing`.
+        anytime_p: `overall.p_value` over all trainings of the data set; see `lifetime`.
+        deflated_p: `anytime_p` deflated by what was tried; see `forecasting.evaluation.multiple_testing`.
         backtests: account after costs per delay in `DELAYS`.
         series: mean scaled pinball loss per period, NaN where unknown, shape [T].
     """
@@ -118,6 +120,7 @@ class CandidateEvaluation:
     signal_base_rate: float
     confidence_set_p: float
     picked_p: float
+    anytime_p: float
     deflated_p: float
     backtests: dict[int, Backtest]
     series: Floats
@@ -140,7 +143,8 @@ class Evaluation:
         periods: periods with a known outcome.
         overlap: periods the longest forecast spans.
         spa_p_value: Hansen's test that no challenger beats the random walk.
-        effective_trials: independent trials that the searched settings are worth, at least 1.
+        effective_trials: independent trials that searches and earlier trainings are worth, at least 1.
+        lifetime: the trainings of the data set before.
         buy_and_hold: the account that never trades again.
         seed: of the tests' random numbers.
         incumbent: a candidate that is only compared with, never a challenger; "" for none.
@@ -159,6 +163,7 @@ class Evaluation:
     overlap: int
     spa_p_value: float
     effective_trials: float
+    lifetime: Lifetime
     buy_and_hold: Backtest
     seed: int
     incumbent: str = ""
@@ -198,6 +203,7 @@ def evaluate(
     threshold: float = 0.55,
     slippage: float = SLIPPAGE,
     trials: Mapping[str, int] | None = None,
+    lifetime: Lifetime | None = None,
     incumbent: str = "",
     repetitions: int = DRAWS,
     seed: int = 0,
@@ -217,6 +223,7 @@ def evaluate(
         threshold: probability a signal's side needs.
         slippage: what a trade loses beside the signal's cost, as a share of its value.
         trials: configurations tried per candidate; 1 where it does not say.
+        lifetime: the trainings of this data set before; none if it is None.
         incumbent: name of a candidate that is there to be compared with only, such as a champion
             of a kind that was not trained as a challenger; "" for none.
         repetitions: simulated values behind the p-values of SPA and the confidence set.
@@ -236,7 +243,9 @@ def evaluate(
     challengers = [name for name in candidates if name not in {*NULLS, incumbent}]
     trial_counts = {name: int((trials or {}).get(name, 1)) for name in candidates}
     overlap = panel.lags(panel.horizon) + 1
-    tests = _test(sums, challengers, trial_counts, overlap=overlap, draws=repetitions, seed=seed)
+    lifetime = lifetime or Lifetime()
+    how = {"overlap": overlap, "draws": repetitions, "seed": seed}
+    tests = _test(sums, challengers, trial_counts, lifetime, **how)
     accounts = _accounts(
         candidates, challengers, trial_counts, threshold=threshold, slippage=slippage
     )
@@ -277,7 +286,8 @@ def evaluate(
             brier_skill=1 - ratio(direction.brier, null_direction.brier),
             confidence_set_p=tests.confidence_set_p[name],
             picked_p=tests.picked_p.get(name, float("nan")),
-            deflated_p=deflated_p_value(scores.overall.p_value, tests.effective_trials),
+            anytime_p=(anytime_p := lifetime.p_value(scores.overall.p_value, tests.periods)),
+            deflated_p=deflated_p_value(anytime_p, tests.effective_trials),
             backtests=accounts[name],
             series=sums[name].series,
         )
@@ -295,6 +305,7 @@ def evaluate(
         overlap=overlap,
         spa_p_value=tests.spa_p_value,
         effective_trials=tests.effective_trials,
+        lifetime=lifetime,
         buy_and_hold=buy_and_hold(null_forecasts, slippage=slippage),
         seed=seed,
         incumbent=incumbent,
@@ -340,6 +351,7 @@ def _test(
     sums: Mapping[str, LossSums],
     challengers: Sequence[str],
     trial_counts: Mapping[str, int],
+    lifetime: Lifetime,
     *,
     overlap: int,
     draws: int,
@@ -357,7 +369,7 @@ def _test(
         gains = null_losses[:, None] - rivals
         picked = picked_p_values(gains, overlap=overlap, draws=draws, seed=seed)
         picked_p = dict(zip(challengers, picked.tolist(), strict=True))
-    searched = settings_tried({name: trial_counts[name] for name in challengers})
+    searched = settings_tried({name: trial_counts[name] for name in challengers}) + lifetime.trials
     return _Tests(
         periods=int(known.sum()),
         spa_p_value=min(picked_p.values(), default=float("nan")),

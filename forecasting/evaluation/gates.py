@@ -10,6 +10,7 @@ from forecasting.evaluation.coverage_band import outside_band
 from forecasting.evaluation.evaluate import Evaluation
 from forecasting.models.candidates import DRIFT_MODEL, NULL_MODEL
 from forecasting.schema import COVERAGE_BAND
+from forecasting.settings import MOST_ALPHA
 from forecasting.stats.significance import holm
 
 
@@ -18,7 +19,8 @@ class PromotionPolicy:
     """What a challenger has to show.
 
     Attributes:
-        alpha: significance level of the tests against the random walk, one-sided.
+        alpha: significance level of the tests against the random walk, one-sided; at most
+            `MOST_ALPHA`.
         champion_alpha: level at which being worse than the champion, or than the random walk
             at one of the reported horizons, refuses; `conditional_intervals` tests at it, too.
         coverage: band the pooled coverage of the 90 % interval must lie in, ends included, and
@@ -31,20 +33,25 @@ class PromotionPolicy:
         InvalidSettings: a level or the band makes no sense.
     """
 
-    alpha: float = 0.05
+    alpha: float = MOST_ALPHA
     champion_alpha: float = 0.05
     coverage: tuple[float, float] = COVERAGE_BAND
     min_periods: int = 250
     min_spans: float = 8.0
 
     def __post_init__(self) -> None:
-        for name in ("alpha", "champion_alpha"):
-            if not 0 < getattr(self, name) < 1:
-                raise InvalidSettings(
-                    "a significance level lies between 0 and 1",
-                    f"{name} {getattr(self, name)}",
-                    "0.05 is the default",
-                )
+        if not 0 < self.alpha <= MOST_ALPHA:
+            raise InvalidSettings(
+                f"the significance level of a promotion lies above 0 and is at most {MOST_ALPHA}",
+                f"{self.alpha}",
+                f"Give {MOST_ALPHA} or less",
+            )
+        if not 0 < self.champion_alpha < 1:
+            raise InvalidSettings(
+                "a significance level lies between 0 and 1",
+                f"champion_alpha {self.champion_alpha}",
+                "0.05 is the default",
+            )
         if not 0 <= self.coverage[0] < self.coverage[1] <= 1:
             raise InvalidSettings(
                 "a coverage band rises within 0 to 1", f"{self.coverage}", f"Give {COVERAGE_BAND}"
@@ -219,17 +226,23 @@ def _enough_evidence(evaluation: Evaluation, policy: PromotionPolicy) -> GateRes
 
 def _beats_random_walk(evaluation: Evaluation, name: str, policy: PromotionPolicy) -> GateResult:
     score = evaluation.candidates[name].overall
+    over_all = _over_all(evaluation, score.p_value)
     return GateResult(
         "beats_random_walk",
-        score.skill > 0 and score.p_value < policy.alpha,
-        f"must beat the random walk (Diebold-Mariano, one-sided p below {policy.alpha:g})",
-        f"{name} has skill {_percent(score.skill)}, p {_p(score.p_value)}",
+        score.skill > 0 and over_all < policy.alpha,
+        "must beat the random walk over all trainings of the data set (Diebold-Mariano, one-sided; "
+        f"the p that may be looked at after each of them below {policy.alpha:g})",
+        f"{name} has skill {_percent(score.skill)}, p {_p(over_all)} over all trainings, "
+        f"{_p(score.p_value)} in this one alone",
     )
 
 
 def _direction_proved(evaluation: Evaluation, name: str, policy: PromotionPolicy) -> GateResult:
     split = evaluation.candidates[name].split
-    proved = split.picked_direction_p < policy.alpha and split.picked_drift_p < policy.alpha
+    against_none = _over_all(evaluation, split.overall.direction_p)
+    against_drift = _over_all(evaluation, split.overall.drift_p)
+    picked = split.picked_direction_p, split.picked_drift_p
+    proved = all(p_value < policy.alpha for p_value in (against_none, against_drift, *picked))
     if not split.claims_direction:
         found = f"{name} claims none"
     elif DRIFT_MODEL not in evaluation.candidates:
@@ -237,13 +250,14 @@ def _direction_proved(evaluation: Evaluation, name: str, policy: PromotionPolicy
     else:
         found = (
             f"{name}'s direction has skill {_percent(split.overall.direction)}, p "
-            f"{_p(split.picked_direction_p)} against none, {_p(split.picked_drift_p)} against a drift"
+            f"{_p(picked[0])} against none, {_p(picked[1])} against a drift; over all trainings "
+            f"{_p(against_none)} and {_p(against_drift)}"
         )
     return GateResult(
         "direction_proved",
         not split.claims_direction or proved,
         "a direction that is claimed must beat none and the drift of the past, all else equal "
-        f"(Diebold-Mariano, counting that one was picked, p below {policy.alpha:g})",
+        f"(Diebold-Mariano, counting that one was picked, and over all trainings, p below {policy.alpha:g})",
         found,
         of_direction=True,
     )
@@ -252,27 +266,30 @@ def _direction_proved(evaluation: Evaluation, name: str, policy: PromotionPolicy
 def _survives_selection(evaluation: Evaluation, name: str, policy: PromotionPolicy) -> GateResult:
     challengers = len(evaluation.challengers)
     best = name == evaluation.best
-    p_value = evaluation.spa_p_value if best else evaluation.candidates[name].picked_p
+    picked_p = evaluation.spa_p_value if best else evaluation.candidates[name].picked_p
+    p_value = _over_all(evaluation, picked_p)
     return GateResult(
         "survives_selection",
         p_value < policy.alpha,
         "must still beat it after counting that the best was picked "
-        f"(Hansen's SPA, p below {policy.alpha:g})",
-        f"p {_p(p_value)} over {challengers} {'candidate' if challengers == 1 else 'candidates'}",
+        f"(Hansen's SPA, p over all trainings below {policy.alpha:g})",
+        f"p {_p(picked_p)} over {challengers} {'candidate' if challengers == 1 else 'candidates'}, "
+        f"{_p(p_value)} over all trainings",
     )
 
 
 def _survives_trials(evaluation: Evaluation, name: str, policy: PromotionPolicy) -> GateResult:
     deflated, trials = evaluation.candidates[name].deflated_p, evaluation.trials
-    searched = trials > len(evaluation.challengers)
-    worth = f", worth {evaluation.effective_trials:.1f} independent ones" if searched else ""
+    searched, before = trials > len(evaluation.challengers), evaluation.lifetime
+    worth = f"worth {evaluation.effective_trials:.1f} independent ones"
+    counted = worth if searched or before.trials else "none of them by a search"
     return GateResult(
         "survives_trials",
         deflated < policy.alpha,
-        "must still beat it after counting the settings that were tried "
-        f"(p deflated by Sidak's formula, below {policy.alpha:g})",
-        f"p {_p(deflated)} after {trials} {'trial' if trials == 1 else 'trials'}"
-        + (worth or ", none of them by a search"),
+        "must still beat it after counting the settings that were tried, in earlier trainings too "
+        f"(p over all trainings, deflated by Sidak's formula, below {policy.alpha:g})",
+        f"p {_p(deflated)} after {trials} {'trial' if trials == 1 else 'trials'} and "
+        f"{before.words}, {counted}",
     )
 
 
@@ -367,6 +384,10 @@ def conditional_intervals(evaluation: Evaluation, name: str, policy: PromotionPo
         if bad
         else f"nothing is surely outside in {asked} tests, {len(p_values) - asked} are too short to say",
     )
+
+
+def _over_all(evaluation: Evaluation, p_value: float) -> float:
+    return evaluation.lifetime.p_value(p_value, evaluation.periods)
 
 
 def _bars(horizon: int) -> str:

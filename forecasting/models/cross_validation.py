@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,9 @@ from numpy.typing import NDArray
 from forecasting.arrays import Instants, Rows
 from forecasting.errors import InvalidSettings, ShortHistory
 from forecasting.schema import MAX_HORIZON
+
+INITIAL: Final = 0.3
+"""Share of the instants that precede the first test span."""
 
 _NEVER = np.iinfo(np.int64).max
 
@@ -39,7 +43,7 @@ def walk_forward(
     folds: int = 6,
     purge_bars: int = MAX_HORIZON,
     embargo_bars: int = 5,
-    initial: float = 0.3,
+    initial: float = INITIAL,
 ) -> list[Fold]:
     """Cut a panel into test spans of equal numbers of instants, oldest first (expanding window).
 

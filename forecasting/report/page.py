@@ -233,8 +233,9 @@ def _facts(evaluation: Evaluation, verdict: Decision, meta: ReportMeta) -> str:
     if len(evaluation.symbols) > 12:
         symbols += f" and {len(evaluation.symbols) - 12} more"
     trials = str(verdict.trials)
+    trials += f" and {evaluation.lifetime.words}"
     if evaluation.effective_trials > 1:
-        trials += f" (settings searched: worth {evaluation.effective_trials:.1f} independent ones)"
+        trials += f" (worth {evaluation.effective_trials:.1f} independent ones beside the picking)"
     facts = {
         "Source": meta.source + (f" ({meta.label})" if meta.label else ""),
         "Forecasts made": f"{first} to {last}",

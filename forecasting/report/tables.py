@@ -48,6 +48,7 @@ def candidates_table(evaluation: Evaluation, judged: str) -> str:
                 in_words(name),
                 skill_text(score.skill),
                 p_text(score.p_value),
+                p_text(candidate.anytime_p),
                 p_text(candidate.deflated_p),
                 p_text(candidate.confidence_set_p),
                 number_text(score.crps, 4),
@@ -59,13 +60,14 @@ def candidates_table(evaluation: Evaluation, judged: str) -> str:
             )
         )
     heads = (
-        "candidate", "skill", "p", "deflated", "MCS p", "CRPS", "rel. MAE", "direction",
+        "candidate", "skill", "p", "p over all", "deflated", "MCS p", "CRPS", "rel. MAE", "direction",
         "IC", "Brier", "90 %",
     )  # fmt: skip
     note = (
         "<p>Losses are in units of the volatility known when the forecast was made, over all "
         "horizons with weights 1/h. p: chance of such a lead over the random walk by luck "
-        "(Diebold-Mariano); deflated: after counting the settings that were tried. "
+        "(Diebold-Mariano); over all: the same over all trainings of the data set, however often it is "
+        "asked; deflated: that after counting the settings that were tried. "
         "MCS p: above the level, the model is among the best. Below 1, the mean absolute error relative to the "
         "random walk's (rel. MAE) is the better one; the random walk names no direction. Direction (95 % interval in brackets), rank "
         f"correlation (IC) and Brier score of a rise are at {horizon} bars.</p>"

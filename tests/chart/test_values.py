@@ -91,6 +91,7 @@ def test_every_free_setting_is_taken_and_understood(monkeypatch):
     examples = {
         "keep_forecasts": "false", "compare_sources": "false", "page_user": "ann",
         "prediction_log_own_bars": "false", "dataset_may_change": "false",
+        "promotion_alpha": "0.01",
         "source_base_url": "http://x", "fallback_source": "tiingo", "fallback_base_url": "http://y",
     }  # fmt: skip
     free = [name for name in Settings.model_fields if name not in ADDRESSES]
@@ -101,7 +102,7 @@ def test_every_free_setting_is_taken_and_understood(monkeypatch):
     settings = Settings()
     assert settings.keep_forecasts is False
     assert {str(getattr(settings, n)).removesuffix(".0") for n in free} == {
-        "100", "ann", "http://x", "tiingo", "http://y", "False",
+        "100", "0.01", "ann", "http://x", "tiingo", "http://y", "False",
     }  # fmt: skip
 
 

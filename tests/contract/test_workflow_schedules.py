@@ -27,7 +27,7 @@ def test_a_schedule_is_one_at_a_time_without_catching_up_and_with_seconds_first(
 
 
 def test_a_schedule_that_is_as_it_should_be_is_left_alone(server, workflows, version):
-    wanted = Schedule(version, "@weekly", {"folds": 6, "candidates": ["ridge"], "alpha": 0.05})
+    wanted = Schedule(version, "@weekly", {"folds": 6, "candidates": ["ridge"], "horizon": 30})
     workflows.schedule(wanted)
     server.asked.clear()
     assert workflows.schedule(wanted)[0] == "kept"

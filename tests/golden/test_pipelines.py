@@ -177,7 +177,7 @@ def test_every_secret_is_named_and_goes_only_where_it_is_needed():
     )
     assert _secrets(text) == {
         "own-store": dict.fromkeys(STEPS["training"], KEYS),
-        "own-database": {"register": {"PGUSER", "PGPASSWORD"}},
+        "own-database": {name: {"PGUSER", "PGPASSWORD"} for name in ("evaluate", "register")},
         "own-providers": {"fetch": TOKENS, "ingest": TOKENS},
         "own-signing": {"register": {"BELLWETHER_SIGNING_KEY"}},
     }
@@ -268,7 +268,6 @@ def test_the_parameters_of_a_training_are_visible_with_their_defaults():
         "select_features": False,
         "combinatorial": 0,
         "horizon": 30,
-        "alpha": 0.05,
         "seed": 7,
         "who": "pipeline",
         "shards": ["1/1"],

@@ -18,6 +18,7 @@ from forecasting.adapters.database_roles import (
     RIGHTS,
     ROLLOUTS,
     TABLES,
+    TRIALS,
     Account,
     accounts_in,
     make_roles,
@@ -247,7 +248,7 @@ def test_what_is_granted_is_what_the_table_in_security_md_says(installation):
     assert said.pop("mlflow") == {"*": {"SELECT", "INSERT", "UPDATE", "DELETE"}}
     said = {name: rights for name, rights in said.items() if name in RIGHTS}
     assert said == granted(installation)
-    assert {table().name, "promotions", "approvals", "rollouts"} == set(TABLES)
+    assert {table().name, "promotions", "approvals", "rollouts", "trials"} == set(TABLES)
 
 
 ATTEMPTS = {
@@ -265,6 +266,7 @@ ATTEMPTS = {
 def test_a_role_can_do_what_it_was_given_and_nothing_else(installation, name):
     url = installation.as_(name)
     column = {PREDICTIONS: "symbol", PROMOTIONS: "who", APPROVALS: "who", ROLLOUTS: "who"}
+    column[TRIALS] = "dataset"
     opened = {
         (name_of, what)
         for name_of in TABLES

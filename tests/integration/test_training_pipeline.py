@@ -5,7 +5,7 @@ import os
 import shutil
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +15,7 @@ import pytest
 from forecasting.adapters.registry.ledger import Ledger
 from forecasting.adapters.registry.reader import RegistryReader
 from forecasting.adapters.registry.registry import Registry
+from forecasting.adapters.registry.trials import Trials
 from forecasting.adapters.signing_keys import make_keys, signer_of, trusted_keys_of
 from forecasting.errors import (
     BundleRejected,
@@ -234,6 +235,20 @@ def test_the_same_again_trains_nothing_and_registers_nothing_twice(trained):
     assert [version.version for version in registry.versions()] == before
     reused = [(event.step, event.label) for event in events if event.state == "reused"]
     assert reused == [("features", ""), ("train", "ridge"), ("train", "random_walk")]
+
+
+def test_the_ledger_has_the_trial_once_and_the_gate_says_since_when(trained):
+    with closing(Trials(trained.settings.prediction_log)) as trials:
+        (trial,) = trials.of(trained.settings.registered_model, "default")
+    asked = json.loads(trial.configuration)
+    assert (asked["kind"], asked["seed"], asked["folds"]) == ("ridge", 7, 3)
+    assert (asked["params"]["width"], asked["interval"], trial.settings) == ("ewma", "1d", 1)
+    assert trial.periods > 500
+    reseeded = run_training(trained.settings, replace(PARAMS, seed=8))
+    (gate,) = [one for one in reseeded.gates if one.name == "survives_trials"]
+    assert f"1 other trial in trainings since {trial.at.date()}" in gate.because
+    with closing(Trials(trained.settings.prediction_log)) as trials:
+        assert len(trials.of(trained.settings.registered_model, "default")) == 2
 
 
 def test_a_refresh_publishes_features_the_champion_understands(trained, tmp_path):

@@ -49,6 +49,12 @@ def test_what_a_run_on_a_laptop_was_asked_for_can_be_asked_for_again(tmp_path, m
     assert again == replace(params, train_until="", who="pipeline")
 
 
+def test_a_request_of_before_says_a_level_that_no_longer_counts():
+    asked = {**TrainingParams().arguments(), "alpha": 0.5}
+    del asked["shards"]
+    assert TrainingParams.of_request(json.dumps(asked)) == TrainingParams()
+
+
 def test_on_a_cluster_nothing_is_noted_for_the_schedule_has_it(monkeypatch):
     monkeypatch.delenv(RUN_DIR, raising=False)
     assert provenance.training_request() == ""

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from forecasting.errors import InvalidSettings
 from forecasting.settings import Settings
 
 
@@ -48,11 +49,29 @@ def test_another_process_reads_the_same_settings(monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "values", [{"http_port": 0}, {"grpc_port": -1}, {"reload_seconds": 0}, {"unknown": 1}]
+    "values",
+    [
+        {"http_port": 0},
+        {"grpc_port": -1},
+        {"reload_seconds": 0},
+        {"unknown": 1},
+    ],
 )
 def test_values_that_make_no_sense_are_refused(values):
     with pytest.raises(ValidationError, match=next(iter(values))):
         Settings(**values)
+
+
+@pytest.mark.parametrize("alpha", ["0.5", "0.0501", "0", "-1", "nan"])
+def test_a_looser_level_of_promotion_is_refused_in_words(monkeypatch, alpha):
+    monkeypatch.setenv("BELLWETHER_PROMOTION_ALPHA", alpha)
+    with pytest.raises(InvalidSettings, match=r"BELLWETHER_PROMOTION_ALPHA .* at most 0.05: "):
+        Settings()
+
+
+def test_a_stricter_level_of_promotion_is_taken(monkeypatch):
+    monkeypatch.setenv("BELLWETHER_PROMOTION_ALPHA", "0.01")
+    assert Settings().promotion_alpha == 0.01
 
 
 def test_tokens_are_not_shown():

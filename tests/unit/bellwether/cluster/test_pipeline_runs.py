@@ -19,10 +19,9 @@ def test_a_pipeline_has_a_short_name_and_a_long_one():
 
 
 def test_parameters_have_the_type_that_the_pipeline_declares():
-    texts = ["folds=4", "alpha=1", "candidates=ridge, random_walk", "source=files"]
+    texts = ["folds=4", "candidates=ridge, random_walk", "source=files"]
     assert changed(TRAINING, texts) == {
         "folds": 4,
-        "alpha": 1,
         "candidates": ["ridge", "random_walk"],
         "source": "files",
     }

@@ -16,6 +16,7 @@ from forecasting.evaluation.gates import (
     PromotionPolicy,
     decide,
 )
+from forecasting.evaluation.lifetime import Lifetime
 from forecasting.testing import planted_forecasts
 
 DRIFT = "random_walk_drift"
@@ -213,12 +214,14 @@ def test_a_search_long_enough_to_have_found_its_luck_is_refused():
     plain = evaluate(forecasts, repetitions=500)
     searched = evaluate(forecasts, trials={"ridge": 200, "xgboost": 200}, repetitions=500)
     before, after = (one.candidates[one.best] for one in (plain, searched))
-    assert before.deflated_p == before.overall.p_value == after.overall.p_value
+    assert before.overall.p_value == after.overall.p_value < before.anytime_p == before.deflated_p
     assert after.deflated_p > 10 * before.deflated_p
     assert decide(plain).promote
     verdict = decide(searched)
     assert [g.name for g in verdict.gates if not g.passed] == ["survives_trials"]
-    assert "after 400 trials, worth 54.4 independent ones" in verdict.sentence
+    assert (
+        "after 400 trials and none weighed before, worth 54.4 independent ones" in verdict.sentence
+    )
 
 
 def test_a_champion_of_a_kind_nobody_trained_is_an_incumbent_that_is_never_promoted():
@@ -241,10 +244,37 @@ def test_a_champion_of_a_kind_nobody_trained_is_an_incumbent_that_is_never_promo
     assert decide(without).promote
 
 
-def test_the_significance_level_is_a_parameter(skilled):
-    doubtful = changed(skilled, skilled.best, p_value=0.08)
-    assert not decide(doubtful).promote
-    assert decide(doubtful, policy=PromotionPolicy(alpha=0.1)).promote
+def test_the_significance_level_can_be_made_stricter_and_not_looser(skilled):
+    assert decide(skilled, policy=PromotionPolicy(alpha=0.04)).promote
+    assert not decide(skilled, policy=PromotionPolicy(alpha=1e-12)).promote
+    with pytest.raises(InvalidSettings, match=r"at most 0.05: 0.06"):
+        PromotionPolicy(alpha=0.06)
+
+
+def after(**lifetime):
+    """The same evidence after earlier trainings."""
+    forecasts = planted_forecasts(
+        signal=0.2, seed=1, candidates=("ridge", "xgboost", DRIFT), periods=600, noise=0.12
+    )
+    return evaluate(forecasts, lifetime=Lifetime(**lifetime), repetitions=2_000)
+
+
+def test_what_passes_at_the_first_training_does_not_after_as_many_as_make_it_luck():
+    first = decide(after())
+    again = decide(after(first_periods=600, since="2026-01-05"))
+    later = decide(after(first_periods=200, since="2026-01-05"))
+    assert first.promote
+    assert again.promote
+    assert "and no other trial in trainings since 2026-01-05" in again.sentence
+    assert not gate(later, "beats_random_walk").passed
+    assert not gate(later, "survives_selection").passed
+    assert "over all trainings, 0.00" in gate(later, "beats_random_walk").found
+
+
+def test_other_configurations_weighed_before_count_as_trials():
+    verdict = decide(after(first_periods=600, trials=400, since="2026-01-05"))
+    assert [g.name for g in verdict.gates if not g.passed] == ["survives_trials"]
+    assert "after 2 trials and 400 other trials in trainings since 2026-01-05" in verdict.sentence
 
 
 def with_split(evaluation, name, *, claims=True, **p_values):
@@ -326,7 +356,10 @@ def test_the_second_best_needs_a_lead_of_its_own_beyond_the_largest_by_luck(skil
     verdict = decide(evaluation)
     assert evaluation.spa_p_value < 0.05
     assert [g.name for g in verdict.gates if not g.passed] == ["survives_selection"]
-    assert gate(verdict, "survives_selection").found == "p 0.060 over 2 candidates"
+    assert (
+        gate(verdict, "survives_selection").found
+        == "p 0.060 over 2 candidates, 0.110 over all trainings"
+    )
 
 
 def test_a_leak_counts_for_a_width_as_well(skilled):

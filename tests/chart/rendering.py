@@ -61,8 +61,12 @@ class Chart:
 
     @cache  # noqa: B019 - three charts live as long as the tests do
     def render(self, profile="", *settings):
-        """Objects of a profile; settings as `--set` takes them."""
-        sets = [part for setting in settings for part in ("--set", setting)]
+        """Objects of a profile; settings as `--set` takes them, which makes texts of fractions."""
+        sets = [
+            part
+            for setting in settings
+            for part in ("--set-json" if FRACTION.search(setting) else "--set", setting)
+        ]
         return objects(self.template(*self.of_profile(profile), *sets).stdout)
 
     def refusal(self, *settings):
@@ -78,6 +82,7 @@ class Chart:
         return DRAWN.sub(r"\1(drawn)", text)
 
 
+FRACTION = re.compile(r"=\d+\.\d+$")
 REGISTRY = "images.registry=registry.example.org"
 BELLWETHER = Chart("bellwether", "bellwether", given=(REGISTRY,))
 PIPELINES = Chart("kubeflow-pipelines", "kubeflow")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from forecasting.adapters import database_roles
 from forecasting.adapters.database_roles import GRAFANA, NAMES, READER
 from tests.accounts_table import OWNER, account_rows
 from tests.e2e.cluster import DATA_NAMESPACE, Cluster
@@ -18,7 +19,7 @@ TRIED = "e2e-accounts"
 
 LOG, REGISTRY = "bellwether", "mlflow"
 TABLES = {
-    LOG: ("predictions", "promotions", "approvals", "rollouts"),
+    LOG: database_roles.TABLES,
     REGISTRY: ("experiments", "registered_models"),
 }
 ATTEMPTS = {
@@ -33,6 +34,8 @@ COLUMNS = {
     "promotions": {"UPDATE": "who", "UPDATE (state)": "state"},
     "approvals": {"UPDATE": "who"},
     "rollouts": {"UPDATE": "who"},
+    "trials": {"UPDATE": "dataset"},
+    "calibrations": {"UPDATE": "who"},
     "experiments": {"UPDATE": "name"},
     "registered_models": {"UPDATE": "description"},
 }

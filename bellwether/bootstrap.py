@@ -72,6 +72,7 @@ def make_tables(log_url: str, model: str) -> None:
     """
     from forecasting.adapters.prediction_log.log import PredictionLog
     from forecasting.adapters.registry.approvals import Approvals
+    from forecasting.adapters.registry.calibrations import Calibrations
     from forecasting.adapters.registry.ledger import Ledger
     from forecasting.adapters.registry.rollout_history import RolloutHistory
     from forecasting.adapters.registry.trials import Trials
@@ -82,12 +83,14 @@ def make_tables(log_url: str, model: str) -> None:
         closing(Approvals(log_url)) as approvals,
         closing(RolloutHistory(log_url)) as history,
         closing(Trials(log_url)) as trials,
+        closing(Calibrations(log_url)) as calibrations,
     ):
         log.count()
         ledger.head(model)
         approvals.newest(model)
         history.changes(model, last=1)
         trials.of(model, "")
+        calibrations.history(model)
 
 
 def _retried(act: Callable[[], bool], seconds: float, what: str) -> bool:

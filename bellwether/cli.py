@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from bellwether.commands import cluster, pipeline, rollout
+from bellwether.commands import calibration, cluster, pipeline, rollout
 from bellwether.commands.options import (
     Dataset,
     Files,
@@ -38,6 +38,7 @@ app = typer.Typer(
 app.add_typer(rollout.app)
 app.add_typer(cluster.app)
 app.add_typer(pipeline.app)
+app.add_typer(calibration.app)
 
 ExitZero = Annotated[
     bool, typer.Option("--exit-zero", help="Exit 0 also when the verdict has a code of its own.")

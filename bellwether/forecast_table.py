@@ -36,6 +36,8 @@ def provenance(forecast: SymbolForecast) -> str:
         f"model {forecast.model_version} ({forecast.model_kind.replace('_', ' ')})",
         f"source {forecast.source}",
     ]
+    if forecast.calibration:
+        parts.insert(2, f"calibration {forecast.calibration}")
     if forecast.replay:
         parts.append("historical replay, not today's prices")
     if forecast.synthetic:

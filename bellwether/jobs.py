@@ -32,7 +32,7 @@ STARTED_BY_DRIFT: Final = "drift"
 
 _DUE_WITHIN: Final = timedelta(days=1)
 _DRIFT_RUNS_READ: Final = 48
-_NOTING: Final = ("needs", "ingest", "publish")
+_NOTING: Final = ("needs", "ingest", "publish", "recalibrate")
 """Steps whose messages say something of the data, and are kept on the screen."""
 
 _ENDED_MARKS: Final = {"done": "[green]✓[/]", "reused": "[cyan]=[/]", "failed": "[red]✗[/]"}

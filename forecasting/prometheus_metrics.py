@@ -77,6 +77,18 @@ MODEL_INFO: Final = Metric(
     "1 for every model version that is loaded and ready.",
     ("model_version", "kind", "alias", "bundle_digest"),
 )
+MODEL_CALIBRATION: Final = Metric(
+    "bellwether_model_calibration",
+    "gauge",
+    "Number of the calibration in force, by model version; 0 is the one its bundle brings.",
+    ("model_version",),
+)
+CALIBRATION_TIMESTAMP: Final = Metric(
+    "bellwether_calibration_timestamp_seconds",
+    "gauge",
+    "Close of the last bar that the intervals in force have learned from, by model version.",
+    ("model_version",),
+)
 STALE_ANSWERS: Final = Metric(
     "bellwether_stale_answers_total",
     "counter",

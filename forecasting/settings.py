@@ -146,6 +146,9 @@ class Settings(BaseSettings):
     ] = MOST_ALPHA
     """Significance level of the promotion gates, at most 0.05; no run can change it."""
 
+    recalibration_days: Annotated[int, Field(ge=0)] = 7
+    """Days of prices after which a refresh recalibrates served intervals; 0: at every newer bar."""
+
     page_approvals: bool = False
     """Whether a version gets its first requests after a person approved it; operators can on the page."""
 

@@ -40,6 +40,8 @@ MINUTES: Final = {
     "evaluate": 60,
     "register": 20,
     "publish": 60,
+    "recalibrate": 60,
+    "forecast": 20,
     "record": 10,
 }
 """Longest time one attempt of a step may take."""
@@ -72,8 +74,11 @@ SETTING_VARIABLES: Final = (
 )
 """Keys of the ConfigMap that a step takes, each if it is there."""
 
-OF_REGISTER: Final = ("BELLWETHER_TRUSTED_KEYS",)
-"""Keys that the step takes, too, that registers versions: it signs where they are verified."""
+OF_SIGNERS: Final = ("BELLWETHER_TRUSTED_KEYS",)
+"""Keys that the steps of `SIGNERS` take, too: they sign where signatures are verified."""
+
+SIGNERS: Final = ("register", "recalibrate")
+"""Steps that hold the signing key."""
 
 _LABEL_OF_RUN: Final = "metadata.labels['pipeline/runid']"
 
@@ -125,18 +130,21 @@ def _prepare(task: dsl.PipelineTask, names: ClusterNames) -> None:
         "MLFLOW_DISABLE_TELEMETRY": "true",
     }.items():
         task.set_env_variable(variable, value)
-    names_of_settings = SETTING_VARIABLES + (OF_REGISTER if step == "register" else ())
+    names_of_settings = SETTING_VARIABLES + (OF_SIGNERS if step in SIGNERS else ())
     variables = {name: name for name in names_of_settings}
     kubernetes.use_config_map_as_env(task, names.settings, variables, optional=True)
     kubernetes.use_field_path_as_env(task, RUN_ID, _LABEL_OF_RUN)
     if names.object_store:
         keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
         kubernetes.use_secret_as_env(task, names.object_store, {key: key for key in keys})
-    if step in {"evaluate", "register", "needs", "publish"} and names.database:
+    if (
+        step in {"evaluate", "register", "needs", "publish", "recalibrate", "forecast"}
+        and names.database
+    ):
         # libpq reads these where a URL names neither user nor password.
         login = {"username": "PGUSER", "password": "PGPASSWORD"}
         kubernetes.use_secret_as_env(task, names.database, login)
-    if step == "register" and names.signing:
+    if step in SIGNERS and names.signing:
         key = {"signing.pem": "BELLWETHER_SIGNING_KEY"}
         kubernetes.use_secret_as_env(task, names.signing, key, optional=True)
     if step in {"fetch", "ingest"} and names.providers:

@@ -4,8 +4,10 @@ from typing import List, NamedTuple  # noqa: UP035 - KFP reads List only
 
 from kfp import dsl
 
+from components.forecast.component import forecast
 from components.needs.component import needs
 from components.publish.component import publish
+from components.recalibrate.component import recalibrate
 from forecasting.adapters.workflows.client import REFRESH
 from pipelines.ingestion import ONE_SHARD, fetched_prices
 from pipelines.tasks import with_resources, with_retries, without_cache
@@ -18,7 +20,10 @@ class RefreshOutputs(NamedTuple):
     published: str
 
 
-@dsl.pipeline(name=REFRESH, description="New prices, described and published.")  # type: ignore[untyped-decorator]
+@dsl.pipeline(
+    name=REFRESH,
+    description="New prices, described and published; forecasts recalibrated and logged.",
+)  # type: ignore[untyped-decorator]
 def refresh(
     symbols: str = "",
     source: str = "sample",
@@ -27,7 +32,7 @@ def refresh(
     dataset: str = "default",
     shards: List[str] = ONE_SHARD,  # noqa: UP006
 ) -> RefreshOutputs:
-    """Look up what is needed, fetch, publish for every specification in use.
+    """Look up what is needed, fetch, publish for every version in use, recalibrate what is due, forecast.
 
     Args:
         symbols: tickers separated by commas; empty for all the source carries. Those that versions
@@ -49,8 +54,14 @@ def refresh(
         kept=besides.outputs["kept"],
     )
     published = publish(snapshot=prices.outputs["Output"], dataset=dataset, symbols=symbols)
+    renewed = recalibrate(snapshot=prices.outputs["Output"], dataset=dataset, outcome="")
+    renewed.after(published)
+    logged = forecast(dataset=dataset)
+    logged.after(renewed)
     with_resources(besides, cpu="1", memory="1G")
     with_resources(published, cpu="1", memory="2G")
-    with_retries(besides, published)
-    without_cache(besides, published)
+    with_resources(renewed, cpu="1", memory="2G")
+    with_resources(logged, cpu="1", memory="1G")
+    with_retries(besides, published, renewed, logged)
+    without_cache(besides, published, renewed, logged)
     return RefreshOutputs(snapshot=prices.outputs["Output"], published=published.outputs["Output"])

@@ -18,8 +18,16 @@ DEFAULT_CANDIDATES: Final = ("xgboost", "har_combination", "ridge", *reversed(NU
 DEFAULT_WIDTH: Final = "har"
 """What candidates that learn locations take for the width of their intervals."""
 
-TRAINING_STEPS: Final = ("fetch", "ingest", "features", "train", "evaluate", "register")
-REFRESH_STEPS: Final = ("needs", "fetch", "ingest", "publish")
+TRAINING_STEPS: Final = (
+    "fetch",
+    "ingest",
+    "features",
+    "train",
+    "evaluate",
+    "register",
+    "recalibrate",
+)
+REFRESH_STEPS: Final = ("needs", "fetch", "ingest", "publish", "recalibrate", "forecast")
 
 
 @dataclass(frozen=True)
@@ -187,6 +195,7 @@ class TrainingOutcome:
         challenger: version that was put up against it, "" when there was none.
         versions: kind -> registered version, for what this run registered or found registered.
         runs: kind -> MLflow run.
+        specification: digest of the feature specification that was trained with.
         report: the HTML report.
         log: the run's log.
         seconds: how long it all took.
@@ -202,6 +211,7 @@ class TrainingOutcome:
     challenger: str
     versions: dict[str, str]
     runs: dict[str, str]
+    specification: str
     report: Path
     log: Path
     seconds: float

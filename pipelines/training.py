@@ -6,6 +6,7 @@ from kfp import dsl
 
 from components.evaluate.component import evaluate
 from components.features.component import features
+from components.recalibrate.component import recalibrate
 from components.register.component import register
 from components.train.component import train
 from forecasting.adapters.workflows.client import TRAINING
@@ -43,7 +44,7 @@ def training(
     who: str = "pipeline",
     shards: List[str] = ONE_SHARD,  # noqa: UP006
 ) -> TrainingOutputs:
-    """Fetch, describe, train, weigh, register.
+    """Fetch, describe, train, weigh, register, recalibrate what is served.
 
     Args:
         symbols: tickers separated by commas; empty for all the source carries.
@@ -109,12 +110,19 @@ def training(
         who=who,
         pipeline_run=dsl.PIPELINE_JOB_NAME_PLACEHOLDER,
     )
+    # Whatever the verdict: what is served is renewed by what this training has seen.
+    renewed = recalibrate(
+        snapshot=prices.outputs["Output"],
+        dataset=dataset,
+        outcome=registered.outputs["Output"],
+    )
     with_resources(trained, cpu="2", memory="4G")
     with_resources(weighed, cpu="1", memory="4G")
     with_resources(described, cpu="1", memory="2G")
     with_resources(registered, cpu="1", memory="2G")
-    with_retries(described, trained, weighed, registered)
-    without_cache(weighed, registered)  # they look at the world, not only at their inputs
+    with_resources(renewed, cpu="1", memory="2G")
+    with_retries(described, trained, weighed, registered, renewed)
+    without_cache(weighed, registered, renewed)  # they look at the world, not only at their inputs
     return TrainingOutputs(
         outcome=registered.outputs["Output"],
         report=weighed.outputs["report"],

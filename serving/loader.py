@@ -28,6 +28,8 @@ from forecasting.errors import (
 )
 from forecasting.path_names import is_digest, require_digest
 from forecasting.settings import Settings
+from serving.calibration_loader import CalibrationLoader
+from serving.feature_loader import FeatureLoader
 from serving.state import ON_DEMAND, Features, ServingState, Version
 
 Report = Callable[[str, str, str], None]
@@ -74,14 +76,13 @@ class Loader:
     settings: Settings
     report: Report
     _bundles: dict[tuple[str, str], Bundle] = field(default_factory=dict)
-    _features: dict[tuple[str, str], tuple[str, Features]] = field(default_factory=dict)
-    _unfit: dict[tuple[str, str], tuple[str, NotReady]] = field(default_factory=dict)
     _problems: dict[str, BellwetherError] = field(default_factory=dict)
     _keys: TrustedKeys | None = None
 
     def __post_init__(self) -> None:
-        self._lake = Lake(self.settings.lake)
+        self._features = FeatureLoader(Lake(self.settings.lake))
         self._ledger = Ledger(self.settings.prediction_log)
+        self._calibrations = CalibrationLoader(self.settings)
         self._registry = RegistryReader(
             self.settings.registry_url, self.settings.registered_model, timeout_seconds=5.0
         )
@@ -90,6 +91,7 @@ class Loader:
         """Let go of connections."""
         self._registry.close()
         self._ledger.close()
+        self._calibrations.close()
 
     def next_state(self, old: ServingState) -> ServingState:
         """The state to serve from now on; `old` itself when nothing changed."""
@@ -143,7 +145,8 @@ class Loader:
         loaded = self._try("model", number, lambda: self._registered_bundle(number))
         if loaded is None:
             raise self._problems[f"model {number}"]
-        bundle, dataset = loaded
+        trained, dataset = loaded
+        bundle = self._with_calibration(number, trained)
         features = self._latest_features(dataset, bundle.spec.digest)
         version = Version.of(number, ON_DEMAND, dataset, bundle, features)
         new = state.with_version(version, keep)
@@ -224,7 +227,8 @@ class Loader:
         return DesiredVersion(number, alias, digest, record.dataset, None, record, record.signature)
 
     def _version(self, desired: DesiredVersion, old: Version | None) -> Version:
-        bundle = self._try("model", desired.number, lambda: self._bundle(desired))
+        trained = self._try("model", desired.number, lambda: self._bundle(desired))
+        bundle = None if trained is None else self._with_calibration(desired.number, trained)
         if bundle is None:
             # The registry may be half down: a version that was verified before stays as it is.
             if (
@@ -296,40 +300,39 @@ class Loader:
     def _latest_features(self, dataset: str, specification: str) -> Features | None:
         """The newest features of a specification, else those of before, else None."""
         key = (dataset, specification)
-        current = self._features.get(key)
-
-        def look() -> tuple[str, Features]:
-            newest = self._lake.served_id(dataset, specification)
-            if current is not None and current[0] == newest:
-                return current
-            unfit = self._unfit.get(key)
-            if unfit is not None and unfit[0] == newest:
-                raise unfit[1]  # they are not fetched again to be found unfit again
-            try:
-                served = self._lake.served_features(dataset, specification)
-            except NotReady as error:
-                if newest is not None:
-                    self._unfit[key] = newest, error
-                raise
-            return served.id, Features.of(served)
-
-        name = f"{dataset} {specification}"
-        loaded = self._try("features", name, look, quiet=lambda new: new is current)
-        if loaded is None:
-            return current[1] if current is not None else None
-        self._features[key] = loaded
-        self._unfit.pop(key, None)
-        return loaded[1]
+        served = self._features.served(key)
+        newest = self._try(
+            "features",
+            f"{dataset} {specification}",
+            lambda: self._features.newest(key),
+            quiet=lambda found: found is served,
+        )
+        return newest or served
 
     def _refreshed(self, version: Version) -> Version:
         """The version with the newest features of its specification."""
         if version.bundle is None:
             return version
-        features = self._latest_features(version.dataset, version.bundle.spec.digest)
-        if features is None or features is version.features:
+        trained = self._calibrations.trained(version.number, version.bundle)
+        bundle = self._with_calibration(version.number, trained)
+        features = self._latest_features(version.dataset, bundle.spec.digest) or version.features
+        if features is version.features and bundle is version.bundle:
             return version
-        number, alias, dataset = version.number, version.alias, version.dataset
-        return Version.of(number, alias, dataset, version.bundle, features)
+        return Version.of(version.number, version.alias, version.dataset, bundle, features)
+
+    def _with_calibration(self, number: str, trained: Bundle) -> Bundle:
+        """The bundle with the calibration that the ledger has in force for the version.
+
+        What was in force stays where the ledger cannot be asked, or its calibration is refused.
+        """
+        served = self._calibrations.served(number, trained)
+        newest = self._try(
+            "calibration",
+            number,
+            lambda: self._calibrations.newest(number, trained, self._keys),
+            quiet=lambda found: found is served,
+        )
+        return newest or served
 
     def _try(
         self,
@@ -371,9 +374,8 @@ class Loader:
         """Drop what no version uses, in memory and, but for the newest few, on disk."""
         loaded = [(version, version.bundle) for version in versions if version.bundle is not None]
         used = {bundle.digest for _, bundle in loaded}
-        read = {(version.dataset, bundle.spec.digest) for version, bundle in loaded}
-        self._features = {key: kept for key, kept in self._features.items() if key in read}
-        self._unfit = {key: kept for key, kept in self._unfit.items() if key in read}
+        self._features.forget({(version.dataset, bundle.spec.digest) for version, bundle in loaded})
+        self._calibrations.forget({version.number for version, _ in loaded})
         self._bundles = {
             key: bundle for key, bundle in self._bundles.items() if bundle.digest in used
         }

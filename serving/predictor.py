@@ -123,6 +123,7 @@ class Predictor(Model):  # type: ignore[misc]
                 renderings=response.renderings,
                 gateway_id=mirroring.id,
                 shadow=copy,
+                calibration=bundle.calibrated,
             )
         )
         return version, response

@@ -152,6 +152,7 @@ class Version:
                 "replay": served.replay,
                 "synthetic": served.synthetic,
                 "snapshot": served.snapshot_id,
+                "calibration": bundle.calibrated,
             }
             if served.fallback:
                 parameters["fallback"] = served.fallback

@@ -4,6 +4,7 @@ Label children are looked up once per symbol and version and cached: `labels()` 
 increment.
 """
 
+from datetime import datetime
 from typing import Any, Final
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
@@ -33,6 +34,8 @@ _GAUGES: Final = (
     prometheus_metrics.LAST_PRICE_TIMESTAMP,
     prometheus_metrics.BARS_HELD,
     prometheus_metrics.MODEL_INFO,
+    prometheus_metrics.MODEL_CALIBRATION,
+    prometheus_metrics.CALIBRATION_TIMESTAMP,
 )
 
 
@@ -117,13 +120,20 @@ class Telemetry:
         info = self._collectors[prometheus_metrics.MODEL_INFO]
         last = self._collectors[prometheus_metrics.LAST_PRICE_TIMESTAMP]
         bars = self._collectors[prometheus_metrics.BARS_HELD]
-        for gauge in (info, last, bars):
+        calibration = self._collectors[prometheus_metrics.MODEL_CALIBRATION]
+        learned = self._collectors[prometheus_metrics.CALIBRATION_TIMESTAMP]
+        for gauge in (info, last, bars, calibration, learned):
             gauge.clear()
         for version in state.versions.values():
             if version.bundle is None or version.features is None:
                 continue
             digest = version.bundle.digest[:16]
             info.labels(version.number, version.bundle.kind, version.alias, digest).set(1)
+            calibration.labels(version.number).set(version.bundle.calibrated)
+            if until := version.bundle.calibrated_until or version.bundle.manifest["training"].get(
+                "last"
+            ):
+                learned.labels(version.number).set(datetime.fromisoformat(until).timestamp())
             served = version.features.served
             for symbol, newest in version.features.newest_rows.items():
                 last.labels(symbol).set(float(newest.as_of[0]) / 1_000)

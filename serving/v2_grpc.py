@@ -186,12 +186,7 @@ class V2Service:
         """The part of an answer that is the same for all answers of a version."""
         head = self._heads.get(version)
         if head is None:
-            parameters = {
-                name: pb.InferParameter(bool_param=value)
-                if isinstance(value, bool)
-                else pb.InferParameter(string_param=value)
-                for name, value in version.parameters.items()
-            }
+            parameters = {name: _parameter(value) for name, value in version.parameters.items()}
             message = pb.ModelInferResponse(
                 model_name=self._predictor.name,
                 model_version=version.number,
@@ -253,6 +248,14 @@ def read_request(message: Any) -> Request:
     names = read_output_names([output.name for output in message.outputs])
     all_or_nothing = ALL_OR_NOTHING in message.parameters and _flag(message)
     return Request(read_id(message.id), inputs, names, all_or_nothing=all_or_nothing)
+
+
+def _parameter(value: object) -> Any:
+    if isinstance(value, bool):
+        return pb.InferParameter(bool_param=value)
+    if isinstance(value, int):
+        return pb.InferParameter(int64_param=value)
+    return pb.InferParameter(string_param=value)
 
 
 def _flag(message: Any) -> bool:

@@ -48,6 +48,24 @@ def opened_settings(installation: Installation) -> Iterator[Settings]:
         yield own.model_copy(update=updates)
 
 
+@contextmanager
+def ledger_settings(installation: Installation) -> Iterator[Settings]:
+    """Settings that name an installation's model and ledger, for as long as its port is forwarded.
+
+    Raises:
+        InvalidSettings: the release does not say where its ledger is.
+        Unavailable: the cluster cannot be asked, or the port not be forwarded.
+    """
+    name = f"{installation.release}-rollout"
+    config = RolloutConfig.parse(name, installation.objects("configmap", name)["data"])
+    own = Settings()
+    with ExitStack() as stack:
+        ledger = own.prediction_log_url or ledger_address(installation, config, stack)
+        yield own.model_copy(
+            update={"registered_model": config.model, "prediction_log_url": ledger}
+        )
+
+
 def _keys(installation: Installation, own: Settings, config: RolloutConfig) -> KeyPair:
     """The key of the variable, else that of the Secret; trusted are the release's, if it has any."""
     if own.signing_key and (pem := signing_pem(own)):

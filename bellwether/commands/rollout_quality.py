@@ -39,6 +39,7 @@ def quality(
     """
     with opened_rollout(namespace, release, context, timeout) as rollout:
         from forecasting.adapters.lake.lake import Lake
+        from forecasting.adapters.registry.calibrations import Calibrations
         from forecasting.live.quality import QualityRules
         from forecasting.settings import Settings
         from serving.rollout.quality import QualityWatch
@@ -51,7 +52,9 @@ def quality(
                 f"kubectl -n {namespace} create job --from=cronjob/{release}-quality quality-now",
             )
         rules = QualityRules(error_rate=error_rate)
-        watch = QualityWatch(rollout, rollout.predictions, Lake(Settings().lake), rules)
+        settings = Settings()
+        calibrations = Calibrations(settings.prediction_log)
+        watch = QualityWatch(rollout, rollout.predictions, Lake(settings.lake), rules, calibrations)
         state = watch.state()
         if isinstance(state, str):
             say(f"Nothing to judge: {state}")

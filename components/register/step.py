@@ -120,6 +120,7 @@ def run(
             "challenger": challenger,
             "versions": versions,
             "runs": runs,
+            "specification": str(by_kind[NULL_MODEL].manifest["feature_spec_digest"]),
         }
     finally:
         registry.close()

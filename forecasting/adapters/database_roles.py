@@ -27,8 +27,9 @@ PROMOTIONS: Final = "promotions"
 APPROVALS: Final = "approvals"
 ROLLOUTS: Final = "rollouts"
 TRIALS: Final = "trials"
+CALIBRATIONS: Final = "calibrations"
 
-TABLES: Final = (PREDICTIONS, PROMOTIONS, APPROVALS, ROLLOUTS, TRIALS)
+TABLES: Final = (PREDICTIONS, PROMOTIONS, APPROVALS, ROLLOUTS, TRIALS, CALIBRATIONS)
 """The tables of the prediction log's database."""
 
 RIGHTS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
@@ -39,15 +40,20 @@ RIGHTS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
         APPROVALS: ("SELECT", "INSERT"),
     },
     # A server writes what it answered, and never reads it back.
-    "models": {PREDICTIONS: ("INSERT",), PROMOTIONS: ("SELECT",)},
+    "models": {
+        PREDICTIONS: ("INSERT",),
+        PROMOTIONS: ("SELECT",),
+        CALIBRATIONS: ("SELECT",),
+    },
     # A promotion is added, then marked done; everything else about it stays as it was written. What
-    # was weighed is added and never taken back. The refresh keeps the features of versions that have answered lately.
+    # was weighed is added and never taken back, and so is every calibration. A refresh adds forecasts. The refresh keeps the features of versions that have answered lately.
     "jobs": {
-        PREDICTIONS: ("SELECT",),
+        PREDICTIONS: ("SELECT", "INSERT"),
         PROMOTIONS: ("SELECT", "INSERT", "UPDATE (state)"),
         TRIALS: ("SELECT", "INSERT"),
+        CALIBRATIONS: ("SELECT", "INSERT"),
     },
-    "drift": {PREDICTIONS: ("SELECT",)},
+    "drift": {PREDICTIONS: ("SELECT",), CALIBRATIONS: ("SELECT",)},
     # Canaries are asked what users asked, a champion that is withdrawn leaves a row, and so does
     # every change of the weights, which nobody changes afterwards. What waits for a person's
     # approval cannot approve itself.
@@ -56,6 +62,7 @@ RIGHTS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
         PROMOTIONS: ("SELECT", "INSERT", "UPDATE (state)"),
         APPROVALS: ("SELECT",),
         ROLLOUTS: ("SELECT", "INSERT"),
+        CALIBRATIONS: ("SELECT",),
     },
     "grafana": {PREDICTIONS: ("SELECT",)},
 }

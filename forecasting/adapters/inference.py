@@ -66,6 +66,7 @@ class SymbolForecast:
         interval, source, snapshot: which bars it answered from.
         replay, synthetic: whether prices are historical; whether they are made up.
         fallback: who stood in because the price source failed, a sentence; "" when nobody did.
+        calibration: number of the calibration in force; 0 for the one of the version's bundle.
     """
 
     symbol: str
@@ -86,6 +87,7 @@ class SymbolForecast:
     replay: bool
     synthetic: bool
     fallback: str = ""
+    calibration: int = 0
 
     @property
     def horizon(self) -> int:
@@ -368,6 +370,7 @@ def _forecasts(answer: Mapping[str, Any]) -> list[SymbolForecast]:
             replay=bool(about["replay"]),
             synthetic=bool(about["synthetic"]),
             fallback=str(about.get("fallback", "")),
+            calibration=int(about.get("calibration", 0)),  # servers of before say none
         )
         for i in range(n)
     ]

@@ -6,15 +6,17 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from forecasting.adapters.lake.lake import Lake
 from forecasting.adapters.prediction_log.log import PredictionLog
 from forecasting.adapters.prediction_log.rows import for_outcomes
+from forecasting.adapters.registry.calibrations import Calibrations
 from forecasting.adapters.registry.reader import RegistryReader
 from forecasting.adapters.registry.records import ModelVersion
+from forecasting.adapters.served_bundles import random_walks
 from forecasting.arrays import Floats
 from forecasting.errors import NotReady
 from forecasting.instants import from_milliseconds
@@ -25,6 +27,9 @@ from forecasting.live.outcomes import (
     price_paths,
 )
 from forecasting.live.quality import Compared
+
+if TYPE_CHECKING:
+    from forecasting.bundle.bundle import Bundle
 
 SKEW: Final = timedelta(days=1)
 """How far the clocks of registry and model servers may be apart."""
@@ -61,13 +66,15 @@ def read_realised(
     *,
     since: datetime | None,
     horizons: tuple[int, ...],
+    calibrations: Calibrations,
 ) -> Realised:
     """Join a version's forecasts with what came, and with what it is compared with.
 
     Only forecasts count that were made before their outcome, as of bars that the version did not
     learn from. The reference of a forecast is the one that
     the version before made of the same symbol, bar and horizon, if it is logged; else the random
-    walk's, with the calibration that the version's bundle carries: it needs nothing but the bars.
+    walk's in the version's bundle, stretched as it was when the forecast was made: it needs nothing
+    but the bars. Forecasts under a calibration that is gone or damaged are left out.
 
     Args:
         log: what was answered.
@@ -77,6 +84,7 @@ def read_realised(
         before: the one they got before; None when there is none.
         since: only what the version answered from this instant on; None for all.
         horizons: in bars.
+        calibrations: of the release.
 
     Raises:
         NotReady: the data set has no prices.
@@ -86,7 +94,8 @@ def read_realised(
     """
     record = registry.version(version)
     snapshot = lake.latest(record.dataset)
-    symbols, spread = _of_bundle(registry, record)
+    bundle = _bundle(registry, record)
+    symbols = bundle.spec.symbols
     judged_by = _judged_by(set(symbols) & set(snapshot.symbols))
     if not judged_by:
         raise NotReady(
@@ -103,9 +112,22 @@ def read_realised(
         _noting(_logged(log, record, judged_by, snapshot.source, since), asked), horizons
     )
     matured = mature(rows, paths)
-    known = np.flatnonzero((matured.rows.horizons <= len(spread)) & (matured.scale > 0))
+    walks = random_walks(
+        *(bundle, calibrations, np.unique(matured.rows.calibrations).tolist()),
+        model=registry.model,
+        version=version,
+        keys=None,
+        notes=[],
+    )
+    reachable = matured.rows.horizons <= bundle.max_horizon
+    made_with = np.isin(matured.rows.calibrations, list(walks))
+    known = np.flatnonzero(reachable & made_with & (matured.scale > 0))
     kept = matured.rows.take(known)
-    reference = spread[kept.horizons - 1] * matured.scale[known, None]
+    reference = np.empty_like(kept.returns)
+    for number, spread in walks.items():
+        rows_of = kept.calibrations == number
+        reference[rows_of] = spread[kept.horizons[rows_of] - 1]
+    reference *= matured.scale[known, None]
     by_before = 0.0
     if before is not None:
         former = registry.version(before)
@@ -160,14 +182,12 @@ def _missing(newest: set[tuple[str, int]], asked: set[tuple[str, int]]) -> tuple
     return tuple(sorted(symbol for symbol, _ in newest - asked))
 
 
-def _of_bundle(registry: RegistryReader, record: ModelVersion) -> tuple[tuple[str, ...], Floats]:
-    """Symbols of a version, and the random walk's quantiles [H, Q] over one bar's volatility."""
+def _bundle(registry: RegistryReader, record: ModelVersion) -> "Bundle":
     from forecasting.bundle.bundle import load_bundle
 
     with TemporaryDirectory(prefix="bellwether-realised-") as folder:
         path = registry.download_bundle(record, Path(folder) / record.version)
-        bundle = load_bundle(path, expected_digest=record.checked_digest)
-        return bundle.spec.symbols, bundle.baseline.spread
+        return load_bundle(path, expected_digest=record.checked_digest)
 
 
 def _replace(reference: Floats, rows: ForecastRows, theirs: ForecastRows) -> float:

@@ -78,6 +78,8 @@ class Bundle:
         baseline: the random walk's calibration.
         signal: when a forecast is worth a trade.
         session: the onnxruntime session.
+        calibrated: number of the calibration in force; 0 for the one that it brings.
+        calibrated_until: close of the last bar that it has learned from, ISO 8601; "" of its own.
     """
 
     digest: str
@@ -88,6 +90,8 @@ class Bundle:
     baseline: QuantileTable
     signal: SignalRule
     session: Any
+    calibrated: int = 0
+    calibrated_until: str = ""
 
     @property
     def levels(self) -> tuple[float, ...]:

@@ -30,6 +30,9 @@ FORMAT: Final = "bellwether-signature/1"
 ADOPT: Final = (
     "If it is one you trust, sign it: bellwether rollout adopt VERSION; else find out who made it"
 )
+RESEAL: Final = (
+    "Go back to one you trust: bellwether calibration rollback VERSION; and find out who wrote it"
+)
 _END: Final = b"-----END PUBLIC KEY-----"
 _LONGEST: Final = 4_000
 
@@ -139,6 +142,10 @@ class Signer:
         """Sign a statement."""
         return Signed(statement, self.key, self._key.sign(statement.payload()))
 
+    def seal(self, payload: bytes) -> str:
+        """Sign any bytes, for `TrustedKeys.unseal`: id of the key, colon, signature in base 64."""
+        return f"{self.key}:{base64.b64encode(self._key.sign(payload)).decode()}"
+
     def public_pem(self) -> bytes:
         """The public key, as `TrustedKeys` reads it."""
         from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
@@ -210,6 +217,37 @@ class TrustedKeys:
                     ADOPT,
                 )
         return statement
+
+    def unseal(self, seal: str, payload: bytes, what: str) -> None:
+        """Hold bytes against the seal that `Signer.seal` made of them.
+
+        Args:
+            seal: as it was written.
+            payload: the bytes.
+            what: they are, for the error, e.g. "calibration 3".
+
+        Raises:
+            BundleRejected: there is no seal, it is by another key, or of other bytes.
+        """
+        from cryptography.exceptions import InvalidSignature
+
+        name, _, signature = seal.partition(":")
+        key = self._keys.get(name)
+        if key is None:
+            raise BundleRejected(
+                "what changes a version's intervals must be signed by a trusted key",
+                f"{what} is signed by {name[:16] or 'nobody'}, trusted: "
+                f"{', '.join(one[:16] for one in self.ids)}",
+                RESEAL,
+            )
+        try:
+            key.verify(base64.b64decode(signature, validate=True), payload)
+        except (InvalidSignature, ValueError) as error:
+            raise BundleRejected(
+                "a signature must be of what it stands beside",
+                f"that of {what} is not: it was changed after it was signed",
+                RESEAL,
+            ) from error
 
 
 def new_key() -> bytes:

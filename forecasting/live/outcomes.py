@@ -37,6 +37,7 @@ class ForecastRows:
         as_of, targets: [n], unix nanoseconds: close of the last bar known, and of the bar meant.
         returns: [n, Q] forecast quantiles of the log return from `as_of` to the target.
         made_at: [n] unix nanoseconds: when the forecast was made, on the clock of its prices.
+        calibrations: [n] number of the calibration it was made with; 0 for its bundle's own.
     """
 
     symbols: Texts
@@ -46,6 +47,7 @@ class ForecastRows:
     targets: Instants
     returns: Floats
     made_at: Instants
+    calibrations: Instants
 
     def __len__(self) -> int:
         return len(self.horizons)
@@ -65,6 +67,7 @@ class ForecastRows:
             self.targets[rows],
             self.returns[rows],
             self.made_at[rows],
+            self.calibrations[rows],
         )
 
     @classmethod
@@ -260,7 +263,8 @@ def forecast_rows(
 
     Args:
         forecasts: mappings with symbol, model_version, as_of and made_at (unix nanoseconds),
-            last_close, quantiles [h, Q] (prices) and target_times [h] (unix nanoseconds).
+            last_close, quantiles [h, Q] (prices) and target_times [h] (unix nanoseconds); and
+            calibration, 0 where it is missing.
         horizons: which horizons, in bars; those a forecast does not reach are left out.
 
     Returns:
@@ -277,7 +281,7 @@ def forecast_rows(
 def _laid_out(
     forecasts: Sequence[Mapping[str, Any]], horizons: tuple[int, ...]
 ) -> tuple[ForecastRows, int]:
-    keys: list[tuple[str, str, int, int, int, int]] = []
+    keys: list[tuple[str, str, int, int, int, int, int]] = []
     prices: list[tuple[float, ...]] = []
     damaged = 0
     width = len(QUANTILE_LEVELS)
@@ -303,12 +307,13 @@ def _laid_out(
                     forecast["as_of"],
                     target,
                     forecast["made_at"],
+                    forecast.get("calibration", 0),
                 )
             )
     table = np.array(prices, dtype=np.float64).reshape(len(keys), width + 1)
     good: NDArray[np.bool_] = np.all(np.isfinite(table) & (table > 0), axis=1)
-    symbols, versions, bars, as_of, targets, made_at = (
-        zip(*keys, strict=True) if keys else ((),) * 6
+    symbols, versions, bars, as_of, targets, made_at, calibrations = (
+        zip(*keys, strict=True) if keys else ((),) * 7
     )
     with np.errstate(all="ignore"):
         returns = np.log(table[:, 1:] / table[:, :1])
@@ -320,6 +325,7 @@ def _laid_out(
         np.array(targets, dtype=np.int64),
         returns,
         np.array(made_at, dtype=np.int64),
+        np.array(calibrations, dtype=np.int64),
     )
     return rows.take(good), damaged + int((~good).sum())
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from forecasting.arrays import Floats
 from forecasting.evaluation.losses import inside, mean_pinball, median_error
 from forecasting.live.outcomes import Matured, groups
+
+Baselines: TypeAlias = Mapping[tuple[str, int], Floats]
+"""The random walk's quantiles by model version and number of the calibration, see `score`."""
 
 NEWEST_INSTANTS: Final = 250
 """Most as-of instants per version and horizon that are judged: a year of daily bars."""
@@ -64,13 +67,14 @@ class RealisedPoint:
     coverage: float
 
 
-def score(matured: Matured, baselines: Mapping[str, Floats]) -> tuple[RealisedScore, ...]:
+def score(matured: Matured, baselines: Baselines) -> tuple[RealisedScore, ...]:
     """Score matured forecasts per model version and horizon, in that order.
 
     Args:
         matured: forecasts with their outcomes.
-        baselines: by model version, the random walk's quantiles [H, Q] of the return divided by
-            the one-bar volatility (calibration times the square root of the horizon).
+        baselines: by model version and number of the calibration, the random walk's quantiles
+            [H, Q] of the return divided by the one-bar volatility (calibration times the square
+            root of the horizon): each forecast is held against the random walk of its day.
     """
     losses = _losses(matured, baselines)
     scores = []
@@ -97,7 +101,7 @@ def score(matured: Matured, baselines: Mapping[str, Floats]) -> tuple[RealisedSc
 
 
 def by_instant(
-    matured: Matured, baselines: Mapping[str, Floats], *, newest: int = NEWEST_INSTANTS
+    matured: Matured, baselines: Baselines, *, newest: int = NEWEST_INSTANTS
 ) -> tuple[RealisedPoint, ...]:
     """Realised loss and coverage per model version, horizon and as-of instant, oldest first.
 
@@ -138,11 +142,12 @@ class _Losses:
     median_error: Floats
 
 
-def _losses(matured: Matured, baselines: Mapping[str, Floats]) -> _Losses:
+def _losses(matured: Matured, baselines: Baselines) -> _Losses:
     rows = matured.rows
     baseline = np.full(len(rows), np.nan)
-    for version, spread in baselines.items():
-        group = np.flatnonzero((rows.model_versions == version) & (rows.horizons <= len(spread)))
+    for (version, calibration), spread in baselines.items():
+        made_with = (rows.model_versions == version) & (rows.calibrations == calibration)
+        group = np.flatnonzero(made_with & (rows.horizons <= len(spread)))
         quantiles = spread[rows.horizons[group] - 1] * matured.scale[group, None]
         baseline[group] = mean_pinball(matured.realised[group], quantiles) / matured.units[group]
     return _Losses(

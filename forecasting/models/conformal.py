@@ -38,7 +38,9 @@ in swarms that are h bars late. docs/honesty.md shows what its neighbours would 
 MOST_STRETCH: Final = 4.0
 """Largest factor an interval is stretched or shrunk by, so that a standing price blows nothing up."""
 
-_UPPER: Final = int(grid_columns(QUANTILE_LEVELS[-1:])[0])
+UPPER: Final = int(grid_columns(QUANTILE_LEVELS[-1:])[0])
+"""Column of a calibration that holds the upper end of the 90 % interval."""
+
 _TAIL_SHARE: Final = QUANTILE_LEVELS[0]
 
 
@@ -71,6 +73,26 @@ def quantiles_of(residuals: NDArray[np.floating]) -> Floats:
         half = np.quantile(np.abs(known), upper, method="weibull")
         quantiles[row] = np.concatenate([-half[::-1], [0.0], half])
     return quantiles
+
+
+def feedback_step(horizons: int, breadth: float, step_size: float = STEP) -> Floats:
+    """Steps [H] of the feedback at horizons 1..H; see `recalibrate`."""
+    step: Floats = step_size / np.sqrt(np.arange(1.0, horizons + 1)) / breadth
+    return step
+
+
+def moved_stretch(log_stretch: Floats, misses: Floats, outcomes: Floats, step: Floats) -> Floats:
+    """Logarithm [H] of the stretch after one recalibration; see `recalibrate`.
+
+    Args:
+        log_stretch: [H] before it.
+        misses: [H] outcomes outside the 90 % interval, of those that came to be known.
+        outcomes: [H] outcomes that came to be known since the recalibration before.
+        step: [H] as `feedback_step` gives it.
+    """
+    limit = float(np.log(MOST_STRETCH))
+    moved = step * (misses / 2 - _TAIL_SHARE * outcomes)
+    return np.clip(log_stretch + moved, -limit, limit)
 
 
 @dataclass(frozen=True)
@@ -190,7 +212,7 @@ def recalibrate(
     """
     horizons = z.shape[1]
     weights = interpolation_matrix(horizons)
-    step = step_size / np.sqrt(np.arange(1.0, horizons + 1)) / schedule.breadth
+    step = feedback_step(horizons, schedule.breadth, step_size)
     end = len(schedule.recalibrations)
     misses, outcomes = np.zeros((end + 1, horizons)), np.zeros((end + 1, horizons))
     stretch = np.zeros((end + 1, horizons))
@@ -209,10 +231,8 @@ def recalibrate(
     spans: list[tuple[Rows, Floats]] = []
     base, fold = np.empty(0), 1
     log_stretch = np.zeros(horizons)
-    limit = float(np.log(MOST_STRETCH))
     for number in range(end + 1):
-        moved = step * (misses[number] / 2 - _TAIL_SHARE * outcomes[number])
-        log_stretch = np.clip(log_stretch + moved, -limit, limit)
+        log_stretch = moved_stretch(log_stretch, misses[number], outcomes[number], step)
         stretch[number] = log_stretch
         if number == end or schedule.folds[number] == 1:
             continue
@@ -227,7 +247,7 @@ def recalibrate(
         at, column = np.nonzero((schedule.known[rows] >= 0) & np.isfinite(residuals))
         place = schedule.known[rows[at], column] * horizons + column
         np.add.at(outcomes.reshape(-1), place, 1.0)
-        missed = np.abs(residuals[at, column]) > calibration[column, _UPPER]
+        missed = np.abs(residuals[at, column]) > calibration[column, UPPER]
         np.add.at(misses.reshape(-1), place[missed], 1.0)
     tested = np.sort(np.concatenate(schedule.recalibrations))
     return Recalibrated(tuple(spans), stretch, base_on(tested) * np.exp(log_stretch)[:, None])

@@ -114,7 +114,7 @@ def label_ends(timestamps: Instants, codes: NDArray[np.int32] | None, bars: int)
         ends[inside] = instants[reach[inside]]
         return ends
     order = np.lexsort((timestamps, codes))
-    ahead, behind = order[bars:], order[: len(order) - bars]
+    ahead, behind = order[bars:], order[: max(len(order) - bars, 0)]
     same = codes[ahead] == codes[behind]
     ends[behind[same]] = timestamps[ahead[same]]
     return ends

@@ -13,6 +13,7 @@ from forecasting.adapters.lake.lake import Lake
 from forecasting.adapters.monitoring.pushed import Sample, publish
 from forecasting.adapters.prediction_log.log import PredictionLog
 from forecasting.adapters.realised import Realised, read_realised
+from forecasting.adapters.registry.calibrations import Calibrations
 from forecasting.adapters.registry.ledger import QUALITY, Promotion
 from forecasting.errors import InvalidSettings, NotReady, Unavailable, UnknownVersion
 from forecasting.instants import MILLISECOND, from_milliseconds
@@ -91,12 +92,14 @@ class QualityWatch:
         log: the prediction log.
         lake: where prices are.
         rules: what counts as degraded.
+        calibrations: of the release's versions.
     """
 
     rollout: Rollout
     log: PredictionLog
     lake: Lake
     rules: QualityRules
+    calibrations: Calibrations
 
     def state(self) -> QualityState | str:
         """How the version that users get has done, or why that cannot be told now, in words.
@@ -218,6 +221,7 @@ class QualityWatch:
             former,
             since=since,
             horizons=tuple(self.rules.horizons),
+            calibrations=self.calibrations,
         )
 
     def _random_walk(self, but: int) -> int | None:

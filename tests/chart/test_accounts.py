@@ -95,7 +95,7 @@ def test_model_servers_fetch_bundles_with_the_key_they_run_with():
     "who",
     [
         "other steps of our pipelines",
-        "the steps that weigh and register models and look up which are in use",
+        "the steps that weigh, register, recalibrate and ask models and look up which are in use",
     ],
 )
 def test_steps_have_the_account_of_the_jobs(who):

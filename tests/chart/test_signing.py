@@ -60,7 +60,7 @@ def test_the_key_comes_from_the_secret_that_the_value_names():
     assert variables(rendered, "BELLWETHER_TRUSTED_KEYS") == {}
 
 
-def test_on_kubeflow_pipelines_the_register_step_alone_finds_key_and_trusted_keys():
+def test_on_kubeflow_pipelines_only_what_signs_finds_key_and_trusted_keys():
     rendered = render("", *KFP, "kubeflowPipelines.native=true", *SIGNED)
     (training,) = (
         o["spec"]["platformSpec"]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
@@ -73,13 +73,13 @@ def test_on_kubeflow_pipelines_the_register_step_alone_finds_key_and_trusted_key
         for secret in step.get("secretAsEnv", [])
         if any(key["envVar"] == "BELLWETHER_SIGNING_KEY" for key in secret["keyToEnv"])
     }
-    assert given == {("register", "theirs", True)}
+    assert given == {("register", "theirs", True), ("recalibrate", "theirs", True)}
     trusting = {
         name.removeprefix("exec-")
         for name, step in training.items()
         if "BELLWETHER_TRUSTED_KEYS" in json.dumps(step)
     }
-    assert trusting == {"register"}
+    assert trusting == {"register", "recalibrate"}
     steps = [o for o in rendered if o["metadata"].get("namespace") == "kubeflow"]
     settings = one(steps, "ConfigMap", "bellwether-settings")["data"]
     assert settings["BELLWETHER_TRUSTED_KEYS"] == FIRST

@@ -143,6 +143,7 @@ def test_raw_and_typed_contents_get_the_same_forecast(channel):
     assert (raw.id, raw.model_name, raw.model_version) == ("q", "bellwether", "3")
     assert raw.parameters["model_kind"].string_param == "ridge"
     assert raw.parameters["replay"].bool_param is True
+    assert raw.parameters["calibration"].int64_param == 0
     assert [one.name for one in raw.outputs] == list(DEFAULT_OUTPUTS)
     assert not typed.raw_output_contents
     for place, one in enumerate(raw.outputs):

@@ -57,8 +57,17 @@ def _tasks(name):
 
 
 STEPS = {
-    "training": {"fetch", "ingest", "features", "train", "evaluate", "register", "record"},
-    "refresh": {"needs", "fetch", "ingest", "publish", "record"},
+    "training": {
+        "fetch",
+        "ingest",
+        "features",
+        "train",
+        "evaluate",
+        "register",
+        "recalibrate",
+        "record",
+    },
+    "refresh": {"needs", "fetch", "ingest", "publish", "recalibrate", "forecast", "record"},
 }
 
 
@@ -177,20 +186,25 @@ def test_every_secret_is_named_and_goes_only_where_it_is_needed():
     )
     assert _secrets(text) == {
         "own-store": dict.fromkeys(STEPS["training"], KEYS),
-        "own-database": {name: {"PGUSER", "PGPASSWORD"} for name in ("evaluate", "register")},
+        "own-database": {
+            name: {"PGUSER", "PGPASSWORD"} for name in ("evaluate", "register", "recalibrate")
+        },
         "own-providers": {"fetch": TOKENS, "ingest": TOKENS},
-        "own-signing": {"register": {"BELLWETHER_SIGNING_KEY"}},
+        "own-signing": {name: {"BELLWETHER_SIGNING_KEY"} for name in ("register", "recalibrate")},
     }
     assert "bellwether-settings" not in text
     assert IMAGE not in text
 
 
 def test_a_cluster_without_those_secrets_names_none():
-    text = package("bellwether-refresh", names=ClusterNames(object_store="", database=""))
+    text = package(
+        "bellwether-refresh", names=ClusterNames(object_store="", database="", signing="")
+    )
     assert _secrets(text) == {}
     assert set(_secrets((GOLDEN / "refresh.yaml").read_text())) == {
         "bellwether-object-store",
         "bellwether-database",
+        "bellwether-signing",
     }
 
 

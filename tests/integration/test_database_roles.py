@@ -12,6 +12,7 @@ from sqlalchemy.pool import NullPool
 from bellwether.bootstrap import make_tables, prepare
 from forecasting.adapters.database_roles import (
     APPROVALS,
+    CALIBRATIONS,
     NAMES,
     PREDICTIONS,
     PROMOTIONS,
@@ -248,7 +249,9 @@ def test_what_is_granted_is_what_the_table_in_security_md_says(installation):
     assert said.pop("mlflow") == {"*": {"SELECT", "INSERT", "UPDATE", "DELETE"}}
     said = {name: rights for name, rights in said.items() if name in RIGHTS}
     assert said == granted(installation)
-    assert {table().name, "promotions", "approvals", "rollouts", "trials"} == set(TABLES)
+    assert {table().name, "promotions", "approvals", "rollouts", "trials", "calibrations"} == set(
+        TABLES
+    )
 
 
 ATTEMPTS = {
@@ -266,7 +269,7 @@ ATTEMPTS = {
 def test_a_role_can_do_what_it_was_given_and_nothing_else(installation, name):
     url = installation.as_(name)
     column = {PREDICTIONS: "symbol", PROMOTIONS: "who", APPROVALS: "who", ROLLOUTS: "who"}
-    column[TRIALS] = "dataset"
+    column |= {TRIALS: "dataset", CALIBRATIONS: "who"}
     opened = {
         (name_of, what)
         for name_of in TABLES

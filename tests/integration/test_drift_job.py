@@ -1,21 +1,27 @@
 """The drift job against real parts: lake, MLflow, prediction log, Evidently, Pushgateway."""
 
 import json
+import shutil
 import uuid
+from contextlib import closing
 from dataclasses import replace
 from datetime import date
 
 import numpy as np
 import pytest
+import sqlalchemy
 
 from forecasting.adapters.drift.history import DriftHistory
 from forecasting.adapters.drift.job import DriftOptions, run_drift
 from forecasting.adapters.lake.lake import Lake
 from forecasting.adapters.market.open import open_source
 from forecasting.adapters.prediction_log.log import Answered, PredictionLog
+from forecasting.adapters.registry.calibrations import Calibrations
 from forecasting.adapters.registry.ledger import Ledger
+from forecasting.adapters.registry.reader import RegistryReader
 from forecasting.adapters.registry.registry import CandidateRun, Registry
 from forecasting.bundle.bundle import load_bundle, write_bundle
+from forecasting.bundle.calibration import Calibration
 from forecasting.drift.config import DriftRules
 from forecasting.errors import (
     EXIT_DRIFT,
@@ -166,8 +172,6 @@ def world(mlflow_url, tmp_path_factory):
 @pytest.fixture
 def settings(world, tmp_path):
     """The world with a lake of its own, so that a test can break it."""
-    import shutil
-
     shutil.copytree(world[0].lake, tmp_path / "lake")
     return world[0].model_copy(update={"lake_url": str(tmp_path / "lake"), "state_dir": tmp_path})
 
@@ -357,6 +361,74 @@ def test_a_champion_with_a_short_reference_gets_reasons_instead_of_limits(settin
     assert "150 bars of history" in features.not_measured[-1].reason
 
 
+def calibrate(settings, **changed):
+    """Put a calibration of the champion in force."""
+    with closing(RegistryReader(settings.registry_url, settings.registered_model)) as registry:
+        champion = registry.champion()
+    facts = {
+        "model": settings.registered_model,
+        "version": champion.version,
+        "bundle_digest": champion.bundle_digest,
+        "dataset": "default",
+        "data_snapshot": "5" * 16,
+        "until": "2026-01-02T21:00:00+00:00",
+        "log_stretch": (0.0,) * 30,
+        "baseline_log_stretch": (0.0,) * 30,
+        **changed,
+    }
+    with closing(Calibrations(settings.prediction_log)) as calibrations:
+        calibrations.add(
+            lambda number: Calibration(number=number, **facts),
+            model=settings.registered_model,
+            who="test",
+            why="due",
+        )
+
+
+def test_drift_is_measured_against_what_the_newest_training_saw(settings, monkeypatch):
+    from forecasting.adapters.drift import inputs
+
+    asked, fetched = [], inputs.fetch_reference
+
+    def noted(url, run):
+        asked.append(run)
+        return fetched(url, own[0])
+
+    with closing(RegistryReader(settings.registry_url, settings.registered_model)) as registry:
+        own = [registry.champion().run_id]
+    monkeypatch.setattr(inputs, "fetch_reference", noted)
+    run_drift(settings)
+    calibrate(settings)
+    run_drift(settings)
+    calibrate(settings, reference_run="of-the-newest-training")
+    run_drift(settings)
+    assert asked == [*own, *own, "of-the-newest-training"]
+
+
+def test_each_forecast_is_held_against_the_random_walk_as_it_was_stretched_then(world, settings):
+    log = settings.state_dir / "predictions.sqlite"
+    shutil.copyfile(world[0].state_dir / "predictions.sqlite", log)
+
+    def skills():
+        return [one.skill for one in run_drift(settings).summary.realised]
+
+    before = skills()
+    calibrate(settings, baseline_log_stretch=(1.0,) * 30)
+    assert skills() == before
+    engine = sqlalchemy.create_engine(settings.prediction_log)
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.text("UPDATE predictions SET calibration = 1"))
+    worse = skills()
+    assert before
+    assert all(later > earlier for earlier, later in zip(before, worse, strict=True))
+    with engine.begin() as connection:
+        connection.execute(sqlalchemy.text("UPDATE predictions SET calibration = 7"))
+    engine.dispose()
+    summary = run_drift(settings).summary
+    assert {one.skill for one in summary.realised} == {None}
+    assert any("calibration 7 of version 1 is gone" in note for note in summary.notes)
+
+
 @pytest.mark.parametrize(
     ("change", "options", "error", "match"),
     [
@@ -368,7 +440,7 @@ def test_a_champion_with_a_short_reference_gets_reasons_instead_of_limits(settin
             {"prediction_log_url": "sqlite:////proc/no/log.sqlite"},
             {},
             Unavailable,
-            "prediction log",
+            "ledger's database must answer",
         ),
     ],
 )

@@ -43,7 +43,14 @@ def test_an_empty_server_gets_databases_tables_and_a_reader(postgres_url, tmp_pa
     for password in ("first", "it's 2nd"):  # the second time everything is there
         reader = Account("grafana", READER, password)
         prepare(settings, mlflow_url=registry, accounts=[reader], wait_seconds=seconds(5))
-    assert tables(log) == {"predictions", "promotions", "approvals", "rollouts", "trials"}
+    assert tables(log) == {
+        "predictions",
+        "promotions",
+        "approvals",
+        "rollouts",
+        "trials",
+        "calibrations",
+    }
     assert {"experiments", "registered_models", "alembic_version"} <= tables(registry)
     assert (tmp_path / "lake").is_dir()
     login = make_url(log).set(username="bellwether_reader", password="it's 2nd")
@@ -69,14 +76,28 @@ def test_several_may_prepare_at_once(postgres_url, tmp_path):
 
     with ThreadPoolExecutor(3) as pool:
         list(pool.map(once, range(3)))
-    assert tables(log) == {"predictions", "promotions", "approvals", "rollouts", "trials"}
+    assert tables(log) == {
+        "predictions",
+        "promotions",
+        "approvals",
+        "rollouts",
+        "trials",
+        "calibrations",
+    }
 
 
 def test_without_a_password_nobody_is_made_and_sqlite_needs_no_server(tmp_path):
     log = f"sqlite:///{tmp_path / 'log' / 'predictions.sqlite'}"
     settings = Settings(lake_url=str(tmp_path / "lake"), prediction_log_url=log)
     prepare(settings, mlflow_url="", wait_seconds=0)
-    assert tables(log) == {"predictions", "promotions", "approvals", "rollouts", "trials"}
+    assert tables(log) == {
+        "predictions",
+        "promotions",
+        "approvals",
+        "rollouts",
+        "trials",
+        "calibrations",
+    }
 
 
 def test_a_database_that_is_down_is_said_in_words_without_its_password(tmp_path, capsys):

@@ -12,6 +12,7 @@ from forecasting.adapters.databases import make_database
 from forecasting.adapters.lake.lake import Lake
 from forecasting.adapters.prediction_log.log import PredictionLog
 from forecasting.adapters.realised import read_realised
+from forecasting.adapters.registry.calibrations import Calibrations
 from forecasting.adapters.registry.ledger import DONE, Ledger
 from forecasting.adapters.registry.reader import RegistryReader
 from forecasting.adapters.registry.registry import CandidateRun, Registry
@@ -93,6 +94,7 @@ class Release:
 
     def __init__(self, settings, bundle, log, ledger, reader, first, second, url):
         self.lake, self.log, self.ledger = Lake(settings.lake), log, ledger
+        self.calibrations = Calibrations(settings.prediction_log)
         self.reader, self.url, self.model = reader, url, settings.registered_model
         self.before, self.champion = int(first), int(second)
         digest = reader.version(first).bundle_digest
@@ -107,7 +109,7 @@ class Release:
         connections.known = reader
         self.said = []
         rollout = Rollout(self.cluster, connections, self.said.append, ledger=ledger)
-        self.watch = QualityWatch(rollout, log, self.lake, QualityRules())
+        self.watch = QualityWatch(rollout, log, self.lake, QualityRules(), self.calibrations)
 
     def answers(self, version, bundle=None):
         answer_the_past(self.url, bundle or self.bundle, self.served, str(version))
@@ -115,7 +117,14 @@ class Release:
     def read(self, before=None, since=None):
         champion = str(self.champion)
         return read_realised(
-            self.log, self.lake, self.reader, champion, before, since=since, horizons=HORIZONS
+            self.log,
+            self.lake,
+            self.reader,
+            champion,
+            before,
+            since=since,
+            horizons=HORIZONS,
+            calibrations=self.calibrations,
         )
 
 

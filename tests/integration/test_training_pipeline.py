@@ -11,7 +11,10 @@ from functools import cached_property
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
+from forecasting.adapters.prediction_log.log import PredictionLog
+from forecasting.adapters.registry.calibrations import Calibrations, verified
 from forecasting.adapters.registry.ledger import Ledger
 from forecasting.adapters.registry.reader import RegistryReader
 from forecasting.adapters.registry.registry import Registry
@@ -219,6 +222,7 @@ def test_every_step_is_seen_to_start_and_to_end(trained):
         ("train", "random_walk"),
         ("evaluate", ""),
         ("register", ""),
+        ("recalibrate", ""),
     ):
         assert seen.index((step, label, "started")) < seen.index((step, label, "done"))
     assert ("train", "ridge", "progress") in seen
@@ -251,6 +255,41 @@ def test_the_ledger_has_the_trial_once_and_the_gate_says_since_when(trained):
         assert len(trials.of(trained.settings.registered_model, "default")) == 2
 
 
+def test_whatever_the_verdict_what_is_served_is_recalibrated_and_signed(trained):
+    settings, registry = trained.settings, trained.registry
+    keys = trusted_keys_of(settings)
+    with closing(Calibrations(settings.prediction_log)) as calibrations:
+        for number in trained.outcome.versions.values():
+            record = registry.version(number)
+            row = calibrations.history(registry.model, record.version)[-1]
+            made = verified(row, registry.model, keys)
+            assert (made.bundle_digest, made.version) == (record.bundle_digest, record.version)
+            assert (made.data_snapshot, made.until[:4]) == (trained.outcome.snapshot, "2023")
+            assert made.reference_run == trained.outcome.runs["random_walk"]
+            assert row.who == "training"
+            assert all(made.log_stretch)
+        champion = registry.champion()
+        own = calibrations.history(registry.model, champion.version)[-1].calibration()
+        # Its own method is the baseline of its bundle.
+        assert own.log_stretch == own.baseline_log_stretch
+
+
+def test_a_recalibration_by_hand_of_the_same_prices_finds_nothing_newer(trained, monkeypatch):
+    from bellwether.cli import app
+
+    def rows():
+        with closing(Calibrations(trained.settings.prediction_log)) as calibrations:
+            return calibrations.history("trained")
+
+    for name, value in trained.settings.as_variables().items():
+        monkeypatch.setenv(name, value)
+    before = rows()
+    done = CliRunner().invoke(app, ["calibration", "run"], env={"COLUMNS": "200"})
+    assert done.exit_code == 0, done.output
+    assert "unchanged; 90 % interval covered" in done.stdout
+    assert rows() == before
+
+
 def test_a_refresh_publishes_features_the_champion_understands(trained, tmp_path):
     from forecasting.adapters.lake.lake import Lake
     from forecasting.bundle.bundle import read_manifest
@@ -267,6 +306,23 @@ def test_a_refresh_publishes_features_the_champion_understands(trained, tmp_path
     registry = trained.registry
     folder = registry.download_bundle(registry.champion(), tmp_path / "bundle")
     assert read_manifest(folder)[1]["feature_spec_digest"] == served.spec_digest
+
+
+def test_a_refresh_logs_one_forecast_of_every_symbol_by_every_version_in_use(trained):
+    run_refresh(trained.settings, RefreshParams(symbols=PARAMS.symbols))
+    run_refresh(trained.settings, RefreshParams(symbols=PARAMS.symbols))
+    with closing(PredictionLog(trained.settings.prediction_log)) as log:
+        logged = list(log.each_once())
+        assert log.count() == len(logged)
+        assert log.recent() == []
+    served = {trained.registry.champion().version, trained.registry.challenger().version}
+    assert served <= {row.model_version for row in logged}
+    of_one = [row for row in logged if row.model_version == trained.registry.champion().version]
+    assert sorted(row.symbol for row in of_one) == ["AAPL", "NVDA"]
+    assert {(row.protocol, row.horizon, row.as_of.year) for row in of_one} == {
+        ("refresh", 30, 2023)
+    }
+    assert all(row.calibration > 0 for row in of_one)
 
 
 @dataclass

@@ -43,25 +43,33 @@ PANELS: Final = [
     ),
     table(
         "Versions and weights",
-        "Every version that a pod has loaded, and its weight on the route.",
+        "Every version that a pod has loaded, its weight on the route, and the calibration in force;"
+        " 0 is the one its bundle brings.",
         Query(
             f"sum by (model_version, kind, alias, bundle_digest) (bellwether_model_info{{{PODS}}})",
             instant=True,
         ),
         Query("max by (model_version) (bellwether_route_weight)", instant=True),
+        Query(
+            f"max by (model_version) (bellwether_model_calibration{{{PODS}}})",
+            instant=True,
+        ),
         columns={
             "model_version": "version",
             "kind": "model",
             "alias": "alias",
             "Value #A": "ready pods",
             "Value #B": "weight",
+            "Value #C": "calibration",
             "bundle_digest": "bundle",
         },
         overrides=[
             field("weight", unit="percent", custom__cellOptions={"type": "gauge"}, min=0, max=100),
             field("ready pods", decimals=0),
+            field("calibration", decimals=0),
         ],
         runbooks=[
+            "BellwetherCalibrationOld",
             "BellwetherWeightOnMissingVersion",
             "BellwetherWeightsDoNotSum",
             "BellwetherWeightsUnknown",

@@ -13,18 +13,24 @@ from forecasting.adapters.drift.reference import fetch_reference
 from forecasting.adapters.lake.lake import Lake
 from forecasting.adapters.prediction_log.log import PredictionLog
 from forecasting.adapters.prediction_log.rows import LoggedForecast, for_outcomes
+from forecasting.adapters.registry.calibrations import Calibrations, verified
 from forecasting.adapters.registry.reader import RegistryReader
 from forecasting.adapters.registry.records import ModelVersion
+from forecasting.adapters.served_bundles import random_walks
+from forecasting.adapters.signing_keys import trusted_keys_of
+from forecasting.bundle.calibration import Calibration
 from forecasting.drift.windows import answer_columns
 from forecasting.errors import BundleRejected, NotReady, UnknownVersion
 from forecasting.instants import to_nanoseconds
-from forecasting.live.outcomes import Matured, forecast_rows, mature, price_paths
+from forecasting.live.outcomes import ForecastRows, Matured, forecast_rows, mature, price_paths
+from forecasting.live.scores import Baselines
 from forecasting.path_names import is_number
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from forecasting.adapters.lake.snapshot import Snapshot
+    from forecasting.arrays import Floats
     from forecasting.bundle.bundle import Bundle
     from forecasting.features.online import ServedFeatures
     from forecasting.settings import Settings
@@ -44,6 +50,7 @@ class DriftInputs:
         answers: the champion's logged forecasts at its own horizon, as `answer_panel` takes them.
         matured: logged forecasts whose horizon has elapsed, per horizon.
         bundles: by version, the verified bundles of the champion and of those that were logged.
+        baselines: the random walks that these are held against.
         notes: what a reader should know; the job adds to them.
     """
 
@@ -54,6 +61,7 @@ class DriftInputs:
     answers: Answers
     matured: Matured
     bundles: Mapping[str, "Bundle"]
+    baselines: Baselines
     notes: list[str]
 
 
@@ -95,7 +103,8 @@ def _gather(
     champion = _champion(reader)
     dataset = dataset or champion.dataset
     snapshot = lake.latest(dataset)
-    reference = fetch_reference(settings.registry_url, champion.run_id)
+    in_force = _Calibrations(settings, notes)
+    reference = fetch_reference(settings.registry_url, in_force.reference_run(champion))
     learned: dict[str, int] = {}
     bundles = _bundles(reader, champion, [champion.version], work, notes, learned)
     answers: Answers = {}
@@ -106,6 +115,7 @@ def _gather(
         rows, damaged = forecast_rows(noted, horizons)
     logged_versions = sorted({*np.unique(rows.model_versions).tolist()} - {champion.version})
     bundles |= _bundles(reader, champion, logged_versions, work, notes, learned)
+    baselines = in_force.baselines(rows, bundles)
     served = lake.served_features(dataset, bundles[champion.version].spec.digest)
     if damaged:
         notes.append(f"{damaged} logged forecasts hold no positive prices and are left out")
@@ -113,7 +123,9 @@ def _gather(
     paths = price_paths(lake.read(snapshot, symbols=symbols)) if symbols else {}
     matured = mature(rows, paths, learned, now=to_nanoseconds(served.last_bar))
     notes.extend(_left_out(matured))
-    return DriftInputs(champion, snapshot, served, reference, answers, matured, bundles, notes)
+    return DriftInputs(
+        *(champion, snapshot, served, reference, answers, matured, bundles, baselines, notes)
+    )
 
 
 def _champion(reader: RegistryReader) -> ModelVersion:
@@ -125,6 +137,49 @@ def _champion(reader: RegistryReader) -> ModelVersion:
             "Train first: bellwether train",
         )
     return champion
+
+
+class _Calibrations:
+    """Calibrations in force of the versions that are looked at; one that is damaged is noted."""
+
+    def __init__(self, settings: "Settings", notes: list[str]) -> None:
+        self._settings, self._notes = settings, notes
+
+    def reference_run(self, champion: ModelVersion) -> str:
+        """The run whose training features are the reference: of the newest training, if they fit.
+
+        A training that promotes nothing has judged newer prices all the same: what differs from
+        those the champion learned from, and not from these, asks for no further training.
+        """
+        found = self._of(champion.version)
+        return (found.reference_run if found is not None else "") or champion.run_id
+
+    def baselines(self, rows: ForecastRows, bundles: "Mapping[str, Bundle]") -> Baselines:
+        """The random walk that each logged forecast is held against: stretched as it was then."""
+        found: dict[tuple[str, int], Floats] = {}
+        model, keys = self._settings.registered_model, trusted_keys_of(self._settings)
+        with closing(Calibrations(self._settings.prediction_log)) as calibrations:
+            for version, bundle in bundles.items():
+                numbers = np.unique(rows.calibrations[rows.model_versions == version]).tolist()
+                walks = random_walks(
+                    *(bundle, calibrations, numbers),
+                    model=model,
+                    version=version,
+                    keys=keys,
+                    notes=self._notes,
+                )
+                found |= {(version, number): spread for number, spread in walks.items()}
+        return found
+
+    def _of(self, version: str) -> Calibration | None:
+        model = self._settings.registered_model
+        try:
+            with closing(Calibrations(self._settings.prediction_log)) as calibrations:
+                row = calibrations.current(model, version)
+            return None if row is None else verified(row, model, trusted_keys_of(self._settings))
+        except BundleRejected as error:
+            self._notes.append(f"the calibration of version {version} is not known: {error}")
+            return None
 
 
 _WHY_LEFT_OUT: Final = {
@@ -180,7 +235,7 @@ def _bundles(
     notes: list[str],
     learned: dict[str, int],
 ) -> dict[str, "Bundle"]:
-    """The verified bundles of some versions, by version; the last bar each learned from in `learned`.
+    """The verified bundles of some versions, as trained; the last bar each learned from in `learned`.
 
     They know the random walk their forecasts are held against. One that is gone from the registry
     or damaged is noted, and its skill is not known; the champion's own has to be whole.

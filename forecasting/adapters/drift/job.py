@@ -244,8 +244,7 @@ def _measure(
         _looked_if_enough(view, rules, work / name, reports)
         for view, name in zip(answer_views(answers, looks), ANSWER_PAGES, strict=True)
     ]
-    baselines = {one: bundle.baseline.spread for one, bundle in inputs.bundles.items()}
-    points = by_instant(inputs.matured, baselines)
+    points = by_instant(inputs.matured, inputs.baselines)
     variances, newest = over_both_spans(inputs.matured, false_alarms=rules.false_alarms_per_horizon)
     scopes = (
         judge_looks("features", feature_drift),
@@ -254,7 +253,7 @@ def _measure(
         judge_coverage(points, rules, model_version=version),
         judge_variance(variances, newest, rules, model_version=version),
     )
-    return _Figures(scopes, score(inputs.matured, baselines), variances, newest, points)
+    return _Figures(scopes, score(inputs.matured, inputs.baselines), variances, newest, points)
 
 
 def _looked(

@@ -45,7 +45,7 @@ class BatchWriter:
         while waiting:
             part = waiting.pop()
             try:
-                self._insert(part)
+                self.insert(part)
             except Exception as error:  # noqa: BLE001 - ValueError and OverflowError, too
                 if _away(error) or (len(part) == 1 and not (takes_rows or self._takes_a_row())):
                     return self._left([part, *reversed(waiting)], error)
@@ -68,9 +68,14 @@ class BatchWriter:
         self._database.close()
         return [row for part in parts for row in part]
 
-    def _insert(self, rows: list[Row]) -> None:
+    def insert(self, rows: Sequence[Row]) -> None:
+        """Write rows, all or none; those that are there already stay.
+
+        Raises:
+            SQLAlchemyError, OSError: the database is away, or refuses one of them.
+        """
         with self._connect() as connection:
-            connection.exec_driver_sql(_sentence(connection.dialect.paramstyle), rows)
+            connection.exec_driver_sql(_sentence(connection.dialect.paramstyle), list(rows))
             connection.commit()
 
     def _takes_a_row(self) -> bool:

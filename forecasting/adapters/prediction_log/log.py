@@ -15,8 +15,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from forecasting.adapters.databases import Database, unanswered
 from forecasting.adapters.prediction_log.batches import REJECTED, BatchWriter
-from forecasting.adapters.prediction_log.queries import each_once, longest_of_each, of_users
+from forecasting.adapters.prediction_log.queries import (
+    each_once,
+    longest_of_each,
+    not_copied,
+    of_users,
+)
 from forecasting.adapters.prediction_log.rows import (
+    REFRESH,
     Answered,
     LoggedForecast,
     forecast_of,
@@ -97,6 +103,21 @@ class PredictionLog:
         elif self._waiting >= _BATCH_ROWS and not self._wake.is_set():
             self._wake.set()
         return fits
+
+    def keep(self, answer: Answered) -> int:
+        """Write an answer now; rows that are there already stay. How many rows it has.
+
+        Raises:
+            Unavailable: the database cannot be reached, or does not let us; nothing was written.
+        """
+        from sqlalchemy.exc import SQLAlchemyError
+
+        rows = list(rows_of(answer))
+        try:
+            self._batches.insert(rows)
+        except (SQLAlchemyError, OSError) as error:
+            raise unanswered("the prediction log must take rows", self._url, error) from error
+        return len(rows)
 
     def close(self, seconds: float = 10.0) -> None:
         """Write what waits, for at most so long, then let go of the database."""
@@ -190,7 +211,7 @@ class PredictionLog:
         symbols: Collection[str] | None = None,
         since: datetime | None = None,
     ) -> Iterator[LoggedForecast]:
-        """Every forecast of served symbols that users got, once, in the order they were made.
+        """Every forecast of served symbols that a refresh logged or a user got, once, as they were made.
 
         A forecast is a version's of a symbol as of a bar of a source, however often it was asked for. Of its
         repeats come those that were the first to reach their horizon, at most one a horizon. Rows
@@ -206,7 +227,7 @@ class PredictionLog:
             Unavailable: the database cannot be read.
         """
         columns = table().c
-        where = [columns.own_bars.is_(False), of_users()]
+        where = [columns.own_bars.is_(False), not_copied()]
         if model_version is not None:
             where.append(columns.model_version == model_version)
         if symbols is not None:
@@ -287,7 +308,7 @@ class PredictionLog:
             raise unanswered(READABLE, self._url, error) from error
 
     def versions_since(self, instant: datetime) -> list[str]:
-        """Versions that answered at or after an instant, sorted.
+        """Versions that answered users at or after an instant, sorted.
 
         Raises:
             Unavailable: the database cannot be read.
@@ -297,7 +318,9 @@ class PredictionLog:
 
         predictions = table()
         query = select(predictions.c.model_version).distinct()
-        query = query.where(predictions.c.made_at >= to_milliseconds(instant))
+        query = query.where(
+            predictions.c.made_at >= to_milliseconds(instant), predictions.c.protocol != REFRESH
+        )
         try:
             with self._database.engine(table()).connect() as connection:
                 return sorted(str(row[0]) for row in connection.execute(query))

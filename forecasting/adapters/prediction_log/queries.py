@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from forecasting.adapters.prediction_log.rows import table
+from forecasting.adapters.prediction_log.rows import REFRESH, table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -11,7 +11,14 @@ if TYPE_CHECKING:
 
 
 def of_users() -> "ColumnElement[bool]":
-    """Rows of users' requests: the answer to a copy went to nobody."""
+    """Rows of users' requests: the answer to a copy, and what a refresh logged, went to nobody."""
+    from sqlalchemy import and_
+
+    return and_(not_copied(), table().c.protocol != REFRESH)
+
+
+def not_copied() -> "ColumnElement[bool]":
+    """Rows that were no answer to a copy of a request."""
     return table().c.shadow.is_not(True)
 
 

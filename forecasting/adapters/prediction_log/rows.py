@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from random import getrandbits
-from typing import TYPE_CHECKING, Any, NamedTuple
-from uuid import UUID
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from uuid import UUID, uuid5
 
 import numpy as np
 import orjson
@@ -20,6 +20,12 @@ from forecasting.instants import from_milliseconds, to_nanoseconds
 
 if TYPE_CHECKING:
     from sqlalchemy import RowMapping, Table
+
+
+REFRESH: Final = "refresh"
+"""Protocol of a forecast that a refresh logged: nobody asked for it."""
+
+_OF_REFRESHES: Final = UUID("5b1f3b56-6c0b-4b7e-9b55-6a4a0f0c6d31")
 
 
 class Answered(NamedTuple):
@@ -40,11 +46,12 @@ class Answered(NamedTuple):
         source: name of the price source.
         replay: whether the prices are historical.
         processing_seconds: from the request's last byte to the answer.
-        protocol: rest or grpc.
+        protocol: rest, grpc or refresh.
         own_bars: whether the caller brought the bars.
         renderings: a memory for the rows' JSON, of an answer that is given again; else None.
         gateway_id: the gateway's id of a request, while a version gets copies of requests; else "".
         shadow: whether the request was such a copy.
+        calibration: number of the calibration in force; 0 for the one of the version's bundle.
     """
 
     request_id: str
@@ -67,6 +74,7 @@ class Answered(NamedTuple):
     renderings: dict[Any, Any] | None = None
     gateway_id: str = ""
     shadow: bool = False
+    calibration: int = 0
 
 
 @dataclass(frozen=True)
@@ -90,10 +98,12 @@ class LoggedForecast:
         source: name of the price source.
         replay: whether the prices are historical.
         processing_seconds: from the request's last byte to the answer.
-        protocol: rest or grpc.
+        protocol: rest, grpc or refresh.
         own_bars: whether the caller brought the bars.
         gateway_id: the gateway's id of the request, while a version got copies of requests; else "".
         shadow: whether the request was such a copy, whose answer nobody got.
+        calibration: number of the calibration in force; 0 for the one of the version's bundle, and
+            in rows of before.
     """
 
     id: str
@@ -117,6 +127,7 @@ class LoggedForecast:
     own_bars: bool
     gateway_id: str = ""
     shadow: bool = False
+    calibration: int = 0
 
 
 def for_outcomes(forecast: LoggedForecast) -> dict[str, Any]:
@@ -129,6 +140,7 @@ def for_outcomes(forecast: LoggedForecast) -> dict[str, Any]:
         # Replayed prices end in the past, so every forecast of theirs would be late by the wall
         # clock. Theirs stands at the bar that is forecast from.
         "made_at": as_of if forecast.replay else to_nanoseconds(forecast.made_at),
+        "calibration": forecast.calibration,
         "last_close": forecast.last_close,
         "quantiles": forecast.quantiles,
         "target_times": [to_nanoseconds(instant) for instant in forecast.target_times],
@@ -176,6 +188,7 @@ def table() -> "Table":
         # Added later: nullable, so that an earlier release still writes its rows.
         Column("gateway_id", String(64)),
         Column("shadow", Boolean),
+        Column("calibration", Integer),
     )
 
 
@@ -186,7 +199,7 @@ def rows_of(answer: Answered) -> Iterator[tuple[Any, ...]]:
     for i, symbol in enumerate(answer.symbols):
         texts = _texts(answer, i)
         yield (
-            _row_id(made_at),
+            _refresh_id(answer, i) if answer.protocol == REFRESH else _row_id(made_at),
             answer.request_id,
             symbol,
             int(answer.as_of[i]),
@@ -206,6 +219,7 @@ def rows_of(answer: Answered) -> Iterator[tuple[Any, ...]]:
             answer.own_bars,
             answer.gateway_id or None,
             answer.shadow or None,
+            answer.calibration or None,
         )
 
 
@@ -214,6 +228,7 @@ def forecast_of(row: "RowMapping") -> LoggedForecast:
     fields = {key: value for key, value in row.items() if key != "first_target"}
     fields["gateway_id"] = fields["gateway_id"] or ""
     fields["shadow"] = bool(fields["shadow"])
+    fields["calibration"] = fields["calibration"] or 0
     fields["as_of"] = from_milliseconds(fields["as_of"])
     fields["made_at"] = from_milliseconds(fields["made_at"])
     fields["quantiles"] = orjson.loads(fields["quantiles"])
@@ -242,6 +257,12 @@ def _texts(answer: Answered, i: int) -> tuple[str, str, str]:
 def _json(values: NDArray[Any], dtype: type[np.generic]) -> str:
     plain = np.ascontiguousarray(values, dtype)
     return orjson.dumps(plain, option=orjson.OPT_SERIALIZE_NUMPY).decode()
+
+
+def _refresh_id(answer: Answered, i: int) -> str:
+    """The same for the same version, symbol, bar and source, so that it is logged once."""
+    facts = (answer.model_version, answer.symbols[i], str(int(answer.as_of[i])), answer.source)
+    return str(uuid5(_OF_REFRESHES, "\n".join(facts)))
 
 
 def _row_id(made_at: int) -> str:

@@ -114,7 +114,7 @@ class NumberedTable:
         table = self._describe()
         try:
             return self._database.engine(table), table
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, OSError) as error:
             raise self.unavailable(error) from error
 
     def unavailable(self, error: Exception) -> Unavailable:

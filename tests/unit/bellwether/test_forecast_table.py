@@ -62,9 +62,9 @@ def test_long_horizons_are_thinned_and_the_last_bar_is_always_there():
 @pytest.mark.parametrize(
     ("changes", "warning"),
     [({"replay": True}, "historical replay"), ({"synthetic": True}, "SYNTHETIC"),
-     ({"stale": True}, "STALE")],
+     ({"stale": True}, "STALE"), ({"calibration": 12}, "calibration 12")],
 )  # fmt: skip
-def test_prices_that_are_not_todays_are_labelled(changes, warning):
+def test_prices_that_are_not_todays_and_a_calibration_are_labelled(changes, warning):
     assert warning not in provenance(forecast())
     assert warning in provenance(forecast(**changes))
 

@@ -37,6 +37,7 @@ def test_the_names_that_dashboards_and_alerts_read_stay():
             "signals_total",
         ),
         *("feature_age_seconds", "last_price_timestamp_seconds", "bars_held", "model_info"),
+        *("model_calibration", "calibration_timestamp_seconds"),
         *("stale_answers_total", "reloads_total", "prediction_log_rows_total"),
         *("drift_share", "drift_detected", "drift_score", "drift_threshold", "retraining_due"),
         *("quality_evidence", "quality_evidence_limit", "quality_degraded"),

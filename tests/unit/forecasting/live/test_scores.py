@@ -31,7 +31,7 @@ def test_scores_equal_those_of_a_slow_twin():
         for version in ("2", "10")
     ]
     rows, damaged = forecast_rows(forecasts, (1, 5, 20))
-    scores = score(mature(rows, paths), {"2": spread_table()})
+    scores = score(mature(rows, paths), {("2", 0): spread_table()})
 
     assert damaged == 0
     assert [(s.model_version, s.horizon) for s in scores] == [
@@ -87,7 +87,7 @@ def test_a_wild_symbol_weighs_no_more_than_a_calm_one():
             for bar in range(5, 60)
         ]
         matured = mature(forecast_rows(forecasts, (1,))[0], {"A": calm, "B": wild})
-        (found,) = score(matured, {"1": spread_table()})
+        (found,) = score(matured, {("1", 0): spread_table()})
         skills.append((found.pinball, found.baseline_pinball))
     (ours_a, null_a), (ours_b, null_b), (ours, null) = skills
     assert ours == pytest.approx((ours_a + ours_b) / 2)
@@ -140,7 +140,7 @@ def test_points_over_time_average_to_the_scores():
     forecasts = [a_forecast(symbol, bar) for symbol in "AB" for bar in range(5, 60)]
     rows, _ = forecast_rows(forecasts, (5,))
     matured = mature(rows, {"A": a_path(1), "B": a_path(2)})
-    baselines = {"1": spread_table()}
+    baselines = {("1", 0): spread_table()}
     (overall,) = score(matured, baselines)
     points = by_instant(matured, baselines)
     assert [p.as_of for p in points] == [bar * DAY for bar in range(5, 60)]
@@ -163,7 +163,8 @@ def test_of_thousands_of_forecasts_each_is_judged_once():
         rng.integers(2_000, 2_500, n) * DAY,
         np.sort(rng.normal(0, 0.01, (n, 5)), axis=1),
         np.zeros(n, dtype=np.int64),
+        np.zeros(n, dtype=np.int64),
     )
     paths = {str(s): a_path(i, 2_500) for i, s in enumerate(symbols)}
-    scores = score(mature(rows, paths), {"1": spread_table()})
+    scores = score(mature(rows, paths), {("1", 0): spread_table()})
     assert sum(s.matured for s in scores) == len(rows.once())

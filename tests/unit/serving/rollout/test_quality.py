@@ -24,7 +24,7 @@ def watched(client, lines, ledger, monkeypatch):
     asked = []
 
     def make(compared=SICK, *, running=(1, 2), history=(2, 1), by_before=1.0, unanswered=((), ())):
-        def read(log, lake, registry, version, before, *, since, horizons):
+        def read(log, lake, registry, version, before, *, since, horizons, calibrations):
             asked.append((version, before, since, horizons))
             return Realised(compared, by_before, *unanswered)
 
@@ -32,7 +32,7 @@ def watched(client, lines, ledger, monkeypatch):
         weights = {version: 100 * (version == 2) for version in sorted({*running, *history})}
         client.cluster = Cluster(*running, weights=weights, stable_history=history)
         rollout = Rollout(client.cluster, Connections("2"), lines.append, ledger=ledger)
-        watch = QualityWatch(rollout, None, None, QualityRules())
+        watch = QualityWatch(rollout, None, None, QualityRules(), None)
         watch.rollout.connections.asked = asked
         return watch
 

@@ -62,7 +62,7 @@ def url(tmp_path):
 def test_an_answer_becomes_one_row_per_symbol_and_reads_back_as_it_was(url):
     log = PredictionLog(url)
     log.start()
-    assert log.offer(answered("AAPL", "MSFT"))
+    assert log.offer(answered("AAPL", "MSFT", calibration=7))
     log.close()
     rows = PredictionLog(url).recent()
     assert {row.symbol for row in rows} == {"AAPL", "MSFT"}
@@ -76,6 +76,7 @@ def test_an_answer_becomes_one_row_per_symbol_and_reads_back_as_it_was(url):
     np.testing.assert_allclose(row.probability_of_rise, 0.51, rtol=1e-7)
     assert (row.signal, row.stale, row.replay, row.own_bars) == ("hold", False, True, False)
     assert (row.request_id, row.model_version, row.protocol) == ("r1", "3", "rest")
+    assert row.calibration == 7
     assert len({row.id for row in rows}) == 2
 
 

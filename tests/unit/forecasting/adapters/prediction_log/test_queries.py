@@ -64,7 +64,7 @@ def scored(url):
     log.close()
     assert damaged == 0
     spread = np.sqrt(np.arange(1, 6))[:, None] * np.array([-1.6, -0.7, 0, 0.7, 1.6])
-    return score(mature(rows, {"A": a_walk()}), {"3": spread})
+    return score(mature(rows, {"A": a_walk()}), {("3", 0): spread})
 
 
 def check_that_repeats_change_no_score(few_url, many_url, many):

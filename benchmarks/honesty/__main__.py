@@ -18,6 +18,7 @@ NAMES: Final = (
     "leakage",
     "coverage",
     "conditional_coverage",
+    "served_coverage",
     "significance",
     "rank_correlation",
     "promotion",

@@ -110,8 +110,8 @@ def _story(
             "earlier folds' absolute residuals (split conformal prediction, Vovk, Gammerman and Shafer 2005), "
             "stretched by feedback from misses on either side (quantile tracking, Angelopoulos, "
             "Candès and Tibshirani 2023; adaptive conformal inference, Gibbs and Candès 2021). The "
-            "last recalibration is what a bundle carries, so what is served is what is counted here as long "
-            "as a training runs once a week, as the chart's schedule has it."
+            "last recalibration is what a bundle carries. From there on the feedback goes on with the "
+            "bundle's own forecasts; the section on served intervals counts those."
         ),
         (
             'Coverage of the 90 % interval on walk-forward points, by horizon in bars. "All" is the '

@@ -1,6 +1,8 @@
 """Weekly trainings of one made-up market over years: in which week would the gate first promote?"""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -60,99 +62,156 @@ class Promoted:
     each_alone: int
 
 
-@dataclass(frozen=True)
-class _Gains:
-    """Losses saved by the candidates per bar, shape [T, M], and by horizon, shape [T, M, 5]."""
+class Gains:
+    """Losses that the candidates of a world save, for all its bars; summed when they are first asked for.
 
-    over_null: Floats
-    over_undirected: Floats
-    over_drift: Floats
-    by_horizon: Floats
+    Most worlds without skill are refused by the first test, which asks for `over_null` alone.
+
+    Args:
+        world: the market.
+    """
+
+    def __init__(self, world: World) -> None:
+        from forecasting.evaluation.loss_sums import panel_of
+        from forecasting.models.candidates import DRIFT_MODEL, NULL_MODEL
+        from forecasting.testing import planted_forecasts
+
+        self._forecasts = planted_forecasts(
+            signal=world.signal,
+            candidates=(*KINDS, DRIFT_MODEL, *(("tie",) if world.near_ties else ())),
+            symbols=SYMBOLS,
+            periods=world.first_bars + world.weeks * BARS_A_WEEK,
+            seed=world.seed,
+        )
+        if world.near_ties:
+            self._forecasts[NULL_MODEL] = replace(self._forecasts.pop("tie"), kind=NULL_MODEL)
+        self._panel = panel_of(self._forecasts)
+        self._drift = self._forecasts[DRIFT_MODEL].loc
+        self._null = self._summed(NULL_MODEL)
+        self._own = [self._summed(kind) for kind in KINDS]
+
+    @cached_property
+    def over_null(self) -> Floats:
+        """Loss of the benchmark less the candidate's, by bar, shape [T, M]."""
+        return _saved([self._null] * len(KINDS), self._own)
+
+    @cached_property
+    def over_undirected(self) -> Floats:
+        """Loss of the candidate without its direction less its own, shape [T, M]."""
+        return _saved([self._summed(k, -self._forecasts[k].loc) for k in KINDS], self._own)
+
+    @cached_property
+    def over_drift(self) -> Floats:
+        """Loss of the candidate with a constant drift for its direction less its own, shape [T, M]."""
+        moved = [self._summed(k, self._drift - self._forecasts[k].loc) for k in KINDS]
+        return _saved(moved, self._own)
+
+    @cached_property
+    def by_horizon(self) -> Floats:
+        """`over_null` at each of the five judged horizons, shape [T, M, 5]."""
+        at = [horizon - 1 for horizon in _HORIZONS]
+        saved = [self._null.horizon_series - own.horizon_series for own in self._own]
+        return np.stack([gain[:, at] for gain in saved], axis=1)
+
+    def _summed(self, kind: str, moved: Floats | None = None) -> "LossSums":
+        from forecasting.evaluation.loss_sums import sum_losses
+
+        return sum_losses(self._forecasts[kind], self._panel, moved=moved)
 
 
-def first_promotions(world: World) -> Promoted:
-    """Make the forecasts of a world once, and judge the losses that each week knows."""
-    gains = gains_of(world)
-    first = world.first_bars - int(INITIAL * world.first_bars)
-    found = {"over_all": -1, "each_alone": -1}
-    for week in range(world.weeks + 1):
-        bars = world.first_bars + week * BARS_A_WEEK
-        known = slice(int(INITIAL * bars), bars)
-        for name, lifetime in (("over_all", Lifetime(first)), ("each_alone", None)):
-            if found[name] < 0 and promotes(gains, known, lifetime, world.seed):
-                found[name] = week
-        if min(found.values()) >= 0:
-            break
-    return Promoted(**found)
-
-
-def promotes(gains: _Gains, known: slice, lifetime: Lifetime | None, seed: int) -> bool:
-    """Whether the gates that rest on losses let the best candidate pass.
+class Week:
+    """The p-values of one training, as if there were no other; each is computed at most once.
 
     Args:
         gains: of all bars.
         known: the out-of-sample bars of the training.
-        lifetime: trainings before; None to take each p-value as it is.
         seed: of the tests.
     """
-    over_null = gains.over_null[known]
 
-    def sure(p_value: float) -> bool:
-        over = p_value if lifetime is None else lifetime.p_value(p_value, len(over_null))
-        return over < ALPHA
+    def __init__(self, gains: Gains, known: slice, seed: int) -> None:
+        self._gains, self._known, self._seed = gains, known, seed
+        self.periods = known.stop - known.start
+        self._best = int(gains.over_null[known].mean(axis=0).argmax())
 
-    best = int(over_null.mean(axis=0).argmax())
-    # The cheap test first: a p-value that counts the picking is never below it but by simulation.
-    if not sure(diebold_mariano(over_null[:, best], horizon=_OVERLAP).p_value):
-        return False
-    picked = picked_p_values(over_null, overlap=_OVERLAP, draws=_DRAWS, seed=seed)
-    if not sure(float(picked[best])):
-        return False
-    for directed in (gains.over_undirected[known], gains.over_drift[known]):
-        if not sure(diebold_mariano(directed[:, best], horizon=_OVERLAP).p_value):
-            return False
-        picked = picked_p_values(directed, overlap=_OVERLAP, draws=_DRAWS, seed=seed)
-        if not picked[best] < ALPHA:
-            return False
-    worse = holm(
-        [
-            1 - diebold_mariano(gains.by_horizon[known, best, place], horizon=horizon).p_value
+    @cached_property
+    def beats_null(self) -> float:
+        """That the best candidate loses less than the benchmark."""
+        return self._beats(self._gains.over_null)
+
+    @cached_property
+    def beats_null_picked(self) -> float:
+        """The same, counting that the best was picked."""
+        return self._picked(self._gains.over_null)
+
+    @cached_property
+    def beats_undirected(self) -> tuple[float, float]:
+        """That its direction saves loss; and the same, counting the picking."""
+        return self._beats(self._gains.over_undirected), self._picked(self._gains.over_undirected)
+
+    @cached_property
+    def beats_drift(self) -> tuple[float, float]:
+        """That its direction saves more than a constant drift; and the same, counting the picking."""
+        return self._beats(self._gains.over_drift), self._picked(self._gains.over_drift)
+
+    @cached_property
+    def worse_somewhere(self) -> float:
+        """That it loses more at any horizon, all of them looked at."""
+        gains = self._gains.by_horizon[self._known, self._best]
+        p_values = [
+            1 - diebold_mariano(gains[:, place], horizon=horizon).p_value
             for place, horizon in enumerate(_HORIZONS)
         ]
-    )
-    return min(worse) >= ALPHA
+        return min(holm(p_values))
+
+    def promotes(self, lifetime: Lifetime | None) -> bool:
+        """Whether the gates that rest on losses let the best candidate pass.
+
+        Args:
+            lifetime: trainings before; None to take each p-value as it is.
+        """
+
+        def sure(p_value: float) -> bool:
+            over = p_value if lifetime is None else lifetime.p_value(p_value, self.periods)
+            return over < ALPHA
+
+        # The cheap test first: a p-value that counts the picking is never below it but by simulation.
+        if not sure(self.beats_null) or not sure(self.beats_null_picked):
+            return False
+        return (
+            self._directed(self.beats_undirected, sure)
+            and self._directed(self.beats_drift, sure)
+            and self.worse_somewhere >= ALPHA
+        )
+
+    @staticmethod
+    def _directed(p_values: tuple[float, float], sure: Callable[[float], bool]) -> bool:
+        alone, picked = p_values
+        return sure(alone) and picked < ALPHA
+
+    def _beats(self, gains: Floats) -> float:
+        return diebold_mariano(gains[self._known, self._best], horizon=_OVERLAP).p_value
+
+    def _picked(self, gains: Floats) -> float:
+        p_values = picked_p_values(
+            gains[self._known], overlap=_OVERLAP, draws=_DRAWS, seed=self._seed
+        )
+        return float(p_values[self._best])
 
 
-def gains_of(world: World) -> _Gains:
-    """Losses that the candidates of a world save, for all its bars."""
-    from forecasting.evaluation.loss_sums import panel_of, sum_losses
-    from forecasting.models.candidates import DRIFT_MODEL, NULL_MODEL
-    from forecasting.testing import planted_forecasts
-
-    forecasts = planted_forecasts(
-        signal=world.signal,
-        candidates=(*KINDS, DRIFT_MODEL, *(("tie",) if world.near_ties else ())),
-        symbols=SYMBOLS,
-        periods=world.first_bars + world.weeks * BARS_A_WEEK,
-        seed=world.seed,
-    )
-    if world.near_ties:
-        forecasts[NULL_MODEL] = replace(forecasts.pop("tie"), kind=NULL_MODEL)
-    panel = panel_of(forecasts)
-    drift = forecasts[DRIFT_MODEL].loc
-    null = sum_losses(forecasts[NULL_MODEL], panel)
-    own = [sum_losses(forecasts[kind], panel) for kind in KINDS]
-    undirected = [sum_losses(forecasts[kind], panel, moved=-forecasts[kind].loc) for kind in KINDS]
-    drifting = [
-        sum_losses(forecasts[kind], panel, moved=drift - forecasts[kind].loc) for kind in KINDS
-    ]
-    at = [horizon - 1 for horizon in _HORIZONS]
-    return _Gains(
-        _saved([null] * len(KINDS), own),
-        _saved(undirected, own),
-        _saved(drifting, own),
-        np.stack([(null.horizon_series - one.horizon_series)[:, at] for one in own], axis=1),
-    )
+def first_promotions(world: World) -> Promoted:
+    """Make the forecasts of a world once, and judge the losses that each week knows."""
+    gains = Gains(world)
+    first = world.first_bars - int(INITIAL * world.first_bars)
+    found = {"over_all": -1, "each_alone": -1}
+    for number in range(world.weeks + 1):
+        bars = world.first_bars + number * BARS_A_WEEK
+        week = Week(gains, slice(int(INITIAL * bars), bars), world.seed)
+        for name, lifetime in (("over_all", Lifetime(first)), ("each_alone", None)):
+            if found[name] < 0 and week.promotes(lifetime):
+                found[name] = number
+        if min(found.values()) >= 0:
+            break
+    return Promoted(**found)
 
 
 def _saved(beaten: "list[LossSums]", own: "list[LossSums]") -> Floats:

@@ -5,7 +5,7 @@ import pytest
 
 from benchmarks.honesty.experiment import Workers
 from benchmarks.honesty.lifetime import EXPERIMENT
-from benchmarks.honesty.lifetime_trials import KINDS, World, first_promotions, gains_of, promotes
+from benchmarks.honesty.lifetime_trials import KINDS, Gains, Week, World, first_promotions
 from forecasting.evaluation.evaluate import evaluate
 from forecasting.evaluation.gates import decide
 from forecasting.evaluation.lifetime import Lifetime
@@ -27,10 +27,10 @@ def test_a_week_is_judged_as_the_gate_would(signal, first):
     )
     lifetime = Lifetime(first, 0, "2026-01-05")
     verdict = decide(evaluate(forecasts, lifetime=lifetime, seed=seed, repetitions=1_000))
-    gains = gains_of(World(signal, False, 0, periods, seed))
+    week = Week(Gains(World(signal, False, 0, periods, seed)), slice(0, periods), seed)
     refused = {gate.name for gate in verdict.gates if not gate.passed}
     by_losses = refused - {"enough_evidence", "honest_intervals", "conditional_intervals"}
-    assert promotes(gains, slice(0, periods), lifetime, seed) is not bool(by_losses)
+    assert week.promotes(lifetime) is not bool(by_losses)
 
 
 def test_judging_each_training_alone_never_promotes_later():

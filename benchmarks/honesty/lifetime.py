@@ -78,9 +78,9 @@ def _findings(judged: dict[str, list[Promoted]]) -> list[Finding]:
             f"signal of {SIGNAL:g}: promoted within a year",
             _ever(judged[FOUND], YEAR), len(judged[FOUND]), LEAST_FOUND,
         ),
-        Finding(
+        at_least(
             f"signal of {SIGNAL:g}, 1,500 periods at first: promoted within a year",
-            share(_ever(judged[FEWER], YEAR), len(judged[FEWER])),
+            _ever(judged[FEWER], YEAR), len(judged[FEWER]), LEAST_FOUND,
         ),
         Finding(
             "in truth as good as the benchmark, were each training judged alone: promoted at least once",

@@ -110,7 +110,8 @@ def platform(settings):
                 for version in ("1", "2"):
                     client.forecast(SYMBOLS, 20, version=version, as_of=stamp.to_pydatetime())
         log = PredictionLog(settings.prediction_log)
-        wait_until(lambda: log.count() >= REPLAYED * 2 * len(SYMBOLS), 20)
+        asked = REPLAYED * 2 * len(SYMBOLS)
+        wait_until(lambda: len(log.recent(asked)) == asked, 20)
         log.close()
         as_if_made_in_time(settings)
         run_drift(settings)

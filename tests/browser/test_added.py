@@ -51,7 +51,7 @@ def page_url(settings):
         ) as client:
             client.forecast([ASKED], 20, as_of=before.to_pydatetime())
         log = PredictionLog(settings.prediction_log)
-        wait_until(lambda: log.count() == 1, 20)
+        wait_until(lambda: len(log.recent()) == 1, 20)
         log.close()
         with page(settings) as url:
             yield url

@@ -71,7 +71,7 @@ def asked(address, found):
 def test_nothing_of_a_model_server_changes(place):
     folder, server, _ = place
     httpx.post(f"{server}/v2/models/bellwether/infer", json=QUESTION, timeout=seconds(10))
-    wait_until(lambda: kept(folder)[1], 20)
+    wait_until(lambda: "CREATE TABLE predictions" in str(kept(folder)[1]), 20)
     before = kept(folder)
     seen = asked(server, routes.of_kserve() | {("GET", "/"), ("GET", "/metrics")})
     assert kept(folder) == before
